@@ -1,0 +1,13 @@
+//! The vocabulary every language shares: sources, spans, diagnostics and the syntax-neutral build tree.
+//!
+//! A Dockerfile stage, an HLB function and a TOML target are all a [`Def`]: a list of [`Step`]s folding over one
+//! filesystem value. Strings stay unexpanded templates ([`Str`]) and every node keeps its [`Span`]. This crate is pure
+//! and depends on nothing of the workspace: it must never know a language, an image, LLB, or the outside world.
+
+mod diagnostic;
+mod source;
+mod tree;
+
+pub use diagnostic::{Diagnostic, Edit, Fix, Label, Severity};
+pub use source::{FileId, LineColumn, LineIndex, Source, Sources, Span};
+pub use tree::*;

@@ -1,0 +1,2 @@
+//! The `llbc` binary.
+fn main() {}

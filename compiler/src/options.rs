@@ -1,0 +1,18 @@
+//! What the user asked for.
+
+use std::collections::BTreeMap;
+
+use oci::Platform;
+
+/// Options of a build. The command line, `--opt` and a gateway's options all end here.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Frontend options by BuildKit's names: `target`, `platform`, `build-arg:K`, `label:K`, `context:NAME`, ….
+    pub opts: BTreeMap<String, String>,
+    /// Platforms of the worker, the default build platform first; empty is the host's.
+    pub build_platforms: Vec<Platform>,
+    /// Id of the client session, for the attributes of local sources; none are written without it.
+    pub session: Option<String>,
+    /// Whether the labs channel of the Dockerfile language is on.
+    pub labs: bool,
+}
