@@ -1,1 +1,41 @@
-//! Skeleton.
+//! Runs a Definition: sources, processes and file operations in, images and trees out. No daemon.
+//!
+//! It knows LLB and images; it must never know a source language. Everything blocks: a pure scheduler decides, a pool of
+//! threads acts, because every action is a system call that blocks anyway (copy, hash, exec, wait).
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`store`] | one directory: blobs by digest, layers, the database, images by name |
+//! | [`snapshot`] | trees as stacks of layers: prepare, commit, view |
+//! | [`layer`] | a layer directory to a tar stream and back |
+//! | [`cache`] | cache keys and what they lead to |
+//! | [`registry`] | the registry protocol |
+//! | [`sources`] | where trees come from |
+//! | [`exporters`] | where results go |
+//! | [`runtime`] | processes in containers |
+//! | [`ops`] | one vertex: its key, its run |
+//! | [`solver`] | the scheduler and the driver that performs its actions |
+//! | [`progress`] | one event enum, many renderers |
+//!
+//! Arrows: store ← snapshot ← cache ← {sources, exporters, runtime} ← ops ← solver ← here; the scheduler uses none of them.
+
+pub mod cache;
+mod cancel;
+mod engine;
+mod error;
+pub mod exporters;
+pub mod layer;
+pub mod ops;
+pub mod progress;
+pub mod registry;
+pub mod rootfs;
+pub mod runtime;
+pub mod session;
+pub mod snapshot;
+pub mod solver;
+pub mod sources;
+pub mod store;
+
+pub use cancel::Cancel;
+pub use engine::{Engine, Output, Request, Response};
+pub use error::{Error, Result};

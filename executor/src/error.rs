@@ -1,0 +1,135 @@
+//! What can go wrong outside: what was attempted, on what, and what to do.
+
+use std::path::PathBuf;
+
+/// Result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A failure of the outside world, or a definition that cannot be run.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// A system call on a path failed.
+    Io {
+        /// What was attempted: `write`, `mount overlay on`.
+        attempt: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The definition is not one that can be run.
+    Definition(String),
+    /// A registry or another server said no, or nothing.
+    Remote {
+        /// What was attempted, on what.
+        attempt: String,
+        /// Why.
+        reason: String,
+    },
+    /// Something named does not exist. The text is the whole message, in BuildKit's words where it has them.
+    NotFound(String),
+    /// Bytes are not what their digest says.
+    DigestMismatch {
+        /// Of what.
+        of: String,
+        /// The digest that was asked for.
+        want: String,
+        /// The digest of what came.
+        got: String,
+    },
+    /// A process ended with a code that is no success.
+    Exit {
+        /// Its arguments, joined with blanks.
+        command: String,
+        /// Its code.
+        code: i32,
+        /// Whether the kernel killed it for memory.
+        out_of_memory: bool,
+    },
+    /// A step failed.
+    Step {
+        /// Name of the vertex.
+        name: String,
+        /// Digest of the vertex.
+        digest: oci::Digest,
+        /// Why.
+        source: Box<Error>,
+    },
+    /// Not there (yet).
+    Unsupported {
+        /// What was asked for.
+        what: String,
+        /// Why it cannot be done, and the way on.
+        why: String,
+    },
+    /// Needs a permission that was not given (`--allow`).
+    Denied(String),
+    /// Bad input of another kind: the whole message.
+    Invalid(String),
+    /// Somebody asked to stop.
+    Cancelled,
+}
+
+impl Error {
+    /// Wraps a failed system call on `path`; use with `map_err`.
+    pub fn io(
+        attempt: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io {
+            attempt,
+            path,
+            source,
+        }
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Io {
+                attempt,
+                path,
+                source,
+            } => write!(f, "cannot {attempt} {}: {source}", path.display()),
+            Self::Definition(message) => write!(f, "invalid definition: {message}"),
+            Self::Remote { attempt, reason } => write!(f, "{attempt}: {reason}"),
+            Self::NotFound(message) | Self::Invalid(message) | Self::Denied(message) => {
+                f.write_str(message)
+            }
+            Self::DigestMismatch { of, want, got } => {
+                write!(f, "{of}: digest mismatch {want}: {got}")
+            }
+            Self::Exit {
+                command,
+                code,
+                out_of_memory,
+            } => {
+                write!(
+                    f,
+                    "process \"{command}\" did not complete successfully: exit code: {code}"
+                )?;
+                if *out_of_memory {
+                    f.write_str(": cannot allocate memory (killed by the kernel)")
+                } else {
+                    Ok(())
+                }
+            }
+            Self::Step { source, .. } => write!(f, "{source}"),
+            Self::Unsupported { what, why } => write!(f, "{what} is not supported: {why}"),
+            Self::Cancelled => f.write_str("context canceled"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { source, .. } => Some(source),
+            Self::Step { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! A layer directory to a tar stream and back.

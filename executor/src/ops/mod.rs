@@ -1,0 +1,1 @@
+//! One vertex: its key, and its run.

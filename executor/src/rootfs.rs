@@ -1,0 +1,1 @@
+//! Confined path resolution: no path ever leaves the tree it belongs to.

@@ -1,0 +1,142 @@
+//! Processes in containers: what to run as data ([`Spec`]), and who runs it ([`Runtime`]).
+
+use std::path::PathBuf;
+
+use crate::{Cancel, Result, snapshot};
+
+/// Everything about one process. Paths of mounts are in the container.
+#[derive(Clone, Debug, Default)]
+pub struct Spec {
+    /// The root: an overlay the runtime mounts in the container's own mount namespace, or a directory.
+    pub root: Root,
+    /// Whether the root is read-only.
+    pub readonly_root: bool,
+    /// Arguments, the program first.
+    pub args: Vec<String>,
+    /// `KEY=value`, complete but for `HOME`.
+    pub env: Vec<String>,
+    /// Working directory; made when missing.
+    pub cwd: String,
+    /// `user[:group]`, names looked up in the root.
+    pub user: String,
+    /// Host name; empty is the default.
+    pub hostname: String,
+    /// Mounts in the order to make them.
+    pub mounts: Vec<Mount>,
+    /// Lines for /etc/hosts: name, address.
+    pub extra_hosts: Vec<(String, String)>,
+    /// Network.
+    pub network: Network,
+    /// Whether confinement is off (`--security=insecure`).
+    pub insecure: bool,
+    /// Limits: name, soft, hard.
+    pub ulimits: Vec<(String, i64, i64)>,
+    /// Control group parent; empty is the default.
+    pub cgroup_parent: String,
+    /// Limits of the control group.
+    pub resources: llb::LinuxResources,
+    /// Whether empty mount points are removed with their parents.
+    pub remove_mount_stubs_recursive: bool,
+}
+
+/// The root of a container.
+#[derive(Clone, Debug)]
+pub enum Root {
+    /// Directories of an overlay.
+    Overlay(snapshot::Overlay),
+    /// A directory.
+    Dir(PathBuf),
+}
+
+impl Default for Root {
+    fn default() -> Self {
+        Self::Dir(PathBuf::new())
+    }
+}
+
+/// A mount.
+#[derive(Clone, Debug)]
+pub struct Mount {
+    /// Where, in the container.
+    pub dest: String,
+    /// What.
+    pub source: MountSource,
+    /// Whether it is read-only.
+    pub readonly: bool,
+}
+
+/// What is mounted.
+#[derive(Clone, Debug)]
+pub enum MountSource {
+    /// A file or directory of the host, opened confined to `root`.
+    Bind {
+        /// The tree it must not leave.
+        root: PathBuf,
+        /// Path in the tree.
+        selector: String,
+    },
+    /// An overlay, at a path in it.
+    Overlay {
+        /// Its directories.
+        overlay: snapshot::Overlay,
+        /// Path in it.
+        selector: String,
+    },
+    /// Memory.
+    Tmpfs {
+        /// Bytes; 0 is unlimited.
+        size: u64,
+    },
+    /// Bytes in a memory-backed file, never on disk.
+    Secret {
+        /// The bytes.
+        data: Vec<u8>,
+        /// Owner.
+        uid: u32,
+        /// Group.
+        gid: u32,
+        /// Permission bits.
+        mode: u32,
+    },
+    /// A socket of the host, forwarded.
+    Socket {
+        /// Its path on the host.
+        path: PathBuf,
+        /// Owner in the container.
+        uid: u32,
+        /// Group in the container.
+        gid: u32,
+        /// Permission bits.
+        mode: u32,
+    },
+}
+
+/// Network of a process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Network {
+    /// The host's, or a sandbox when one is configured.
+    #[default]
+    Default,
+    /// The host's; needs an entitlement.
+    Host,
+    /// Loopback only.
+    None,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// Exit code; 128 + signal when a signal ended it.
+    pub code: i32,
+    /// Whether the kernel killed it for memory.
+    pub out_of_memory: bool,
+}
+
+/// Takes what a process writes. The stream is 1 (stdout) or 2 (stderr).
+pub type Output<'a> = &'a (dyn Fn(u8, &[u8]) + Sync);
+
+/// Runs processes.
+pub trait Runtime: Send + Sync {
+    /// Runs one process to its end. Cancelled, it kills everything in the container and returns `Cancelled`.
+    fn run(&self, spec: &Spec, output: Output<'_>, cancel: &Cancel) -> Result<Exit>;
+}

@@ -1,0 +1,1 @@
+//! The scheduler, and the driver that performs its actions.
