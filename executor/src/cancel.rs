@@ -22,11 +22,8 @@ impl Cancel {
     /// Waits until it is set or the time is over; returns whether it is set.
     pub fn wait(&self, timeout: Duration) -> bool {
         let flag = self.0.0.lock().expect("no panic while the flag is held");
-        let (flag, _) = self
-            .0
-            .1
-            .wait_timeout_while(flag, timeout, |set| !*set)
-            .expect("no panic while the flag is held");
+        let (flag, _) =
+            self.0.1.wait_timeout_while(flag, timeout, |set| !*set).expect("no panic while the flag is held");
         *flag
     }
 }

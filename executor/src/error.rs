@@ -73,49 +73,25 @@ pub enum Error {
 
 impl Error {
     /// Wraps a failed system call on `path`; use with `map_err`.
-    pub fn io(
-        attempt: &'static str,
-        path: impl Into<PathBuf>,
-    ) -> impl FnOnce(std::io::Error) -> Self {
+    pub fn io(attempt: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Io {
-            attempt,
-            path,
-            source,
-        }
+        move |source| Self::Io { attempt, path, source }
     }
 }
 
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Io {
-                attempt,
-                path,
-                source,
-            } => write!(f, "cannot {attempt} {}: {source}", path.display()),
+            Self::Io { attempt, path, source } => write!(f, "cannot {attempt} {}: {source}", path.display()),
             Self::Definition(message) => write!(f, "invalid definition: {message}"),
             Self::Remote { attempt, reason } => write!(f, "{attempt}: {reason}"),
-            Self::NotFound(message) | Self::Invalid(message) | Self::Denied(message) => {
-                f.write_str(message)
-            }
+            Self::NotFound(message) | Self::Invalid(message) | Self::Denied(message) => f.write_str(message),
             Self::DigestMismatch { of, want, got } => {
                 write!(f, "{of}: digest mismatch {want}: {got}")
             }
-            Self::Exit {
-                command,
-                code,
-                out_of_memory,
-            } => {
-                write!(
-                    f,
-                    "process \"{command}\" did not complete successfully: exit code: {code}"
-                )?;
-                if *out_of_memory {
-                    f.write_str(": cannot allocate memory (killed by the kernel)")
-                } else {
-                    Ok(())
-                }
+            Self::Exit { command, code, out_of_memory } => {
+                write!(f, "process \"{command}\" did not complete successfully: exit code: {code}")?;
+                if *out_of_memory { f.write_str(": cannot allocate memory (killed by the kernel)") } else { Ok(()) }
             }
             Self::Step { source, .. } => write!(f, "{source}"),
             Self::Unsupported { what, why } => write!(f, "{what} is not supported: {why}"),
