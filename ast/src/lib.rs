@@ -4,10 +4,15 @@
 //! filesystem value. Strings stay unexpanded templates ([`Str`]) and every node keeps its [`Span`]. This crate is pure
 //! and depends on nothing of the workspace: it must never know a language, an image, LLB, or the outside world.
 
+mod checks;
 mod diagnostic;
+mod quote;
 mod source;
 mod tree;
+pub mod word;
 
+pub use checks::{Checks, parse_bool};
 pub use diagnostic::{Diagnostic, Edit, Fix, Label, Severity};
+pub use quote::quote;
 pub use source::{FileId, LineColumn, LineIndex, Source, Sources, Span};
 pub use tree::*;

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::{Diagnostic, FileId, Span};
+use crate::{Checks, Diagnostic, FileId, Span};
 
 /// Text of the user's: bytes, because a Dockerfile need not be UTF-8.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,6 +15,12 @@ impl Text {
     /// The text for people; invalid UTF-8 becomes U+FFFD.
     pub fn lossy(&self) -> std::borrow::Cow<'_, str> {
         String::from_utf8_lossy(&self.0)
+    }
+}
+
+impl From<&[u8]> for Text {
+    fn from(text: &[u8]) -> Self {
+        Self(text.to_vec())
     }
 }
 
@@ -48,15 +54,37 @@ pub struct Module {
     pub dialect: Dialect,
     /// What `# syntax=` names.
     pub syntax: Option<Name>,
-    /// Arguments of the module, in file order (a Dockerfile's `ARG` before the first `FROM`).
-    pub params: Vec<Param>,
+    /// Instructions before the first definition, all of them [`Op::Arg`], in file order: they declare the
+    /// [`Module::params`].
+    pub head: Vec<Step>,
     /// Stages, functions, targets; in file order.
     pub defs: Vec<Def>,
-    /// Lint configuration in the text.
-    pub checks: Checks,
-    /// What parsing and lowering found, in the order of discovery.
-    /// An error here stops `plan`; warnings precede it.
+    /// Lint configuration in the text; what is wrong with it matters only when nothing overrides it.
+    pub checks: Result<Checks, String>,
+    /// What parsing and lowering found. The first is the one to report when only one is wanted: errors of
+    /// [`code::SYNTAX`] first, those of [`code::INSTRUCTION`] after them, each in file order.
+    /// An error here stops `plan`.
     pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Module {
+    /// Arguments of the module with the instruction that declares each, in file order.
+    pub fn params(&self) -> impl Iterator<Item = (&Step, &Param)> {
+        self.head.iter().flat_map(|step| {
+            let params = if let Op::Arg(params) = &step.op { params.as_slice() } else { &[] };
+            params.iter().map(move |param| (step, param))
+        })
+    }
+}
+
+/// The classes of errors ([`Diagnostic::code`]) that parsing finds, in the order in which they are reported.
+pub mod code {
+    /// The text as such: directives, unterminated documents, malformed lists.
+    pub const SYNTAX: &str = "syntax";
+    /// One instruction: its name, flags, arguments.
+    pub const INSTRUCTION: &str = "instruction";
+    /// The file as a whole: nothing to build in it.
+    pub const MODULE: &str = "module";
 }
 
 /// What planning must know of a language. Data, never compared by name.
@@ -72,21 +100,6 @@ pub struct Dialect {
     pub history: bool,
 }
 
-/// Lint configuration: `# check=skip=…;error=true`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Checks {
-    /// Rules not to run.
-    pub skip: Vec<String>,
-    /// Whether to run none.
-    pub skip_all: bool,
-    /// Experimental rules to run.
-    pub experimental: Vec<String>,
-    /// Whether to run all experimental ones.
-    pub experimental_all: bool,
-    /// Whether a finding fails the build.
-    pub error: bool,
-}
-
 /// An argument: of a module, of a stage, of a function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Param {
@@ -96,17 +109,15 @@ pub struct Param {
     pub default: Option<Str>,
     /// What it is for.
     pub doc: Option<Text>,
-    /// The whole instruction it stands in.
-    pub step: Span,
-    /// The instruction as its language prints it.
-    pub text: Text,
 }
 
 /// A named value: a Dockerfile stage, an HLB function, a TOML target.
 #[derive(Clone, Debug)]
 pub struct Def {
-    /// Its name, if it has one.
+    /// Its name, if it has one, in the form it is looked up by (a Dockerfile's stages: lower case).
     pub name: Option<Name>,
+    /// How the name was written, where the language leaves the writer a choice.
+    pub alias: Option<Alias>,
     /// Its documentation.
     pub doc: Option<Text>,
     /// Its parameters.
@@ -115,6 +126,15 @@ pub struct Def {
     pub body: Body,
     /// All of it.
     pub span: Span,
+}
+
+/// `AS name`, as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alias {
+    /// The word that introduces the name.
+    pub keyword: Name,
+    /// The name; `None` when what follows the keyword is no single word.
+    pub name: Option<Name>,
 }
 
 /// What a [`Def`] is.
@@ -133,12 +153,34 @@ pub struct Step {
     pub opts: Vec<Opt>,
     /// As its language prints it: one logical line, documents not included.
     pub text: Text,
-    /// The comment above it.
-    pub doc: Option<Text>,
+    /// The comments above it, one entry a line, without the comment sign.
+    pub comments: Vec<Comment>,
+    /// Lint configuration in those comments, for this step alone.
+    pub checks: Option<Box<Checks>>,
+    /// Blank lines inside it, if there are any.
+    pub blank: Option<Blank>,
     /// The keyword, for highlighting and for rules on casing.
-    pub keyword: Span,
-    /// All of it, documents included.
+    pub keyword: Name,
+    /// All of it, documents included. Its lines are what BuildKit reports for errors and warnings of the step.
     pub span: Span,
+}
+
+/// One comment line above a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Comment {
+    /// The text after the comment sign, trimmed.
+    pub text: Text,
+    /// The line from the comment sign on.
+    pub span: Span,
+}
+
+/// Blank lines between the continued lines of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blank {
+    /// The first of them.
+    pub first: Span,
+    /// The last line that is continued: BuildKit reports this one.
+    pub last: Span,
 }
 
 /// What a step does.
@@ -168,7 +210,7 @@ pub enum Op {
     Cmd(Command),
     /// Sets the process.
     Entrypoint(Command),
-    /// Publishes ports.
+    /// Publishes ports; in the order of their unexpanded text.
     Expose(Vec<Str>),
     /// Marks mount points.
     Volume(Vec<Str>),
@@ -178,7 +220,7 @@ pub enum Op {
     Healthcheck(Healthcheck),
     /// Names the author.
     Maintainer(Str),
-    /// Keeps an instruction for images built on this one.
+    /// Keeps an instruction for images built on this one: its text, documents included.
     OnBuild(Text),
     /// Could not be parsed; a diagnostic says why.
     Hole,
@@ -191,7 +233,7 @@ pub struct Command {
     pub args: Vec<Text>,
     /// Whether it is the shell form.
     pub shell: bool,
-    /// Here-documents, in order.
+    /// Here-documents, in order. Those of an `Op::Run` keep their tabs even where [`Document::chomp`] is set.
     pub documents: Vec<Document>,
     /// All words.
     pub span: Span,
@@ -202,7 +244,7 @@ pub struct Command {
 pub struct Document {
     /// The delimiter, which is also the file name in `COPY`.
     pub name: String,
-    /// The body, tabs chomped where `<<-` says so.
+    /// The body as written; [`Document::chomped`] is what `<<-` makes of it.
     pub content: Text,
     /// Whether variables are expanded (the delimiter was not quoted).
     pub expand: bool,
@@ -212,6 +254,19 @@ pub struct Document {
     pub opener: Span,
     /// The body.
     pub span: Span,
+}
+
+impl Document {
+    /// The body, without the tabs at the start of lines if `<<-` asks for that.
+    pub fn chomped(&self) -> std::borrow::Cow<'_, [u8]> {
+        let body = &self.content.0;
+        if !self.chomp {
+            return body.as_slice().into();
+        }
+        let lines = body.split_inclusive(|b| *b == b'\n');
+        let strip = |line: &'_ [u8]| line.iter().position(|b| *b != b'\t').unwrap_or(line.len());
+        lines.flat_map(|line| &line[strip(line)..]).copied().collect::<Vec<_>>().into()
+    }
 }
 
 /// Sources and destination of a copy.
