@@ -4,9 +4,11 @@
 //! is open. Everything here is pure but for the `World` a caller passes in.
 
 mod facts;
+mod lock;
 mod options;
 
 pub use facts::{Answer, AskError, Facts, ImageAnswer, Question, ResolveMode, World};
+pub use lock::{Lock, LockError};
 pub use options::Options;
 
 /// What a compilation gave.

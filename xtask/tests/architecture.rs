@@ -2,6 +2,7 @@
 //! and the bans of the pure crates (their lint configuration, and a scan that does not depend on clippy).
 //!
 //! Terms: an *arrow* `a → b` lets code of `a` name code of `b`. What is not listed is forbidden.
+#![allow(clippy::unwrap_used)] // An integration test is no `#[test]` to clippy where it is a plain function.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
