@@ -19,6 +19,8 @@
 //!
 //! Arrows: store ← snapshot ← cache ← {sources, exporters, runtime} ← ops ← solver ← here; the scheduler uses none of them.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub mod cache;
 mod cancel;
 mod engine;
