@@ -1,0 +1,213 @@
+//! JSON in the bytes Go's `encoding/json` writes, because digests are taken of them.
+//!
+//! Go escapes `<`, `>`, `&`, U+2028 and U+2029, prints struct fields in their order and maps sorted by key. Types here
+//! get the first by serialising through [`to_vec`], the second by field order, the third by `BTreeMap`;
+//! `serde_json::Value` keeps insertion order (sort it with `Value::sort_all_objects` where Go had a map).
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
+use serde_json::value::RawValue;
+
+/// `json.Marshal`. Panics when a map key is no string: a mistake in a type, not in data.
+pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
+    write(value, CompactFormatter)
+}
+
+/// `json.MarshalIndent(value, "", "  ")`.
+pub fn to_vec_indented<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
+    write(value, PrettyFormatter::new())
+}
+
+fn write<T: Serialize + ?Sized, F: Formatter>(value: &T, formatter: F) -> Vec<u8> {
+    let mut serializer = Serializer::with_formatter(Vec::with_capacity(512), GoFormatter(formatter));
+    value.serialize(&mut serializer).expect("types of this crate have string keys, and memory does not fail");
+    serializer.into_inner()
+}
+
+/// Text with each invalid byte replaced by U+FFFD, as Go reads it (`from_utf8_lossy` replaces whole sequences).
+pub fn lossy(mut bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    while let Err(error) = std::str::from_utf8(bytes) {
+        let (valid, rest) = bytes.split_at(error.valid_up_to());
+        text.push_str(std::str::from_utf8(valid).expect("checked up to here"));
+        text.push(char::REPLACEMENT_CHARACTER);
+        bytes = &rest[1..];
+    }
+    text.push_str(std::str::from_utf8(bytes).expect("the loop ended on valid text"));
+    text
+}
+
+/// A JSON object whose values are not interpreted: Go's `map[string]json.RawMessage`.
+///
+/// Keys come out sorted, values as they were but for blanks and escapes. So unknown fields survive with their bytes.
+#[derive(Clone, Debug, Default)]
+pub struct RawObject(BTreeMap<String, Box<RawValue>>);
+
+impl RawObject {
+    /// Parses an object. **Errors**: not an object, not JSON.
+    pub fn parse(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(bytes).map(Self)
+    }
+
+    /// The bytes of a value.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(|value| value.get())
+    }
+
+    /// Sets a value.
+    pub fn set<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) {
+        let text = String::from_utf8(to_vec(value)).expect("JSON is UTF-8");
+        self.0.insert(key.to_owned(), RawValue::from_string(text).expect("what was serialised parses"));
+    }
+
+    /// Takes a value out.
+    pub fn remove(&mut self, key: &str) {
+        self.0.remove(key);
+    }
+
+    /// The object as Go marshals it.
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut out = vec![b'{'];
+        for (index, (key, value)) in self.0.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(&to_vec(key));
+            out.push(b':');
+            compact(value.get(), &mut out);
+        }
+        out.push(b'}');
+        out
+    }
+}
+
+/// Appends valid JSON without blanks and with the characters of [`escape`] escaped; numbers keep their digits.
+fn compact(json: &str, out: &mut Vec<u8>) {
+    let (mut in_string, mut escaped) = (false, false);
+    for c in json.chars() {
+        match c {
+            ' ' | '\t' | '\n' | '\r' if !in_string => continue,
+            '"' if !escaped => in_string = !in_string,
+            _ => {}
+        }
+        escaped = in_string && c == '\\' && !escaped;
+        match escape(c) {
+            Some(escape) => out.extend_from_slice(escape.as_bytes()),
+            None => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+}
+
+/// What Go escapes beyond JSON's needs, so that the text can stand in HTML and JavaScript.
+fn escape(c: char) -> Option<&'static str> {
+    Some(match c {
+        '<' => "\\u003c",
+        '>' => "\\u003e",
+        '&' => "\\u0026",
+        '\u{2028}' => "\\u2028",
+        '\u{2029}' => "\\u2029",
+        _ => return None,
+    })
+}
+
+struct GoFormatter<F>(F);
+
+impl<F: Formatter> Formatter for GoFormatter<F> {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        let mut start = 0;
+        for (index, c) in fragment.char_indices() {
+            let Some(escape) = escape(c) else { continue };
+            writer.write_all(&fragment.as_bytes()[start..index])?;
+            writer.write_all(escape.as_bytes())?;
+            start = index + c.len_utf8();
+        }
+        writer.write_all(&fragment.as_bytes()[start..])
+    }
+
+    fn begin_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_array(writer)
+    }
+
+    fn end_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_array(writer)
+    }
+
+    fn begin_array_value<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        self.0.begin_array_value(writer, first)
+    }
+
+    fn end_array_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_array_value(writer)
+    }
+
+    fn begin_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_object(writer)
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_object(writer)
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        self.0.begin_object_key(writer, first)
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_object_value(writer)
+    }
+
+    fn end_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_object_value(writer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(json: &str, expected: &str) {
+        let value: serde_json::Value = serde_json::from_str(json).unwrap();
+        assert_eq!(String::from_utf8(to_vec(&value)).unwrap(), expected);
+    }
+
+    #[test]
+    fn escapes() {
+        check(
+            r#""<a> && \u2028\u2029 é\u0001\u0008\f\u007f\"\\/""#,
+            concat!(r#""\u003ca\u003e \u0026\u0026 \u2028\u2029 é\u0001\b\f"#, "\u{7f}", r#"\"\\/""#),
+        );
+        check(r#"{"<": "b&"}"#, r#"{"\u003c":"b\u0026"}"#);
+    }
+
+    #[test]
+    fn order_of_keys_is_kept() {
+        check(r#"{"b": 1, "a": [1, {}, []]}"#, r#"{"b":1,"a":[1,{},[]]}"#);
+    }
+
+    #[test]
+    fn indented() {
+        let value = serde_json::json!({"a": [1, "<"], "b": {}, "c": []});
+        let expected = "{\n  \"a\": [\n    1,\n    \"\\u003c\"\n  ],\n  \"b\": {},\n  \"c\": []\n}";
+        assert_eq!(String::from_utf8(to_vec_indented(&value)).unwrap(), expected);
+    }
+
+    #[test]
+    fn raw_values_keep_their_bytes() {
+        let mut object = RawObject::parse(br#"{ "z": {"b": 1.50, "a": "x <\" y" }, "a": [ 1e5 ], "m": 0 }"#).unwrap();
+        object.set("k", &["&"]);
+        object.remove("m");
+        assert_eq!(object.get("a"), Some("[ 1e5 ]"));
+        let expected = r#"{"a":[1e5],"k":["\u0026"],"z":{"b":1.50,"a":"x \u003c\" y"}}"#;
+        assert_eq!(String::from_utf8(object.to_vec()).unwrap(), expected);
+        assert!(RawObject::parse(b"[]").is_err());
+    }
+
+    #[test]
+    fn each_invalid_byte_is_replaced() {
+        assert_eq!(lossy(b"a\xe2\x82b\xff"), "a\u{fffd}\u{fffd}b\u{fffd}");
+        assert_eq!(lossy("é".as_bytes()), "é");
+    }
+}
