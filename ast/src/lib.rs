@@ -8,6 +8,7 @@ mod checks;
 mod diagnostic;
 mod quote;
 mod source;
+mod suggest;
 mod tree;
 pub mod word;
 
@@ -15,4 +16,5 @@ pub use checks::{Checks, parse_bool};
 pub use diagnostic::{Diagnostic, Edit, Fix, Label, Severity};
 pub use quote::quote;
 pub use source::{FileId, LineColumn, LineIndex, Source, Sources, Span};
+pub use suggest::{suggest, suggest_any_case, with_suggestion};
 pub use tree::*;

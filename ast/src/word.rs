@@ -22,6 +22,8 @@ pub enum Mode {
     Name,
     /// Quotes are ordinary characters. Bodies of documents.
     Document,
+    /// Quotes and escapes go, unset names stay as written. Delimiters of documents.
+    Delimiter,
     /// Quotes and escapes stay, unset names stay: a line in which openers of documents are looked for.
     Line,
 }
@@ -29,7 +31,7 @@ pub enum Mode {
 impl Mode {
     /// Whether a reference to an unset name is written back as it was.
     pub fn keeps_unset(self) -> bool {
-        matches!(self, Self::Name | Self::Line)
+        matches!(self, Self::Name | Self::Delimiter | Self::Line)
     }
 
     fn keeps_quotes(self) -> bool {
@@ -137,6 +139,91 @@ impl Variable {
     }
 }
 
+impl Variable {
+    /// Writes the reference back as it was written, its operands evaluated: what becomes of an unset name where names
+    /// are kept.
+    pub fn write_unset(&self, name: &str, operands: &[String], out: &mut String) {
+        if !self.braced {
+            out.push('$');
+            return out.push_str(name);
+        }
+        out.push_str("${");
+        out.push_str(name);
+        let (sign, colon) = match &self.modifier {
+            Modifier::None => (None, false),
+            Modifier::Default(operand) => (Some('-'), operand.colon),
+            Modifier::Alternative(operand) => (Some('+'), operand.colon),
+            Modifier::Required(operand) => (Some('?'), operand.colon),
+            Modifier::CutPrefix(_) => (Some('#'), false),
+            Modifier::CutSuffix(_) => (Some('%'), false),
+            Modifier::Unknown { sign, .. } => (Some(*sign), true),
+            // parity: the second slash of `//` is lost.
+            Modifier::Replace { .. } => (Some('/'), false),
+        };
+        out.extend(colon.then_some(':'));
+        out.extend(sign);
+        out.push_str(&operands.join("/"));
+        out.push('}');
+    }
+}
+
+/// Collects words from values, some of which end words at blanks.
+#[derive(Default)]
+struct Splitter {
+    words: Vec<(String, Range<u32>)>,
+    word: String,
+    start: u32,
+    end: u32,
+}
+
+impl Splitter {
+    fn add(&mut self, value: &str, splits: bool, range: &Range<u32>) {
+        // Only for text that stands there literally do offsets in the value mean offsets in the range.
+        let literal = value.len() == (range.end - range.start) as usize;
+        let at = |offset: usize| if literal { range.start + offset as u32 } else { range.start };
+        for (offset, c) in value.char_indices() {
+            if splits && c.is_whitespace() {
+                self.flush();
+                continue;
+            }
+            if self.word.is_empty() {
+                self.start = at(offset);
+            }
+            self.word.push(c);
+            self.end = if literal { at(offset + c.len_utf8()) } else { range.end };
+        }
+    }
+
+    /// parity: the evaluation of an operand forgets the word begun before it.
+    fn forget(&mut self) {
+        self.word.clear();
+    }
+
+    fn flush(&mut self) {
+        if !self.word.is_empty() {
+            self.words.push((std::mem::take(&mut self.word), self.start..self.end));
+        }
+    }
+
+    fn finish(mut self) -> Vec<(String, Range<u32>)> {
+        self.flush();
+        self.words
+    }
+}
+
+/// The bytes from the first to the last piece.
+fn extent(pieces: &[Piece]) -> Range<u32> {
+    let bounds = |piece: &Piece| match piece {
+        Piece::Text(range) | Piece::Literal(range) => Some(range.clone()),
+        Piece::Quoted(inner) => Some(extent(inner)),
+        Piece::Variable(variable) => Some(variable.range.clone()),
+        Piece::Fault(_) => None,
+    };
+    let start = pieces.iter().find_map(bounds).map_or(0, |range| range.start);
+    let end = pieces.iter().rev().find_map(bounds).map_or(start, |range| range.end);
+    start..end
+}
+
 /// Why a word cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -209,6 +296,53 @@ impl<'a> Word<'a> {
         let mut found = Vec::new();
         self.collect(&self.pieces, &mut found);
         found
+    }
+
+    /// The words of a text in which no name is set, each with the bytes it stands for; `None` if there is a fault.
+    /// For modes that keep unset names.
+    pub fn words_unset(&self) -> Option<Vec<(String, Range<u32>)>> {
+        let mut splitter = Splitter::default();
+        for piece in &self.pieces {
+            let (value, splits, range) = match piece {
+                Piece::Fault(_) => return None,
+                Piece::Text(range) => (Cow::Borrowed(self.slice(range)), true, range.clone()),
+                Piece::Literal(range) => (Cow::Borrowed(self.slice(range)), false, range.clone()),
+                Piece::Quoted(inner) => {
+                    let mut value = String::new();
+                    self.write_unset(inner, &mut value, &mut splitter)?;
+                    (Cow::Owned(value), false, extent(inner))
+                }
+                Piece::Variable(variable) => {
+                    let mut value = String::new();
+                    self.write_unset(std::slice::from_ref(piece), &mut value, &mut splitter)?;
+                    (Cow::Owned(value), true, variable.range.clone())
+                }
+            };
+            splitter.add(&value, splits, &range);
+        }
+        Some(splitter.finish())
+    }
+
+    /// Writes pieces with every reference as it was written.
+    fn write_unset(&self, pieces: &[Piece], out: &mut String, splitter: &mut Splitter) -> Option<()> {
+        for piece in pieces {
+            match piece {
+                Piece::Fault(_) => return None,
+                Piece::Text(range) | Piece::Literal(range) => out.push_str(self.slice(range)),
+                Piece::Quoted(inner) => self.write_unset(inner, out, splitter)?,
+                Piece::Variable(variable) => {
+                    let mut operands = Vec::new();
+                    for operand in variable.operands() {
+                        let mut value = String::new();
+                        self.write_unset(operand, &mut value, splitter)?;
+                        splitter.forget();
+                        operands.push(value);
+                    }
+                    variable.write_unset(self.slice(&variable.name), &operands, out);
+                }
+            }
+        }
+        Some(())
     }
 
     fn collect<'w>(&'w self, pieces: &'w [Piece], found: &mut Vec<Reference<'w>>) {
@@ -656,6 +790,22 @@ mod tests {
         let names: Vec<_> = word.references().iter().map(|r| (r.name.to_owned(), r.guarded)).collect();
         let expected = [("a", false), ("c", false), ("b", true), ("e", false), ("d", false)];
         assert_eq!(names, expected.map(|(name, guarded)| (name.to_owned(), guarded)));
+    }
+
+    #[test]
+    fn words_of_a_line() {
+        let words = |raw: &str| {
+            let found = Word::parse(raw.as_bytes(), b'\\', Mode::Line).words_unset();
+            found.map(|words| words.into_iter().map(|(word, _)| word).collect::<Vec<_>>())
+        };
+        assert_eq!(
+            words(r#"RUN a\ b "c d" $e<< F"#),
+            Some(["RUN", r"a\ b", "\"c d\"", "$e<< F"].map(String::from).to_vec())
+        );
+        assert_eq!(words("a ${b:-c}${d//e/f}"), Some(["a", "${d/e/f}"].map(String::from).to_vec()));
+        assert_eq!(words("a 'b"), None);
+        let ranges = Word::parse(b"cat  <<X y", b'\\', Mode::Line).words_unset().unwrap_or_default();
+        assert_eq!(ranges[1], ("<<X".to_owned(), 5..8));
     }
 
     #[test]

@@ -1,0 +1,86 @@
+//! "Did you mean": the closest of some options.
+
+/// Distances from here on are no typing mistake any more; the bound BuildKit and Terraform use.
+const TOO_FAR: usize = 3;
+
+/// The first option that is closest to `word`, if one is close and none is equal.
+///
+/// The order of `options` decides ties, so give them sorted.
+pub fn suggest<'o>(word: &str, options: impl IntoIterator<Item = &'o str>) -> Option<&'o str> {
+    let word: Vec<char> = word.chars().collect();
+    let mut best = None;
+    let mut best_distance = TOO_FAR;
+    for option in options {
+        let distance = distance(&word, option, best_distance);
+        if distance == 0 {
+            return None;
+        }
+        if distance < best_distance {
+            best = Some(option);
+            best_distance = distance;
+        }
+    }
+    best
+}
+
+/// [`suggest`] without regard to case; the suggestion takes the case of `word` if that is all one case.
+/// `options` are lower case.
+pub fn suggest_any_case<'o>(word: &str, options: impl IntoIterator<Item = &'o str>) -> Option<String> {
+    let lower = word.to_lowercase();
+    let found = suggest(&lower, options)?;
+    Some(if word != lower && word == word.to_uppercase() { found.to_uppercase() } else { found.to_owned() })
+}
+
+/// Appends ` (did you mean …?)` to a message, if there is something to suggest.
+pub fn with_suggestion(message: String, suggestion: Option<&str>) -> String {
+    match suggestion {
+        Some(suggestion) => format!("{message} (did you mean {suggestion}?)"),
+        None => message,
+    }
+}
+
+/// Levenshtein distance in characters; anything not below `bound` may come back as `bound`.
+fn distance(word: &[char], option: &str, bound: usize) -> usize {
+    let length = option.chars().count();
+    if word.len().abs_diff(length) >= bound {
+        return bound;
+    }
+    let mut row: Vec<usize> = (0..=word.len()).collect();
+    for (i, b) in option.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, a) in word.iter().enumerate() {
+            let substituted = diagonal + usize::from(*a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[word.len()].min(bound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closest_first() {
+        let options = ["cmd", "copy", "env", "run"];
+        assert_eq!(suggest("coyp", options), Some("copy"));
+        assert_eq!(suggest("ran", options), Some("run"));
+        assert_eq!(suggest("fetch", options), None);
+    }
+
+    #[test]
+    fn an_exact_match_suggests_nothing() {
+        assert_eq!(suggest("run", ["ruh", "run"]), None);
+    }
+
+    #[test]
+    fn takes_the_case_of_the_word() {
+        let options = ["entrypoint", "workdir"];
+        assert_eq!(suggest_any_case("WORKDRI", options).as_deref(), Some("WORKDIR"));
+        assert_eq!(suggest_any_case("workdri", options).as_deref(), Some("workdir"));
+        assert_eq!(suggest_any_case("Entrypiont", options).as_deref(), Some("entrypoint"));
+        assert_eq!(with_suggestion("unknown x".into(), Some("y")), "unknown x (did you mean y?)");
+    }
+}
