@@ -7,6 +7,7 @@ pub mod base64;
 mod config;
 mod config_read;
 mod digest;
+pub mod ignore;
 pub mod json;
 mod manifest;
 mod matcher;

@@ -156,9 +156,10 @@ pub struct Index {
 
 /// What the bytes behind a reference are.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a handful is parsed per build")]
 pub enum Document {
     /// One image.
-    Manifest(Box<Manifest>),
+    Manifest(Manifest),
     /// Several.
     Index(Index),
 }
@@ -243,9 +244,7 @@ impl Document {
             (true, false) if media::is_index(media_type) => Err(ManifestError::Mismatch),
             (false, _) if media::is_manifest(media_type) => Err(ManifestError::Mismatch),
             (false, false) if shape.schema_version == Some(1) => Err(ManifestError::Schema1),
-            (true, false) => serde_json::from_slice(bytes)
-                .map(|manifest| Self::Manifest(Box::new(manifest)))
-                .map_err(ManifestError::Syntax),
+            (true, false) => serde_json::from_slice(bytes).map(Self::Manifest).map_err(ManifestError::Syntax),
             (false, _) => serde_json::from_slice(bytes).map(Self::Index).map_err(ManifestError::Syntax),
         }
     }
@@ -338,7 +337,7 @@ mod tests {
 }}"#
         );
         assert_eq!(String::from_utf8(manifest.to_json()).unwrap(), expected);
-        assert_eq!(Document::parse(&manifest.to_json()).unwrap(), Document::Manifest(Box::new(manifest)));
+        assert_eq!(Document::parse(&manifest.to_json()).unwrap(), Document::Manifest(manifest));
     }
 
     /// Media type, or the error.

@@ -1,0 +1,468 @@
+//! One pattern against one path.
+//!
+//! moby turns a pattern into the text of a regular expression, character by character, and what that expression means
+//! *is* the pattern's meaning, oddities included (`\d` is a digit, `[*]` is no class, `^` never matches in the middle).
+//! So the text is made here too ([`Translation`]); then, where it is one of the usual shapes, nothing but a comparison
+//! is left of it, else it becomes a small automaton whose run is linear in the path.
+
+/// A compiled pattern.
+#[derive(Clone, Debug)]
+pub(super) enum Glob {
+    /// `name`.
+    Exact(Box<[u8]>),
+    /// `dir/**`: the text before the stars.
+    Prefix(Box<[u8]>),
+    /// `**/name`: the text after the stars.
+    Suffix(Box<[u8]>),
+    /// `*.ext`: no slash, and this end.
+    FileSuffix(Box<[u8]>),
+    /// Anything else.
+    Automaton(Automaton),
+}
+
+impl Glob {
+    /// Compiles a cleaned pattern; `None` when it breaks the syntax of Go's `filepath.Match` or of the expression.
+    pub(super) fn new(pattern: &str) -> Option<Self> {
+        if !is_well_formed(pattern) {
+            return None;
+        }
+        let bytes = pattern.as_bytes();
+        let translation = Translation::of(pattern);
+        Some(match translation.shape {
+            Shape::Exact => Self::Exact(bytes.into()),
+            Shape::Prefix => Self::Prefix(bytes[..bytes.len() - 2].into()),
+            Shape::Suffix => Self::Suffix(bytes[2..].into()),
+            Shape::Expression => match pattern.strip_prefix('*') {
+                Some(rest) if !rest.contains(['*', '?', '[', ']', '\\', '/', '^']) => {
+                    Self::FileSuffix(rest.as_bytes().into())
+                }
+                _ => Self::Automaton(Automaton::parse(&translation.expression)?),
+            },
+        })
+    }
+
+    pub(super) fn matches(&self, path: &[u8]) -> bool {
+        match self {
+            Self::Exact(text) => path == &**text,
+            Self::Prefix(prefix) => path.starts_with(prefix),
+            Self::Suffix(suffix) => path.ends_with(suffix) || suffix.strip_prefix(b"/") == Some(path),
+            Self::FileSuffix(suffix) => path.ends_with(suffix) && !path.contains(&b'/'),
+            Self::Automaton(automaton) => automaton.matches(path),
+        }
+    }
+}
+
+/// Whether Go's `filepath.Match` accepts the pattern: classes are closed and hold whole ranges, escapes escape something.
+fn is_well_formed(pattern: &str) -> bool {
+    let mut chars = pattern.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' if chars.next().is_none() => return false,
+            '[' => {
+                chars.next_if_eq(&'^');
+                if !skip_class(&mut chars) {
+                    return false;
+                }
+            }
+            _ => {}
+        }
+    }
+    true
+}
+
+/// Skips the ranges of a class and its `]`; there must be at least one range.
+fn skip_class(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> bool {
+    let one_of = |chars: &mut std::iter::Peekable<std::str::Chars<'_>>| match chars.next() {
+        None | Some('-' | ']') => false,
+        Some('\\') => chars.next().is_some(),
+        Some(_) => true,
+    };
+    loop {
+        if !one_of(chars) || chars.next_if_eq(&'-').is_some() && !one_of(chars) {
+            return false;
+        }
+        if chars.next_if_eq(&']').is_some() {
+            return true;
+        }
+    }
+}
+
+/// What kind of comparison a pattern needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    Exact,
+    Prefix,
+    Suffix,
+    Expression,
+}
+
+/// A pattern's shape and, for [`Shape::Expression`], its regular expression without the anchors around it.
+struct Translation {
+    shape: Shape,
+    expression: String,
+}
+
+impl Translation {
+    fn of(pattern: &str) -> Self {
+        let mut this = Self { shape: Shape::Exact, expression: String::new() };
+        let mut chars = pattern.chars().peekable();
+        let mut first = true;
+        while let Some(c) = chars.next() {
+            match c {
+                '*' if chars.next_if_eq(&'*').is_some() => {
+                    chars.next_if_eq(&'/');
+                    this.double_star(first, chars.peek().is_none());
+                }
+                '*' => this.meta("[^/]*"),
+                '?' => this.meta("[^/]"),
+                '.' | '+' | '(' | ')' | '|' | '{' | '}' | '$' => {
+                    this.expression.push('\\');
+                    this.expression.push(c);
+                }
+                '\\' => {
+                    let escaped = chars.next().expect("a well-formed pattern does not end in a backslash");
+                    this.meta(&format!("\\{escaped}"));
+                }
+                '[' | ']' => this.meta(c.encode_utf8(&mut [0; 4])),
+                _ => this.expression.push(c),
+            }
+            first = false;
+        }
+        this
+    }
+
+    fn meta(&mut self, expression: &str) {
+        self.expression.push_str(expression);
+        self.shape = Shape::Expression;
+    }
+
+    /// Two stars: everything at the end, any directories elsewhere.
+    fn double_star(&mut self, first: bool, last: bool) {
+        match (last, self.shape) {
+            (true, Shape::Exact) => self.shape = Shape::Prefix,
+            (true, _) => self.meta(".*"),
+            (false, _) => self.meta("(.*/)?"),
+        }
+        if first {
+            self.shape = Shape::Suffix;
+        }
+    }
+}
+
+/// A nondeterministic automaton over characters, run by keeping the set of states it may be in.
+#[derive(Clone, Debug)]
+pub(super) struct Automaton {
+    states: Vec<State>,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    /// Consumes one character of this set and goes on.
+    One(Set),
+    /// Consumes any number.
+    Many(Set),
+    /// `(.*/)?`: nothing, or anything up to a slash.
+    Directories,
+    /// Only where the path starts.
+    Start,
+}
+
+/// A set of characters.
+#[derive(Clone, Debug)]
+struct Set {
+    negated: bool,
+    ranges: Vec<(char, char)>,
+}
+
+impl Set {
+    fn of(ranges: &[(char, char)]) -> Self {
+        Self { negated: false, ranges: ranges.to_vec() }
+    }
+
+    /// `.`: everything but a line feed.
+    fn dot() -> Self {
+        Self { negated: true, ranges: vec![('\n', '\n')] }
+    }
+
+    fn has(&self, c: char) -> bool {
+        self.ranges.iter().any(|(low, high)| (*low..=*high).contains(&c)) != self.negated
+    }
+}
+
+impl Automaton {
+    /// Compiles an expression as [`Translation`] writes it; `None` for what Go's regexp refuses.
+    fn parse(expression: &str) -> Option<Self> {
+        let mut states = Vec::new();
+        let mut rest = expression;
+        while let Some(c) = rest.chars().next() {
+            if let Some(after) = rest.strip_prefix("(.*/)?") {
+                states.push(State::Directories);
+                rest = after;
+                continue;
+            }
+            rest = &rest[c.len_utf8()..];
+            let set = match c {
+                '^' => {
+                    states.push(State::Start);
+                    continue;
+                }
+                '.' => Set::dot(),
+                '[' => parse_class(&mut rest)?,
+                '\\' => Set::of(&parse_escape(&mut rest)?),
+                _ => Set::of(&[(c, c)]),
+            };
+            states.push(match rest.strip_prefix('*') {
+                Some(after) => {
+                    rest = after;
+                    State::Many(set)
+                }
+                None => State::One(set),
+            });
+        }
+        Some(Self { states })
+    }
+
+    fn matches(&self, path: &[u8]) -> bool {
+        let accept = self.states.len();
+        let mut current = vec![false; accept + 1];
+        // Whether the directories of a state have begun: it consumes until a slash lets it go.
+        let mut inside = vec![false; accept];
+        self.enter(0, true, &mut current, &mut inside);
+        let mut rest = path;
+        while let Some((c, len)) = decode(rest) {
+            rest = &rest[len..];
+            let mut next = vec![false; accept + 1];
+            let mut still_inside = vec![false; accept];
+            for (index, state) in self.states.iter().enumerate() {
+                if inside[index] && c != '\n' {
+                    still_inside[index] = true;
+                    if c == '/' {
+                        self.enter(index + 1, false, &mut next, &mut still_inside);
+                    }
+                }
+                if !current[index] {
+                    continue;
+                }
+                match state {
+                    State::One(set) if set.has(c) => self.enter(index + 1, false, &mut next, &mut still_inside),
+                    State::Many(set) if set.has(c) => self.enter(index, false, &mut next, &mut still_inside),
+                    _ => {}
+                }
+            }
+            (current, inside) = (next, still_inside);
+        }
+        current[accept]
+    }
+
+    /// Marks a state and those reached from it without a character.
+    fn enter(&self, index: usize, at_start: bool, current: &mut [bool], inside: &mut [bool]) {
+        if std::mem::replace(&mut current[index], true) {
+            return;
+        }
+        match self.states.get(index) {
+            Some(State::Many(_)) => self.enter(index + 1, at_start, current, inside),
+            Some(State::Directories) => {
+                inside[index] = true;
+                self.enter(index + 1, at_start, current, inside);
+            }
+            Some(State::Start) if at_start => self.enter(index + 1, at_start, current, inside),
+            _ => {}
+        }
+    }
+}
+
+/// The first character and its length; an invalid byte counts as U+FFFD, as in Go.
+fn decode(bytes: &[u8]) -> Option<(char, usize)> {
+    let first = *bytes.first()?;
+    if first.is_ascii() {
+        return Some((char::from(first), 1));
+    }
+    let valid = bytes.utf8_chunks().next().and_then(|chunk| chunk.valid().chars().next());
+    Some(valid.map_or((char::REPLACEMENT_CHARACTER, 1), |c| (c, c.len_utf8())))
+}
+
+const DIGITS: &[(char, char)] = &[('0', '9')];
+const SPACES: &[(char, char)] = &[('\t', '\n'), ('\u{c}', '\r'), (' ', ' ')];
+const WORDS: &[(char, char)] = &[('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z')];
+
+/// What follows a backslash.
+fn parse_escape(rest: &mut &str) -> Option<Vec<(char, char)>> {
+    let c = rest.chars().next()?;
+    *rest = &rest[c.len_utf8()..];
+    let literal = match c {
+        'd' => return Some(DIGITS.to_vec()),
+        's' => return Some(SPACES.to_vec()),
+        'w' => return Some(WORDS.to_vec()),
+        'D' => return Some(complement(DIGITS)),
+        'S' => return Some(complement(SPACES)),
+        'W' => return Some(complement(WORDS)),
+        'a' => '\u{7}',
+        'f' => '\u{c}',
+        'n' => '\n',
+        'r' => '\r',
+        't' => '\t',
+        'v' => '\u{b}',
+        _ if c.is_ascii() && !c.is_ascii_alphanumeric() => c,
+        // Assertions, back references, code points and Unicode classes: nothing a path pattern means.
+        _ => return None,
+    };
+    Some(vec![(literal, literal)])
+}
+
+fn complement(ranges: &[(char, char)]) -> Vec<(char, char)> {
+    let before = |c: char| char::from_u32(u32::from(c).wrapping_sub(1));
+    let after = |c: char| char::from_u32(u32::from(c) + 1).expect("classes are ASCII");
+    let mut low = '\0';
+    let mut gaps = Vec::with_capacity(ranges.len() + 1);
+    for (first, last) in ranges {
+        gaps.extend(before(*first).filter(|end| low <= *end).map(|end| (low, end)));
+        low = after(*last);
+    }
+    gaps.push((low, char::MAX));
+    gaps
+}
+
+/// A class after its `[`, up to and including its `]`.
+fn parse_class(rest: &mut &str) -> Option<Set> {
+    let negated = rest.starts_with('^');
+    *rest = rest.strip_prefix('^').unwrap_or(rest);
+    let mut ranges = Vec::new();
+    let mut first = true;
+    loop {
+        if !first && let Some(after) = rest.strip_prefix(']') {
+            *rest = after;
+            return Some(Set { negated, ranges });
+        }
+        first = false;
+        if let Some(named) = parse_named_class(rest)? {
+            ranges.extend_from_slice(named);
+            continue;
+        }
+        let low = parse_class_char(rest)?;
+        let range = rest.strip_prefix('-').filter(|after| !after.starts_with(']'));
+        let (Some(after), [(start, end)]) = (range, &low[..]) else {
+            ranges.extend(low);
+            continue;
+        };
+        *rest = after;
+        let [(high, _)] = parse_class_char(rest)?[..] else { return None };
+        if start != end || high < *start {
+            return None;
+        }
+        ranges.push((*start, high));
+    }
+}
+
+fn parse_class_char(rest: &mut &str) -> Option<Vec<(char, char)>> {
+    let c = rest.chars().next()?;
+    *rest = &rest[c.len_utf8()..];
+    if c == '\\' { parse_escape(rest) } else { Some(vec![(c, c)]) }
+}
+
+/// `[:alpha:]` and its kin; `None` for an unknown name, `Some(None)` when there is none.
+fn parse_named_class(rest: &mut &str) -> Option<Option<&'static [(char, char)]>> {
+    let Some((name, after)) = rest.strip_prefix("[:").and_then(|rest| rest.split_once(":]")) else { return Some(None) };
+    let ranges: &[(char, char)] = match name {
+        "alnum" => &[('0', '9'), ('A', 'Z'), ('a', 'z')],
+        "alpha" => &[('A', 'Z'), ('a', 'z')],
+        "ascii" => &[('\0', '\u{7f}')],
+        "blank" => &[('\t', '\t'), (' ', ' ')],
+        "cntrl" => &[('\0', '\u{1f}'), ('\u{7f}', '\u{7f}')],
+        "digit" => DIGITS,
+        "graph" => &[('!', '~')],
+        "lower" => &[('a', 'z')],
+        "print" => &[(' ', '~')],
+        "punct" => &[('!', '/'), (':', '@'), ('[', '`'), ('{', '~')],
+        "space" => &[('\t', '\r'), (' ', ' ')],
+        "upper" => &[('A', 'Z')],
+        "word" => WORDS,
+        "xdigit" => &[('0', '9'), ('A', 'F'), ('a', 'f')],
+        _ => return None,
+    };
+    *rest = after;
+    Some(Some(ranges))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Paths with `+` (matches) or `-`.
+    fn check(pattern: &str, expected: &[&str]) {
+        let glob = Glob::new(pattern).unwrap();
+        for line in expected {
+            let (sign, path) = line.split_at(1);
+            assert_eq!(glob.matches(path.as_bytes()), sign == "+", "{pattern} on {path}");
+        }
+    }
+
+    #[test]
+    fn plain() {
+        check("a.b", &["+a.b", "-axb", "-a.b/c"]);
+        check("a+(b)|{c}$", &["+a+(b)|{c}$"]);
+        check("ü", &["+ü", "-u"]);
+    }
+
+    #[test]
+    fn one_star_and_question_mark_stop_at_slashes() {
+        check("*", &["+a", "+.a", "+", "-a/b"]);
+        check("*.go", &["+a.go", "+.go", "-a/b.go", "-a.goo"]);
+        check("a*b", &["+ab", "+axxb", "-ax/b"]);
+        check("a/*/c", &["+a/b/c", "+a//c", "-a/b/b/c"]);
+        check("a?c", &["+abc", "+aüc", "-ac", "-a/c"]);
+        check("*a*a*a*a*a*a*b", &["-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "+aaaaaab"]);
+    }
+
+    #[test]
+    fn two_stars_cross_slashes() {
+        check("**", &["+a", "+a/b", "+"]);
+        check("**/a", &["+a", "+x/a", "+x/y/a", "-xa", "-a/x"]);
+        check("**a", &["+a", "+xa", "+x/ya"]);
+        check("a/**", &["+a/b", "+a/b/c", "-a", "-ab"]);
+        check("a**", &["+a", "+ab", "+a/b"]);
+        check("a/**/b", &["+a/b", "+a/x/b", "+a/x/y/b", "-a/xb", "-ab"]);
+        check("a**b", &["+ab", "+ax/b", "-axb"]);
+        check("**/*.go", &["+a.go", "+x/a.go", "+x/y/.go", "-a.go/x"]);
+        check("**/a/**", &["+a/b", "+x/a/b", "-a", "-xa/b"]);
+        check("**/a?", &["+ab", "+x/ab", "-xab"]);
+        check("*/**", &["+a/b", "+a/b/c", "-a"]);
+        check("****", &["+a/b"]);
+        check("a/**/**/b", &["+a/b", "+a/x/y/b"]);
+    }
+
+    #[test]
+    fn classes() {
+        check("[a-c]x", &["+ax", "+cx", "-dx", "-x"]);
+        check("[^a]x", &["+bx", "-ax", "+/x"]);
+        check("[ab-d\\]]", &["+a", "+c", "+]", "-e"]);
+        check("[ü-ÿ]", &["+ý", "-z"]);
+        check("[[:digit:]]", &["+7", "-d", "-:]"]);
+        check("a]", &["+a]"]);
+    }
+
+    #[test]
+    fn oddities_of_the_expression_stay() {
+        check("[*]", &["+]", "+[^]", "-*"]);
+        check("\\d", &["+7", "-d"]);
+        check("\\*", &["+*", "-a"]);
+        check("\\.", &["+.", "-a"]);
+        check("^a*", &["+ab", "-^ab"]);
+        check("a^*", &["-a^", "-a"]);
+        check("\\W*", &["+-a", "-a"]);
+        assert!(Glob::new("\\z").is_none());
+        assert!(Glob::new("\\é").is_none());
+    }
+
+    #[test]
+    fn bytes_that_are_no_text() {
+        assert!(Glob::new("a?b").unwrap().matches(b"a\xffb"));
+        assert!(!Glob::new("a?b").unwrap().matches(b"a\xff\xffb"));
+        assert!(Glob::new("**/b*").unwrap().matches(b"\xff/b\xfe"));
+    }
+
+    #[test]
+    fn a_line_feed_is_nothing_that_two_stars_match() {
+        check("**/a*", &["-x\n/a", "+a\n"]);
+        check("**/a", &["+x\n/a"]);
+    }
+}
