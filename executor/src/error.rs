@@ -18,6 +18,13 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// The store's database failed.
+    Database {
+        /// What was attempted: `read the database`.
+        attempt: &'static str,
+        /// Why.
+        source: rusqlite::Error,
+    },
     /// The definition is not one that can be run.
     Definition(String),
     /// A registry or another server said no, or nothing.
@@ -83,6 +90,7 @@ impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Io { attempt, path, source } => write!(f, "cannot {attempt} {}: {source}", path.display()),
+            Self::Database { attempt, source } => write!(f, "cannot {attempt}: {source}"),
             Self::Definition(message) => write!(f, "invalid definition: {message}"),
             Self::Remote { attempt, reason } => write!(f, "{attempt}: {reason}"),
             Self::NotFound(message) | Self::Invalid(message) | Self::Denied(message) => f.write_str(message),
@@ -104,6 +112,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io { source, .. } => Some(source),
+            Self::Database { source, .. } => Some(source),
             Self::Step { source, .. } => Some(source),
             _ => None,
         }

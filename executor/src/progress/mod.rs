@@ -83,3 +83,65 @@ pub struct Silent;
 impl Sink for Silent {
     fn event(&self, _: Event) {}
 }
+
+/// Where one vertex tells what it does.
+pub struct Vertex<'a> {
+    /// Who listens.
+    pub sink: &'a dyn Sink,
+    /// The vertex.
+    pub digest: Digest,
+}
+
+impl Vertex<'_> {
+    /// The vertex's process wrote something (1 is stdout, 2 is stderr).
+    pub fn log(&self, stream: u8, data: &[u8]) {
+        let at = SystemTime::now();
+        self.sink.event(Event::Log { digest: self.digest.clone(), stream, data: data.to_vec(), at });
+    }
+
+    /// Something to tell the user.
+    pub fn warn(&self, message: impl Into<String>) {
+        self.sink.event(Event::Warning { digest: Some(self.digest.clone()), message: message.into() });
+    }
+
+    /// A part of the work, which ends when the returned value is dropped.
+    pub fn part(&self, id: impl Into<String>, total: u64) -> Part<'_> {
+        let part = Part { vertex: self, id: id.into(), total, current: 0, started: SystemTime::now() };
+        part.report(None);
+        part
+    }
+}
+
+/// A part of a vertex's work: a download, an extraction.
+pub struct Part<'a> {
+    vertex: &'a Vertex<'a>,
+    id: String,
+    total: u64,
+    current: u64,
+    started: SystemTime,
+}
+
+impl Part<'_> {
+    /// Bytes or files done so far.
+    pub fn at(&mut self, current: u64) {
+        self.current = current;
+        self.report(None);
+    }
+
+    fn report(&self, completed: Option<SystemTime>) {
+        self.vertex.sink.event(Event::Status {
+            digest: self.vertex.digest.clone(),
+            id: self.id.clone(),
+            current: self.current,
+            total: self.total,
+            started: self.started,
+            completed,
+        });
+    }
+}
+
+impl Drop for Part<'_> {
+    fn drop(&mut self) {
+        self.report(Some(SystemTime::now()));
+    }
+}

@@ -1,1 +1,78 @@
-//! Where trees come from.
+//! Where trees come from: pin an identifier (cheap, gives the cache keys), then fetch.
+//!
+//! Fetching may be lazy: a tree of an image is a list of layer ids that is known from its config alone, so `fetch` only
+//! tells the store where each layer can be had ([`crate::store::Store::put_layer`]) and [`materialise`] gets the missing
+//! ones when somebody needs the files.
+
+use oci::Platform;
+
+use crate::snapshot::{Committed, LayerId, Snapshots};
+use crate::store::Store;
+use crate::{Cancel, Error, Result, progress, session::Session};
+
+/// What a source works with.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// Blobs, layers, images by name.
+    pub store: &'a Store,
+    /// Trees.
+    pub snapshots: &'a dyn Snapshots,
+    /// The user's directories, layouts, secrets.
+    pub session: &'a Session,
+    /// Where to tell how far it is.
+    pub progress: &'a progress::Vertex<'a>,
+    /// Asked to stop through this.
+    pub cancel: &'a Cancel,
+}
+
+/// One kind of source.
+pub trait Source: Send + Sync {
+    /// The schemes it serves, without `://`.
+    fn schemes(&self) -> &'static [&'static str];
+
+    /// Finds out what exactly the identifier names, without fetching it.
+    fn pin(&self, source: &llb::Source, platform: &Platform, context: Context<'_>) -> Result<Box<dyn Pinned>>;
+
+    /// Makes one layer that this source told the store of: downloads and unpacks it, so that `snapshots` has it.
+    /// **Errors**: `Unsupported` for sources that have no lazy layers.
+    fn layer(&self, id: &LayerId, origin: &str, _: Context<'_>) -> Result<()> {
+        Err(Error::Unsupported {
+            what: format!("fetching layer {} from {origin}", id.0),
+            why: "the source has none".into(),
+        })
+    }
+}
+
+/// A source that knows what it will fetch.
+pub trait Pinned: Send + Sync {
+    /// The key at a position, best first; `None` when there are no more. Later keys may cost more (an image's second
+    /// key needs its config), and are asked for only when earlier ones lead to nothing.
+    fn key(&self, index: usize, context: Context<'_>) -> Result<Option<Key>>;
+
+    /// Makes the tree known; its layers may still be elsewhere.
+    fn fetch(&self, context: Context<'_>) -> Result<Committed>;
+}
+
+/// What a source's result is found by in the cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// Means the same everywhere; the text that parity B2 calls `K`.
+    Stable(String),
+    /// Means nothing outside this build (a local directory): only the content is compared.
+    Session(String),
+}
+
+/// The sources there are.
+pub static SOURCES: &[&dyn Source] = &[];
+
+/// The source that serves an identifier.
+pub fn find(identifier: &str) -> Result<&'static dyn Source> {
+    let (scheme, _) = identifier
+        .split_once("://")
+        .ok_or_else(|| Error::Definition(format!("source {identifier:?} has no scheme")))?;
+    let found = SOURCES.iter().find(|source| source.schemes().contains(&scheme));
+    found.copied().ok_or_else(|| Error::Unsupported {
+        what: format!("source scheme {scheme}://"),
+        why: "this executor has no such source".into(),
+    })
+}

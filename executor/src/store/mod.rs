@@ -1,13 +1,34 @@
 //! One directory that holds everything: blobs by digest, layers, the database, images by name.
 //!
-//! Writes go aside, are synced and renamed: what can be seen is whole. Buckets carry a version in their name.
+//! | entry | what |
+//! |---|---|
+//! | `blobs-v1/<algorithm>/<hex>` | content-addressed bytes |
+//! | `layers-v1/<id>/` | layer directories; their inside is the snapshots' affair |
+//! | `db-v1.sqlite` | layers, cache links and results, images, times of use |
+//! | `tmp/<process>/` | what live processes are making; what dead ones left is removed at the next start |
+//!
+//! Writes go aside, are synced and renamed: what can be seen is whole. Buckets carry a version in their name. Any number
+//! of processes may share the directory. The store must not know what a vertex or a snapshot is.
+
+mod blobs;
+mod db;
+mod images;
+mod layers;
+mod temp;
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use oci::Digest;
 
-use crate::Result;
+pub use blobs::{LocalBlobs, MemoryBlobs};
+pub use db::Db;
+pub use images::Image;
+pub use layers::Layer;
+pub use temp::{Temp, TempPath};
+
+use crate::{Error, Result};
 
 /// Content-addressed bytes.
 pub trait Blobs: Send + Sync {
@@ -17,6 +38,8 @@ pub trait Blobs: Send + Sync {
     fn open(&self, digest: &Digest) -> Result<File>;
     /// Starts a blob.
     fn write(&self) -> Result<Box<dyn BlobWriter>>;
+    /// Removes a blob; none there is no error.
+    fn remove(&self, digest: &Digest) -> Result<()>;
 }
 
 /// A blob being written; dropped uncommitted it is discarded.
@@ -26,12 +49,88 @@ pub trait BlobWriter: Write + Send {
 }
 
 /// Copies everything into a blob.
-pub fn write_blob(
-    blobs: &dyn Blobs,
-    from: &mut dyn io::Read,
-    expected: Option<&Digest>,
-) -> Result<(Digest, u64)> {
+pub fn write_blob(blobs: &dyn Blobs, from: &mut dyn io::Read, expected: Option<&Digest>) -> Result<(Digest, u64)> {
     let mut writer = blobs.write()?;
-    io::copy(from, &mut writer).map_err(crate::Error::io("write", "a blob"))?;
+    io::copy(from, &mut writer).map_err(Error::io("write", "a blob"))?;
     writer.commit(expected)
+}
+
+/// Reads a whole blob of at most `limit` bytes: manifests, configs.
+pub fn read_blob(blobs: &dyn Blobs, digest: &Digest, limit: u64) -> Result<Vec<u8>> {
+    let mut data = Vec::new();
+    let mut file = io::Read::take(blobs.open(digest)?, limit + 1);
+    io::Read::read_to_end(&mut file, &mut data).map_err(Error::io("read", digest.as_str()))?;
+    if data.len() as u64 > limit {
+        return Err(Error::Invalid(format!("blob {digest} is longer than {limit} bytes")));
+    }
+    Ok(data)
+}
+
+/// An open store directory.
+pub struct Store {
+    root: PathBuf,
+    temp: Temp,
+    blobs: LocalBlobs,
+    db: Db,
+}
+
+impl Store {
+    /// Opens the directory, makes what is missing, and removes what dead processes left.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
+        let root = root.into();
+        for dir in ["blobs-v1/sha256", "layers-v1", "tmp"] {
+            let dir = root.join(dir);
+            std::fs::create_dir_all(&dir).map_err(Error::io("make", &dir))?;
+        }
+        let root = root.canonicalize().map_err(Error::io("open", &root))?;
+        let temp = Temp::open(&root.join("tmp"))?;
+        let blobs = LocalBlobs::new(root.join("blobs-v1"), temp.clone());
+        let db = Db::open(&root.join("db-v1.sqlite"))?;
+        Ok(Self { root, temp, blobs, db })
+    }
+
+    /// The directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Content-addressed bytes.
+    pub fn blobs(&self) -> &dyn Blobs {
+        &self.blobs
+    }
+
+    /// Where layer directories are.
+    pub fn layers_dir(&self) -> PathBuf {
+        self.root.join("layers-v1")
+    }
+
+    /// Where things are made before they are renamed into place; on the same file system as everything else.
+    pub fn temp(&self) -> &Temp {
+        &self.temp
+    }
+
+    /// The database.
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A directory that is removed afterwards.
+    pub(crate) fn scratch() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    #[test]
+    fn a_store_opens_again_and_beside_another() {
+        let dir = scratch();
+        let one = Store::open(dir.path()).unwrap();
+        let two = Store::open(dir.path()).unwrap();
+        let (digest, _) = write_blob(one.blobs(), &mut &b"x"[..], None).unwrap();
+        drop(one);
+        assert_eq!(two.blobs().size(&digest).unwrap(), Some(1));
+    }
 }

@@ -1,0 +1,206 @@
+//! A process's own directory for what it is making, and the removal of those of dead processes.
+//!
+//! `tmp/<pid>-<start>/` belongs to a process as long as it holds the lock of that directory; the kernel drops the lock
+//! when the process dies, however it dies, so whoever can take the lock may remove the directory. Locks, unlike process
+//! ids, mean the same in every pid namespace. `tmp/lock` is held while directories appear and disappear.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::mount::{UnmountFlags, unmount};
+
+use crate::{Error, Result};
+
+/// This process's directory. Cheap to clone; removed when the last clone is dropped.
+#[derive(Clone)]
+pub struct Temp(Arc<Dir>);
+
+struct Dir {
+    path: PathBuf,
+    next: AtomicU64,
+    _lock: File,
+}
+
+/// A path in the directory that nothing else uses; what is there is removed when this is dropped.
+pub struct TempPath {
+    path: PathBuf,
+    /// Keeps the process's directory locked as long as something in it is used.
+    _temp: Temp,
+}
+
+impl Temp {
+    /// Makes this process's directory in `parent` and removes those of dead processes.
+    pub(super) fn open(parent: &Path) -> Result<Self> {
+        let lock_path = parent.join("lock");
+        let lock = File::create(&lock_path).map_err(Error::io("make", &lock_path))?;
+        flock(&lock, FlockOperation::LockExclusive).map_err(io::Error::from).map_err(Error::io("lock", &lock_path))?;
+        sweep(parent);
+        Ok(Self(Arc::new(make(parent)?)))
+    }
+
+    /// A fresh path; nothing is made at it. The name is for people who look.
+    pub fn path(&self, name: &str) -> TempPath {
+        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
+        TempPath { path: self.0.path.join(format!("{number}-{name}")), _temp: self.clone() }
+    }
+
+    /// A fresh directory.
+    pub fn dir(&self, name: &str) -> Result<TempPath> {
+        let path = self.path(name);
+        fs::create_dir(&path.path).map_err(Error::io("make", &path.path))?;
+        Ok(path)
+    }
+
+    /// A fresh empty file, open for reading and writing.
+    pub fn file(&self, name: &str) -> Result<(TempPath, File)> {
+        let path = self.path(name);
+        let file = File::options().read(true).write(true).create_new(true).open(&path.path);
+        Ok((path, file.map_err(Error::io("make", self.0.path.join(name)))?))
+    }
+}
+
+impl TempPath {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Moves what is there to its final name in one step. What is at that name already must be of the same kind; a
+    /// directory must be empty.
+    pub fn persist(self, to: &Path) -> Result<()> {
+        fs::rename(&self.path, to).map_err(Error::io("rename into", to))
+    }
+}
+
+impl Drop for TempPath {
+    fn drop(&mut self) {
+        remove(&self.path);
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        remove(&self.path);
+    }
+}
+
+fn make(parent: &Path) -> Result<Dir> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let path = parent.join(format!("{}-{now}", std::process::id()));
+    fs::create_dir(&path).map_err(Error::io("make", &path))?;
+    let lock = File::open(&path).map_err(Error::io("open", &path))?;
+    flock(&lock, FlockOperation::NonBlockingLockExclusive)
+        .map_err(io::Error::from)
+        .map_err(Error::io("lock", &path))?;
+    Ok(Dir { path, next: AtomicU64::new(0), _lock: lock })
+}
+
+/// Removes the directories that nobody holds. Failures are left to the next start: they cost space, not correctness.
+fn sweep(parent: &Path) {
+    let Ok(entries) = fs::read_dir(parent) else { return };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if path.is_dir() && is_abandoned(&path) {
+            detach_mounts(&path);
+            remove(&path);
+        }
+    }
+}
+
+fn is_abandoned(path: &Path) -> bool {
+    File::open(path).is_ok_and(|dir| flock(&dir, FlockOperation::NonBlockingLockExclusive).is_ok())
+}
+
+/// Takes away mounts that a killed process left below `path`, innermost first.
+fn detach_mounts(path: &Path) {
+    let Ok(table) = fs::read("/proc/self/mountinfo") else { return };
+    for point in mounts_below(&table, path).iter().rev() {
+        let _ = unmount(point, UnmountFlags::DETACH);
+    }
+}
+
+/// Mount points below `path`, in the order of the table: outer before inner.
+fn mounts_below(table: &[u8], path: &Path) -> Vec<PathBuf> {
+    let points = table.split(|b| *b == b'\n').filter_map(|line| line.split(|b| *b == b' ').nth(4));
+    points.map(unescape).filter(|point| point.starts_with(path)).collect()
+}
+
+/// The kernel writes blanks, tabs, newlines and backslashes as three octal digits.
+fn unescape(text: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStringExt;
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&byte, after)) = rest.split_first() {
+        let octal = after.get(..3).filter(|_| byte == b'\\').and_then(|digits| std::str::from_utf8(digits).ok());
+        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(escaped) => {
+                out.push(escaped);
+                rest = &after[3..];
+            }
+            None => {
+                out.push(byte);
+                rest = after;
+            }
+        }
+    }
+    PathBuf::from(std::ffi::OsString::from_vec(out))
+}
+
+/// Removes a file or a directory tree, whichever is there.
+fn remove(path: &Path) {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => drop(fs::remove_dir_all(path)),
+        Ok(_) => drop(fs::remove_file(path)),
+        Err(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.retain(|name| name != "lock");
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_is_not_persisted_is_removed() {
+        let parent = crate::store::tests::scratch();
+        let temp = Temp::open(parent.path()).unwrap();
+        let (kept, _) = temp.file("a").unwrap();
+        let dir = temp.dir("b").unwrap();
+        fs::write(dir.path().join("x"), "x").unwrap();
+        kept.persist(&parent.path().join("kept")).unwrap();
+        drop(dir);
+        drop(temp);
+        assert_eq!(names(parent.path()), ["kept"]);
+    }
+
+    #[test]
+    fn a_live_process_is_left_alone_and_a_dead_one_is_swept() {
+        let parent = crate::store::tests::scratch();
+        let live = Temp::open(parent.path()).unwrap();
+        fs::create_dir_all(parent.path().join("1-2/work/work")).unwrap();
+        let other = Temp::open(parent.path()).unwrap();
+        assert_eq!(names(parent.path()).len(), 2);
+        drop((live, other));
+        assert!(names(parent.path()).is_empty());
+    }
+
+    #[test]
+    fn mounts_are_found_below_a_path() {
+        let table = b"1 0 8:1 / / rw - ext4 /dev/a rw\n2 1 0:5 / /s/tmp/1\\0402/m rw - overlay o rw\n\
+            3 2 0:6 / /s/tmp/1\\0402/m/n rw - tmpfs t rw\n4 1 0:7 / /s/tmp/1x rw - tmpfs t rw\n";
+        let found = mounts_below(table, Path::new("/s/tmp/1 2"));
+        assert_eq!(found, [PathBuf::from("/s/tmp/1 2/m"), PathBuf::from("/s/tmp/1 2/m/n")]);
+    }
+}
