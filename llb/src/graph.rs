@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use oci::{Digest, Platform};
+use oci::Platform;
 
 /// Index of a node in its [`Graph`]; printed as in the text form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,7 +38,11 @@ pub struct Graph {
 pub struct Output {
     /// The result; `None` is scratch.
     pub edge: Option<Edge>,
-    /// What is said of the terminal vertex (capabilities, image config, platform).
+    /// Written on the terminal vertex. `None` in a definition with one output, as BuildKit writes it; where there are
+    /// several, each has one, or equal results could not be told apart.
+    pub platform: Option<Platform>,
+    /// What is said of the terminal vertex (image config, platform). Without capabilities encoding adds those that the
+    /// definition needs.
     pub meta: Metadata,
 }
 
@@ -57,6 +61,9 @@ pub struct Node {
     pub meta: Metadata,
     /// Where it comes from. **Shape**: one entry per instruction that produced it.
     pub locations: Vec<Location>,
+    /// Whether a text of it was not UTF-8, which the wire cannot carry, and stands here with U+FFFD: such a vertex may
+    /// be in the graph, but encoding it is an error.
+    pub lossy: bool,
 }
 
 /// What is said of a vertex; never part of its digest.
@@ -547,7 +554,15 @@ impl Graph {
 impl Node {
     /// A vertex as a frontend makes it: constraints present and empty, nothing said of it yet.
     pub fn new(op: Op, inputs: Vec<Edge>) -> Self {
-        Self { op, inputs, platform: None, constraints: Some(Vec::new()), meta: Metadata::default(), locations: Vec::new() }
+        Self {
+            op,
+            inputs,
+            platform: None,
+            constraints: Some(Vec::new()),
+            meta: Metadata::default(),
+            locations: Vec::new(),
+            lossy: false,
+        }
     }
 }
 
@@ -556,13 +571,4 @@ impl NodeId {
     pub fn output(self, index: u32) -> Edge {
         Edge { node: self, index }
     }
-}
-
-/// Digest and bytes of a vertex, where a consumer needs both.
-#[derive(Clone, Debug)]
-pub struct Vertex {
-    /// SHA-256 of `bytes`.
-    pub digest: Digest,
-    /// The encoded operation.
-    pub bytes: Vec<u8>,
 }

@@ -2,6 +2,13 @@
 //!
 //! Pure; depends on `oci` alone. It must never know a source language, a registry, or how a vertex is run.
 
-mod graph;
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod definition;
+mod encode;
+mod graph;
+mod wire;
+
+pub use definition::{Definition, SourceMap, SourceText, Vertex};
+pub use encode::{EncodeError, Problem, encode, encode_traced};
 pub use graph::*;

@@ -1,0 +1,161 @@
+//! A definition: the vertices of a build as wire bytes, and what is said of them beside their digests.
+//!
+//! What `llbc` writes and the executor reads. The bytes of a vertex are its identity: they are kept as received or as
+//! [`crate::encode`] made them and never written anew, so a digest cannot change on the way.
+
+use std::collections::BTreeMap;
+
+use oci::Digest;
+
+use crate::wire::Writer;
+use crate::{LinuxResources, Location, Metadata, ProgressGroup, Range};
+
+/// The vertices of a build in the order of the wire: inputs first, each output's subgraph ended by a terminal vertex.
+#[derive(Clone, Debug, Default)]
+pub struct Definition {
+    /// The vertices; empty for scratch.
+    pub vertices: Vec<Vertex>,
+    /// What is said of the vertices.
+    pub metadata: BTreeMap<Digest, Metadata>,
+    /// Where the vertices come from.
+    pub source: Option<SourceMap>,
+}
+
+/// Digest and bytes of a vertex.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vertex {
+    /// SHA-256 of `bytes`.
+    pub digest: Digest,
+    /// The encoded operation.
+    pub bytes: Vec<u8>,
+}
+
+/// Source texts and the places in them that vertices come from.
+#[derive(Clone, Debug, Default)]
+pub struct SourceMap {
+    /// The texts.
+    pub texts: Vec<SourceText>,
+    /// **Shape**: an entry for each vertex but the terminal ones, empty where nothing is known.
+    pub locations: BTreeMap<Digest, Vec<Location>>,
+}
+
+/// A source text.
+#[derive(Clone, Debug, Default)]
+pub struct SourceText {
+    /// Its name.
+    pub filename: String,
+    /// The text.
+    pub data: Vec<u8>,
+    /// The definition that reads it.
+    pub definition: Option<Box<Definition>>,
+    /// Its language: `Dockerfile`.
+    pub language: String,
+}
+
+impl Definition {
+    /// The wire form, map keys in byte order: equal definitions give equal bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        write_definition(&mut Writer(&mut bytes), self);
+        bytes
+    }
+
+    /// What is said of a vertex.
+    pub fn metadata_of(&self, digest: &Digest) -> Option<&Metadata> {
+        self.metadata.get(digest)
+    }
+}
+
+fn write_definition(writer: &mut Writer<'_>, definition: &Definition) {
+    for vertex in &definition.vertices {
+        write_vertex(writer, &vertex.bytes);
+    }
+    for (digest, metadata) in &definition.metadata {
+        write_metadata_entry(writer, digest, metadata);
+    }
+    if let Some(source) = &definition.source {
+        writer.message(3, |w| {
+            for (digest, locations) in &source.locations {
+                write_locations_entry(w, digest, locations);
+            }
+            for text in &source.texts {
+                w.message(2, |w| {
+                    w.string(1, &text.filename);
+                    w.bytes(2, &text.data);
+                    if let Some(definition) = &text.definition {
+                        w.message(3, |w| write_definition(w, definition));
+                    }
+                    w.string(4, &text.language);
+                });
+            }
+        });
+    }
+}
+
+fn write_vertex(writer: &mut Writer<'_>, bytes: &[u8]) {
+    writer.bytes_always(1, bytes);
+}
+
+fn write_metadata_entry(writer: &mut Writer<'_>, digest: &Digest, metadata: &Metadata) {
+    writer.message(2, |entry| {
+        entry.string(1, digest.as_str());
+        entry.message(2, |w| write_metadata(w, metadata));
+    });
+}
+
+fn write_metadata(writer: &mut Writer<'_>, metadata: &Metadata) {
+    writer.bool(1, metadata.ignore_cache);
+    writer.string_map(2, metadata.description.iter());
+    if let Some(value) = metadata.export_cache {
+        writer.message(4, |w| w.bool(1, value));
+    }
+    for cap in &metadata.caps {
+        writer.message(5, |entry| {
+            entry.bytes_always(1, cap.as_bytes());
+            entry.int_always(2, 1);
+        });
+    }
+    if let Some(group) = &metadata.progress_group {
+        writer.message(6, |w| write_progress_group(w, group));
+    }
+    if let Some(resources) = &metadata.linux_resources {
+        writer.message(7, |w| write_linux_resources(w, resources));
+    }
+}
+
+fn write_progress_group(writer: &mut Writer<'_>, group: &ProgressGroup) {
+    writer.string(1, &group.id);
+    writer.string(2, &group.name);
+    writer.bool(3, group.weak);
+}
+
+fn write_linux_resources(writer: &mut Writer<'_>, resources: &LinuxResources) {
+    writer.int(1, resources.memory);
+    writer.int(2, resources.memory_swap);
+    writer.int(3, resources.cpu_shares);
+    writer.int(4, resources.cpu_period);
+    writer.int(5, resources.cpu_quota);
+    writer.string(6, &resources.cpuset_cpus);
+    writer.string(7, &resources.cpuset_mems);
+}
+
+fn write_locations_entry(writer: &mut Writer<'_>, digest: &Digest, locations: &[Location]) {
+    writer.message(1, |entry| {
+        entry.string(1, digest.as_str());
+        entry.message(2, |w| locations.iter().for_each(|location| w.message(1, |w| write_location(w, location))));
+    });
+}
+
+fn write_location(writer: &mut Writer<'_>, location: &Location) {
+    writer.int(1, i64::from(location.source));
+    for Range { start, end } in &location.ranges {
+        writer.message(2, |w| {
+            for (field, position) in [(1, start), (2, end)] {
+                w.message(field, |w| {
+                    w.int(1, i64::from(position.line));
+                    w.int(2, i64::from(position.character));
+                });
+            }
+        });
+    }
+}

@@ -1,0 +1,183 @@
+//! Writes protobuf wire bytes the way Go's deterministic marshaller does.
+//!
+//! Scalars that hold their default are left out, sub-messages are written even when empty, map entries always carry
+//! both key and value. Callers name fields in ascending order; the one exception is the operation of a vertex, which
+//! Go writes last (see [`crate::encode`]). A generic encoder does not give these bytes, and digests are over bytes.
+
+const VARINT: u32 = 0;
+const LENGTH_DELIMITED: u32 = 2;
+/// Above this a length no longer fits the one byte reserved for it.
+const ONE_BYTE: usize = 0x7f;
+
+/// Appends fields to a buffer.
+pub(crate) struct Writer<'b>(pub(crate) &'b mut Vec<u8>);
+
+impl Writer<'_> {
+    /// A signed number; 0 is left out, a negative one takes ten bytes.
+    pub(crate) fn int(&mut self, field: u32, value: i64) {
+        if value != 0 {
+            self.int_always(field, value);
+        }
+    }
+
+    /// A signed number, written even when 0 (a member of a oneof).
+    pub(crate) fn int_always(&mut self, field: u32, value: i64) {
+        self.key(field, VARINT);
+        self.varint(value.cast_unsigned());
+    }
+
+    /// A flag; `false` is left out.
+    pub(crate) fn bool(&mut self, field: u32, value: bool) {
+        self.int(field, i64::from(value));
+    }
+
+    /// A text; the empty one is left out.
+    pub(crate) fn string(&mut self, field: u32, value: &str) {
+        self.bytes(field, value.as_bytes());
+    }
+
+    /// Bytes; none are left out.
+    pub(crate) fn bytes(&mut self, field: u32, value: &[u8]) {
+        if !value.is_empty() {
+            self.bytes_always(field, value);
+        }
+    }
+
+    /// Bytes, written even when there are none (elements, map values).
+    pub(crate) fn bytes_always(&mut self, field: u32, value: &[u8]) {
+        self.key(field, LENGTH_DELIMITED);
+        self.varint(value.len() as u64);
+        self.0.extend_from_slice(value);
+    }
+
+    /// Repeated texts, empty ones included.
+    pub(crate) fn strings(&mut self, field: u32, values: &[String]) {
+        for value in values {
+            self.bytes_always(field, value.as_bytes());
+        }
+    }
+
+    /// Repeated numbers in packed form.
+    pub(crate) fn packed(&mut self, field: u32, values: impl ExactSizeIterator<Item = i64>) {
+        if values.len() > 0 {
+            self.message(field, |writer| values.for_each(|value| writer.varint(value.cast_unsigned())));
+        }
+    }
+
+    /// A map of texts; the iterator gives the keys in byte order.
+    pub(crate) fn string_map<'s>(&mut self, field: u32, entries: impl Iterator<Item = (&'s String, &'s String)>) {
+        for (key, value) in entries {
+            self.message(field, |entry| {
+                entry.bytes_always(1, key.as_bytes());
+                entry.bytes_always(2, value.as_bytes());
+            });
+        }
+    }
+
+    /// A sub-message, written even when empty.
+    ///
+    /// The length is not known before the content is written: one byte is kept free for it, which is enough for most,
+    /// and the content moves when it is not. Measuring first would walk every message twice.
+    pub(crate) fn message(&mut self, field: u32, write: impl FnOnce(&mut Writer<'_>)) {
+        self.key(field, LENGTH_DELIMITED);
+        let start = self.0.len() + 1;
+        self.0.push(0);
+        write(self);
+        let length = self.0.len() - start;
+        if length <= ONE_BYTE {
+            self.0[start - 1] = length as u8;
+        } else {
+            self.widen(start, length);
+        }
+    }
+
+    fn widen(&mut self, start: usize, length: usize) {
+        let (digits, count) = varint(length as u64);
+        let end = self.0.len();
+        self.0.resize(end + count - 1, 0);
+        self.0.copy_within(start..end, start + count - 1);
+        self.0[start - 1..start - 1 + count].copy_from_slice(&digits[..count]);
+    }
+
+    fn key(&mut self, field: u32, wire_type: u32) {
+        self.varint(u64::from(field << 3 | wire_type));
+    }
+
+    fn varint(&mut self, value: u64) {
+        if value <= ONE_BYTE as u64 {
+            return self.0.push(value as u8);
+        }
+        let (digits, count) = varint(value);
+        self.0.extend_from_slice(&digits[..count]);
+    }
+}
+
+/// The digits of a number, seven bits each, lowest first, and how many there are.
+fn varint(mut value: u64) -> ([u8; 10], usize) {
+    let mut digits = [0; 10];
+    let mut count = 0;
+    while value > ONE_BYTE as u64 {
+        digits[count] = value as u8 | 0x80;
+        value >>= 7;
+        count += 1;
+    }
+    digits[count] = value as u8;
+    (digits, count + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(write: impl FnOnce(&mut Writer<'_>), expected: &str) {
+        let mut bytes = Vec::new();
+        write(&mut Writer(&mut bytes));
+        let actual: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(actual.join(" "), expected);
+    }
+
+    #[test]
+    fn defaults_are_left_out() {
+        check(|w| w.int(1, 0), "");
+        check(|w| w.string(1, ""), "");
+        check(|w| w.bool(1, false), "");
+        check(|w| w.packed(1, [].into_iter()), "");
+    }
+
+    #[test]
+    fn members_of_a_oneof_and_elements_are_not() {
+        check(|w| w.int_always(2, 0), "10 00");
+        check(|w| w.strings(1, &[String::new()]), "0a 00");
+        check(|w| w.message(11, |_| ()), "5a 00");
+    }
+
+    #[test]
+    fn numbers() {
+        check(|w| w.int(1, 300), "08 ac 02");
+        check(|w| w.int(4, -1), "20 ff ff ff ff ff ff ff ff ff 01");
+        check(|w| w.packed(12, [0, 300].into_iter()), "62 03 00 ac 02");
+        check(|w| w.int(22, 1), "b0 01 01");
+    }
+
+    #[test]
+    fn maps_keep_empty_values() {
+        let (key, value) = ("k".to_owned(), String::new());
+        check(|w| w.string_map(2, [(&key, &value)].into_iter()), "12 05 0a 01 6b 12 00");
+    }
+
+    #[test]
+    fn long_messages_move() {
+        for length in [127, 128, 16_383, 16_384] {
+            let text = "x".repeat(length);
+            let mut actual = Vec::new();
+            Writer(&mut actual).message(1, |w| w.message(2, |w| w.string(3, &text)));
+            let mut inner = Vec::new();
+            Writer(&mut inner).string(3, &text);
+            let mut middle = Vec::new();
+            Writer(&mut middle).bytes(2, &inner);
+            let mut expected = Vec::new();
+            Writer(&mut expected).bytes(1, &middle);
+            assert!(actual == expected, "content of {length} bytes");
+        }
+    }
+}
