@@ -1,17 +1,57 @@
 //! Trees as stacks of layers.
 //!
-//! A layer is a directory of what one step changed, with deletions as whiteouts (character device 0:0) and no opaque
-//! directories, so that it means the same on any base. A tree ([`Committed`]) is a list of layers, and merging trees is
-//! appending lists. An [`Active`] is a tree with a fresh writable layer on top; dropped uncommitted it is discarded.
+//! A layer is a directory of what one step changed, with deletions as whiteouts (character device 0:0), so that it means
+//! the same on any base. A tree ([`Committed`]) is a list of layers, and merging trees is appending lists. An [`Active`]
+//! is a tree with a fresh writable layer on top; dropped uncommitted it is discarded.
+//!
+//! Layers that steps made never hold opaque directories: committing replaces them by whiteouts of what they hid. Layers
+//! of images may hold them (marked as the kernel's overlay marks them): "hide all below" is what their author said.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `area` | the directories on disk: layers, staging, what a crash leaves |
+//! | `mount` | detached overlay mounts |
+//! | `stack` | reading merged layers without a mount |
+//! | `tidy` | from the changes an overlay collected to a layer |
+//! | `change` | from two trees to the layer between them |
+//! | `overlay`, `native`, `scripted` | the implementations of [`Snapshots`] |
+
+mod area;
+mod change;
+pub(crate) mod entry;
+mod mount;
+mod native;
+mod overlay;
+mod scripted;
+mod stack;
+#[cfg(test)]
+mod suite;
+mod tidy;
+pub(crate) mod xattr;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+use oci::Digest;
 
 use crate::Result;
 
-/// Name of a layer: its diff id when it came from an image, random when a step made it.
+pub use area::{Contents, Staged};
+pub use native::Native;
+pub use overlay::Overlayfs;
+pub use scripted::Scripted;
+pub(crate) use stack::{Dir, Stack, is_whiteout};
+
+/// Name of a layer: its diff id when it came from an image, random when a step made it. Safe as a file name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LayerId(pub Arc<str>);
+
+impl LayerId {
+    /// The layer of an image with this diff id: stored once, whichever images have it.
+    pub fn of_diff_id(diff_id: &Digest) -> Self {
+        Self(diff_id.as_str().replace(':', "-").into())
+    }
+}
 
 /// An immutable tree. **Shape**: its layers, lowest first; no layers is the empty tree (scratch).
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,18 +60,10 @@ pub struct Committed {
     pub layers: Vec<LayerId>,
 }
 
-/// A tree being changed.
-pub trait Active: Send {
-    /// The merged tree, writable.
-    fn path(&self) -> &Path;
-    /// What a runtime mounts itself: the layers' directories (lowest first), the directory of changes and its work directory.
-    fn overlay(&self) -> Option<Overlay>;
-}
-
 /// Directories of an overlay mount.
 #[derive(Clone, Debug)]
 pub struct Overlay {
-    /// Read-only directories, lowest first.
+    /// Read-only directories, lowest first; never empty.
     pub lower: Vec<PathBuf>,
     /// Directory of changes.
     pub upper: PathBuf,
@@ -39,24 +71,110 @@ pub struct Overlay {
     pub work: PathBuf,
 }
 
+/// A tree being changed; dropped uncommitted it is discarded.
+pub struct Active {
+    parent: Committed,
+    tree: Tree,
+    // Last: the mount goes before its directories.
+    staged: Staged,
+}
+
+enum Tree {
+    /// Mounted by whoever needs it: a runtime in its own namespace, or this process when `path` is asked for.
+    Overlay { overlay: Overlay, mounted: OnceLock<mount::Mount> },
+    /// A plain directory that holds the whole tree.
+    Dir(PathBuf),
+}
+
+impl Active {
+    /// The merged tree, writable; mounted (detached, for this process only) when first asked for.
+    ///
+    /// A path below `/proc/self/fd` works in every thread of this process, and in no other process.
+    pub fn path(&self) -> Result<&Path> {
+        match &self.tree {
+            Tree::Dir(path) => Ok(path),
+            Tree::Overlay { overlay, mounted } => {
+                if let Some(mount) = mounted.get() {
+                    return Ok(mount.path());
+                }
+                let mount = mount::writable(overlay)?;
+                Ok(mounted.get_or_init(|| mount).path())
+            }
+        }
+    }
+
+    /// What a runtime mounts itself; `None` when [`Active::path`] is a plain directory with the whole tree.
+    pub fn overlay(&self) -> Option<&Overlay> {
+        match &self.tree {
+            Tree::Overlay { overlay, .. } => Some(overlay),
+            Tree::Dir(_) => None,
+        }
+    }
+
+    /// The tree it started from.
+    pub fn parent(&self) -> &Committed {
+        &self.parent
+    }
+}
+
 /// A tree that can be read at a path; unmounted when dropped.
-pub trait View: Send {
-    /// The merged tree, read-only.
-    fn path(&self) -> &Path;
+pub struct View {
+    path: PathBuf,
+    _mount: Option<mount::Mount>,
+    _staged: Option<Staged>,
+}
+
+impl View {
+    /// The merged tree, read-only: in this process only, see [`Active::path`].
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
 }
 
 /// Makes and keeps trees.
 pub trait Snapshots: Send + Sync {
     /// Starts a writable tree on top of another.
-    fn prepare(&self, parent: &Committed) -> Result<Box<dyn Active>>;
+    fn prepare(&self, parent: &Committed) -> Result<Active>;
     /// Ends it: the changes become a layer. A step that changed nothing gives an (empty) layer all the same.
-    fn commit(&self, active: Box<dyn Active>) -> Result<Committed>;
+    fn commit(&self, active: Active) -> Result<Committed>;
     /// Opens a tree for reading.
-    fn view(&self, tree: &Committed) -> Result<Box<dyn View>>;
-    /// The directory of one layer, to diff, hash or export.
+    fn view(&self, tree: &Committed) -> Result<View>;
+    /// What changed from one tree to the other, as a tree: layers of `upper` when it grew out of `lower`, else one layer.
+    fn diff(&self, lower: &Committed, upper: &Committed) -> Result<Committed>;
+    /// Adds a layer from elsewhere: `fill` writes it into an empty directory. Nothing is done when it is there already.
+    fn import(&self, id: &LayerId, fill: &mut dyn FnMut(&Path) -> Result<Contents>) -> Result<()>;
+    /// Whether a layer is there. After a loss of power layers may be gone that a database still names.
+    fn has(&self, id: &LayerId) -> bool;
+    /// The directory of one layer, to diff or hash. **Errors**: `NotFound`.
     fn layer(&self, id: &LayerId) -> Result<PathBuf>;
+    /// What is known of one layer. **Errors**: `NotFound`.
+    fn contents(&self, id: &LayerId) -> Result<Contents>;
     /// Removes a layer that nothing refers to any more.
     fn remove(&self, id: &LayerId) -> Result<()>;
-    /// Bytes on disk of one layer.
-    fn usage(&self, id: &LayerId) -> Result<u64>;
+    /// The layers there are.
+    fn list(&self) -> Result<Vec<LayerId>>;
+    /// Bytes on disk of one layer. **Errors**: `NotFound`.
+    fn usage(&self, id: &LayerId) -> Result<u64> {
+        Ok(self.contents(id)?.bytes)
+    }
+}
+
+/// Opens the layers of the store directory at `root`: with overlay mounts where the system has them, else with copies.
+pub fn open(root: &Path) -> Result<Arc<dyn Snapshots>> {
+    let overlay = Overlayfs::open(root)?;
+    if overlay.is_supported() { Ok(Arc::new(overlay)) } else { Ok(Arc::new(Native::open(root)?)) }
+}
+
+/// The layers of `upper` above `lower`, when `lower` is what it grew out of.
+fn grown_layers(lower: &Committed, upper: &Committed) -> Option<Committed> {
+    let above = upper.layers.strip_prefix(lower.layers.as_slice())?;
+    Some(Committed { layers: above.to_vec() })
+}
+
+/// Layers as an overlay can have them: each once, where it is topmost. What a lower occurrence says the upper one says too.
+fn distinct(layers: &[LayerId]) -> Vec<&LayerId> {
+    let mut seen = std::collections::HashSet::new();
+    let mut kept: Vec<_> = layers.iter().rev().filter(|layer| seen.insert(*layer)).collect();
+    kept.reverse();
+    kept
 }

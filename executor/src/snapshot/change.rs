@@ -1,0 +1,122 @@
+//! From two trees to the layer between them.
+
+use std::collections::HashMap;
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{AtFlags, FileType, Stat};
+use rustix::io::Result;
+
+use super::area::Contents;
+use super::stack::{self, Dir, Found, kind};
+use super::{entry, xattr};
+
+/// Writes what changed from `lower` to `upper` into the empty directory `out`.
+pub(super) fn write_changes(lower: Option<&Dir>, upper: Option<&Dir>, out: &OwnedFd) -> Result<Contents> {
+    let mut walk = Walk { contents: Contents::default(), path: Vec::new(), links: HashMap::new(), out };
+    walk.dir(lower, upper, out.as_fd())?;
+    if let Some(upper) = upper {
+        entry::clone_metadata((upper.top(), c"."), &rustix::fs::fstat(upper.top())?, (out.as_fd(), c"."))?;
+    }
+    Ok(walk.contents)
+}
+
+struct Walk<'a> {
+    contents: Contents,
+    /// Path of the directory, with a slash behind each component.
+    path: Vec<u8>,
+    /// Files with several names: where the first one was written, by device and inode.
+    links: HashMap<(u64, u64), CString>,
+    out: &'a OwnedFd,
+}
+
+impl Walk<'_> {
+    /// Writes the changes of one directory; returns whether there were any.
+    fn dir(&mut self, lower: Option<&Dir>, upper: Option<&Dir>, out: BorrowedFd) -> Result<bool> {
+        let mut any = false;
+        let entries = upper.map_or(Ok(Default::default()), Dir::entries)?;
+        if let Some(lower) = lower {
+            for name in lower.entries()?.keys().filter(|name| !entries.contains_key(*name)) {
+                entry::whiteout(out, name)?;
+                self.contents.whiteouts = true;
+                any = true;
+            }
+        }
+        for name in entries.keys() {
+            any |= self.entry(lower, upper.expect("entries are of a directory"), out, name)?;
+        }
+        Ok(any)
+    }
+
+    fn entry(&mut self, lower: Option<&Dir>, upper: &Dir, out: BorrowedFd, name: &CStr) -> Result<bool> {
+        let Some(found) = upper.lookup(name)? else { return Ok(false) };
+        let below = match lower {
+            Some(lower) => lower.lookup(name)?,
+            None => None,
+        };
+        if found.is_dir() {
+            return self.child(lower.filter(|_| below.is_some_and(|below| below.is_dir())), upper, &found, out, name);
+        }
+        if let Some(below) = below
+            && entry::same_file((found.dir, &found.stat), (below.dir, &below.stat), name)?
+        {
+            return Ok(false);
+        }
+        self.file(&found, out, name)
+    }
+
+    /// Writes a directory, if it or anything in it changed.
+    fn child(&mut self, lower: Option<&Dir>, upper: &Dir, found: &Found, out: BorrowedFd, name: &CStr) -> Result<bool> {
+        let lower = match lower {
+            Some(lower) => lower.open(name)?,
+            None => None,
+        };
+        let upper = upper.open(name)?.expect("a directory opens as one");
+        rustix::fs::mkdirat(out, name, rustix::fs::Mode::RWXU)?;
+        let child = stack::open_dir(out, name)?;
+        let length = self.path.len();
+        self.path.extend_from_slice(name.to_bytes());
+        self.path.push(b'/');
+        let any = self.dir(lower.as_ref(), Some(&upper), child.as_fd())?;
+        let kept = any || self.is_kept_empty(lower.as_ref(), &upper, &found.stat)?;
+        self.path.truncate(length);
+        if !kept {
+            rustix::fs::unlinkat(out, name, AtFlags::REMOVEDIR)?;
+            return Ok(false);
+        }
+        entry::clone_metadata((upper.top(), c"."), &found.stat, (out, name))?;
+        self.contents.bytes += found.stat.st_blocks as u64 * 512;
+        Ok(true)
+    }
+
+    /// Whether a directory with no change in it says something by itself.
+    fn is_kept_empty(&mut self, lower: Option<&Dir>, upper: &Dir, stat: &Stat) -> Result<bool> {
+        let Some(lower) = lower else { return Ok(true) };
+        let below = rustix::fs::fstat(lower.top())?;
+        let same =
+            entry::same_metadata(stat, &below) && xattr::read(upper.top(), c".")? == xattr::read(lower.top(), c".")?;
+        if same && !entry::same_time(stat, &below) {
+            self.contents.quiet.push(self.path[..self.path.len() - 1].to_vec());
+            return Ok(true);
+        }
+        Ok(!same)
+    }
+
+    fn file(&mut self, found: &Found, out: BorrowedFd, name: &CStr) -> Result<bool> {
+        let shared = found.stat.st_nlink > 1 && kind(&found.stat) == FileType::RegularFile;
+        let inode = (found.stat.st_dev, found.stat.st_ino);
+        if shared && let Some(first) = self.links.get(&inode) {
+            rustix::fs::linkat(self.out, &**first, out, name, AtFlags::empty())?;
+            return Ok(true);
+        }
+        if !entry::clone(found.dir, &found.stat, out, name)? {
+            return Ok(false);
+        }
+        if shared {
+            let path = [&self.path, name.to_bytes()].concat();
+            self.links.insert(inode, CString::new(path).expect("names hold no NUL"));
+        }
+        self.contents.bytes += found.stat.st_blocks as u64 * 512;
+        Ok(true)
+    }
+}

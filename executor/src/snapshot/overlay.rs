@@ -1,0 +1,174 @@
+//! Snapshots on the kernel's overlay file system.
+
+use std::fs::{self, File};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use super::area::{Area, Contents, Staged, random_id};
+use super::stack::Stack;
+use super::{
+    Active, Committed, LayerId, Overlay, Snapshots, Tree, View, change, distinct, entry, grown_layers, mount, tidy,
+};
+use crate::{Error, Result};
+
+/// Snapshots on overlay mounts. Committing keeps the directory of changes as the layer.
+pub struct Overlayfs {
+    area: Arc<Area>,
+}
+
+impl Overlayfs {
+    /// Opens the layers of the store directory at `root`.
+    pub fn open(root: &Path) -> Result<Self> {
+        Ok(Self { area: Area::open(root)? })
+    }
+
+    /// Whether the system lets us mount overlays with changes in this store.
+    pub fn is_supported(&self) -> bool {
+        self.area.stage().is_ok_and(|staged| mount::is_supported(staged.path()))
+    }
+
+    fn stack(&self, tree: &Committed) -> Result<Stack> {
+        stack(&self.area, tree)
+    }
+}
+
+impl Snapshots for Overlayfs {
+    fn prepare(&self, parent: &Committed) -> Result<Active> {
+        let staged = self.area.stage()?;
+        let upper = make_root(&staged)?;
+        let Stack { layers: lower } = self.stack(parent)?;
+        let Some(top) = lower.last() else {
+            // Nothing below: the directory of changes is the tree.
+            return Ok(Active { parent: parent.clone(), tree: Tree::Dir(upper), staged });
+        };
+        clone_root(top, &upper)?;
+        let work = staged.path().join("work");
+        fs::create_dir(&work).map_err(Error::io("make", &work))?;
+        let overlay = Overlay { lower, upper, work };
+        Ok(Active { parent: parent.clone(), tree: Tree::Overlay { overlay, mounted: OnceLock::new() }, staged })
+    }
+
+    fn commit(&self, active: Active) -> Result<Committed> {
+        let Active { parent, tree, staged } = active;
+        // Unmounted before its directories are looked at.
+        drop(tree);
+        let upper = Area::fs_of(&staged);
+        let lower = self.stack(&parent)?;
+        let tidied = lower.root().and_then(|lower| tidy::tidy(&upper, lower.as_ref()));
+        let contents = tidied.map_err(|errno| Error::io("commit", &upper)(errno.into()))?;
+        let work = staged.path().join("work");
+        if work.exists() {
+            fs::remove_dir_all(&work).map_err(Error::io("remove", &work))?;
+        }
+        publish(&self.area, staged, &contents, parent)
+    }
+
+    fn view(&self, tree: &Committed) -> Result<View> {
+        let Stack { mut layers } = self.stack(tree)?;
+        let plain = match tree.layers.as_slice() {
+            [only] => self.area.contents(only).map(|contents| !contents.whiteouts && !contents.opaque)?,
+            _ => false,
+        };
+        if plain && let Some(path) = layers.pop() {
+            return Ok(View { path, _mount: None, _staged: None });
+        }
+        // The kernel wants two directories; and an empty one is all there is of scratch.
+        let staged = self.area.stage()?;
+        let empty = make_root(&staged)?;
+        if layers.is_empty() {
+            return Ok(View { path: empty, _mount: None, _staged: Some(staged) });
+        }
+        layers.insert(0, empty);
+        let mount = mount::readable(&layers)?;
+        Ok(View { path: mount.path().to_owned(), _mount: Some(mount), _staged: Some(staged) })
+    }
+
+    fn diff(&self, lower: &Committed, upper: &Committed) -> Result<Committed> {
+        diff(&self.area, lower, upper)
+    }
+
+    fn import(&self, id: &LayerId, fill: &mut dyn FnMut(&Path) -> Result<Contents>) -> Result<()> {
+        import(&self.area, id, fill)
+    }
+
+    fn has(&self, id: &LayerId) -> bool {
+        self.area.has(id)
+    }
+
+    fn layer(&self, id: &LayerId) -> Result<PathBuf> {
+        self.area.dir(id)
+    }
+
+    fn contents(&self, id: &LayerId) -> Result<Contents> {
+        self.area.contents(id)
+    }
+
+    fn remove(&self, id: &LayerId) -> Result<()> {
+        self.area.remove(id)
+    }
+
+    fn list(&self) -> Result<Vec<LayerId>> {
+        self.area.list()
+    }
+}
+
+/// Makes the empty directory that a layer is made in.
+pub(super) fn make_root(staged: &Staged) -> Result<PathBuf> {
+    let path = Area::fs_of(staged);
+    fs::DirBuilder::new().mode(0o755).create(&path).map_err(Error::io("make", &path))?;
+    // Whatever the umask is.
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .map_err(Error::io("change the mode of", &path))?;
+    Ok(path)
+}
+
+/// Gives a root directory the owner, mode, attributes and times of another: the topmost root shows.
+pub(super) fn clone_root(from: &Path, to: &Path) -> Result<()> {
+    let clone = || -> std::io::Result<()> {
+        let (from, to) = (File::open(from)?, File::open(to)?);
+        let stat = rustix::fs::fstat(&from)?;
+        use std::os::fd::AsFd;
+        Ok(entry::clone_metadata((from.as_fd(), c"."), &stat, (to.as_fd(), c"."))?)
+    };
+    clone().map_err(Error::io("prepare", to))
+}
+
+/// The directories of a tree's layers, each once.
+pub(super) fn stack(area: &Area, tree: &Committed) -> Result<Stack> {
+    let layers = distinct(&tree.layers).into_iter().map(|id| area.dir(id)).collect::<Result<_>>()?;
+    Ok(Stack { layers })
+}
+
+/// Publishes a staged layer under a new name, on top of `parent`.
+pub(super) fn publish(area: &Area, staged: Staged, contents: &Contents, parent: Committed) -> Result<Committed> {
+    let id = random_id()?;
+    area.publish(staged, &id, contents)?;
+    let mut layers = parent.layers;
+    layers.push(id);
+    Ok(Committed { layers })
+}
+
+pub(super) fn diff(area: &Area, lower: &Committed, upper: &Committed) -> Result<Committed> {
+    if let Some(grown) = grown_layers(lower, upper) {
+        return Ok(grown);
+    }
+    let staged = area.stage()?;
+    let path = make_root(&staged)?;
+    let (lower, upper) = (stack(area, lower)?, stack(area, upper)?);
+    let write = || -> rustix::io::Result<Contents> {
+        let out = File::open(&path).map_err(entry::errno_of)?.into();
+        change::write_changes(lower.root()?.as_ref(), upper.root()?.as_ref(), &out)
+    };
+    let contents = write().map_err(|errno| Error::io("write the difference to", &path)(errno.into()))?;
+    publish(area, staged, &contents, Committed::default())
+}
+
+pub(super) fn import(area: &Area, id: &LayerId, fill: &mut dyn FnMut(&Path) -> Result<Contents>) -> Result<()> {
+    if area.has(id) {
+        return Ok(());
+    }
+    let staged = area.stage()?;
+    let contents = fill(&make_root(&staged)?)?;
+    area.publish(staged, id, &contents)
+}
