@@ -347,7 +347,12 @@ pub enum OptKind {
     /// Security mode.
     Security(Str),
     /// A device.
-    Device(Str),
+    Device {
+        /// Its name as the runtime knows it.
+        name: String,
+        /// Whether its absence is an error.
+        required: bool,
+    },
 }
 
 /// A mount of a `Run`: fields in the order written, typed after expansion.

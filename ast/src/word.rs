@@ -298,6 +298,19 @@ impl<'a> Word<'a> {
         found
     }
 
+    /// The first fault in the order of evaluation.
+    pub fn first_fault(&self) -> Option<&Fault> {
+        fn first(pieces: &[Piece]) -> Option<&Fault> {
+            pieces.iter().find_map(|piece| match piece {
+                Piece::Fault(fault) => Some(fault),
+                Piece::Quoted(inner) => first(inner),
+                Piece::Variable(variable) => variable.operands().find_map(first),
+                Piece::Text(_) | Piece::Literal(_) => None,
+            })
+        }
+        first(&self.pieces)
+    }
+
     /// The words of a text in which no name is set, each with the bytes it stands for; `None` if there is a fault.
     /// For modes that keep unset names.
     pub fn words_unset(&self) -> Option<Vec<(String, Range<u32>)>> {

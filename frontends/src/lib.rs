@@ -1,1 +1,77 @@
-//! Skeleton.
+//! The languages: text in, [`ast::Module`] out.
+//!
+//! One folder a language, one row in [`LANGUAGES`]. A syntax tree never leaves its folder. Parsing never fails: broken
+//! input gives a module with holes and diagnostics. Pure: this crate must never read a file, the environment or a clock.
+
+pub mod dockerfile;
+
+use ast::{Diagnostic, FileId, Module, Span, Step};
+
+/// A text to parse.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// The file, for spans.
+    pub file: FileId,
+    /// Its bytes as read.
+    pub bytes: &'a [u8],
+    /// Whether features of the labs channel are on.
+    pub labs: bool,
+}
+
+/// The text of an instruction that an image or a stage keeps for those built on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Trigger<'a> {
+    /// The text.
+    pub bytes: &'a [u8],
+    /// The instruction that brings it in: every span of the step is this one.
+    pub at: Span,
+    /// The escape character of the file that brings it in: it governs the words, not the lines.
+    pub escape: u8,
+    /// Whether features of the labs channel are on.
+    pub labs: bool,
+}
+
+/// Parses a kept instruction.
+pub type TriggerParser = fn(&Trigger<'_>) -> Result<Step, Box<Diagnostic>>;
+
+/// A language.
+#[derive(Clone, Copy, Debug)]
+pub struct Language {
+    /// Its name, as [`ast::Dialect::id`] has it.
+    pub id: &'static str,
+    /// Names of files that are in it, without regard to case; also with a dot and anything after it.
+    pub names: &'static [&'static str],
+    /// Extensions of files that are in it, without regard to case.
+    pub extensions: &'static [&'static str],
+    /// Parses a text.
+    pub parse: fn(&Input<'_>) -> Module,
+    /// Parses an instruction kept by an image, if the language has such.
+    pub trigger: Option<TriggerParser>,
+}
+
+/// Every language there is.
+pub static LANGUAGES: &[Language] = &[dockerfile::LANGUAGE];
+
+/// The language of a file, by its name.
+pub fn detect(path: &str) -> Option<&'static Language> {
+    let name = path.rsplit(['/', '\\']).next()?.to_ascii_lowercase();
+    let has_name = |known: &str| name.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    let has_extension = |known: &str| name.strip_suffix(known).is_some_and(|rest| rest.ends_with('.'));
+    let by_name = LANGUAGES.iter().find(|language| language.names.iter().any(|known| has_name(known)));
+    by_name.or_else(|| LANGUAGES.iter().find(|language| language.extensions.iter().any(|known| has_extension(known))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::detect;
+
+    #[test]
+    fn a_language_by_file_name() {
+        for name in ["Dockerfile", "a/b/dockerfile", "Dockerfile.dev", "Containerfile", "app.Dockerfile"] {
+            assert_eq!(detect(name).map(|language| language.id), Some("Dockerfile"), "{name}");
+        }
+        for name in ["Dockerfiles", "a.txt", "", "Dockerfile/x"] {
+            assert!(detect(name).is_none(), "{name}");
+        }
+    }
+}

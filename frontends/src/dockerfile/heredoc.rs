@@ -1,0 +1,101 @@
+//! Here-documents: which words of a line open one.
+//!
+//! parity: openers are looked for in the whole line, keyword and flags included, always with `\` as the escape
+//! character, and a line whose quotes do not match has none.
+
+use std::ops::Range;
+
+use ast::word::{Mode, Word};
+
+use super::text::is_regex_blank;
+
+/// A word that opens a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Opener {
+    /// The delimiter, without its quotes.
+    pub(super) name: String,
+    /// Whether no part of the delimiter is quoted.
+    pub(super) expand: bool,
+    /// Whether the opener is `<<-`.
+    pub(super) chomp: bool,
+}
+
+/// The openers of a line and where they stand.
+///
+/// **Errors**: a delimiter that cannot be read, in BuildKit's words.
+pub(super) fn openers(line: &[u8]) -> Result<Vec<(Opener, Range<u32>)>, String> {
+    if memchr::memmem::find(line, b"<<").is_none() {
+        return Ok(Vec::new());
+    }
+    let parsed = Word::parse(line, b'\\', Mode::Line);
+    let mut found = Vec::new();
+    for (word, range) in parsed.words_unset().unwrap_or_default() {
+        if let Some(opener) = opener(word.as_bytes())? {
+            found.push((opener, range));
+        }
+    }
+    Ok(found)
+}
+
+/// The opener that a word is: `<<NAME`, perhaps with digits before, `-` and blanks between.
+///
+/// **Errors**: see [`openers`].
+pub(super) fn opener(word: &[u8]) -> Result<Option<Opener>, String> {
+    let digits = word.iter().position(|b| !b.is_ascii_digit()).unwrap_or(word.len());
+    let Some(rest) = word[digits..].strip_prefix(b"<<") else { return Ok(None) };
+    let (chomp, rest) = rest.strip_prefix(b"-").map_or((false, rest), |rest| (true, rest));
+    let blanks = rest.iter().position(|b| !is_regex_blank(*b)).unwrap_or(rest.len());
+    let name = &rest[blanks..];
+    if name.is_empty() || name.contains(&b'<') {
+        return Ok(None);
+    }
+    let unquoted = words(name, Mode::Delimiter)?;
+    let [word] = unquoted.as_slice() else { return Ok(None) };
+    let quoted = words(name, Mode::Name)?;
+    let [raw] = quoted.as_slice() else {
+        let name = String::from_utf8_lossy(name);
+        return Err(format!("internal lexing of heredoc produced inconsistent results: {name}"));
+    };
+    let quotes = |text: &str| text.bytes().filter(|b| matches!(b, b'\'' | b'"')).count();
+    Ok(Some(Opener { name: word.clone(), expand: quotes(word) == quotes(raw), chomp }))
+}
+
+fn words(name: &[u8], mode: Mode) -> Result<Vec<String>, String> {
+    let parsed = Word::parse(name, b'\\', mode);
+    match parsed.words_unset() {
+        Some(words) => Ok(words.into_iter().map(|(word, _)| word).collect()),
+        None => {
+            let fault = parsed.first_fault().map(ToString::to_string).unwrap_or_default();
+            Err(format!("failed to process {}: {fault}", ast::quote(name)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(line: &str, expected: &[(&str, bool, bool)]) {
+        let found = openers(line.as_bytes()).unwrap_or_default();
+        let found: Vec<_> = found.iter().map(|(o, _)| (o.name.as_str(), o.expand, o.chomp)).collect();
+        assert_eq!(found, expected, "{line}");
+    }
+
+    #[test]
+    fn what_opens_a_document() {
+        check("RUN <<EOF", &[("EOF", true, false)]);
+        check("RUN <<-E 3<<F <<'G H'", &[("E", true, true), ("F", true, false), ("G H", false, false)]);
+        check(r#"RUN <<"E"F <<\E"#, &[("EF", false, false), ("E", true, false)]);
+        check("RUN << EOF", &[("EOF", true, false)]);
+        check("RUN echo $((2 << 3))", &[("3))", true, false)]);
+        check("COPY <<$a /", &[("$a", true, false)]);
+    }
+
+    #[test]
+    fn what_does_not() {
+        for line in ["RUN a<<b", "RUN \"<<EOF\"", "RUN <<<a", "RUN $((1<<2))", "RUN <<", "RUN <<EOF 'x"] {
+            check(line, &[]);
+        }
+    }
+}

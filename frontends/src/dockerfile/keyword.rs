@@ -1,0 +1,68 @@
+//! The instructions there are.
+
+macro_rules! keywords {
+    ($($name:ident = $text:literal),* $(,)?) => {
+        /// An instruction's name.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(super) enum Keyword { $($name),* }
+
+        /// Every name, lower case, sorted.
+        const NAMES: &[(&str, Keyword)] = &[$(($text, Keyword::$name)),*];
+    };
+}
+
+keywords! {
+    Add = "add",
+    Arg = "arg",
+    Cmd = "cmd",
+    Copy = "copy",
+    Entrypoint = "entrypoint",
+    Env = "env",
+    Expose = "expose",
+    From = "from",
+    Healthcheck = "healthcheck",
+    Label = "label",
+    Maintainer = "maintainer",
+    OnBuild = "onbuild",
+    Run = "run",
+    Shell = "shell",
+    StopSignal = "stopsignal",
+    User = "user",
+    Volume = "volume",
+    Workdir = "workdir",
+}
+
+impl Keyword {
+    /// The keyword a word is, in any case.
+    pub(super) fn parse(word: &[u8]) -> Option<Self> {
+        if word.is_ascii() {
+            return NAMES.iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes())).map(|(_, k)| *k);
+        }
+        // Letters outside ASCII whose lower case is in it: the Kelvin sign is a k.
+        let lower = std::str::from_utf8(word).ok()?.to_lowercase();
+        NAMES.iter().find(|(name, _)| *name == lower).map(|(_, k)| *k)
+    }
+
+    /// Every name, lower case, sorted.
+    pub(super) fn names() -> impl Iterator<Item = &'static str> {
+        NAMES.iter().map(|(name, _)| *name)
+    }
+
+    /// Whether here-documents may follow it.
+    pub(super) fn takes_documents(self) -> bool {
+        matches!(self, Self::Add | Self::Copy | Self::Run)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_any_case() {
+        assert_eq!(Keyword::parse(b"rUn"), Some(Keyword::Run));
+        assert_eq!(Keyword::parse("WOR\u{212a}DIR".as_bytes()), Some(Keyword::Workdir));
+        assert_eq!(Keyword::parse(b"runs"), None);
+        assert!(Keyword::names().is_sorted());
+    }
+}

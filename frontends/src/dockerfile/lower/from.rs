@@ -1,0 +1,71 @@
+//! `FROM`: begins a stage.
+
+use ast::{Alias, Body, Def, Op, OptKind};
+
+use super::{Lowering, list};
+use crate::dockerfile::flags::{Kind, Spec};
+use crate::dockerfile::parse::documented;
+use crate::dockerfile::syntax::Instruction;
+use crate::dockerfile::text::Word;
+
+const FLAGS: &[Spec] = &[("platform", Kind::Text)];
+
+pub(super) fn lower(parsed: &Instruction<'_>, lowering: &mut Lowering<'_>) -> Def {
+    let words = list(&parsed.args);
+    let name = stage_name(parsed, words, lowering);
+    for flag in lowering.flags(parsed, FLAGS) {
+        if !flag.value.is_empty() {
+            let platform = lowering.flag_word(&flag);
+            lowering.opt(OptKind::Platform(platform), &flag);
+        }
+    }
+    let alias = words.get(1).filter(|_| words.len() > 2).map(|keyword| Alias {
+        keyword: lowering.name(keyword),
+        name: words.get(2).filter(|_| words.len() == 3).map(|name| lowering.name(name)),
+    });
+    let op = words.first().map_or(Op::Hole, |base| Op::From(lowering.word(base)));
+    let step = lowering.step(op, &parsed.name);
+    Def {
+        doc: name.as_ref().and_then(|name| documented(lowering.context.comments, &name.text)),
+        name,
+        alias,
+        params: Vec::new(),
+        span: step.span,
+        body: Body::Fs(vec![step]),
+    }
+}
+
+fn stage_name(parsed: &Instruction<'_>, words: &[Word<'_>], lowering: &mut Lowering<'_>) -> Option<ast::Name> {
+    match words {
+        [_] => None,
+        [_, keyword, name] if is_as(&keyword.text) => {
+            let mut lower = lowering.name(name);
+            lower.text = lower.text.to_lowercase();
+            if is_valid(&lower.text) {
+                return Some(lower);
+            }
+            let written = ast::quote(&name.text);
+            let what = "name can't start with a number or contain symbols";
+            lowering.error(format!("invalid name for build stage: {written}, {what}"), &name.range);
+            None
+        }
+        _ => {
+            let range = match words {
+                [_, first, ..] => first.range.start..words[words.len() - 1].range.end,
+                _ => parsed.name.range.clone(),
+            };
+            lowering.error("FROM requires either one or three arguments", &range);
+            None
+        }
+    }
+}
+
+/// Whether the word is `as` in any case; the long s is one of its cases.
+fn is_as(word: &[u8]) -> bool {
+    word.eq_ignore_ascii_case(b"as") || std::str::from_utf8(word).is_ok_and(|word| word.to_uppercase() == "AS")
+}
+
+fn is_valid(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.'))
+}

@@ -1,0 +1,41 @@
+//! Dockerfile: a hand-written scanner, a syntax tree an instruction, and its lowering into the shared tree.
+//!
+//! `scan` makes logical lines, `syntax` gives each its form, `lower` gives it its meaning. `grammar/dockerfile.pest` is
+//! the same language as a grammar; a test holds the two against each other.
+//!
+//! Behaviour mirrors BuildKit v0.32's `frontend/dockerfile/parser` and `instructions`: what is accepted, the messages,
+//! the lines they name, and which error is reported first.
+
+mod csv;
+mod directives;
+mod flags;
+mod heredoc;
+mod json;
+mod keyword;
+mod lower;
+mod number;
+mod parse;
+mod scan;
+mod syntax;
+mod text;
+mod words;
+
+use ast::Dialect;
+
+use crate::Language;
+
+/// The row of [`crate::LANGUAGES`].
+pub(crate) const LANGUAGE: Language = Language {
+    id: "Dockerfile",
+    names: &["dockerfile", "containerfile"],
+    extensions: &["dockerfile", "containerfile"],
+    parse: parse::parse,
+    trigger: Some(parse::trigger),
+};
+
+const DIALECT: Dialect = Dialect {
+    id: LANGUAGE.id,
+    description_key: "com.docker.dockerfile.v1.command",
+    numbered_steps: true,
+    history: true,
+};

@@ -1,0 +1,241 @@
+//! A whole file: instructions in order, gathered into stages, with every error of it.
+
+use std::ops::Range;
+
+use ast::{Body, Checks, Def, Diagnostic, Module, Name, Op, Span, Step, code};
+
+use super::directives::{self, Name as Directive};
+use super::heredoc;
+use super::lower::{self, Lowered, Unit};
+use super::scan::{Buffer, Line, Origin, Scanner};
+use super::syntax;
+use super::text::trimmed;
+use crate::{Input, Trigger};
+
+/// What follows a line: the documents it opens, with the delimiter each was found under.
+#[derive(Debug)]
+pub(super) struct RawDocument {
+    pub(super) opener: heredoc::Opener,
+    pub(super) opener_range: Range<u32>,
+    pub(super) body: Range<usize>,
+}
+
+/// Parses a Dockerfile.
+pub(super) fn parse(input: &Input<'_>) -> Module {
+    let mut parser = Parser::new(input.bytes, Origin::File(input.file), input.labs);
+    parser.run();
+    parser.into_module(input)
+}
+
+/// Parses an instruction kept for later.
+pub(super) fn trigger(trigger: &Trigger<'_>) -> Result<Step, Box<Diagnostic>> {
+    let mut parser = Parser::new(trigger.bytes, Origin::Fixed(trigger.at), trigger.labs);
+    parser.trigger_escape = Some(trigger.escape);
+    parser.run();
+    parser.finish_text();
+    if let Some(error) = parser.syntax_errors.into_iter().next() {
+        return Err(Box::new(error));
+    }
+    let error = |message: &str| Box::new(Diagnostic::error(code::INSTRUCTION, message, trigger.at));
+    let Ok([unit]) = <[Unit; 1]>::try_from(parser.units) else {
+        return Err(error("onbuild trigger should be a single expression"));
+    };
+    if let Some(first) = unit.errors.into_iter().next() {
+        return Err(Box::new(first));
+    }
+    match unit.lowered {
+        Lowered::Step(step) => Ok(*step),
+        Lowered::Stage(_) => Err(error("*instructions.Stage is not a command type")),
+    }
+}
+
+struct Parser<'s> {
+    scanner: Scanner<'s>,
+    labs: bool,
+    /// The escape character of words where it is not that of lines.
+    trigger_escape: Option<u8>,
+    units: Vec<Unit>,
+    syntax_errors: Vec<Diagnostic>,
+}
+
+impl<'s> Parser<'s> {
+    fn new(source: &'s [u8], origin: Origin, labs: bool) -> Self {
+        Self {
+            scanner: Scanner::new(source, origin),
+            labs,
+            trigger_escape: None,
+            units: Vec::new(),
+            syntax_errors: Vec::new(),
+        }
+    }
+
+    fn run(&mut self) {
+        let mut buffer = Buffer::default();
+        while let Some(line) = self.scanner.line(&mut buffer) {
+            self.syntax_errors.append(&mut self.scanner.diagnostics);
+            self.instruction(&line);
+        }
+        self.syntax_errors.append(&mut self.scanner.diagnostics);
+    }
+
+    fn instruction(&mut self, line: &Line<'_>) {
+        let comments = std::mem::take(&mut self.scanner.comments);
+        let parsed = syntax::instruction(line.text, 0..line.text.len(), self.scanner.escape);
+        let parsed = match parsed {
+            Ok(parsed) => Some(parsed),
+            Err((message, range)) => {
+                self.syntax_error(message, line.span(range), line.first, line.last);
+                None
+            }
+        };
+        let (documents, end) = match &parsed {
+            Some(parsed) if parsed.takes_documents() => self.documents(line),
+            _ => (Vec::new(), 0),
+        };
+        let context = lower::Context {
+            line,
+            span: line.whole(end),
+            last: self.scanner.lines_read,
+            documents: &documents,
+            scanner: &self.scanner,
+            escape: self.trigger_escape.unwrap_or(self.scanner.escape),
+            labs: self.labs,
+            comments: &comments,
+        };
+        let mut unit = match &parsed {
+            Some(parsed) => lower::instruction(parsed, &context),
+            None => lower::hole(&context),
+        };
+        if let Some(step) = unit.head_mut() {
+            step.comments = comments;
+        }
+        self.units.push(unit);
+    }
+
+    /// Reads the documents that a line opens, and where the last of them ends.
+    fn documents(&mut self, line: &Line<'_>) -> (Vec<RawDocument>, u32) {
+        let openers = match heredoc::openers(line.text) {
+            Ok(openers) => openers,
+            Err(message) => {
+                self.syntax_error(message, line.whole(0), line.first, line.last);
+                return (Vec::new(), 0);
+            }
+        };
+        let mut documents = Vec::with_capacity(openers.len());
+        let mut end = 0;
+        for (opener, opener_range) in openers {
+            let document = self.scanner.document(opener.name.as_bytes(), opener.chomp);
+            end = document.end;
+            if !document.terminated {
+                let message = "unterminated heredoc".to_owned();
+                self.syntax_error(message, line.span(opener_range), line.first, self.scanner.lines_read);
+                break;
+            }
+            documents.push(RawDocument { opener, opener_range, body: document.body });
+        }
+        (documents, end)
+    }
+
+    fn syntax_error(&mut self, message: String, at: Span, first: u32, last: u32) {
+        self.syntax_errors.push(located(Diagnostic::error(code::SYNTAX, message, at), first, last));
+    }
+
+    /// What is wrong with the text as a whole once it is read.
+    fn finish_text(&mut self) {
+        let last = self.scanner.lines_read;
+        let end = self.scanner.span(0..0);
+        if self.units.is_empty() && self.syntax_errors.is_empty() {
+            self.syntax_error("file with no instructions".to_owned(), end, last, last);
+        } else if self.scanner.too_long {
+            let message = "dockerfile line greater than max allowed size of 65535".to_owned();
+            self.syntax_error(message, end, last, last);
+        }
+    }
+
+    fn into_module(mut self, input: &Input<'_>) -> Module {
+        let mut diagnostics = Vec::new();
+        if input.bytes.is_empty() {
+            diagnostics.push(Diagnostic::error(code::SYNTAX, "the Dockerfile cannot be empty", None));
+        } else {
+            self.finish_text();
+            diagnostics.append(&mut self.syntax_errors);
+        }
+        let mut head = Vec::new();
+        let mut defs: Vec<Def> = Vec::new();
+        for unit in self.units {
+            let line = unit.lines.0;
+            diagnostics.extend(unit.errors.into_iter().map(|mut error| {
+                error.message = format!("dockerfile parse error on line {line}: {}", error.message);
+                error
+            }));
+            match (unit.lowered, defs.last_mut()) {
+                (Lowered::Stage(def), _) => defs.push(*def),
+                (Lowered::Step(step), Some(def)) => {
+                    def.span = def.span.to(step.span);
+                    let Body::Fs(steps) = &mut def.body;
+                    steps.push(*step);
+                }
+                (Lowered::Step(step), None) => {
+                    if !matches!(step.op, Op::Arg(_) | Op::Hole) {
+                        let message = "no build stage in current context";
+                        let error = Diagnostic::error(code::INSTRUCTION, message, step.keyword.span)
+                            .help("a stage begins with FROM; only ARG may stand before the first");
+                        diagnostics.push(located(error, unit.lines.0, unit.lines.1));
+                    }
+                    head.push(*step);
+                }
+            }
+        }
+        if defs.is_empty() && diagnostics.is_empty() {
+            diagnostics.push(Diagnostic::error(code::MODULE, "dockerfile contains no stages to build", None));
+        }
+        Module {
+            file: input.file,
+            dialect: super::DIALECT,
+            syntax: syntax_directive(input),
+            head,
+            defs,
+            checks: checks_directive(input.bytes),
+            diagnostics,
+        }
+    }
+}
+
+/// The diagnostic with the lines BuildKit names.
+pub(super) fn located(mut diagnostic: Diagnostic, first: u32, last: u32) -> Diagnostic {
+    diagnostic.locations = Some(vec![vec![(first, last)]]);
+    diagnostic
+}
+
+fn syntax_directive(input: &Input<'_>) -> Option<Name> {
+    let span = |range: Range<usize>| Span::new(input.file, range.start as u32, range.end as u32);
+    if let Some(range) = directives::find(input.bytes, Directive::Syntax) {
+        let text = String::from_utf8_lossy(&input.bytes[range.clone()]).into_owned();
+        return Some(Name { text, span: span(range) });
+    }
+    directives::syntax_in_json(input.bytes).map(|text| Name { text, span: span(0..0) })
+}
+
+fn checks_directive(bytes: &[u8]) -> Result<Checks, String> {
+    let Some(range) = directives::find(bytes, Directive::Check) else { return Ok(Checks::default()) };
+    Checks::parse(&String::from_utf8_lossy(&bytes[range]))
+}
+
+/// The settings of rules in the comments above a step: of the first comment that has any.
+pub(super) fn checks_in_comments(comments: &[ast::Comment]) -> Option<Box<Checks>> {
+    let text = comments.iter().find_map(|comment| directives::check_in_comment(&comment.text.0))?;
+    Checks::parse(&String::from_utf8_lossy(text)).ok().map(Box::new)
+}
+
+/// What a comment says of `name`: the text after it.
+pub(super) fn documented(comments: &[ast::Comment], name: &str) -> Option<ast::Text> {
+    let after = |comment: &ast::Comment| {
+        comment.text.0.strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b" ")).map(ast::Text::from)
+    };
+    if name.is_empty() { None } else { comments.iter().find_map(after) }
+}
+
+/// The line as instructions are printed: without blanks around it.
+pub(super) fn printed(line: &Line<'_>) -> ast::Text {
+    trimmed(line.text).into()
+}

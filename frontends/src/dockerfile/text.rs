@@ -1,0 +1,148 @@
+//! Blanks, as the parts of BuildKit's parser see them: most trim Unicode blanks, splitting knows only ASCII ones,
+//! flags are read byte by byte as Latin-1.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// A piece of a logical line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Word<'l> {
+    /// Its value: the bytes of `range`, except where quoting or encoding made it another text.
+    pub(super) text: Cow<'l, [u8]>,
+    /// Where it stands in the line.
+    pub(super) range: Range<u32>,
+}
+
+impl<'l> Word<'l> {
+    pub(super) fn slice(line: &'l [u8], range: Range<usize>) -> Self {
+        Self { text: Cow::Borrowed(&line[range.clone()]), range: range.start as u32..range.end as u32 }
+    }
+}
+
+/// Blanks that separate words: `[\t\v\f\r ]`.
+pub(super) fn is_separator(b: u8) -> bool {
+    matches!(b, b'\t' | 0x0b | 0x0c | b'\r' | b' ')
+}
+
+/// ASCII blanks of Go's regular expressions: `\s`.
+pub(super) fn is_regex_blank(b: u8) -> bool {
+    matches!(b, b'\t' | b'\n' | 0x0c | b'\r' | b' ')
+}
+
+/// Blanks among the bytes taken as Latin-1.
+pub(super) fn is_latin_blank(b: u8) -> bool {
+    is_separator(b) || matches!(b, b'\n' | 0x85 | 0xa0)
+}
+
+/// Length in bytes of the Unicode blank that `bytes` starts with; 0 if it starts with none.
+pub(super) fn blank_at_start(bytes: &[u8]) -> usize {
+    match bytes {
+        [b, ..] if *b < 0x80 => usize::from(is_separator(*b) || *b == b'\n'),
+        [0xc2, 0x85 | 0xa0, ..] => 2,
+        [a, b, c, ..] if is_long_blank([*a, *b, *c]) => 3,
+        _ => 0,
+    }
+}
+
+fn blank_at_end(bytes: &[u8]) -> usize {
+    match bytes {
+        [.., b] if *b < 0x80 => usize::from(is_separator(*b) || *b == b'\n'),
+        [.., 0xc2, 0x85 | 0xa0] => 2,
+        [.., a, b, c] if is_long_blank([*a, *b, *c]) => 3,
+        _ => 0,
+    }
+}
+
+/// Unicode blanks of three bytes: U+1680, U+2000 to U+200A, U+2028, U+2029, U+202F, U+205F, U+3000.
+fn is_long_blank(bytes: [u8; 3]) -> bool {
+    matches!(
+        bytes,
+        [0xe1, 0x9a, 0x80] | [0xe2, 0x80, 0x80..=0x8a | 0xa8 | 0xa9 | 0xaf] | [0xe2, 0x81, 0x9f] | [0xe3, 0x80, 0x80]
+    )
+}
+
+/// The range of `line` without the Unicode blanks at its start.
+pub(super) fn trim_start(line: &[u8], mut range: Range<usize>) -> Range<usize> {
+    loop {
+        match blank_at_start(&line[range.clone()]) {
+            0 => return range,
+            length => range.start += length,
+        }
+    }
+}
+
+/// The range of `line` without the Unicode blanks around it.
+pub(super) fn trim(line: &[u8], range: Range<usize>) -> Range<usize> {
+    let mut range = trim_start(line, range);
+    loop {
+        match blank_at_end(&line[range.clone()]) {
+            0 => return range,
+            length => range.end -= length,
+        }
+    }
+}
+
+/// The bytes without the Unicode blanks around them.
+pub(super) fn trimmed(bytes: &[u8]) -> &[u8] {
+    &bytes[trim(bytes, 0..bytes.len())]
+}
+
+/// The words of a range that separators divide, empty ones included: the range is taken as it is.
+pub(super) fn separated(line: &[u8], range: Range<usize>) -> Vec<Word<'_>> {
+    let mut words = Vec::new();
+    if range.is_empty() {
+        return words;
+    }
+    let mut start = range.start;
+    let mut at = start;
+    while at < range.end {
+        if !is_separator(line[at]) {
+            at += 1;
+            continue;
+        }
+        words.push(Word::slice(line, start..at));
+        while at < range.end && is_separator(line[at]) {
+            at += 1;
+        }
+        start = at;
+    }
+    words.push(Word::slice(line, start..range.end));
+    words
+}
+
+/// The range up to the first separators and the range after them, if there are separators.
+pub(super) fn split_first(line: &[u8], range: Range<usize>) -> (Range<usize>, Option<Range<usize>>) {
+    let Some(length) = line[range.clone()].iter().position(|b| is_separator(*b)) else {
+        return (range, None);
+    };
+    let first = range.start..range.start + length;
+    let mut rest = first.end..range.end;
+    while rest.start < rest.end && is_separator(line[rest.start]) {
+        rest.start += 1;
+    }
+    (first, Some(rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unicode_blanks_are_trimmed() {
+        let text = "\u{a0} \u{3000}a b\u{2003}\u{85}\t".as_bytes();
+        assert_eq!(trimmed(text), b"a b");
+        assert_eq!(trimmed(b" \xa0 "), b"\xa0", "a byte that is no character is no blank");
+        assert_eq!(trimmed(b" \t"), b"");
+    }
+
+    #[test]
+    fn words_between_separators() {
+        let words = |line: &'static str| {
+            separated(line.as_bytes(), 0..line.len()).iter().map(|w| w.text.to_vec()).collect::<Vec<_>>()
+        };
+        assert_eq!(words("a\t b\u{a0}c"), ["a".as_bytes(), "b\u{a0}c".as_bytes()]);
+        assert_eq!(words("a "), ["a".as_bytes(), b""]);
+        assert_eq!(split_first(b"RUN  a b", 0..8), (0..3, Some(5..8)));
+        assert_eq!(split_first(b"RUN", 0..3), (0..3, None));
+    }
+}
