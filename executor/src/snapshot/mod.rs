@@ -19,7 +19,7 @@
 mod area;
 mod change;
 pub(crate) mod entry;
-mod mount;
+pub(crate) mod mount;
 mod native;
 mod overlay;
 mod scripted;

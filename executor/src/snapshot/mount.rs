@@ -22,8 +22,8 @@ use crate::{Error, Result};
 const MAX_LAYERS: usize = 500;
 
 /// A mount; gone when dropped.
-pub(super) struct Mount {
-    _fd: OwnedFd,
+pub(crate) struct Mount {
+    fd: OwnedFd,
     path: PathBuf,
 }
 
@@ -32,15 +32,20 @@ impl Mount {
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
+
+    /// The mount itself, to attach it somewhere.
+    pub(crate) fn into_fd(self) -> OwnedFd {
+        self.fd
+    }
 }
 
 /// Mounts an overlay with its directory of changes.
-pub(super) fn writable(overlay: &Overlay) -> Result<Mount> {
+pub(crate) fn writable(overlay: &Overlay) -> Result<Mount> {
     mount(&overlay.lower, Some((&overlay.upper, &overlay.work)))
 }
 
 /// Mounts at least two directories on top of each other, lowest first.
-pub(super) fn readable(lower: &[PathBuf]) -> Result<Mount> {
+pub(crate) fn readable(lower: &[PathBuf]) -> Result<Mount> {
     mount(lower, None)
 }
 
@@ -58,7 +63,7 @@ fn mount(lower: &[PathBuf], upper: Option<(&Path, &Path)>) -> Result<Mount> {
     let fd = rustix::mount::fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
         .map_err(|errno| explain(fs.as_fd(), top, errno))?;
     let path = proc_path(fd.as_fd());
-    Ok(Mount { _fd: fd, path })
+    Ok(Mount { fd, path })
 }
 
 fn configure(fs: BorrowedFd, lower: &[PathBuf], upper: Option<(&Path, &Path)>) -> rustix::io::Result<()> {
