@@ -4,11 +4,14 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod decode;
 mod definition;
 mod encode;
 mod graph;
+mod proto;
 mod wire;
 
+pub use decode::{DecodeError, Decoded, MAX_BYTES, MAX_VERTICES, VertexProblem, decode, understand};
 pub use definition::{Definition, SourceMap, SourceText, Vertex};
 pub use encode::{EncodeError, Problem, encode, encode_traced};
 pub use graph::*;

@@ -1,0 +1,49 @@
+//! `cargo xtask gen`: generated files from what they are generated from.
+//!
+//! The files are checked in, so that a build needs neither a protobuf compiler nor the crates used here; `--check`
+//! fails when one of them is not what would be generated.
+
+use std::fs;
+use std::path::Path;
+
+/// Generates every file, or with `check` compares each with what would be generated.
+pub(crate) fn run(check: bool) -> Result<(), String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("xtask lies in the workspace")?;
+    let path = root.join("llb/src/proto/pb.rs");
+    let fresh = llb_proto(&root.join("llb/proto"))?;
+    if !check {
+        return fs::write(&path, fresh).map_err(|error| format!("cannot write {}: {error}", path.display()));
+    }
+    let present = fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    if present == fresh {
+        return Ok(());
+    }
+    Err(format!("{} is not what its source gives; run `cargo xtask gen`", path.display()))
+}
+
+/// The Rust form of `llb.proto`: maps are sorted, since what is built from them must not depend on hash order.
+fn llb_proto(folder: &Path) -> Result<String, String> {
+    let descriptors = protox::compile(["llb.proto"], [folder]).map_err(|error| format!("{error:?}"))?;
+    let package = prost_build::Module::from_protobuf_package_name("pb");
+    let requests = descriptors.file.into_iter().map(|file| (package.clone(), file)).collect();
+    let mut modules = prost_build::Config::new()
+        .btree_map(["."])
+        .generate(requests)
+        .map_err(|error| format!("cannot generate from llb.proto: {error}"))?;
+    let body = modules.remove(&package).ok_or("llb.proto gave no code for package pb")?;
+    Ok(format!("{HEADER}{body}"))
+}
+
+const HEADER: &str = "\
+//! Messages of LLB. Generated from `proto/llb.proto` by `cargo xtask gen`; do not edit.
+#![allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, rustdoc::all)]
+
+";
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn generated_files_are_fresh() {
+        assert_eq!(super::run(true), Ok(()));
+    }
+}
