@@ -1,1 +1,3 @@
 //! The scheduler, and the driver that performs its actions.
+
+pub mod scheduler;

@@ -1,0 +1,237 @@
+//! What to do next for one vertex, given how far it, its inputs and those who want it are.
+
+use super::*;
+
+impl Scheduler {
+    /// Looks at queued vertices until nothing more follows from what is known.
+    pub(super) fn settle(&mut self, actions: &mut Vec<Action>) {
+        while let Some(id) = self.queue.pop_front() {
+            self.vertex_mut(id).queued = false;
+            self.step(id, actions);
+        }
+    }
+
+    fn step(&mut self, id: VertexId, actions: &mut Vec<Action>) {
+        let vertex = self.vertex(id);
+        if vertex.failed || vertex.cancelled {
+            return;
+        }
+        match &vertex.run {
+            Run::Expanded(edges) => return self.adopt(id, edges.clone(), actions),
+            Run::Ran => return self.save(id, actions),
+            Run::Failed if !self.contents_running(id) => return self.fail(id),
+            Run::Failed | Run::Saving | Run::Done => return,
+            Run::Idle | Run::Running => {}
+        }
+        for output in 0..u32::try_from(vertex.outputs.len()).expect("outputs are few") {
+            self.step_output(Edge { vertex: id, output }, actions);
+        }
+    }
+
+    fn step_output(&mut self, edge: Edge, actions: &mut Vec<Action>) {
+        let output = self.output_mut(edge);
+        if output.level >= output.goal {
+            return;
+        }
+        if self.vertex(edge.vertex).keyed == 0 {
+            return self.compute_key(edge.vertex, actions);
+        }
+        if self.output_mut(edge).level < Level::Slow {
+            self.look(edge, actions);
+        }
+        let output = self.output_mut(edge);
+        if output.level == Level::Slow && output.goal == Level::Done {
+            self.get(edge, actions);
+        }
+    }
+
+    /// Looks for the edge in the cache, as far as its goal says.
+    fn look(&mut self, edge: Edge, actions: &mut Vec<Action>) {
+        let id = edge.vertex;
+        if self.vertex(id).ignore_cache {
+            return self.reach(edge, Level::Slow);
+        }
+        self.raise_inputs(id, Level::Fast);
+        if self.input_levels(id).any(|level| level < Level::Fast) || !self.is_answered(edge, actions) {
+            return;
+        }
+        if !self.output_mut(edge).keys.is_empty() {
+            return self.reach(edge, Level::Slow);
+        }
+        self.reach(edge, Level::Fast);
+        if self.output_mut(edge).goal > Level::Fast {
+            self.look_further(edge, actions);
+        }
+    }
+
+    /// Whether the cache has answered for all keys that are known; asks it when it has not been asked.
+    fn is_answered(&mut self, edge: Edge, actions: &mut Vec<Action>) -> bool {
+        let known = self.known(edge.vertex);
+        let asked = known.iter().map(Vec::len).chain([self.vertex(edge.vertex).keyed]).collect();
+        let output = self.output_mut(edge);
+        if output.asked.as_ref() == Some(&asked) {
+            return output.answered;
+        }
+        output.asked = Some(asked);
+        output.answered = false;
+        actions.push(Action::Query(edge, known));
+        false
+    }
+
+    /// Nothing was found under the keys that are known: gets more keys, from the most promising inputs first.
+    fn look_further(&mut self, edge: Edge, actions: &mut Vec<Action>) {
+        let id = edge.vertex;
+        if self.vertex(id).more_keys {
+            return self.compute_key(id, actions);
+        }
+        let missed = self.output_mut(edge).missed.clone();
+        let missed = |input: usize| missed.get(input).copied().unwrap_or(true);
+        let (exhausted, open): (Vec<_>, Vec<_>) =
+            (0..self.vertex(id).inputs.len()).partition(|input| self.is_exhausted(id, *input));
+        if open.is_empty() || exhausted.into_iter().any(missed) {
+            return self.reach(edge, Level::Slow);
+        }
+        let first: Vec<_> = open.iter().copied().filter(|input| missed(*input)).collect();
+        for input in if first.is_empty() { open } else { first } {
+            self.look_at_input(id, input, actions);
+        }
+    }
+
+    /// Whether an input has been looked at in every way.
+    fn is_exhausted(&self, id: VertexId, input: usize) -> bool {
+        let input = &self.vertex(id).inputs[input];
+        self.level(input.edge) >= Level::Slow && (!input.comparable || input.content.is_some())
+    }
+
+    fn look_at_input(&mut self, id: VertexId, index: usize, actions: &mut Vec<Action>) {
+        let input = &self.vertex(id).inputs[index];
+        match self.level(input.edge) {
+            Level::Nothing | Level::Fast => self.raise(input.edge, Level::Slow, Some(id)),
+            Level::Slow => self.raise(input.edge, Level::Done, Some(id)),
+            Level::Done => self.compare(id, index, actions),
+        }
+    }
+
+    /// Gets the result, from the cache or by running.
+    fn get(&mut self, edge: Edge, actions: &mut Vec<Action>) {
+        let output = self.output_mut(edge);
+        let matched = !output.keys.is_empty();
+        if matched && output.loadable {
+            if !std::mem::replace(&mut output.loading, true) {
+                actions.push(Action::Load(edge));
+            }
+            return;
+        }
+        let id = edge.vertex;
+        if !matches!(self.vertex(id).run, Run::Idle) {
+            return;
+        }
+        if self.vertex(id).more_keys {
+            return self.compute_key(id, actions);
+        }
+        self.raise_inputs(id, Level::Done);
+        if !matched {
+            self.compare_all(id, actions);
+        }
+        if self.input_levels(id).all(|level| level == Level::Done) {
+            self.vertex_mut(id).run = Run::Running;
+            self.start(id, Task::Run);
+            actions.push(Action::Run(id));
+        }
+    }
+
+    fn compute_key(&mut self, id: VertexId, actions: &mut Vec<Action>) {
+        if !self.is_running(id, Task::Key) {
+            self.start(id, Task::Key);
+            actions.push(Action::Key(id, self.vertex(id).keyed));
+        }
+    }
+
+    /// Computes the content keys of the inputs that are done: later builds find this vertex by them.
+    fn compare_all(&mut self, id: VertexId, actions: &mut Vec<Action>) {
+        for index in 0..self.vertex(id).inputs.len() {
+            if self.level(self.vertex(id).inputs[index].edge) == Level::Done {
+                self.compare(id, index, actions);
+            }
+        }
+    }
+
+    fn compare(&mut self, id: VertexId, index: usize, actions: &mut Vec<Action>) {
+        let input = &self.vertex(id).inputs[index];
+        let task = Task::Content(index);
+        if input.comparable && input.content.is_none() && !self.is_running(id, task) {
+            self.start(id, task);
+            actions.push(Action::Content(id, index));
+        }
+    }
+
+    fn contents_running(&self, id: VertexId) -> bool {
+        let contents = (id, Task::Content(0))..(id, Task::Run);
+        self.in_flight.range(contents).next().is_some()
+    }
+
+    /// Takes over what a nested build made, once it is all there.
+    fn adopt(&mut self, id: VertexId, edges: Vec<Edge>, actions: &mut Vec<Action>) {
+        for edge in &edges {
+            self.raise(*edge, Level::Done, Some(id));
+        }
+        if edges.iter().all(|edge| self.is_done(*edge)) {
+            self.vertex_mut(id).run = Run::Running;
+            self.start(id, Task::Run);
+            actions.push(Action::Adopt(id, edges));
+        }
+    }
+
+    fn save(&mut self, id: VertexId, actions: &mut Vec<Action>) {
+        if !self.contents_running(id) {
+            self.vertex_mut(id).run = Run::Saving;
+            actions.push(Action::Save(id, self.known_to_save(id)));
+        }
+    }
+
+    /// What each input may be looked up by: not by the keys of a vertex whose cache is not to be read.
+    fn known(&self, id: VertexId) -> Vec<Vec<Known>> {
+        let keys = |input: &Input| match self.vertex(input.edge.vertex).ignore_cache {
+            true => &[][..],
+            false => self.keys(input.edge),
+        };
+        self.vertex(id).inputs.iter().map(|input| known(keys(input), input)).collect()
+    }
+
+    fn known_to_save(&self, id: VertexId) -> Vec<Vec<Known>> {
+        self.vertex(id).inputs.iter().map(|input| known(self.keys(input.edge), input)).collect()
+    }
+
+    fn keys(&self, edge: Edge) -> &[Key] {
+        self.vertex(edge.vertex).outputs.get(edge.output as usize).map_or(&[], |output| &output.keys)
+    }
+
+    pub(super) fn level(&self, edge: Edge) -> Level {
+        self.vertex(edge.vertex).outputs.get(edge.output as usize).map_or(Level::Nothing, |output| output.level)
+    }
+
+    fn input_levels(&self, id: VertexId) -> impl Iterator<Item = Level> {
+        self.vertex(id).inputs.iter().map(|input| self.level(input.edge))
+    }
+
+    fn raise_inputs(&mut self, id: VertexId, goal: Level) {
+        for index in 0..self.vertex(id).inputs.len() {
+            self.raise(self.vertex(id).inputs[index].edge, goal, Some(id));
+        }
+    }
+
+    /// Gets an edge to a level, and tells those who look at it.
+    fn reach(&mut self, edge: Edge, level: Level) {
+        let output = self.output_mut(edge);
+        if output.level < level {
+            output.level = level;
+            self.wake(edge);
+        }
+    }
+}
+
+fn known(keys: &[Key], input: &Input) -> Vec<Known> {
+    let of_edge = keys.iter().map(|key| Known { key: key.clone(), content: false });
+    let of_content = input.content.iter().map(|key| Known { key: key.clone(), content: true });
+    of_edge.chain(of_content).collect()
+}
