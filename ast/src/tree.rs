@@ -53,7 +53,7 @@ pub struct Module {
     /// What planning must know of the language, as data.
     pub dialect: Dialect,
     /// What `# syntax=` names.
-    pub syntax: Option<Name>,
+    pub syntax: Option<Syntax>,
     /// Instructions before the first definition, all of them [`Op::Arg`], in file order: they declare the
     /// [`Module::params`].
     pub head: Vec<Step>,
@@ -75,6 +75,15 @@ impl Module {
             params.iter().map(move |param| (step, param))
         })
     }
+}
+
+/// The frontend that a text asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Syntax {
+    /// Its image.
+    pub reference: Name,
+    /// The image and the arguments after it, as written.
+    pub command: String,
 }
 
 /// The classes of errors ([`Diagnostic::code`]) that parsing finds, in the order in which they are reported.

@@ -14,8 +14,6 @@ pub struct Input<'a> {
     pub file: FileId,
     /// Its bytes as read.
     pub bytes: &'a [u8],
-    /// Whether features of the labs channel are on.
-    pub labs: bool,
 }
 
 /// The text of an instruction that an image or a stage keeps for those built on it.
@@ -27,8 +25,6 @@ pub struct Trigger<'a> {
     pub at: Span,
     /// The escape character of the file that brings it in: it governs the words, not the lines.
     pub escape: u8,
-    /// Whether features of the labs channel are on.
-    pub labs: bool,
 }
 
 /// Parses a kept instruction.

@@ -34,7 +34,7 @@ fn bare(text: &[u8], at: &mut usize) -> Result<Vec<u8>, String> {
     let length = text[start..].iter().position(|b| *b == b',').unwrap_or(text.len() - start);
     let field = &text[start..start + length];
     if let Some(quote) = field.iter().position(|b| *b == b'"') {
-        return Err(error(start + quote, "bare \" in non-quoted field"));
+        return Err(error(start + quote, "bare \" in non-quoted-field"));
     }
     *at = start + length;
     Ok(field.to_vec())
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn what_is_wrong() {
         check("", Err("EOF"));
-        check(r#"a"b"#, Err("parse error on line 1, column 2: bare \" in non-quoted field"));
+        check(r#"a"b"#, Err("parse error on line 1, column 2: bare \" in non-quoted-field"));
         check(r#"a,"b"#, Err("parse error on line 1, column 4: extraneous or missing \" in quoted-field"));
         check(r#""a"b"#, Err("parse error on line 1, column 3: extraneous or missing \" in quoted-field"));
     }

@@ -102,7 +102,7 @@ pub(super) fn check_in_comment(comment: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// The value of a directive of the whole text, up to its first blank, and where it stands.
+/// Where the value of a directive of the whole text stands.
 ///
 /// `syntax` is also found after `//`; BuildKit's third form, a JSON object, is found by [`syntax_in_json`].
 pub(super) fn find(bytes: &[u8], wanted: Name) -> Option<Range<usize>> {
@@ -123,7 +123,7 @@ fn find_after(bytes: &[u8], start: usize, wanted: Name, sign: &[u8]) -> Option<R
         match directives.read(line, sign) {
             Ok(Some((name, value))) if name == wanted => {
                 let start = at + value.start;
-                return Some(start..start + up_to_blank(&line[value]).len());
+                return Some(start..start + value.len());
             }
             Ok(_) => at = end + 1,
             Err(_) => return None,
@@ -132,7 +132,8 @@ fn find_after(bytes: &[u8], start: usize, wanted: Name, sign: &[u8]) -> Option<R
     None
 }
 
-fn up_to_blank(value: &[u8]) -> &[u8] {
+/// A value up to its first blank.
+pub(super) fn up_to_blank(value: &[u8]) -> &[u8] {
     value.split(|b| *b == b' ').next().unwrap_or_default()
 }
 
@@ -159,8 +160,8 @@ mod tests {
     #[test]
     fn values() {
         check("# syntax = docker/dockerfile:1  \r\nFROM a", Name::Syntax, Some("docker/dockerfile:1"));
-        check("#syntax=a b", Name::Syntax, Some("a"));
-        check("#check=skip=A, B;error=true", Name::Check, Some("skip=A,"));
+        check("#syntax=a b", Name::Syntax, Some("a b"));
+        check("#check=skip=A, B;error=true", Name::Check, Some("skip=A, B;error=true"));
         check("# escape=`\n# CHECK=skip=all", Name::Check, Some("skip=all"));
         check("// syntax=a", Name::Syntax, Some("a"));
         check("// check=a", Name::Check, None);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ast::{Body, Checks, Def, Diagnostic, Module, Name, Op, Span, Step, code};
+use ast::{Body, Checks, Def, Diagnostic, Module, Name, Op, Span, Step, Syntax, code};
 
 use super::directives::{self, Name as Directive};
 use super::heredoc;
@@ -22,14 +22,14 @@ pub(super) struct RawDocument {
 
 /// Parses a Dockerfile.
 pub(super) fn parse(input: &Input<'_>) -> Module {
-    let mut parser = Parser::new(input.bytes, Origin::File(input.file), input.labs);
+    let mut parser = Parser::new(input.bytes, Origin::File(input.file));
     parser.run();
     parser.into_module(input)
 }
 
 /// Parses an instruction kept for later.
 pub(super) fn trigger(trigger: &Trigger<'_>) -> Result<Step, Box<Diagnostic>> {
-    let mut parser = Parser::new(trigger.bytes, Origin::Fixed(trigger.at), trigger.labs);
+    let mut parser = Parser::new(trigger.bytes, Origin::Fixed(trigger.at));
     parser.trigger_escape = Some(trigger.escape);
     parser.run();
     parser.finish_text();
@@ -51,7 +51,6 @@ pub(super) fn trigger(trigger: &Trigger<'_>) -> Result<Step, Box<Diagnostic>> {
 
 struct Parser<'s> {
     scanner: Scanner<'s>,
-    labs: bool,
     /// The escape character of words where it is not that of lines.
     trigger_escape: Option<u8>,
     units: Vec<Unit>,
@@ -59,10 +58,9 @@ struct Parser<'s> {
 }
 
 impl<'s> Parser<'s> {
-    fn new(source: &'s [u8], origin: Origin, labs: bool) -> Self {
+    fn new(source: &'s [u8], origin: Origin) -> Self {
         Self {
             scanner: Scanner::new(source, origin),
-            labs,
             trigger_escape: None,
             units: Vec::new(),
             syntax_errors: Vec::new(),
@@ -99,7 +97,6 @@ impl<'s> Parser<'s> {
             documents: &documents,
             scanner: &self.scanner,
             escape: self.trigger_escape.unwrap_or(self.scanner.escape),
-            labs: self.labs,
             comments: &comments,
         };
         let mut unit = match &parsed {
@@ -207,18 +204,23 @@ pub(super) fn located(mut diagnostic: Diagnostic, first: u32, last: u32) -> Diag
     diagnostic
 }
 
-fn syntax_directive(input: &Input<'_>) -> Option<Name> {
+fn syntax_directive(input: &Input<'_>) -> Option<Syntax> {
     let span = |range: Range<usize>| Span::new(input.file, range.start as u32, range.end as u32);
     if let Some(range) = directives::find(input.bytes, Directive::Syntax) {
-        let text = String::from_utf8_lossy(&input.bytes[range.clone()]).into_owned();
-        return Some(Name { text, span: span(range) });
+        let command = String::from_utf8_lossy(&input.bytes[range.clone()]).into_owned();
+        let reference = directives::up_to_blank(&input.bytes[range.clone()]);
+        let end = range.start + reference.len();
+        let text = String::from_utf8_lossy(reference).into_owned();
+        return Some(Syntax { reference: Name { text, span: span(range.start..end) }, command });
     }
-    directives::syntax_in_json(input.bytes).map(|text| Name { text, span: span(0..0) })
+    // parity: here the whole string is the reference.
+    let command = directives::syntax_in_json(input.bytes)?;
+    Some(Syntax { reference: Name { text: command.clone(), span: span(0..0) }, command })
 }
 
 fn checks_directive(bytes: &[u8]) -> Result<Checks, String> {
     let Some(range) = directives::find(bytes, Directive::Check) else { return Ok(Checks::default()) };
-    Checks::parse(&String::from_utf8_lossy(&bytes[range]))
+    Checks::parse(&String::from_utf8_lossy(directives::up_to_blank(&bytes[range])))
 }
 
 /// The settings of rules in the comments above a step: of the first comment that has any.

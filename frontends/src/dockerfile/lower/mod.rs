@@ -33,7 +33,6 @@ pub(super) struct Context<'c> {
     pub(super) scanner: &'c Scanner<'c>,
     /// The escape character of words.
     pub(super) escape: u8,
-    pub(super) labs: bool,
     pub(super) comments: &'c [ast::Comment],
 }
 

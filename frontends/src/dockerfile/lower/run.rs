@@ -8,12 +8,11 @@ use crate::dockerfile::csv;
 use crate::dockerfile::flags::{Flag, Kind, Spec};
 use crate::dockerfile::syntax::Instruction;
 
-const FLAGS: &[Spec] = &[("mount", Kind::Texts), ("network", Kind::Text), ("security", Kind::Text)];
-const LABS_FLAGS: &[Spec] =
-    &[("mount", Kind::Texts), ("network", Kind::Text), ("security", Kind::Text), ("device", Kind::Texts)];
+const FLAGS: &[Spec] =
+    &[("device", Kind::Texts), ("mount", Kind::Texts), ("network", Kind::Text), ("security", Kind::Text)];
 
 pub(super) fn lower(parsed: &Instruction<'_>, lowering: &mut Lowering<'_>) -> Option<Op> {
-    let flags = lowering.flags(parsed, if lowering.context.labs { LABS_FLAGS } else { FLAGS });
+    let flags = lowering.flags(parsed, FLAGS);
     // The order in which BuildKit looks at them, whatever the order they are written in.
     for name in ["device", "mount", "network", "security"] {
         for flag in flags.iter().filter(|flag| flag.name == name) {
