@@ -1,0 +1,82 @@
+//! Images in archives: their config and history, as far as two builders can agree on them.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::process::{Error, Result};
+
+/// Config of the one image in a docker archive (`docker save`) or an OCI archive.
+pub fn config(archive: &Path) -> Result<Value> {
+    let files = read_small(archive)?;
+    let json = |name: &str| -> Result<Value> {
+        let bytes = files.get(name).ok_or_else(|| Error(format!("{} has no {name}", archive.display())))?;
+        serde_json::from_slice(bytes).map_err(Error::when(format!("{name} of {}", archive.display())))
+    };
+    if files.contains_key("manifest.json") {
+        let manifest = json("manifest.json")?;
+        return json(manifest[0]["Config"].as_str().unwrap_or_default());
+    }
+    let blob = |descriptor: &Value| {
+        let digest = descriptor["digest"].as_str().unwrap_or_default();
+        json(&format!("blobs/{}", digest.replace(':', "/")))
+    };
+    let manifest = blob(&json("index.json")?["manifests"][0])?;
+    blob(&manifest["config"])
+}
+
+/// What two builders of the same file must agree on: no times, no layer digests (they hold times), nothing that only
+/// Docker's engine writes.
+pub fn comparable(config: &Value) -> Value {
+    let mut config = config.clone();
+    let Some(fields) = config.as_object_mut() else { return config };
+    for key in [
+        "created",
+        "container",
+        "container_config",
+        "docker_version",
+        "rootfs",
+        "moby.buildkit.buildinfo.v1",
+        "id",
+        "parent",
+    ] {
+        fields.remove(key);
+    }
+    for step in fields.get_mut("history").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(step) = step.as_object_mut() {
+            step.remove("created");
+        }
+    }
+    if let Some(config) = fields.get_mut("config").and_then(Value::as_object_mut) {
+        // Engine 20.10 writes every field; newer ones and BuildKit leave out what is empty.
+        let empty = |value: &Value| match value {
+            Value::Null => true,
+            Value::Bool(value) => !value,
+            Value::String(text) => text.is_empty(),
+            Value::Array(list) => list.is_empty(),
+            Value::Object(map) => map.is_empty(),
+            Value::Number(_) => false,
+        };
+        config.retain(|_, value| !empty(value));
+    }
+    config
+}
+
+/// Files of an archive that are small enough to be metadata.
+fn read_small(archive: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
+    let failed = || Error::when::<std::io::Error>(format!("cannot read {}", archive.display()));
+    let mut tar = tar::Archive::new(std::fs::File::open(archive).map_err(failed())?);
+    let mut files = BTreeMap::new();
+    for entry in tar.entries().map_err(failed())? {
+        let mut entry = entry.map_err(failed())?;
+        let name = String::from_utf8_lossy(&entry.path_bytes()).trim_start_matches("./").to_owned();
+        if entry.size() < 1 << 20 {
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes).map_err(failed())?;
+            files.insert(name, bytes);
+        }
+    }
+    Ok(files)
+}

@@ -1,0 +1,65 @@
+//! A registry of our own on a loopback port, stopped when dropped: Debian's `docker-registry`.
+
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::process::{self, Error, Result};
+
+/// Programs a registry needs.
+pub const PROGRAMS: &[&str] = &["docker-registry"];
+
+/// A running registry.
+pub struct Registry {
+    /// `127.0.0.1:PORT`.
+    pub address: String,
+    process: Child,
+    /// Kept for its drop.
+    _directory: TempDir,
+}
+
+impl Registry {
+    /// Starts an empty one.
+    pub fn start() -> Result<Self> {
+        let directory = tempfile::Builder::new()
+            .prefix("e2e-registry-")
+            .tempdir()
+            .map_err(Error::when("cannot make a directory"))?;
+        let address = free_address()?;
+        let config = directory.path().join("config.yml");
+        let root = directory.path().join("data");
+        let text = format!(
+            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}, delete: {{enabled: true}}}}\nhttp: {{addr: '{address}'}}\n",
+            root.display()
+        );
+        let mut file = std::fs::File::create(&config).map_err(Error::when("cannot write the configuration"))?;
+        file.write_all(text.as_bytes()).map_err(Error::when("cannot write the configuration"))?;
+        let process = Command::new("docker-registry")
+            .arg("serve")
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(Error::when("cannot start docker-registry"))?;
+        let registry = Self { address, process, _directory: directory };
+        if process::wait_until(Duration::from_secs(30), || TcpStream::connect(&registry.address).is_ok()) {
+            return Ok(registry);
+        }
+        Err(Error("docker-registry does not come up".into()))
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        process::stop(&mut self.process);
+    }
+}
+
+fn free_address() -> Result<String> {
+    let listener = TcpListener::bind("127.0.0.1:0").map_err(Error::when("cannot find a free port"))?;
+    Ok(listener.local_addr().map_err(Error::when("cannot find a free port"))?.to_string())
+}

@@ -1,0 +1,224 @@
+//! A tree as what can be observed of it: paths, types, modes, owners, contents, link targets, hard links, attributes.
+//! Times are left out: two builds never agree on them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Read;
+
+use sha2::{Digest, Sha256};
+
+use crate::process::{Error, Result};
+
+/// A tree, by path without a leading slash.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tree {
+    entries: BTreeMap<String, Entry>,
+}
+
+/// One file of any type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entry {
+    kind: Kind,
+    mode: u32,
+    uid: u64,
+    gid: u64,
+    xattrs: BTreeMap<String, Vec<u8>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Kind {
+    File { size: u64, sha256: String },
+    Directory,
+    Symlink(String),
+    Device { character: bool, major: u32, minor: u32 },
+    Fifo,
+}
+
+impl Tree {
+    /// Reads a tar of a whole tree.
+    pub fn from_tar(tar: impl Read) -> Result<Self> {
+        let failed = Error::when::<std::io::Error>("cannot read the tar");
+        let mut tree = Self::default();
+        let mut links = Vec::new();
+        let mut archive = tar::Archive::new(tar);
+        let mut read = || -> std::io::Result<()> {
+            for entry in archive.entries()? {
+                let mut entry = entry?;
+                let path = name(&entry.path_bytes());
+                if path.is_empty() {
+                    continue;
+                }
+                if entry.header().entry_type() == tar::EntryType::Link {
+                    links.push((path, name(&entry.link_name_bytes().unwrap_or_default())));
+                    continue;
+                }
+                let found = read_entry(&mut entry)?;
+                tree.entries.insert(path, found);
+            }
+            Ok(())
+        };
+        read().map_err(failed)?;
+        tree.add_links(links)?;
+        Ok(tree)
+    }
+
+    /// Hard links become what they link to, and each group of equal files is noted under its first path.
+    fn add_links(&mut self, links: Vec<(String, String)>) -> Result<()> {
+        let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (path, target) in links {
+            let Some(entry) = self.entries.get(&target).cloned() else {
+                return Err(Error(format!("{path} is a hard link to {target}, which is not there")));
+            };
+            self.entries.insert(path.clone(), entry);
+            groups.entry(target.clone()).or_insert_with(|| vec![target]).push(path);
+        }
+        for mut names in groups.into_values() {
+            names.sort();
+            for path in &names {
+                let entry = self.entries.get_mut(path).expect("it was just inserted");
+                entry.xattrs.insert("(linked as)".into(), names[0].clone().into_bytes());
+            }
+        }
+        Ok(())
+    }
+
+    /// The same without paths that a test does not compare; `path` and everything below it.
+    #[must_use]
+    pub fn without(mut self, path: &str) -> Self {
+        let below = format!("{path}/");
+        self.entries.retain(|name, _| name != path && !name.starts_with(&below));
+        self
+    }
+
+    /// Whether a path is there.
+    pub fn has(&self, path: &str) -> bool {
+        self.entries.contains_key(path)
+    }
+
+    /// How many paths there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no path.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// What differs, one line a path; empty when nothing does.
+    pub fn difference(&self, other: &Self, (mine, theirs): (&str, &str)) -> Vec<String> {
+        let paths: std::collections::BTreeSet<_> = self.entries.keys().chain(other.entries.keys()).collect();
+        let shown = |entry: Option<&Entry>| entry.map_or("nothing".to_owned(), ToString::to_string);
+        paths
+            .into_iter()
+            .map(|path| (path, self.entries.get(path), other.entries.get(path)))
+            .filter(|(_, a, b)| a != b)
+            .map(|(path, a, b)| format!("{path}: {mine} has {}, {theirs} has {}", shown(a), shown(b)))
+            .collect()
+    }
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::File { size, sha256 } => write!(f, "file of {size} bytes {}", &sha256[..8])?,
+            Kind::Directory => f.write_str("directory")?,
+            Kind::Symlink(target) => write!(f, "link to {target}")?,
+            Kind::Device { character, major, minor } => {
+                write!(f, "{} device {major}:{minor}", if *character { "character" } else { "block" })?;
+            }
+            Kind::Fifo => f.write_str("fifo")?,
+        }
+        write!(f, " {:o} {}:{}", self.mode, self.uid, self.gid)?;
+        for (name, value) in &self.xattrs {
+            write!(f, " {name}={}", String::from_utf8_lossy(value))?;
+        }
+        Ok(())
+    }
+}
+
+/// `./a/` and `/a` are `a`; the root is empty.
+fn name(path: &[u8]) -> String {
+    let text = String::from_utf8_lossy(path);
+    let path = text.strip_prefix("./").unwrap_or(&text).trim_matches('/');
+    if path == "." { String::new() } else { path.to_owned() }
+}
+
+fn read_entry<R: Read>(entry: &mut tar::Entry<'_, R>) -> std::io::Result<Entry> {
+    use tar::EntryType;
+
+    let header = entry.header().clone();
+    let kind = match header.entry_type() {
+        EntryType::Directory => Kind::Directory,
+        EntryType::Symlink => {
+            Kind::Symlink(String::from_utf8_lossy(&entry.link_name_bytes().unwrap_or_default()).into_owned())
+        }
+        EntryType::Char | EntryType::Block => Kind::Device {
+            character: header.entry_type() == EntryType::Char,
+            major: header.device_major()?.unwrap_or_default(),
+            minor: header.device_minor()?.unwrap_or_default(),
+        },
+        EntryType::Fifo => Kind::Fifo,
+        _ => {
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content)?;
+            let hash = Sha256::digest(&content);
+            let sha256 = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+            Kind::File { size: content.len() as u64, sha256 }
+        }
+    };
+    let mode = if matches!(kind, Kind::Symlink(_)) { 0o777 } else { header.mode()? & 0o7777 };
+    let mut xattrs = BTreeMap::new();
+    for extension in entry.pax_extensions()?.into_iter().flatten() {
+        let extension = extension?;
+        if let Some(name) = extension.key().ok().and_then(|key| key.strip_prefix("SCHILY.xattr.")) {
+            xattrs.insert(name.to_owned(), extension.value_bytes().to_vec());
+        }
+    }
+    Ok(Entry { kind, mode, uid: header.uid()?, gid: header.gid()?, xattrs })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(files: &[(&str, &str)]) -> Tree {
+        let mut tar = tar::Builder::new(Vec::new());
+        for (path, content) in files {
+            let mut header = tar::Header::new_ustar();
+            header.set_uid(0);
+            header.set_gid(0);
+            match content.strip_prefix("=> ") {
+                Some(target) => {
+                    header.set_entry_type(tar::EntryType::Link);
+                    tar.append_link(&mut header, path, target).unwrap();
+                }
+                None => {
+                    header.set_mode(0o644);
+                    header.set_size(content.len() as u64);
+                    tar.append_data(&mut header, path, content.as_bytes()).unwrap();
+                }
+            }
+        }
+        Tree::from_tar(&tar.into_inner().unwrap()[..]).unwrap()
+    }
+
+    #[test]
+    fn what_differs_is_named() {
+        let (a, b) = (tree(&[("./same", "1"), ("x", "1"), (".h", "1")]), tree(&[("same", "1"), ("x", "22")]));
+        assert_eq!(
+            a.difference(&b, ("a", "b")),
+            [
+                ".h: a has file of 1 bytes 6b86b273 644 0:0, b has nothing",
+                "x: a has file of 1 bytes 6b86b273 644 0:0, b has file of 2 bytes 785f3ec7 644 0:0",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_hard_link_is_not_a_copy_and_its_direction_does_not_matter() {
+        let (linked, turned) = (tree(&[("a", "1"), ("b", "=> a")]), tree(&[("b", "1"), ("a", "=> b")]));
+        assert_eq!(linked.difference(&turned, ("x", "y")), [""; 0]);
+        assert_eq!(linked.difference(&tree(&[("a", "1"), ("b", "1")]), ("x", "y")).len(), 2);
+    }
+}
