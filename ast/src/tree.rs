@@ -168,10 +168,19 @@ pub struct Step {
     pub checks: Option<Box<Checks>>,
     /// Blank lines inside it, if there are any.
     pub blank: Option<Blank>,
-    /// The keyword, for highlighting and for rules on casing.
-    pub keyword: Name,
+    /// The keyword, for highlighting.
+    pub keyword: Span,
     /// All of it, documents included. Its lines are what BuildKit reports for errors and warnings of the step.
     pub span: Span,
+}
+
+impl Step {
+    /// The keyword as written: the first word of the text.
+    pub fn keyword_text(&self) -> std::borrow::Cow<'_, str> {
+        let text = &self.text.0;
+        let end = text.iter().position(|b| b.is_ascii_whitespace() || *b == 0x0b).unwrap_or(text.len());
+        String::from_utf8_lossy(&text[..end])
+    }
 }
 
 /// One comment line above a step.

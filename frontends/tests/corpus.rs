@@ -119,8 +119,8 @@ fn spans_are_places_in_the_text() {
             assert!(step.span.start >= end, "{}: {step:?}", case.name);
             end = step.span.end;
             assert!(end as usize <= case.text.len(), "{}: {step:?}", case.name);
-            let keyword = &case.text[step.keyword.span.start as usize..step.keyword.span.end as usize];
-            assert_eq!(String::from_utf8_lossy(keyword), step.keyword.text, "{}", case.name);
+            let keyword = &case.text[step.keyword.start as usize..step.keyword.end as usize];
+            assert_eq!(String::from_utf8_lossy(keyword), step.keyword_text(), "{}", case.name);
         }
     }
 }

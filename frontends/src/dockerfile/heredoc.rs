@@ -24,7 +24,7 @@ pub(super) struct Opener {
 ///
 /// **Errors**: a delimiter that cannot be read, in BuildKit's words.
 pub(super) fn openers(line: &[u8]) -> Result<Vec<(Opener, Range<u32>)>, String> {
-    if memchr::memmem::find(line, b"<<").is_none() {
+    if !memchr::memchr_iter(b'<', line).any(|at| line.get(at + 1) == Some(&b'<')) {
         return Ok(Vec::new());
     }
     let parsed = Word::parse(line, b'\\', Mode::Line);

@@ -30,40 +30,47 @@ pub(super) fn parse(input: &Input<'_>) -> Module {
 /// Parses an instruction kept for later.
 pub(super) fn trigger(trigger: &Trigger<'_>) -> Result<Step, Box<Diagnostic>> {
     let mut parser = Parser::new(trigger.bytes, Origin::Fixed(trigger.at));
-    parser.trigger_escape = Some(trigger.escape);
+    parser.word_escape = Some(trigger.escape);
     parser.run();
     parser.finish_text();
+    let stage = parser.defs.first().map(|_| "*instructions.Stage is not a command type".to_owned());
+    let several = (parser.instructions != 1).then(|| "onbuild trigger should be a single expression".to_owned());
+    let own = parser.instruction_errors.into_iter().next().map(|error| error.message);
     if let Some(error) = parser.syntax_errors.into_iter().next() {
         return Err(Box::new(error));
     }
-    let error = |message: &str| Box::new(Diagnostic::error(code::INSTRUCTION, message, trigger.at));
-    let Ok([unit]) = <[Unit; 1]>::try_from(parser.units) else {
-        return Err(error("onbuild trigger should be a single expression"));
-    };
-    if let Some(first) = unit.errors.into_iter().next() {
-        return Err(Box::new(first));
-    }
-    match unit.lowered {
-        Lowered::Step(step) => Ok(*step),
-        Lowered::Stage(_) => Err(error("*instructions.Stage is not a command type")),
+    match (several.or(own).or(stage), parser.head.pop()) {
+        (None, Some(step)) => Ok(step),
+        (message, _) => {
+            let message = message.expect("one instruction without errors is a step or a stage");
+            Err(Box::new(Diagnostic::error(code::INSTRUCTION, message, trigger.at)))
+        }
     }
 }
 
 struct Parser<'s> {
     scanner: Scanner<'s>,
-    /// The escape character of words where it is not that of lines.
-    trigger_escape: Option<u8>,
-    units: Vec<Unit>,
+    /// The escape character of words, where it is not that of lines.
+    word_escape: Option<u8>,
+    /// How many instructions there were.
+    instructions: u32,
+    /// Instructions before the first stage.
+    head: Vec<Step>,
+    defs: Vec<Def>,
     syntax_errors: Vec<Diagnostic>,
+    instruction_errors: Vec<Diagnostic>,
 }
 
 impl<'s> Parser<'s> {
     fn new(source: &'s [u8], origin: Origin) -> Self {
         Self {
             scanner: Scanner::new(source, origin),
-            trigger_escape: None,
-            units: Vec::new(),
+            word_escape: None,
+            instructions: 0,
+            head: Vec::new(),
+            defs: Vec::new(),
             syntax_errors: Vec::new(),
+            instruction_errors: Vec::new(),
         }
     }
 
@@ -96,17 +103,43 @@ impl<'s> Parser<'s> {
             last: self.scanner.lines_read,
             documents: &documents,
             scanner: &self.scanner,
-            escape: self.trigger_escape.unwrap_or(self.scanner.escape),
+            escape: self.word_escape.unwrap_or(self.scanner.escape),
             comments: &comments,
         };
         let mut unit = match &parsed {
             Some(parsed) => lower::instruction(parsed, &context),
             None => lower::hole(&context),
         };
-        if let Some(step) = unit.head_mut() {
-            step.comments = comments;
+        match &mut unit.lowered {
+            Lowered::Step(step) => step.comments = comments,
+            Lowered::Stage(def) => {
+                let Body::Fs(steps) = &mut def.body;
+                steps[0].comments = comments;
+            }
         }
-        self.units.push(unit);
+        self.add(unit);
+    }
+
+    fn add(&mut self, unit: Unit) {
+        self.instructions += 1;
+        let (first, last) = unit.lines;
+        self.instruction_errors.extend(unit.errors);
+        match (unit.lowered, self.defs.last_mut()) {
+            (Lowered::Stage(def), _) => self.defs.push(def),
+            (Lowered::Step(step), Some(def)) => {
+                def.span = def.span.to(step.span);
+                let Body::Fs(steps) = &mut def.body;
+                steps.push(step);
+            }
+            (Lowered::Step(step), None) => {
+                if self.word_escape.is_none() && !matches!(step.op, Op::Arg(_) | Op::Hole) {
+                    let error = Diagnostic::error(code::INSTRUCTION, NO_STAGE, step.keyword);
+                    let help = "a stage begins with FROM; only ARG may stand before the first";
+                    self.instruction_errors.push(located(error.help(help), first, last));
+                }
+                self.head.push(step);
+            }
+        }
     }
 
     /// Reads the documents that a line opens, and where the last of them ends.
@@ -141,7 +174,7 @@ impl<'s> Parser<'s> {
     fn finish_text(&mut self) {
         let last = self.scanner.lines_read;
         let end = self.scanner.span(0..0);
-        if self.units.is_empty() && self.syntax_errors.is_empty() {
+        if self.instructions == 0 && self.syntax_errors.is_empty() {
             self.syntax_error("file with no instructions".to_owned(), end, last, last);
         } else if self.scanner.too_long {
             let message = "dockerfile line greater than max allowed size of 65535".to_owned();
@@ -157,45 +190,31 @@ impl<'s> Parser<'s> {
             self.finish_text();
             diagnostics.append(&mut self.syntax_errors);
         }
-        let mut head = Vec::new();
-        let mut defs: Vec<Def> = Vec::new();
-        for unit in self.units {
-            let line = unit.lines.0;
-            diagnostics.extend(unit.errors.into_iter().map(|mut error| {
-                error.message = format!("dockerfile parse error on line {line}: {}", error.message);
-                error
-            }));
-            match (unit.lowered, defs.last_mut()) {
-                (Lowered::Stage(def), _) => defs.push(*def),
-                (Lowered::Step(step), Some(def)) => {
-                    def.span = def.span.to(step.span);
-                    let Body::Fs(steps) = &mut def.body;
-                    steps.push(*step);
-                }
-                (Lowered::Step(step), None) => {
-                    if !matches!(step.op, Op::Arg(_) | Op::Hole) {
-                        let message = "no build stage in current context";
-                        let error = Diagnostic::error(code::INSTRUCTION, message, step.keyword.span)
-                            .help("a stage begins with FROM; only ARG may stand before the first");
-                        diagnostics.push(located(error, unit.lines.0, unit.lines.1));
-                    }
-                    head.push(*step);
-                }
-            }
-        }
-        if defs.is_empty() && diagnostics.is_empty() {
+        diagnostics.extend(self.instruction_errors.into_iter().map(prefixed));
+        if self.defs.is_empty() && diagnostics.is_empty() {
             diagnostics.push(Diagnostic::error(code::MODULE, "dockerfile contains no stages to build", None));
         }
         Module {
             file: input.file,
             dialect: super::DIALECT,
             syntax: syntax_directive(input),
-            head,
-            defs,
+            head: self.head,
+            defs: self.defs,
             checks: checks_directive(input.bytes),
             diagnostics,
         }
     }
+}
+
+const NO_STAGE: &str = "no build stage in current context";
+
+/// The error of an instruction with the words BuildKit puts before it.
+fn prefixed(mut error: Diagnostic) -> Diagnostic {
+    if error.message != NO_STAGE {
+        let line = error.locations.as_ref().and_then(|locations| locations.first()?.first()).map_or(0, |lines| lines.0);
+        error.message = format!("dockerfile parse error on line {line}: {}", error.message);
+    }
+    error
 }
 
 /// The diagnostic with the lines BuildKit names.

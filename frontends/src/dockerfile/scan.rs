@@ -333,6 +333,9 @@ impl Line<'_> {
     }
 
     fn source_offset(&self, at: u32) -> u32 {
+        if let [splice] = self.splices {
+            return splice.source + at;
+        }
         let after = self.splices.partition_point(|splice| splice.at <= at);
         let splice = self.splices[after.saturating_sub(1)];
         splice.source + (at - splice.at)

@@ -33,6 +33,7 @@ pub(super) struct Context<'c> {
     pub(super) scanner: &'c Scanner<'c>,
     /// The escape character of words.
     pub(super) escape: u8,
+    /// The comments above; the caller moves them into the step afterwards.
     pub(super) comments: &'c [ast::Comment],
 }
 
@@ -46,11 +47,12 @@ pub(super) struct Unit {
     pub(super) lines: (u32, u32),
 }
 
-/// A step, or the stage that a `FROM` begins.
+/// A step, or the stage that a `FROM` begins. Not boxed: it is moved once, into its place.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "made for every instruction and moved once")]
 pub(super) enum Lowered {
-    Step(Box<Step>),
-    Stage(Box<Def>),
+    Step(Step),
+    Stage(Def),
 }
 
 /// An instruction being lowered.
@@ -65,11 +67,11 @@ pub(super) fn instruction(parsed: &Instruction<'_>, context: &Context<'_>) -> Un
     let mut lowering = Lowering { context: *context, opts: Vec::new(), errors: Vec::new() };
     if parsed.keyword == Some(Keyword::From) {
         let stage = from::lower(parsed, &mut lowering);
-        return lowering.unit(Lowered::Stage(Box::new(stage)));
+        return lowering.unit(Lowered::Stage(stage));
     }
     let op = op(parsed, &mut lowering).unwrap_or(Op::Hole);
     let step = lowering.step(op, &parsed.name);
-    lowering.unit(Lowered::Step(Box::new(step)))
+    lowering.unit(Lowered::Step(step))
 }
 
 /// The step of a line that is no instruction.
@@ -78,7 +80,7 @@ pub(super) fn hole(context: &Context<'_>) -> Unit {
     let text = context.line.text;
     let (name, _) = split_first(text, trim(text, 0..text.len()));
     let step = lowering.step(Op::Hole, &Word::slice(text, name));
-    lowering.unit(Lowered::Step(Box::new(step)))
+    lowering.unit(Lowered::Step(step))
 }
 
 /// What the instruction does; `None` if there is no telling.
@@ -115,7 +117,7 @@ fn op(parsed: &Instruction<'_>, lowering: &mut Lowering<'_>) -> Option<Op> {
 impl Lowering<'_> {
     fn error(&mut self, message: impl Into<String>, range: &Range<u32>) {
         let at = self.context.line.span(range.clone());
-        let lines = (self.context.line.first, self.context.last);
+        let lines = self.lines();
         let error = Diagnostic::error(code::INSTRUCTION, message, at);
         self.errors.push(super::parse::located(error, lines.0, lines.1));
     }
@@ -194,26 +196,19 @@ impl Lowering<'_> {
             comments: Vec::new(),
             checks: checks_in_comments(self.context.comments),
             blank,
-            keyword: self.name(keyword),
+            keyword: line.span(keyword.range.clone()),
             span: self.context.span,
         }
     }
 
     fn unit(self, lowered: Lowered) -> Unit {
-        Unit { lowered, errors: self.errors, lines: (self.context.line.first, self.context.last) }
+        let lines = self.lines();
+        Unit { lowered, errors: self.errors, lines }
     }
-}
 
-impl Unit {
-    /// The step itself, or the first of the stage.
-    pub(super) fn head_mut(&mut self) -> Option<&mut Step> {
-        match &mut self.lowered {
-            Lowered::Step(step) => Some(step),
-            Lowered::Stage(def) => {
-                let ast::Body::Fs(steps) = &mut def.body;
-                steps.first_mut()
-            }
-        }
+    /// First and last line of the instruction.
+    fn lines(&self) -> (u32, u32) {
+        (self.context.line.first, self.context.last)
     }
 }
 
