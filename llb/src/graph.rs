@@ -8,13 +8,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use oci::Platform;
+use serde::Serialize;
+
+use crate::dump::{base64, base64_option};
 
 /// Index of a node in its [`Graph`]; printed as in the text form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct NodeId(pub u32);
 
 /// One output of a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Edge {
     /// The node.
     pub node: NodeId,
@@ -23,7 +26,7 @@ pub struct Edge {
 }
 
 /// A build: vertices and the results that are wanted.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Graph {
     /// The vertices; an edge only points to a smaller index.
     pub nodes: Vec<Node>,
@@ -34,7 +37,7 @@ pub struct Graph {
 }
 
 /// A wanted result: the terminal vertex of a definition.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Output {
     /// The result; `None` is scratch.
     pub edge: Option<Edge>,
@@ -47,7 +50,7 @@ pub struct Output {
 }
 
 /// One vertex.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Node {
     /// What it does.
     pub op: Op,
@@ -67,7 +70,7 @@ pub struct Node {
 }
 
 /// What is said of a vertex; never part of its digest.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Metadata {
     /// Whether the cache is not asked.
     pub ignore_cache: bool,
@@ -84,7 +87,7 @@ pub struct Metadata {
 }
 
 /// Vertices shown as one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ProgressGroup {
     /// Which group.
     pub id: String,
@@ -95,7 +98,7 @@ pub struct ProgressGroup {
 }
 
 /// Limits of a process; 0 and empty are unset.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LinuxResources {
     /// Bytes.
     pub memory: i64,
@@ -114,7 +117,7 @@ pub struct LinuxResources {
 }
 
 /// One place of a vertex in a source text.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Location {
     /// Index into [`Graph::sources`].
     pub source: u32,
@@ -123,7 +126,7 @@ pub struct Location {
 }
 
 /// Lines from 1; columns (UTF-16 units on the wire) from 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Range {
     /// First position.
     pub start: Position,
@@ -132,7 +135,7 @@ pub struct Range {
 }
 
 /// A line and a column.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Position {
     /// From 1.
     pub line: i32,
@@ -141,11 +144,12 @@ pub struct Position {
 }
 
 /// A source text of the build.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct SourceInfo {
     /// Its name.
     pub filename: String,
     /// The text.
+    #[serde(serialize_with = "base64")]
     pub data: Vec<u8>,
     /// The definition that reads it: a graph with one output.
     pub definition: Option<Box<Graph>>,
@@ -154,7 +158,8 @@ pub struct SourceInfo {
 }
 
 /// What a vertex does.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Op {
     /// Fetches something.
     Source(Source),
@@ -173,7 +178,7 @@ pub enum Op {
 }
 
 /// A source operation.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Source {
     /// Address with scheme: `docker-image://…`, `local://context`, ….
     pub identifier: String,
@@ -182,7 +187,7 @@ pub struct Source {
 }
 
 /// An exec operation.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Exec {
     /// The process.
     pub meta: ExecMeta,
@@ -199,7 +204,7 @@ pub struct Exec {
 }
 
 /// A process.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ExecMeta {
     /// Arguments, the program first.
     pub args: Vec<String>,
@@ -226,7 +231,7 @@ pub struct ExecMeta {
 }
 
 /// Proxy variables.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ProxyEnv {
     /// `HTTP_PROXY`.
     pub http_proxy: String,
@@ -241,7 +246,7 @@ pub struct ProxyEnv {
 }
 
 /// A line of /etc/hosts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HostIp {
     /// Name.
     pub host: String,
@@ -250,7 +255,7 @@ pub struct HostIp {
 }
 
 /// A resource limit.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Ulimit {
     /// Such as `nofile`.
     pub name: String,
@@ -261,7 +266,7 @@ pub struct Ulimit {
 }
 
 /// A secret in the environment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SecretEnv {
     /// Id of the secret.
     pub id: String,
@@ -272,7 +277,7 @@ pub struct SecretEnv {
 }
 
 /// A CDI device.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CdiDevice {
     /// Qualified name.
     pub name: String,
@@ -281,7 +286,8 @@ pub struct CdiDevice {
 }
 
 /// Network of a process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NetMode {
     /// The daemon's default.
     #[default]
@@ -293,7 +299,8 @@ pub enum NetMode {
 }
 
 /// Privileges of a process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SecurityMode {
     /// Confined.
     #[default]
@@ -303,7 +310,7 @@ pub enum SecurityMode {
 }
 
 /// A mount of a process.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Mount {
     /// Position in the node's inputs; -1 is none.
     pub input: i64,
@@ -324,7 +331,8 @@ pub struct Mount {
 }
 
 /// What is mounted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum MountKind {
     /// The input.
     #[default]
@@ -348,7 +356,7 @@ pub enum MountKind {
 }
 
 /// A secret or an agent's socket as a file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SecretMount {
     /// Id.
     pub id: String,
@@ -363,7 +371,8 @@ pub struct SecretMount {
 }
 
 /// Who may use a cache directory at once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CacheSharing {
     /// Everybody.
     #[default]
@@ -375,7 +384,8 @@ pub enum CacheSharing {
 }
 
 /// Whether contents key the cache.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ContentCache {
     /// As the solver thinks.
     #[default]
@@ -387,7 +397,7 @@ pub enum ContentCache {
 }
 
 /// One action of a file operation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FileAction {
     /// What it changes: input position, or number of inputs + index of an earlier action; -1 is scratch.
     pub input: i64,
@@ -400,7 +410,8 @@ pub struct FileAction {
 }
 
 /// What a file action does.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FileActionKind {
     /// Copies.
     Copy(Box<CopyAction>),
@@ -411,6 +422,7 @@ pub enum FileActionKind {
         /// Permission bits; -1 is the default.
         mode: i32,
         /// Bytes.
+        #[serde(serialize_with = "base64")]
         data: Vec<u8>,
         /// Owner.
         owner: Option<Owner>,
@@ -453,7 +465,7 @@ pub enum FileActionKind {
 }
 
 /// A copy.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CopyAction {
     /// Path or pattern in the secondary input.
     pub src: String,
@@ -490,7 +502,7 @@ pub struct CopyAction {
 }
 
 /// Owner of a file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Owner {
     /// User.
     pub user: Option<UserOpt>,
@@ -499,7 +511,8 @@ pub struct Owner {
 }
 
 /// A user or group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum UserOpt {
     /// A name to look up in an input (-1: none).
     Name {
@@ -513,20 +526,21 @@ pub enum UserOpt {
 }
 
 /// A nested build.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Build {
     /// Input position of the builder; -1 is this one.
     pub builder: i64,
     /// Named inputs: positions.
     pub inputs: BTreeMap<String, i64>,
     /// A definition in place, as encoded.
+    #[serde(serialize_with = "base64_option")]
     pub def: Option<Vec<u8>>,
     /// Attributes.
     pub attrs: BTreeMap<String, String>,
 }
 
 /// A difference; positions, -1 is scratch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Diff {
     /// Input position of the old tree. `None` when absent on the wire.
     pub lower: Option<i64>,
@@ -535,7 +549,7 @@ pub struct Diff {
 }
 
 /// Inputs handed through.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Passthrough {
     /// Identity.
     pub id: String,

@@ -6,6 +6,7 @@
 
 mod decode;
 mod definition;
+pub mod dump;
 mod encode;
 mod graph;
 mod proto;

@@ -1,0 +1,60 @@
+//! Definitions and graphs for people and scripts: JSON, and a drawing in DOT.
+//!
+//! The forms of a definition are those that `buildctl debug dump-llb` of BuildKit v0.32 prints, so that what reads its
+//! output reads ours. The JSON follows Go's `encoding/json`: defaults are left out, enumerations are numbers, bytes are
+//! base64, HTML characters are escaped. The generated messages carry most of that; what is not plain is in [`message`].
+
+mod dot;
+mod message;
+
+use oci::Digest;
+use prost::Message;
+use serde::Serialize;
+
+pub use dot::dot;
+pub(crate) use message::{base64, base64_list, base64_option, is_default};
+
+use crate::{DecodeError, Definition, Graph, Vertex, VertexProblem, proto};
+
+/// A line of the dump, in the order of its fields.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Line<'d> {
+    op: proto::Op,
+    digest: &'d Digest,
+    op_metadata: proto::OpMetadata,
+}
+
+/// One JSON object a line for each vertex: `{"Op":…,"Digest":…,"OpMetadata":…}`.
+///
+/// **Errors**: a vertex whose bytes are no operation.
+pub fn json_lines(definition: &Definition) -> Result<String, DecodeError> {
+    let mut lines = String::new();
+    for (op, vertex) in ops(definition)? {
+        let op_metadata = definition.metadata.get(&vertex.digest).map(message::metadata).unwrap_or_default();
+        lines.push_str(&json(&Line { op, digest: &vertex.digest, op_metadata }));
+        lines.push('\n');
+    }
+    Ok(lines)
+}
+
+/// A graph as one JSON object: the fields of [`Graph`] by their names, all of them always there, bytes in base64.
+pub fn graph_json(graph: &Graph) -> String {
+    json(graph)
+}
+
+fn json<T: Serialize>(value: &T) -> String {
+    String::from_utf8(oci::json::to_vec(value)).expect("JSON is UTF-8")
+}
+
+/// The vertices with their messages.
+fn ops(definition: &Definition) -> Result<Vec<(proto::Op, &Vertex)>, DecodeError> {
+    let read = |(position, vertex): (usize, &'_ Vertex)| match proto::Op::decode(vertex.bytes.as_slice()) {
+        Ok(op) => Ok(op),
+        Err(error) => {
+            let problem = VertexProblem::Malformed(error);
+            Err(DecodeError::Vertex { position, digest: vertex.digest.clone(), problem })
+        }
+    };
+    definition.vertices.iter().enumerate().map(|vertex| Ok((read(vertex)?, vertex.1))).collect()
+}
