@@ -1,0 +1,198 @@
+//! Exchanges with the servers of a registry: authorised, retried, bounded.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use oci::Reference;
+use ureq::http::{StatusCode, header};
+
+use super::authority::{Authority, Scope};
+use super::challenge;
+use super::credentials::Credentials;
+use super::hosts::{Endpoint, Hosts};
+use super::transport::{Answer, Call, Failure, Transport, failure_of};
+use crate::{Cancel, Error, Result};
+
+/// Tries of one request.
+const TRIES: u32 = 5;
+/// Wait before the second try; doubled for each further one.
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+/// Blobs moved at once to or from one host. parity: BuildKit's limit.
+const PARALLEL: usize = 4;
+
+/// What a client is made from.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// What the user said about registries.
+    pub hosts: Hosts,
+    /// Docker's `config.json`.
+    pub credentials: Option<PathBuf>,
+}
+
+/// Talks to registries. Cheap to clone; clones share connections and tokens.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    hosts: Hosts,
+    authority: Authority,
+    transport: Transport,
+    gate: Gate,
+}
+
+/// Credentials of the Docker command line, nothing said about hosts.
+impl Default for Client {
+    fn default() -> Self {
+        Self::new(Config { hosts: Hosts::default(), credentials: Credentials::default_file() })
+    }
+}
+
+impl Client {
+    /// A client.
+    pub fn new(config: Config) -> Self {
+        let authority = Authority::new(Credentials::new(config.credentials));
+        Self(Arc::new(Inner { hosts: config.hosts, authority, transport: Transport::default(), gate: Gate::default() }))
+    }
+
+    /// Breaks all connections, so that whoever waits for a registry fails at once. For a build that is cancelled.
+    pub fn shut_down(&self) {
+        self.0.transport.shut_down();
+    }
+
+    /// The servers that answer for a reference's registry.
+    pub(super) fn endpoints(&self, reference: &Reference) -> Vec<Endpoint> {
+        self.0.hosts.endpoints(reference.domain())
+    }
+
+    /// Asks each server in turn. A mirror that fails in any way is passed over; the registry's own answer counts.
+    pub(super) fn first<T>(
+        &self,
+        reference: &Reference,
+        mut ask: impl FnMut(&Endpoint) -> std::result::Result<T, Failure>,
+    ) -> std::result::Result<T, Failure> {
+        let mut last = Failure::NotFound;
+        for endpoint in self.endpoints(reference) {
+            match ask(&endpoint) {
+                Err(failure) if !matches!(failure, Failure::Cancelled) => last = failure,
+                decided => return decided,
+            }
+        }
+        Err(last)
+    }
+
+    /// One request until it succeeds or trying is pointless; statuses other than 2xx are failures.
+    pub(super) fn call(
+        &self,
+        endpoint: &Endpoint,
+        scope: &Scope,
+        call: &Call<'_>,
+        cancel: &Cancel,
+    ) -> std::result::Result<Answer, Failure> {
+        let mut wait = FIRST_WAIT;
+        for _ in 1..TRIES {
+            match self.try_call(endpoint, scope, call, cancel) {
+                Err(failure) if failure.is_temporary() => {}
+                decided => return decided,
+            }
+            if cancel.wait(wait) {
+                return Err(Failure::Cancelled);
+            }
+            wait *= 2;
+        }
+        self.try_call(endpoint, scope, call, cancel)
+    }
+
+    /// One request, repeated only to say who asks.
+    pub(super) fn try_call(
+        &self,
+        endpoint: &Endpoint,
+        scope: &Scope,
+        call: &Call<'_>,
+        cancel: &Cancel,
+    ) -> std::result::Result<Answer, Failure> {
+        let host = self.0.hosts.host(&endpoint.host);
+        let trusted = super::transport::same_origin(&call.url, &endpoint.base);
+        let mut authorization = if trusted { self.0.authority.known(endpoint, scope)? } else { None };
+        // Once for a token that expired early, once for another scope.
+        for _ in 0..3 {
+            if cancel.is_cancelled() {
+                return Err(Failure::Cancelled);
+            }
+            let answer = self.0.transport.send(&host, call, authorization.as_deref())?;
+            if answer.response.status().is_success() {
+                return Ok(answer);
+            }
+            let ours = trusted && !answer.redirected && answer.response.status() == StatusCode::UNAUTHORIZED;
+            let headers = answer.response.headers().get_all(header::WWW_AUTHENTICATE);
+            let challenges = challenge::parse(headers.iter().filter_map(|value| value.to_str().ok()));
+            let failure = failure_of(call, answer.response);
+            if !ours {
+                return Err(failure);
+            }
+            let rejected = authorization.as_deref();
+            let next = self.0.authority.answer(&self.0.transport, &host, endpoint, &challenges, scope, rejected)?;
+            let Some(next) = next else { return Err(failure) };
+            authorization = Some(next);
+        }
+        Err(Failure::Denied("the registry does not accept the token it asked for".to_owned()))
+    }
+
+    /// Waits until one more blob may be moved to or from the registry; held until dropped.
+    pub(super) fn enter(&self, reference: &Reference) -> Pass<'_> {
+        self.0.gate.enter(reference.domain())
+    }
+}
+
+/// A failure as the user reads it, about `reference`.
+pub(super) fn error(reference: &Reference, failure: Failure) -> Error {
+    match failure {
+        Failure::NotFound => Error::NotFound(format!("{reference}: not found")),
+        Failure::Denied(_) => Error::Remote {
+            attempt: reference.to_string(),
+            reason: format!("pull access denied, repository does not exist or may require authorization: {failure}"),
+        },
+        Failure::Cancelled => Error::Cancelled,
+        Failure::Local(message) => Error::Invalid(message),
+        other => Error::Remote { attempt: reference.to_string(), reason: other.to_string() },
+    }
+}
+
+/// Counts what is under way by host.
+#[derive(Default)]
+struct Gate {
+    busy: Mutex<BTreeMap<String, usize>>,
+    left: Condvar,
+}
+
+/// The right to move one blob.
+pub(super) struct Pass<'a> {
+    gate: &'a Gate,
+    host: String,
+}
+
+impl Gate {
+    fn enter(&self, host: &str) -> Pass<'_> {
+        let busy = self.busy.lock().expect("no panic while the gate is held");
+        let full = |busy: &mut BTreeMap<String, usize>| busy.get(host).is_some_and(|count| *count >= PARALLEL);
+        let mut busy = self.left.wait_while(busy, full).expect("no panic while the gate is held");
+        *busy.entry(host.to_owned()).or_default() += 1;
+        Pass { gate: self, host: host.to_owned() }
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        let mut busy = self.gate.busy.lock().expect("no panic while the gate is held");
+        if let Some(count) = busy.get_mut(&self.host) {
+            *count -= 1;
+        }
+        self.gate.left.notify_all();
+    }
+}
+
+/// A `Result` of this module as the crate's.
+pub(super) fn about<T>(reference: &Reference, result: std::result::Result<T, Failure>) -> Result<T> {
+    result.map_err(|failure| error(reference, failure))
+}

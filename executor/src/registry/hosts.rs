@@ -1,0 +1,147 @@
+//! Which servers answer for a registry's name.
+//!
+//! Mirrors are asked first, in order, then the registry itself. Loopback registries speak plain HTTP unless said
+//! otherwise, as everywhere in this trade; `docker.io` is served by `registry-1.docker.io`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::{Error, Result};
+
+/// What the user said about registries. Field names are those of BuildKit's configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Hosts {
+    /// By domain as it stands in references, and by host for mirrors.
+    #[serde(default, rename = "registry")]
+    pub registries: BTreeMap<String, Host>,
+}
+
+/// What the user said about one registry.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Host {
+    /// Hosts to ask first: `host[:port][/path]`.
+    #[serde(default)]
+    pub mirrors: Vec<String>,
+    /// Whether it speaks plain HTTP; unset: loopback does.
+    pub http: Option<bool>,
+    /// Whether its certificate is not checked.
+    #[serde(default)]
+    pub insecure: bool,
+    /// Files with certificates to trust besides the system's (PEM).
+    #[serde(default)]
+    pub ca: Vec<PathBuf>,
+}
+
+/// One server that answers for a registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Endpoint {
+    /// `host[:port]`: what credentials and connections belong to.
+    pub(super) host: String,
+    /// `https://host/v2/` and the path of a mirror.
+    pub(super) base: String,
+    /// The registry it mirrors.
+    pub(super) mirror_of: Option<String>,
+}
+
+impl Hosts {
+    /// Reads a JSON file: `{"registry": {"docker.io": {"mirrors": ["mirror.example.com"]}}}`.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+        serde_json::from_slice(&bytes)
+            .map_err(|error| Error::Invalid(format!("registries file {}: {error}", path.display())))
+    }
+
+    /// What was said about a host.
+    pub(super) fn host(&self, host: &str) -> Host {
+        self.registries.get(host).cloned().unwrap_or_default()
+    }
+
+    /// The servers that answer for a domain, in the order to ask.
+    pub(super) fn endpoints(&self, domain: &str) -> Vec<Endpoint> {
+        let mirrors = self.host(domain).mirrors;
+        let mirrors = mirrors.iter().map(|mirror| {
+            let (host, path) = mirror.split_once('/').unwrap_or((mirror, ""));
+            self.endpoint(host, host, path, Some(domain))
+        });
+        mirrors.chain([self.endpoint(domain, server_of(domain), "", None)]).collect()
+    }
+
+    fn endpoint(&self, name: &str, host: &str, path: &str, mirror_of: Option<&str>) -> Endpoint {
+        let plain = self.host(name).http.unwrap_or_else(|| is_loopback(host));
+        let scheme = if plain { "http" } else { "https" };
+        let path = path.trim_matches('/');
+        let slash = if path.is_empty() { "" } else { "/" };
+        Endpoint {
+            host: host.to_owned(),
+            base: format!("{scheme}://{host}/v2/{path}{slash}"),
+            mirror_of: mirror_of.map(str::to_owned),
+        }
+    }
+}
+
+impl Endpoint {
+    /// The address of something in a repository: `manifests/latest`.
+    pub(super) fn url(&self, repository: &str, rest: &str) -> String {
+        let mark = if rest.contains('?') { '&' } else { '?' };
+        // Mirrors of several registries tell them apart by this parameter.
+        let mirrored = self.mirror_of.as_ref().map(|domain| format!("{mark}ns={domain}"));
+        format!("{}{repository}/{rest}{}", self.base, mirrored.unwrap_or_default())
+    }
+}
+
+fn server_of(domain: &str) -> &str {
+    if domain == "docker.io" { "registry-1.docker.io" } else { domain }
+}
+
+/// Whether a `host[:port]` is this machine.
+pub(super) fn is_loopback(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(rest),
+        None => host.split(':').next().unwrap_or(host),
+    };
+    name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(config: &str, domain: &str, expected: &[&str]) {
+        let hosts: Hosts = serde_json::from_str(config).unwrap();
+        let urls: Vec<_> =
+            hosts.endpoints(domain).iter().map(|endpoint| endpoint.url("a/b", "manifests/latest")).collect();
+        assert_eq!(urls, expected);
+    }
+
+    #[test]
+    fn defaults() {
+        check("{}", "docker.io", &["https://registry-1.docker.io/v2/a/b/manifests/latest"]);
+        check("{}", "example.com:5000", &["https://example.com:5000/v2/a/b/manifests/latest"]);
+        for local in ["localhost", "localhost:5000", "127.0.0.1:5000", "127.9.9.9", "[::1]:5000"] {
+            check("{}", local, &[&format!("http://{local}/v2/a/b/manifests/latest")]);
+        }
+        check("{}", "localhost.example.com", &["https://localhost.example.com/v2/a/b/manifests/latest"]);
+    }
+
+    #[test]
+    fn configured() {
+        check(
+            r#"{"registry": {"docker.io": {"mirrors": ["m.example.com/hub", "127.0.0.1:5000"]}, "m.example.com": {"http": true}}}"#,
+            "docker.io",
+            &[
+                "http://m.example.com/v2/hub/a/b/manifests/latest?ns=docker.io",
+                "http://127.0.0.1:5000/v2/a/b/manifests/latest?ns=docker.io",
+                "https://registry-1.docker.io/v2/a/b/manifests/latest",
+            ],
+        );
+        check(
+            r#"{"registry": {"localhost:5000": {"http": false}}}"#,
+            "localhost:5000",
+            &["https://localhost:5000/v2/a/b/manifests/latest"],
+        );
+        assert!(serde_json::from_str::<Hosts>(r#"{"registry": {"a": {"mirror": []}}}"#).is_err());
+    }
+}

@@ -1,0 +1,318 @@
+//! A registry is not trusted, and its network neither.
+
+use std::io::Read;
+
+use oci::{Descriptor, Digest, media};
+
+use super::server::{Asked, Reply, Server};
+use super::{client, image, reference};
+use crate::registry::hosts::{Host, Hosts};
+use crate::registry::{Client, Config};
+use crate::store::{Blobs, MemoryBlobs};
+use crate::{Cancel, Error};
+
+fn app(server: &Server) -> oci::Reference {
+    reference(&format!("{}/app:1", server.host))
+}
+
+/// The message of fetching `app:1`'s manifest from a server.
+fn manifest_error(handler: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> (String, Server) {
+    let server = Server::start(handler);
+    let error = client().manifest(&app(&server), &Cancel::default()).unwrap_err().to_string();
+    (error.replace(&server.host, "HOST"), server)
+}
+
+/// Downloads a blob of these bytes.
+fn download(server: &Server, bytes: &[u8]) -> crate::Result<()> {
+    let blobs = MemoryBlobs::default();
+    let descriptor = Descriptor::of(media::OCI_LAYER, bytes);
+    client().download(&app(server), &descriptor, &blobs, &Cancel::default())?;
+    assert_eq!(blobs.size(&descriptor.digest).unwrap(), Some(bytes.len() as u64));
+    Ok(())
+}
+
+#[test]
+fn missing() {
+    let (error, server) = manifest_error(|_| Reply::status(404));
+    assert_eq!(error, "HOST/app:1: not found");
+    assert_eq!(server.log(), ["GET /v2/app/manifests/1"]);
+}
+
+#[test]
+fn a_server_that_recovers() {
+    let (manifest, ..) = image(b"layer");
+    let bytes = manifest.clone();
+    let server = Server::start(move |asked| match asked.number {
+        0 => Reply::status(503),
+        1 => Reply::Nothing,
+        2 => Reply::Truncated(bytes.len() as u64, bytes[..5].to_vec()),
+        _ => Reply::ok(bytes.clone()),
+    });
+    let fetched = client().manifest(&app(&server), &Cancel::default()).unwrap();
+    assert_eq!(fetched.bytes, manifest);
+    assert_eq!(fetched.descriptor, Descriptor::of(media::OCI_MANIFEST, &manifest));
+}
+
+#[test]
+fn a_server_that_does_not_recover() {
+    let (error, server) =
+        manifest_error(|_| Reply::Full(500, vec![], br#"{"errors":[{"code":"UNKNOWN","message":"boom"}]}"#.to_vec()));
+    assert_eq!(
+        error,
+        "HOST/app:1: unexpected status from GET http://HOST/v2/app/manifests/1: 500 Internal Server Error: UNKNOWN: boom"
+    );
+    assert_eq!(server.log().len(), 5);
+}
+
+#[test]
+fn too_many_requests_are_not_repeated() {
+    let (error, server) = manifest_error(|_| Reply::status(429));
+    assert!(error.contains("429 Too Many Requests"), "{error}");
+    assert_eq!(server.log().len(), 1);
+}
+
+#[test]
+fn manifests_are_bounded() {
+    let (error, _) = manifest_error(|_| Reply::Endless);
+    assert_eq!(error, "HOST/app:1: manifest is longer than 4194304 bytes");
+}
+
+#[test]
+fn manifests_that_are_none() {
+    let (error, _) = manifest_error(|_| Reply::ok("<html>"));
+    assert!(error.starts_with("HOST/app:1: malformed manifest: "), "{error}");
+    let (error, _) = manifest_error(|_| Reply::ok(r#"{"schemaVersion": 1, "fsLayers": []}"#));
+    assert!(error.contains("schema 1 has been removed"), "{error}");
+}
+
+#[test]
+fn a_manifest_with_another_digest() {
+    let server = Server::start(|_| Reply::ok(image(b"other").0));
+    let wanted = app(&server).with_digest(Digest::sha256(&image(b"layer").0));
+    let error = client().manifest(&wanted, &Cancel::default()).unwrap_err();
+    assert!(matches!(error, Error::DigestMismatch { .. }), "{error}");
+}
+
+#[test]
+fn a_blob_with_another_digest() {
+    let server = Server::start(|_| Reply::ok("other"));
+    let error = download(&server, b"layer").unwrap_err();
+    assert!(matches!(error, Error::DigestMismatch { .. }), "{error}");
+}
+
+#[test]
+fn a_blob_of_another_size() {
+    let server = Server::start(|_| Reply::ok("layer and more"));
+    let error = download(&server, b"layer").unwrap_err().to_string();
+    assert!(error.contains("has 5 bytes, but the registry sends 14"), "{error}");
+    let server = Server::start(|_| Reply::Endless);
+    let error = download(&server, &[b'x'; 100]).unwrap_err().to_string();
+    assert!(error.contains("sends more than 100 bytes"), "{error}");
+}
+
+#[test]
+fn a_blob_is_resumed_where_it_broke_off() {
+    let blob: Vec<u8> = (0..100_000u32).flat_map(u32::to_le_bytes).collect();
+    let bytes = blob.clone();
+    let server = Server::start(move |asked| {
+        let start = asked.header("range").trim_start_matches("bytes=").trim_end_matches('-').parse().unwrap_or(0);
+        let rest = &bytes[start..];
+        match asked.number {
+            0 => Reply::Truncated(rest.len() as u64, rest[..1000].to_vec()),
+            // Broken before it sent a byte.
+            1 => Reply::Nothing,
+            _ => {
+                let range = format!("bytes {start}-{}/{}", bytes.len() - 1, bytes.len());
+                Reply::Full(206, vec![("Content-Range", range)], rest.to_vec())
+            }
+        }
+    });
+    download(&server, &blob).unwrap();
+    let ranges: Vec<_> = server.asked().iter().map(|asked| asked.header("range").to_owned()).collect();
+    assert_eq!(ranges, ["", "bytes=1000-", "bytes=1000-"]);
+}
+
+#[test]
+fn a_blob_is_resumed_from_a_server_without_ranges() {
+    let blob = vec![7; 50_000];
+    let bytes = blob.clone();
+    let server = Server::start(move |asked| match asked.number {
+        0 => Reply::Truncated(50_000, bytes[..1000].to_vec()),
+        _ => Reply::ok(bytes.clone()),
+    });
+    download(&server, &blob).unwrap();
+}
+
+#[test]
+fn a_blob_that_always_breaks_off() {
+    let server = Server::start(|_| Reply::Truncated(10, vec![]));
+    let error = download(&server, b"0123456789").unwrap_err().to_string();
+    assert!(error.contains("broke off at 0 of 10 bytes"), "{error}");
+}
+
+#[test]
+fn a_cancelled_download_stops() {
+    let server = Server::start(|_| Reply::ok("layer"));
+    let cancel = Cancel::default();
+    let mut reader = client().blob(&app(&server), &Descriptor::of(media::OCI_LAYER, b"layer"), &cancel).unwrap();
+    cancel.cancel();
+    let error = reader.read(&mut [0; 8]).unwrap_err().downcast::<Error>().unwrap();
+    assert!(matches!(error, Error::Cancelled));
+    assert!(matches!(client().head(&app(&server), &cancel), Err(Error::Cancelled)));
+}
+
+/// A client with a password for one host.
+fn with_password(directory: &std::path::Path, host: &str) -> Client {
+    let file = directory.join("config.json");
+    std::fs::write(&file, format!(r#"{{"auths": {{"{host}": {{"username": "me", "password": "secret"}}}}}}"#)).unwrap();
+    Client::new(Config { credentials: Some(file), ..Config::default() })
+}
+
+const BASIC: &str = "Basic bWU6c2VjcmV0";
+
+#[test]
+fn credentials_stay_with_their_host() {
+    let elsewhere = Server::start(|_| Reply::ok("layer"));
+    let target = format!("http://{}/blob", elsewhere.host);
+    let server = Server::start(move |asked| match asked.header("authorization") {
+        "" => Reply::Full(401, vec![("WWW-Authenticate", "Basic realm=x".into())], vec![]),
+        _ => Reply::Full(307, vec![("Location", target.clone())], vec![]),
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let client = with_password(directory.path(), &server.host);
+    let blobs = MemoryBlobs::default();
+    client.download(&app(&server), &Descriptor::of(media::OCI_LAYER, b"layer"), &blobs, &Cancel::default()).unwrap();
+    assert_eq!(server.asked()[1].header("authorization"), BASIC);
+    assert_eq!(elsewhere.asked()[0].header("authorization"), "");
+}
+
+#[test]
+fn a_host_that_is_redirected_to_gets_no_credentials_for_the_asking() {
+    let elsewhere = Server::start(|_| Reply::Full(401, vec![("WWW-Authenticate", "Basic realm=x".into())], vec![]));
+    let target = format!("http://{}/x", elsewhere.host);
+    let server = Server::start(move |_| Reply::Full(302, vec![("Location", target.clone())], vec![]));
+    let directory = tempfile::tempdir().unwrap();
+    let client = with_password(directory.path(), &server.host);
+    let error = client.manifest(&app(&server), &Cancel::default()).unwrap_err().to_string();
+    assert!(error.contains("pull access denied"), "{error}");
+    assert_eq!(elsewhere.asked().len(), 1);
+    assert_eq!(elsewhere.asked()[0].header("authorization"), "");
+}
+
+#[test]
+fn redirects_end() {
+    let (error, server) = manifest_error(|asked| Reply::Full(302, vec![("Location", asked.target.clone())], vec![]));
+    assert!(error.contains("more than 10 redirects"), "{error}");
+    assert_eq!(server.log().len(), 11);
+}
+
+/// A registry with a token server that knows POST or only GET.
+fn token_server(knows_post: bool) -> Server {
+    let (manifest, ..) = image(b"layer");
+    Server::start(move |asked| match (asked.method.as_str(), asked.target.split('?').next().unwrap_or_default()) {
+        ("POST", "/token") if knows_post => Reply::ok(r#"{"access_token": "posted", "expires_in": 300}"#),
+        ("POST", "/token") => Reply::status(404),
+        ("GET", "/token") => Reply::ok(r#"{"token": "got"}"#),
+        _ if asked.header("authorization").starts_with("Bearer ") => Reply::ok(manifest.clone()),
+        _ => {
+            let realm = format!(
+                r#"Bearer realm="http://{}/token",service="svc",scope="repository:app:pull""#,
+                asked.header("host")
+            );
+            Reply::Full(401, vec![("WWW-Authenticate", realm)], vec![])
+        }
+    })
+}
+
+#[test]
+fn anonymous_tokens() {
+    let server = token_server(true);
+    let client = client();
+    client.manifest(&app(&server), &Cancel::default()).unwrap();
+    client.manifest(&app(&server), &Cancel::default()).unwrap();
+    let token = "GET /token?service=svc&scope=repository%3Aapp%3Apull";
+    assert_eq!(server.log(), ["GET /v2/app/manifests/1", token, "GET /v2/app/manifests/1", "GET /v2/app/manifests/1"]);
+    assert_eq!(server.asked()[3].header("authorization"), "Bearer got");
+}
+
+#[test]
+fn tokens_for_a_password() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = token_server(true);
+    with_password(directory.path(), &server.host).manifest(&app(&server), &Cancel::default()).unwrap();
+    let form = String::from_utf8(server.asked()[1].body.clone()).unwrap();
+    assert_eq!(
+        form,
+        "service=svc&client_id=llbc&scope=repository%3Aapp%3Apull&grant_type=password&username=me&password=secret"
+    );
+    assert_eq!(server.asked()[2].header("authorization"), "Bearer posted");
+
+    let server = token_server(false);
+    with_password(directory.path(), &server.host).manifest(&app(&server), &Cancel::default()).unwrap();
+    assert_eq!(server.asked()[2].header("authorization"), BASIC);
+    assert_eq!(server.asked()[3].header("authorization"), "Bearer got");
+}
+
+#[test]
+fn a_token_that_is_never_good_enough() {
+    let server = Server::start(|asked| match asked.target.starts_with("/token") {
+        true => Reply::ok(r#"{"token": "bad"}"#),
+        false => {
+            let realm = format!(r#"Bearer realm="http://{}/token""#, asked.header("host"));
+            let body = br#"{"errors":[{"code":"DENIED","message":"no"}]}"#.to_vec();
+            Reply::Full(401, vec![("WWW-Authenticate", realm)], body)
+        }
+    });
+    let error = client().manifest(&app(&server), &Cancel::default()).unwrap_err().to_string();
+    assert!(error.ends_with("pull access denied, repository does not exist or may require authorization: authorization failed: DENIED: no"), "{error}");
+    assert!(server.log().len() <= 6, "{:?}", server.log());
+}
+
+#[test]
+fn mirrors_are_asked_first_and_passed_over() {
+    let (manifest, ..) = image(b"layer");
+    let broken = Server::start(|_| Reply::status(404));
+    let bytes = manifest.clone();
+    let mirror = Server::start(move |_| Reply::ok(bytes.clone()));
+    let host = Host { mirrors: vec![broken.host.clone(), format!("{}/hub", mirror.host)], ..Host::default() };
+    let hosts = Hosts { registries: [("docker.io".to_owned(), host)].into() };
+    let client = Client::new(Config { hosts, credentials: None });
+    assert_eq!(client.manifest(&reference("alpine"), &Cancel::default()).unwrap().bytes, manifest);
+    assert_eq!(broken.log(), ["GET /v2/library/alpine/manifests/latest?ns=docker.io"]);
+    assert_eq!(mirror.log(), ["GET /v2/hub/library/alpine/manifests/latest?ns=docker.io"]);
+}
+
+#[test]
+fn a_head_without_digest_is_made_up_for() {
+    let (manifest, ..) = image(b"layer");
+    let digest = Digest::sha256(&manifest);
+    let (bytes, known) = (manifest.clone(), digest.to_string());
+    let server = Server::start(move |asked| match asked.target.as_str() {
+        "/v2/app/manifests/1" => Reply::ok(bytes.clone()),
+        _ => Reply::Full(
+            200,
+            vec![
+                ("Docker-Content-Digest", known.clone()),
+                ("Content-Type", format!("{}; charset=utf-8", media::OCI_MANIFEST)),
+                ("Content-Length", "7".into()),
+            ],
+            vec![],
+        ),
+    });
+    assert_eq!(client().head(&app(&server), &Cancel::default()).unwrap().digest, digest);
+    let other = reference(&format!("{}/app:2", server.host));
+    assert_eq!(client().head(&other, &Cancel::default()).unwrap(), Descriptor::new(media::OCI_MANIFEST, digest, 7));
+    assert_eq!(server.log(), ["HEAD /v2/app/manifests/1", "GET /v2/app/manifests/1", "HEAD /v2/app/manifests/2"]);
+}
+
+#[test]
+fn foreign_layers_come_from_their_address_without_credentials() {
+    let elsewhere = Server::start(|_| Reply::ok("layer"));
+    let server = Server::start(|_| Reply::status(404));
+    let directory = tempfile::tempdir().unwrap();
+    let client = with_password(directory.path(), &elsewhere.host);
+    let mut descriptor = Descriptor::of(media::DOCKER_LAYER_FOREIGN_GZIP, b"layer");
+    descriptor.urls = vec!["file:///etc/passwd".into(), format!("http://{}/layer", elsewhere.host)];
+    client.download(&app(&server), &descriptor, &MemoryBlobs::default(), &Cancel::default()).unwrap();
+    assert_eq!(elsewhere.asked()[0].header("authorization"), "");
+}

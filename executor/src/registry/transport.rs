@@ -1,0 +1,402 @@
+//! One HTTP exchange: certificates, proxies, redirects, and what a failure means.
+//!
+//! Redirects are followed here and not by the HTTP library, because credentials must stay with the host they were given
+//! for, and because a step from HTTPS down to HTTP must not happen behind the user's back. Proxies come from the usual
+//! variables (`HTTPS_PROXY`, `NO_PROXY`, …).
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use ureq::http::{Method, Request, Response, StatusCode, Uri, header};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
+use ureq::{Agent, Body, SendBody};
+
+use super::hosts::{Host, is_loopback};
+
+/// Time to connect, TLS included.
+const CONNECT: Duration = Duration::from_secs(30);
+/// Longest silence of a server before the exchange is given up (and tried again).
+const SILENCE: Duration = Duration::from_secs(60);
+/// Redirects in a row.
+const MAX_REDIRECTS: usize = 10;
+/// Bytes of an error's body that are read.
+const MAX_MESSAGE: u64 = 8 * 1024;
+/// Connections kept for the next exchange with a host.
+const KEPT_CONNECTIONS: usize = 8;
+
+/// Where distributions keep the certificates they trust.
+const SYSTEM_BUNDLES: &[&str] = &[
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// Why an exchange gave no answer that can be used.
+#[derive(Clone, Debug)]
+pub(super) enum Failure {
+    /// The server does not have it.
+    NotFound,
+    /// The server wants to know who asks, or does not like who does. The text is its reason, which may be empty.
+    Denied(String),
+    /// Another status.
+    Status {
+        /// The code.
+        status: StatusCode,
+        /// What was asked: method and address.
+        request: String,
+        /// What the server said.
+        message: String,
+    },
+    /// No connection, or it broke. Worth another try unless `permanent`.
+    Network {
+        /// What was asked.
+        request: String,
+        /// Why.
+        reason: String,
+        /// Whether trying again is pointless.
+        permanent: bool,
+    },
+    /// The server breaks the protocol, or a limit.
+    Protocol(String),
+    /// One of our own errors: a broken file, a helper that fails.
+    Local(String),
+    /// Somebody asked to stop.
+    Cancelled,
+}
+
+impl Failure {
+    /// Whether the same request may succeed a little later. parity: 429 is not retried.
+    pub(super) fn is_temporary(&self) -> bool {
+        match self {
+            Self::Status { status, .. } => status.is_server_error() || *status == StatusCode::REQUEST_TIMEOUT,
+            Self::Network { permanent, .. } => !permanent,
+            _ => false,
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotFound => f.write_str("not found"),
+            Self::Denied(reason) if reason.is_empty() => f.write_str("authorization failed"),
+            Self::Denied(reason) => write!(f, "authorization failed: {reason}"),
+            Self::Status { status, request, message } => {
+                write!(f, "unexpected status from {request}: {status}")?;
+                if message.is_empty() { Ok(()) } else { write!(f, ": {message}") }
+            }
+            Self::Network { request, reason, .. } => write!(f, "{request}: {reason}"),
+            Self::Protocol(message) | Self::Local(message) => f.write_str(message),
+            Self::Cancelled => f.write_str("context canceled"),
+        }
+    }
+}
+
+/// What is asked of a server.
+pub(super) struct Call<'a> {
+    pub(super) method: Method,
+    pub(super) url: String,
+    pub(super) headers: Vec<(header::HeaderName, String)>,
+    pub(super) body: Payload<'a>,
+}
+
+/// What goes along with a request. Streams are opened anew for every try.
+#[derive(Clone, Copy)]
+pub(super) enum Payload<'a> {
+    None,
+    Bytes(&'a [u8]),
+    Stream { open: &'a dyn Fn() -> std::io::Result<Box<dyn Read + 'a>>, size: u64 },
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(method: Method, url: String) -> Self {
+        Self { method, url, headers: Vec::new(), body: Payload::None }
+    }
+
+    pub(super) fn header(mut self, name: header::HeaderName, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    pub(super) fn body(mut self, body: Payload<'a>) -> Self {
+        self.body = body;
+        self
+    }
+}
+
+/// An answer, and whether the host that was asked gave it (and not one it redirected to).
+pub(super) struct Answer {
+    pub(super) response: Response<Body>,
+    pub(super) redirected: bool,
+}
+
+/// Connections to servers, by what is said of their host.
+#[derive(Default)]
+pub(super) struct Transport {
+    agents: Mutex<BTreeMap<(bool, Vec<PathBuf>), Agent>>,
+}
+
+impl Transport {
+    /// One exchange with redirects, successful or not. `authorization` is for the host in the address only.
+    pub(super) fn send(&self, host: &Host, call: &Call<'_>, authorization: Option<&str>) -> Result<Answer, Failure> {
+        let agent = self.agent(host)?;
+        let mut url = call.url.clone();
+        for hop in 0..=MAX_REDIRECTS {
+            let same = origin(&url) == origin(&call.url);
+            let response = exchange(&agent, call, &url, authorization.filter(|_| same))?;
+            let Some(location) = redirect_of(&response) else {
+                return Ok(Answer { response, redirected: hop > 0 && !same });
+            };
+            let next = resolve(&url, location);
+            if url.starts_with("https://") && !next.starts_with("https://") && !host.insecure {
+                return Err(Failure::Protocol(format!(
+                    "{} redirects from HTTPS to {next}, which is refused",
+                    redacted(&url)
+                )));
+            }
+            url = next;
+        }
+        Err(Failure::Protocol(format!("{} {}: more than {MAX_REDIRECTS} redirects", call.method, redacted(&call.url))))
+    }
+
+    /// Breaks all connections: whoever waits for a server fails at once.
+    pub(super) fn shut_down(&self) {
+        let agents = std::mem::take(&mut *self.lock());
+        agents.into_values().for_each(Agent::shutdown);
+    }
+
+    fn agent(&self, host: &Host) -> Result<Agent, Failure> {
+        let key = (host.insecure, host.ca.clone());
+        if let Some(agent) = self.lock().get(&key) {
+            return Ok(agent.clone());
+        }
+        let agent = new_agent(host)?;
+        Ok(self.lock().entry(key).or_insert(agent).clone())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<(bool, Vec<PathBuf>), Agent>> {
+        self.agents.lock().expect("no panic while agents are looked up")
+    }
+}
+
+fn new_agent(host: &Host) -> Result<Agent, Failure> {
+    let tls = TlsConfig::builder().root_certs(roots(&host.ca)?).disable_verification(host.insecure).build();
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .user_agent(concat!("llbc/", env!("CARGO_PKG_VERSION")))
+        // A blob's digest is of the bytes as they are stored, not of what a helpful server makes of them.
+        .accept_encoding("identity")
+        .accept(ureq::config::AutoHeaderValue::None)
+        .tls_config(tls)
+        .timeout_connect(Some(CONNECT))
+        .timeout_recv_response(Some(SILENCE * 2))
+        .timeout_per_read(Some(SILENCE))
+        .timeout_per_write(Some(SILENCE))
+        .max_idle_connections_per_host(KEPT_CONNECTIONS)
+        .max_idle_connections(KEPT_CONNECTIONS * 4)
+        .build();
+    Ok(config.new_agent())
+}
+
+/// The system's certificates and those of the user; Mozilla's when the system has none.
+fn roots(extra: &[PathBuf]) -> Result<RootCerts, Failure> {
+    static SYSTEM: OnceLock<Vec<Certificate<'static>>> = OnceLock::new();
+    let system = SYSTEM.get_or_init(system_certificates);
+    if extra.is_empty() && system.is_empty() {
+        return Ok(RootCerts::WebPki);
+    }
+    let mut all = system.clone();
+    for path in extra {
+        let certificates = read_certificates(path)
+            .map_err(|error| Failure::Local(format!("cannot read {}: {error}", path.display())))?;
+        if certificates.is_empty() {
+            return Err(Failure::Local(format!("{} holds no certificate", path.display())));
+        }
+        all.extend(certificates);
+    }
+    Ok(RootCerts::Specific(Arc::new(all)))
+}
+
+fn system_certificates() -> Vec<Certificate<'static>> {
+    let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
+    let usual = SYSTEM_BUNDLES.iter().map(PathBuf::from);
+    named
+        .into_iter()
+        .chain(usual)
+        .find_map(|path| read_certificates(&path).ok().filter(|found| !found.is_empty()))
+        .unwrap_or_default()
+}
+
+fn read_certificates(path: &Path) -> std::io::Result<Vec<Certificate<'static>>> {
+    let pem = std::fs::read(path)?;
+    let items = ureq::tls::parse_pem(&pem);
+    Ok(items.filter_map(|item| if let Ok(PemItem::Certificate(found)) = item { Some(found) } else { None }).collect())
+}
+
+/// One request to one address.
+fn exchange(agent: &Agent, call: &Call<'_>, url: &str, authorization: Option<&str>) -> Result<Response<Body>, Failure> {
+    let request = || format!("{} {}", call.method, redacted(url));
+    let mut builder = Request::builder().method(call.method.clone()).uri(url);
+    for (name, value) in &call.headers {
+        builder = builder.header(name, value);
+    }
+    if let Some(authorization) = authorization {
+        builder = builder.header(header::AUTHORIZATION, authorization);
+    }
+    let length = match call.body {
+        Payload::None => None,
+        Payload::Bytes(bytes) => Some(bytes.len() as u64),
+        Payload::Stream { size, .. } => Some(size),
+    };
+    if let Some(length) = length {
+        builder = builder.header(header::CONTENT_LENGTH, length);
+    }
+    let broken = |error: ureq::http::Error| Failure::Protocol(format!("{}: {error}", request()));
+    let network = |error: ureq::Error| {
+        let permanent = is_permanent(&error);
+        Failure::Network { request: request(), reason: error.to_string(), permanent }
+    };
+    match call.body {
+        Payload::None => agent.run(builder.body(()).map_err(broken)?),
+        Payload::Bytes(bytes) => agent.run(builder.body(bytes).map_err(broken)?),
+        Payload::Stream { open, .. } => {
+            let mut stream = open().map_err(|error| Failure::Local(format!("{}: {error}", request())))?;
+            agent.run(builder.body(SendBody::from_reader(&mut stream)).map_err(broken)?)
+        }
+    }
+    .map_err(network)
+}
+
+/// Whether the next try would fail alike: names that do not exist, certificates that are not trusted.
+fn is_permanent(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::Io(error) => matches!(
+            error.kind(),
+            std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData
+        ),
+        ureq::Error::Timeout(_) | ureq::Error::ConnectionFailed => false,
+        // A server that closes a connection it kept for us looks like a broken answer.
+        ureq::Error::Protocol(_) => false,
+        _ => true,
+    }
+}
+
+fn redirect_of(response: &Response<Body>) -> Option<&str> {
+    let follows = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+    response.headers().get(header::LOCATION).filter(|_| follows).and_then(|location| location.to_str().ok())
+}
+
+/// Scheme, host and port.
+fn origin(url: &str) -> Option<(String, String, u16)> {
+    let uri: Uri = url.parse().ok()?;
+    let scheme = uri.scheme_str()?.to_owned();
+    let port = uri.port_u16().unwrap_or(if scheme == "http" { 80 } else { 443 });
+    Some((scheme, uri.host()?.to_ascii_lowercase(), port))
+}
+
+/// Whether two addresses are of one server, so that credentials for one may be shown to the other.
+pub(super) fn same_origin(left: &str, right: &str) -> bool {
+    origin(left).is_some_and(|left| Some(left) == origin(right))
+}
+
+/// Whether what is sent to the address can be read on the way.
+pub(super) fn is_in_the_clear(url: &str) -> bool {
+    url.strip_prefix("http://").is_some_and(|rest| !is_loopback(rest.split('/').next().unwrap_or(rest)))
+}
+
+/// An address that may be relative to another one.
+pub(super) fn resolve(base: &str, location: &str) -> String {
+    if location.starts_with("http://") || location.starts_with("https://") {
+        return location.to_owned();
+    }
+    let Some((scheme, rest)) = base.split_once("://") else { return location.to_owned() };
+    if let Some(authority) = location.strip_prefix("//") {
+        return format!("{scheme}://{authority}");
+    }
+    let host = rest.split(['/', '?']).next().unwrap_or(rest);
+    if location.starts_with('/') {
+        return format!("{scheme}://{host}{location}");
+    }
+    let path = rest[host.len()..].split('?').next().unwrap_or_default();
+    let directory = path.rfind('/').map_or("/", |slash| &path[..=slash]);
+    format!("{scheme}://{host}{directory}{location}")
+}
+
+/// An address without its query, which may hold signatures.
+pub(super) fn redacted(url: &str) -> &str {
+    url.split('?').next().unwrap_or(url)
+}
+
+/// What an unsuccessful answer means.
+pub(super) fn failure_of(call: &Call<'_>, mut response: Response<Body>) -> Failure {
+    let status = response.status();
+    let message = read_message(response.body_mut());
+    match status {
+        StatusCode::NOT_FOUND => Failure::NotFound,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::Denied(message),
+        _ => Failure::Status { status, request: format!("{} {}", call.method, redacted(&call.url)), message },
+    }
+}
+
+/// What a registry says in an error's body: `CODE: message` of each, or the first line of a text.
+fn read_message(body: &mut Body) -> String {
+    let mut bytes = Vec::new();
+    if body.as_reader().take(MAX_MESSAGE).read_to_end(&mut bytes).is_err() {
+        return String::new();
+    }
+    #[derive(serde::Deserialize)]
+    struct Errors {
+        errors: Vec<One>,
+    }
+    #[derive(serde::Deserialize)]
+    struct One {
+        #[serde(default)]
+        code: String,
+        #[serde(default)]
+        message: String,
+    }
+    if let Ok(Errors { errors }) = serde_json::from_slice(&bytes) {
+        return errors.iter().map(|error| format!("{}: {}", error.code, error.message)).collect::<Vec<_>>().join(", ");
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    let line = text.lines().next().unwrap_or_default().trim();
+    if line.starts_with('<') { String::new() } else { line.chars().take(200).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locations() {
+        let base = "https://a.example.com:5000/v2/x/blobs/uploads/?q=1";
+        for (location, expected) in [
+            ("https://b/c?d", "https://b/c?d"),
+            ("//b/c", "https://b/c"),
+            ("/c?d", "https://a.example.com:5000/c?d"),
+            ("c", "https://a.example.com:5000/v2/x/blobs/uploads/c"),
+        ] {
+            assert_eq!(resolve(base, location), expected);
+        }
+        assert_eq!(resolve("http://a", "c"), "http://a/c");
+    }
+
+    #[test]
+    fn origins() {
+        assert!(same_origin("https://a/x", "https://A:443/y"));
+        assert!(!same_origin("https://a/x", "http://a/x"));
+        assert!(!same_origin("https://a/x", "https://a:8443/x"));
+        assert!(!same_origin("https://a/x", "https://a.b/x"));
+        assert!(!same_origin("nonsense", "nonsense"));
+        assert!(is_in_the_clear("http://example.com/token"));
+        assert!(!is_in_the_clear("http://127.0.0.1:5001/token"));
+        assert!(!is_in_the_clear("https://example.com/token"));
+    }
+}
