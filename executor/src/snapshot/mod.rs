@@ -23,7 +23,7 @@ pub(crate) mod mount;
 mod native;
 mod overlay;
 mod scripted;
-mod stack;
+pub(crate) mod stack;
 #[cfg(test)]
 mod suite;
 mod tidy;

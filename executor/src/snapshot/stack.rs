@@ -126,7 +126,7 @@ pub(crate) fn is_whiteout(stat: &Stat) -> bool {
 }
 
 /// The type of what a status is of.
-pub(super) fn kind(stat: &Stat) -> FileType {
+pub(crate) fn kind(stat: &Stat) -> FileType {
     FileType::from_raw_mode(stat.st_mode)
 }
 
@@ -144,7 +144,7 @@ pub(super) fn is_opaque(dir: &OwnedFd) -> Result<bool> {
 }
 
 /// The names in a directory, with their types, in no order.
-pub(super) fn list(dir: BorrowedFd) -> Result<Vec<(CString, FileType)>> {
+pub(crate) fn list(dir: BorrowedFd) -> Result<Vec<(CString, FileType)>> {
     let mut names = Vec::new();
     for entry in rustix::fs::Dir::read_from(dir)? {
         let entry = entry?;
@@ -162,7 +162,7 @@ pub(super) fn list(dir: BorrowedFd) -> Result<Vec<(CString, FileType)>> {
 }
 
 /// Opens a directory in another one; never through a link.
-pub(super) fn open_dir(dir: BorrowedFd, name: &CStr) -> Result<OwnedFd> {
+pub(crate) fn open_dir(dir: BorrowedFd, name: &CStr) -> Result<OwnedFd> {
     rustix::fs::openat(
         dir,
         name,

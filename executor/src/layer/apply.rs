@@ -1,0 +1,442 @@
+//! A tar into a layer directory.
+//!
+//! The tar is hostile: it may name paths outside, go through links it made itself, be a bomb, or claim attributes that mean
+//! something to an overlay. Parents are opened confined to the directory, entries are made by name in them and never
+//! followed. Whiteouts become the kernel's: `.wh.NAME` a device 0:0, `.wh..wh..opq` a mark on the directory. A layer is
+//! unpacked on its own, whatever it will stand on: what it does not hold (parents it does not list, links to files of lower
+//! layers) cannot be taken from below.
+
+use std::collections::BTreeMap;
+use std::ffi::{CString, OsStr};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+use oci::{Digest, Hasher};
+use rustix::fs::{AtFlags, FileType, Mode, Timespec, Timestamps};
+use rustix::io::Errno;
+
+use super::header::Kind;
+use crate::rootfs::{NewDir, Tree};
+use crate::snapshot::{Contents, entry, is_whiteout, xattr};
+use crate::{Cancel, Error, Result};
+
+/// Most bytes of files in one layer: no image comes near, and a bomb is stopped before it fills every disk.
+const MAX_BYTES: u64 = 256 << 30;
+/// Most entries of one layer.
+const MAX_ENTRIES: u64 = 10_000_000;
+/// Longest path in a tar, in bytes; the kernel's number.
+const MAX_PATH: usize = 4096;
+/// Most bytes of attributes of one entry.
+const MAX_XATTRS: usize = 1 << 20;
+
+/// What a tar may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of files.
+    pub bytes: u64,
+    /// Entries.
+    pub entries: u64,
+    /// Whether device nodes are made.
+    pub devices: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { bytes: MAX_BYTES, entries: MAX_ENTRIES, devices: true }
+    }
+}
+
+/// A layer that was unpacked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// Digest of the tar.
+    pub diff_id: Digest,
+    /// What is in the directory.
+    pub contents: Contents,
+}
+
+/// Unpacks a tar (not compressed, see [`super::decompress`]) into an empty directory. Reads the stream to its end.
+pub fn apply(tar: &mut dyn Read, dir: &Path, limits: Limits, cancel: &Cancel) -> Result<Applied> {
+    let mut stream = Hashed { inner: tar, hasher: Hasher::sha256(), cancel };
+    let mut unpack = Unpack::new(dir, limits)?;
+    let mut archive = tar::Archive::new(&mut stream);
+    let unpacked = read(&mut archive, &mut unpack);
+    if cancel.is_cancelled() {
+        return Err(Error::Cancelled);
+    }
+    unpacked?;
+    unpack.finish()?;
+    drop(archive);
+    io::copy(&mut stream, &mut io::sink()).map_err(Error::io("read", "a layer"))?;
+    Ok(Applied { diff_id: stream.hasher.finish(), contents: unpack.contents })
+}
+
+fn read(archive: &mut tar::Archive<&mut Hashed<'_>>, unpack: &mut Unpack) -> Result<()> {
+    let entries = archive.entries().map_err(|error| malformed(&error))?;
+    for entry in entries {
+        let mut entry = entry.map_err(|error| malformed(&error))?;
+        let Some(item) = Item::read(&mut entry)? else { continue };
+        unpack.count += 1;
+        if unpack.count > unpack.limits.entries {
+            return Err(too_much(format!("more than {} entries", unpack.limits.entries)));
+        }
+        unpack.item(&item, &mut entry)?;
+    }
+    Ok(())
+}
+
+fn malformed(error: &io::Error) -> Error {
+    Error::Invalid(format!("cannot read layer: {error}"))
+}
+
+fn too_much(what: String) -> Error {
+    Error::Invalid(format!("refusing to unpack layer: {what}"))
+}
+
+/// Hashes what is read; stops when asked to.
+struct Hashed<'a> {
+    inner: &'a mut dyn Read,
+    hasher: Hasher,
+    cancel: &'a Cancel,
+}
+
+impl Read for Hashed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.cancel.is_cancelled() {
+            return Err(io::Error::other("cancelled"));
+        }
+        let length = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..length]);
+        Ok(length)
+    }
+}
+
+/// One entry of a tar, PAX records applied.
+pub(crate) struct Item {
+    /// Relative, without `.` and `..`; empty is the root.
+    pub(crate) path: PathBuf,
+    pub(crate) kind: Kind,
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) size: u64,
+    /// Seconds and nanoseconds since the epoch.
+    pub(crate) mtime: (i64, i64),
+    pub(crate) link: Vec<u8>,
+    pub(crate) device: u64,
+    pub(crate) xattrs: BTreeMap<CString, Vec<u8>>,
+}
+
+impl Item {
+    /// Reads an entry's headers; `None` for what is none (global records).
+    pub(crate) fn read<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<Option<Self>> {
+        let Some(kind) = kind_of(entry.header())? else { return Ok(None) };
+        let path = entry.path_bytes().into_owned();
+        if path.len() > MAX_PATH {
+            return Err(too_much(format!("a path of {} bytes", path.len())));
+        }
+        let header = entry.header();
+        let number = |field: io::Result<u64>| field.map_err(|error| malformed(&error));
+        let mut item = Self {
+            path: relative(&path)?,
+            kind,
+            mode: header.mode().map_err(|error| malformed(&error))? & 0o7777,
+            uid: number(header.uid())? as u32,
+            gid: number(header.gid())? as u32,
+            size: entry.size(),
+            mtime: (number(header.mtime())? as i64, 0),
+            link: entry.link_name_bytes().map(|link| link.into_owned()).unwrap_or_default(),
+            device: device_of(header),
+            xattrs: BTreeMap::new(),
+        };
+        item.read_records(entry)?;
+        Ok(Some(item))
+    }
+
+    fn read_records<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>) -> Result<()> {
+        let Some(records) = entry.pax_extensions().map_err(|error| malformed(&error))? else { return Ok(()) };
+        let mut bytes = 0;
+        for record in records {
+            let record = record.map_err(|error| malformed(&error))?;
+            let (key, value) = (record.key_bytes(), record.value_bytes());
+            match key {
+                b"uid" => self.uid = parse(value).unwrap_or(self.uid),
+                b"gid" => self.gid = parse(value).unwrap_or(self.gid),
+                b"mtime" => self.mtime = parse_time(value).unwrap_or(self.mtime),
+                _ => {}
+            }
+            if let Some(name) = key.strip_prefix(b"SCHILY.xattr.")
+                && let Ok(name) = CString::new(name)
+                // What an overlay would take for its own is nobody's business but ours.
+                && !xattr::is_of_overlay(&name)
+            {
+                bytes += value.len();
+                self.xattrs.insert(name, value.to_vec());
+            }
+        }
+        if bytes > MAX_XATTRS {
+            return Err(too_much(format!("{bytes} bytes of attributes of {}", self.path.display())));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn times(&self) -> Timestamps {
+        let time = Timespec { tv_sec: self.mtime.0, tv_nsec: self.mtime.1 as _ };
+        Timestamps { last_access: time, last_modification: time }
+    }
+}
+
+fn parse<T: std::str::FromStr>(value: &[u8]) -> Option<T> {
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+/// Reads `[-]seconds[.fraction]`.
+fn parse_time(value: &[u8]) -> Option<(i64, i64)> {
+    let text = std::str::from_utf8(value).ok()?;
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let whole: i64 = seconds.parse().ok()?;
+    let nanos: i64 = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
+    Some(if seconds.starts_with('-') && nanos > 0 { (whole - 1, 1_000_000_000 - nanos) } else { (whole, nanos) })
+}
+
+fn kind_of(header: &tar::Header) -> Result<Option<Kind>> {
+    use tar::EntryType as Type;
+    Ok(Some(match header.entry_type() {
+        Type::Regular | Type::Continuous | Type::GNUSparse => Kind::File,
+        Type::Link => Kind::Link,
+        Type::Symlink => Kind::Symlink,
+        Type::Char => Kind::Char,
+        Type::Block => Kind::Block,
+        Type::Directory => Kind::Dir,
+        Type::Fifo => Kind::Fifo,
+        Type::XGlobalHeader => return Ok(None),
+        other => return Err(Error::Invalid(format!("cannot read layer: entry of unknown type {other:?}"))),
+    }))
+}
+
+fn device_of(header: &tar::Header) -> u64 {
+    let part = |field: io::Result<Option<u32>>| field.ok().flatten().unwrap_or(0);
+    rustix::fs::makedev(part(header.device_major()), part(header.device_minor()))
+}
+
+/// Cleans a path; leading slashes mean nothing, `..` beyond the root is refused.
+fn relative(path: &[u8]) -> Result<PathBuf> {
+    let mut clean = PathBuf::new();
+    for component in Path::new(OsStr::from_bytes(path)).components() {
+        match component {
+            Component::Normal(name) => clean.push(name),
+            Component::ParentDir if !clean.pop() => {
+                let path = String::from_utf8_lossy(path);
+                return Err(Error::Invalid(format!("cannot unpack {path}: it leads out of the tree")));
+            }
+            _ => {}
+        }
+    }
+    Ok(clean)
+}
+
+struct Unpack {
+    tree: Tree,
+    limits: Limits,
+    contents: Contents,
+    count: u64,
+    /// The directory the last entry was made in.
+    parent: Option<(PathBuf, OwnedFd)>,
+    /// Times of directories, set when nothing is made in them any more.
+    times: BTreeMap<PathBuf, Timestamps>,
+    buffer: Vec<u8>,
+}
+
+impl Unpack {
+    fn new(dir: &Path, limits: Limits) -> Result<Self> {
+        let tree = Tree::open(dir).map_err(Error::io("open", dir))?;
+        let (contents, times, buffer) = (Contents::default(), BTreeMap::new(), vec![0; 256 << 10]);
+        Ok(Self { tree, limits, contents, count: 0, parent: None, times, buffer })
+    }
+
+    fn item(&mut self, item: &Item, data: &mut dyn Read) -> Result<()> {
+        let Some(name) = item.path.file_name() else { return self.root(item) };
+        let made = match name.as_bytes().strip_prefix(b".wh.") {
+            Some(b".wh..opq") => self.opaque(&item.path),
+            // Bookkeeping of aufs.
+            Some(hidden) if hidden.starts_with(b".wh.") => Ok(()),
+            Some(hidden) => self.whiteout(&item.path, OsStr::from_bytes(hidden)),
+            None => self.entry(item, name, data)?,
+        };
+        made.map_err(Error::io("unpack", &item.path))
+    }
+
+    fn root(&mut self, item: &Item) -> Result<()> {
+        let set = || -> io::Result<()> {
+            entry::set_owner(self.tree.fd(), c".", item.uid, item.gid)?;
+            Ok(entry::set_mode(self.tree.fd(), c".", item.mode)?)
+        };
+        set().map_err(Error::io("unpack", "the root"))?;
+        self.times.insert(PathBuf::new(), item.times());
+        Ok(())
+    }
+
+    /// Opens the directory an entry is made in; makes it when the tar did not.
+    fn open_parent(&mut self, path: &Path) -> io::Result<()> {
+        if self.parent.as_ref().is_some_and(|(open, _)| open == path) {
+            return Ok(());
+        }
+        let new = NewDir { mode: 0o755, owner: Some((0, 0)), time: None };
+        let (dir, _) = self.tree.mkdir_all(path, new)?;
+        // `mkdir_all` may give a descriptor that only names the directory.
+        let dir = rustix::fs::openat(
+            &dir,
+            c".",
+            rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
+        self.parent = Some((path.to_owned(), dir));
+        Ok(())
+    }
+
+    fn parent_of(&mut self, path: &Path) -> io::Result<OwnedFd> {
+        self.open_parent(path.parent().unwrap_or(Path::new("")))?;
+        self.parent.as_ref().expect("it was just opened").1.try_clone()
+    }
+
+    fn whiteout(&mut self, path: &Path, hidden: &OsStr) -> io::Result<()> {
+        if hidden.is_empty() || hidden == "." || hidden == ".." {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it hides no name"));
+        }
+        let parent = self.parent_of(path)?;
+        let name = CString::new(hidden.as_bytes())?;
+        match entry::stat(&parent, &name) {
+            // What this layer has itself stays; of a directory, only what is below it in other layers goes.
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => {
+                self.opaque(&path.with_file_name(hidden).join("x"))
+            }
+            Ok(_) => Ok(()),
+            Err(Errno::NOENT) => {
+                self.contents.whiteouts = true;
+                Ok(entry::whiteout(parent.as_fd(), &name)?)
+            }
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Marks the directory that `path` is in.
+    fn opaque(&mut self, path: &Path) -> io::Result<()> {
+        let parent = self.parent_of(path)?;
+        self.contents.opaque = true;
+        Ok(rustix::fs::fsetxattr(&parent, c"trusted.overlay.opaque", b"y", rustix::fs::XattrFlags::empty())?)
+    }
+
+    fn entry(&mut self, item: &Item, name: &OsStr, data: &mut dyn Read) -> Result<io::Result<()>> {
+        self.contents.bytes += item.size.next_multiple_of(4096);
+        if self.contents.bytes > self.limits.bytes {
+            return Err(too_much(format!("more than {} bytes", self.limits.bytes)));
+        }
+        if matches!(item.kind, Kind::Char | Kind::Block) {
+            if !self.limits.devices {
+                return Err(Error::Denied(format!("cannot unpack {}: devices are not allowed", item.path.display())));
+            }
+            if item.kind == Kind::Char && item.device == 0 {
+                return Err(Error::Invalid(format!("cannot unpack {}: device 0:0 is a deletion", item.path.display())));
+            }
+        }
+        Ok(self.make(item, name, data))
+    }
+
+    fn make(&mut self, item: &Item, name: &OsStr, data: &mut dyn Read) -> io::Result<()> {
+        let parent = self.parent_of(&item.path)?;
+        let name = CString::new(name.as_bytes())?;
+        let hides = self.clear(&parent, item, &name)?;
+        match item.kind {
+            Kind::File => {
+                let mut file = entry::create_file(parent.as_fd(), &name)?;
+                copy(data, &mut file, &mut self.buffer)?;
+            }
+            Kind::Dir => match rustix::fs::mkdirat(&parent, &name, Mode::RWXU) {
+                Ok(()) if hides => self.opaque(&item.path.join("x"))?,
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(errno) => return Err(errno.into()),
+            },
+            Kind::Symlink => rustix::fs::symlinkat(OsStr::from_bytes(&item.link), &parent, &name)?,
+            Kind::Link => return self.link(item, &parent, &name),
+            Kind::Fifo => rustix::fs::mknodat(&parent, &name, FileType::Fifo, Mode::RUSR, 0)?,
+            Kind::Char => rustix::fs::mknodat(&parent, &name, FileType::CharacterDevice, Mode::RUSR, item.device)?,
+            Kind::Block => rustix::fs::mknodat(&parent, &name, FileType::BlockDevice, Mode::RUSR, item.device)?,
+        }
+        set_metadata(&parent, &name, item)?;
+        if item.kind == Kind::Dir {
+            self.times.insert(item.path.clone(), item.times());
+        }
+        Ok(())
+    }
+
+    /// Removes what is in the way of an entry; returns whether that was a deletion.
+    fn clear(&mut self, parent: &OwnedFd, item: &Item, name: &CString) -> io::Result<bool> {
+        let stat = match entry::stat(parent, name) {
+            Err(Errno::NOENT) => return Ok(false),
+            stat => stat?,
+        };
+        if item.kind == Kind::Dir && FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            return Ok(false);
+        }
+        self.tree.remove_all(&item.path)?;
+        self.parent.take_if(|(open, _)| open.starts_with(&item.path));
+        self.times.retain(|dir, _| !dir.starts_with(&item.path));
+        Ok(is_whiteout(&stat))
+    }
+
+    fn link(&mut self, item: &Item, parent: &OwnedFd, name: &CString) -> io::Result<()> {
+        let target =
+            relative(&item.link).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+        let linked = self
+            .tree
+            .place(&target)
+            .and_then(|place| Ok(rustix::fs::linkat(&place.dir, &place.name, parent, &**name, AtFlags::empty())?));
+        linked.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                let message = format!("the file it links to, {}, is not in the same layer", target.display());
+                io::Error::new(io::ErrorKind::NotFound, message)
+            }
+            _ => error,
+        })
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        for (path, times) in &self.times {
+            let set = || -> io::Result<()> {
+                let place = self.tree.place(path)?;
+                Ok(rustix::fs::utimensat(&place.dir, &place.name, times, AtFlags::SYMLINK_NOFOLLOW)?)
+            };
+            set().map_err(Error::io("set the time of", path))?;
+        }
+        Ok(())
+    }
+}
+
+/// Sets owner, permissions, attributes and times, in this order: a change of owner takes set-id bits away.
+fn set_metadata(parent: &OwnedFd, name: &CString, item: &Item) -> io::Result<()> {
+    entry::set_owner(parent.as_fd(), name, item.uid, item.gid)?;
+    if item.kind != Kind::Symlink {
+        entry::set_mode(parent.as_fd(), name, item.mode)?;
+    }
+    for (key, value) in &item.xattrs {
+        match xattr::set(parent.as_fd(), name, key, value) {
+            // Not every file system or file has user attributes, and security modules refuse what they do not know.
+            Err(Errno::NOTSUP | Errno::PERM) if key.as_c_str() != xattr::CAPABILITY => {}
+            result => result?,
+        }
+    }
+    Ok(entry::set_times(parent.as_fd(), name, item.times())?)
+}
+
+fn copy(data: &mut dyn Read, file: &mut File, buffer: &mut [u8]) -> io::Result<()> {
+    loop {
+        let length = data.read(buffer)?;
+        if length == 0 {
+            return Ok(());
+        }
+        file.write_all(&buffer[..length])?;
+    }
+}

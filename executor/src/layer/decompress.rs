@@ -1,0 +1,151 @@
+//! What a stream is compressed with, by its first bytes; names and media types are not believed.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread::JoinHandle;
+
+use crate::{Error, Result};
+
+/// How a stream is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Not at all.
+    Plain,
+    /// gzip.
+    Gzip,
+    /// zstd.
+    Zstd,
+    /// bzip2.
+    Bzip2,
+    /// xz.
+    Xz,
+}
+
+/// Bytes that tell a format.
+const MAGIC: [(&[u8], Format); 4] = [
+    (&[0x1f, 0x8b, 8], Format::Gzip),
+    (b"BZh", Format::Bzip2),
+    (&[0xfd, b'7', b'z', b'X', b'Z', 0], Format::Xz),
+    (&[0x28, 0xb5, 0x2f, 0xfd], Format::Zstd),
+];
+
+/// Tells the format by the first bytes (six are enough).
+pub fn sniff(start: &[u8]) -> Format {
+    // Streams of several programs may start with a frame to skip; only zstd has such.
+    if start.len() >= 4 && (0x50..=0x5f).contains(&start[0]) && start[1..4] == [0x2a, 0x4d, 0x18] {
+        return Format::Zstd;
+    }
+    MAGIC.iter().find(|(magic, _)| start.starts_with(magic)).map_or(Format::Plain, |(_, format)| *format)
+}
+
+/// The bytes behind a stream, whichever way it is compressed. bzip2 and xz go through the programs of these names.
+pub fn decompress(stream: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>> {
+    let mut stream = BufReader::with_capacity(256 << 10, stream);
+    let format = sniff(stream.fill_buf().map_err(Error::io("read", "a compressed stream"))?);
+    Ok(match format {
+        Format::Plain => Box::new(stream),
+        Format::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(stream)),
+        Format::Zstd => Box::new(
+            zstd::stream::read::Decoder::with_buffer(stream).map_err(Error::io("decompress", "a zstd stream"))?,
+        ),
+        Format::Bzip2 => Box::new(Program::start("bzip2", stream)?),
+        Format::Xz => Box::new(Program::start("xz", stream)?),
+    })
+}
+
+/// The output of a program that is called as `NAME -dc`.
+struct Program {
+    name: &'static str,
+    child: Child,
+    output: ChildStdout,
+    feeder: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Program {
+    fn start(name: &'static str, mut stream: impl Read + Send + 'static) -> Result<Self> {
+        let mut command = Command::new(name);
+        command.arg("-dc").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| Error::Unsupported {
+            what: format!("unpacking {name}"),
+            why: format!("the program {name} cannot be run ({error}); install it, or use gzip or zstd"),
+        })?;
+        let mut input = child.stdin.take().expect("it was asked for");
+        let output = child.stdout.take().expect("it was asked for");
+        let feed = move || match io::copy(&mut stream, &mut input) {
+            // A program that refuses its input says why itself.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+            _ => Ok(()),
+        };
+        Ok(Self { name, child, output, feeder: Some(std::thread::spawn(feed)) })
+    }
+
+    /// At the end of the output: whether it is the whole of it.
+    fn finish(&mut self) -> io::Result<()> {
+        let Some(feeder) = self.feeder.take() else { return Ok(()) };
+        feeder.join().expect("copying does not panic")?;
+        let mut text = String::new();
+        if let Some(mut stderr) = self.child.stderr.take() {
+            stderr.read_to_string(&mut text)?;
+        }
+        let status = self.child.wait()?;
+        if status.success() { Ok(()) } else { Err(io::Error::other(format!("{} -dc: {}", self.name, text.trim()))) }
+    }
+}
+
+impl Read for Program {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.output.read(buffer)?;
+        if length == 0 && !buffer.is_empty() {
+            self.finish()?;
+        }
+        Ok(length)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Both fail when it has ended already; the feeder ends with its pipe.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn through_program(program: &str, data: &[u8]) -> Vec<u8> {
+        let mut child = Command::new(program).arg("-c").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(data).unwrap();
+        child.wait_with_output().unwrap().stdout
+    }
+
+    #[test]
+    fn formats_that_programs_unpack() {
+        for (program, format) in [("bzip2", Format::Bzip2), ("xz", Format::Xz), ("gzip", Format::Gzip)] {
+            let bytes = through_program(program, b"hello");
+            assert_eq!(sniff(&bytes), format);
+            let mut back = String::new();
+            decompress(Box::new(io::Cursor::new(bytes))).unwrap().read_to_string(&mut back).unwrap();
+            assert_eq!(back, "hello", "{program}");
+        }
+    }
+
+    #[test]
+    fn broken_input_is_an_error_of_the_program() {
+        let mut bytes = through_program("xz", b"hello");
+        bytes.truncate(20);
+        let mut stream = decompress(Box::new(io::Cursor::new(bytes))).unwrap();
+        let error = io::copy(&mut stream, &mut io::sink()).unwrap_err().to_string();
+        assert!(error.starts_with("xz -dc: "), "{error}");
+    }
+
+    #[test]
+    fn short_and_plain_streams() {
+        for data in [&b""[..], b"B", b"hello"] {
+            assert_eq!(sniff(data), Format::Plain);
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! A layer directory as the tar BuildKit would write: same entries, same order, same bytes (parity C1 and C2).
+//!
+//! Names in byte order within each directory; a whiteout is an empty `.wh.NAME` in the place of `NAME`; the first name of a
+//! file is the file, later ones are links to it; times are whole seconds; of the extended attributes only file
+//! capabilities; sockets are left out; the root is not an entry. Directories that are in the layer for their time alone are
+//! left out ([`Contents::quiet`]).
+
+use std::collections::HashMap;
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
+use rustix::fs::{FileType, Stat};
+
+use super::header::{END, Entry, Kind, padding, write_header};
+use crate::snapshot::{Contents, entry, is_whiteout, stack, xattr};
+use crate::{Cancel, Error, Result};
+
+/// Latest time an entry may have, in seconds since the epoch; later ones are set to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Clamp(pub Option<i64>);
+
+impl Clamp {
+    /// The time an entry gets.
+    pub fn apply(self, seconds: i64) -> i64 {
+        self.0.map_or(seconds, |latest| seconds.min(latest))
+    }
+}
+
+/// Writes the tar of a layer directory, its end included.
+pub fn write_diff(dir: &Path, contents: &Contents, clamp: Clamp, out: &mut dyn Write, cancel: &Cancel) -> Result<()> {
+    let mut walk = Walk {
+        out,
+        clamp,
+        cancel,
+        quiet: contents.quiet.iter().map(Vec::as_slice).collect(),
+        path: Vec::new(),
+        links: HashMap::new(),
+        buffer: vec![0; 256 << 10],
+    };
+    let written = File::open(dir).and_then(|root| {
+        walk.dir(root.as_fd())?;
+        walk.out.write_all(&END)
+    });
+    if cancel.is_cancelled() {
+        return Err(Error::Cancelled);
+    }
+    written.map_err(|error| Error::io("write the tar of", dir.join(lossy(&walk.path)))(error))
+}
+
+fn lossy(path: &[u8]) -> String {
+    String::from_utf8_lossy(path).into_owned()
+}
+
+struct Walk<'a> {
+    out: &'a mut dyn Write,
+    clamp: Clamp,
+    cancel: &'a Cancel,
+    quiet: std::collections::HashSet<&'a [u8]>,
+    /// Path of the entry.
+    path: Vec<u8>,
+    /// Files with several names: the first one, by device and inode.
+    links: HashMap<(u64, u64), Vec<u8>>,
+    buffer: Vec<u8>,
+}
+
+impl Walk<'_> {
+    fn dir(&mut self, dir: BorrowedFd) -> io::Result<()> {
+        if self.cancel.is_cancelled() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let mut names: Vec<CString> = stack::list(dir)?.into_iter().map(|(name, _)| name).collect();
+        names.sort_unstable();
+        for name in names {
+            let length = self.path.len();
+            self.path.extend_from_slice(name.to_bytes());
+            self.entry(dir, &name)?;
+            self.path.truncate(length);
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, dir: BorrowedFd, name: &CStr) -> io::Result<()> {
+        let stat = entry::stat(dir, name)?;
+        if is_whiteout(&stat) {
+            let at = self.path.len() - name.to_bytes().len();
+            let path = [&self.path[..at], b".wh.", name.to_bytes()].concat();
+            return write_header(self.out, &Entry::new(&path, Kind::File));
+        }
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => self.child(dir, name, &stat),
+            FileType::RegularFile => self.file(dir, name, &stat),
+            FileType::Symlink => {
+                let link = rustix::fs::readlinkat(dir, name, Vec::new())?;
+                self.other(dir, name, &stat, Kind::Symlink, link.to_bytes())
+            }
+            FileType::CharacterDevice => self.other(dir, name, &stat, Kind::Char, &[]),
+            FileType::BlockDevice => self.other(dir, name, &stat, Kind::Block, &[]),
+            FileType::Fifo => self.other(dir, name, &stat, Kind::Fifo, &[]),
+            _ => Ok(()),
+        }
+    }
+
+    fn child(&mut self, dir: BorrowedFd, name: &CStr, stat: &Stat) -> io::Result<()> {
+        let quiet = self.quiet.contains(self.path.as_slice());
+        self.path.push(b'/');
+        if !quiet {
+            self.header(dir, name, stat, Kind::Dir, &[], 0)?;
+        }
+        self.dir(stack::open_dir(dir, name)?.as_fd())
+    }
+
+    fn file(&mut self, dir: BorrowedFd, name: &CStr, stat: &Stat) -> io::Result<()> {
+        if self.is_link(stat) {
+            return self.link(dir, name, stat);
+        }
+        let size = stat.st_size as u64;
+        self.header(dir, name, stat, Kind::File, &[], size)?;
+        if size == 0 {
+            return Ok(());
+        }
+        let mut file = entry::open_file(dir, name)?;
+        let mut left = size;
+        while left > 0 {
+            let want = self.buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let length = file.read(&mut self.buffer[..want])?;
+            if length == 0 {
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter"));
+            }
+            self.out.write_all(&self.buffer[..length])?;
+            left -= length as u64;
+            if self.cancel.is_cancelled() {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+        }
+        self.out.write_all(padding(size))
+    }
+
+    fn other(&mut self, dir: BorrowedFd, name: &CStr, stat: &Stat, kind: Kind, link: &[u8]) -> io::Result<()> {
+        if self.is_link(stat) {
+            return self.link(dir, name, stat);
+        }
+        self.header(dir, name, stat, kind, link, 0)
+    }
+
+    /// Whether the file was written under another name; else notes this one.
+    fn is_link(&mut self, stat: &Stat) -> bool {
+        if stat.st_nlink < 2 {
+            return false;
+        }
+        let inode = (stat.st_dev, stat.st_ino);
+        let known = self.links.contains_key(&inode);
+        if !known {
+            self.links.insert(inode, self.path.clone());
+        }
+        known
+    }
+
+    fn link(&mut self, dir: BorrowedFd, name: &CStr, stat: &Stat) -> io::Result<()> {
+        let target = self.links[&(stat.st_dev, stat.st_ino)].clone();
+        self.header(dir, name, stat, Kind::Link, &target, 0)
+    }
+
+    fn header(
+        &mut self,
+        dir: BorrowedFd,
+        name: &CStr,
+        stat: &Stat,
+        kind: Kind,
+        link: &[u8],
+        size: u64,
+    ) -> io::Result<()> {
+        let mut header = Entry::new(&self.path, kind);
+        header.mode = stat.st_mode & 0o7777;
+        (header.uid, header.gid) = (stat.st_uid.into(), stat.st_gid.into());
+        header.size = size;
+        header.mtime = self.clamp.apply(stat.st_mtime);
+        header.link = link;
+        if matches!(FileType::from_raw_mode(stat.st_mode), FileType::CharacterDevice | FileType::BlockDevice) {
+            header.device = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
+        }
+        if let Some(capability) = capability(dir, name, stat)? {
+            header.xattrs.insert(xattr::CAPABILITY.to_bytes().to_vec(), capability);
+        }
+        write_header(self.out, &header)
+    }
+}
+
+/// File capabilities: only regular files have them.
+fn capability(dir: BorrowedFd, name: &CStr, stat: &Stat) -> io::Result<Option<Vec<u8>>> {
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Ok(None);
+    }
+    Ok(xattr::get(dir, name, xattr::CAPABILITY)?.filter(|value| !value.is_empty()))
+}

@@ -1,0 +1,173 @@
+//! gzip on all cores, with the same bytes on any number of them.
+//!
+//! The input is cut into blocks of a fixed size; each is compressed on its own with the end of the block before it as
+//! dictionary, ends on a byte boundary, and all of them in a row are one deflate stream.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use flate2::{Compress, FlushCompress};
+
+/// Bytes of a block. Part of the format: another size gives other bytes.
+const BLOCK: usize = 128 << 10;
+/// Bytes deflate looks back.
+const WINDOW: usize = 32 << 10;
+/// As Go writes it: deflate, no flags, no time, no level hint, system unknown.
+const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+/// Most threads of one stream: beyond, reading the files is what takes time.
+const MAX_THREADS: usize = 16;
+
+/// A gzip stream being written.
+pub(super) struct Gzip<W: Write> {
+    out: W,
+    level: u8,
+    /// The dictionary, then the bytes of the block.
+    block: Vec<u8>,
+    dictionary: usize,
+    crc: crc32fast::Hasher,
+    length: u32,
+    waiting: VecDeque<Receiver<io::Result<Compressed>>>,
+    workers: Option<Workers>,
+}
+
+struct Job {
+    block: Vec<u8>,
+    dictionary: usize,
+    last: bool,
+    done: Sender<io::Result<Compressed>>,
+}
+
+struct Compressed {
+    bytes: Vec<u8>,
+    crc: crc32fast::Hasher,
+}
+
+struct Workers {
+    jobs: Sender<Job>,
+    count: usize,
+}
+
+impl<W: Write> Gzip<W> {
+    /// Starts a stream.
+    pub(super) fn new(mut out: W, level: u8) -> io::Result<Self> {
+        out.write_all(&HEADER)?;
+        let block = Vec::with_capacity(WINDOW + BLOCK);
+        let (crc, waiting) = (crc32fast::Hasher::new(), VecDeque::new());
+        Ok(Self { out, level, block, dictionary: 0, crc, length: 0, waiting, workers: None })
+    }
+
+    /// Ends the stream.
+    pub(super) fn finish(mut self) -> io::Result<W> {
+        self.submit(true)?;
+        while !self.waiting.is_empty() {
+            self.take()?;
+        }
+        let crc = std::mem::take(&mut self.crc).finalize();
+        self.out.write_all(&crc.to_le_bytes())?;
+        self.out.write_all(&self.length.to_le_bytes())?;
+        Ok(self.out)
+    }
+
+    /// Hands a block to the workers; takes finished ones when they are far ahead.
+    fn submit(&mut self, last: bool) -> io::Result<()> {
+        self.length = self.length.wrapping_add((self.block.len() - self.dictionary) as u32);
+        let tail = self.block.len() - self.block.len().min(WINDOW);
+        let mut next = Vec::with_capacity(WINDOW + BLOCK);
+        next.extend_from_slice(&self.block[tail..]);
+        let dictionary = std::mem::replace(&mut self.dictionary, next.len());
+        let block = std::mem::replace(&mut self.block, next);
+        let (done, result) = channel();
+        self.waiting.push_back(result);
+        let job = Job { block, dictionary, last, done };
+        if last && self.workers.is_none() {
+            // One block is not worth a thread.
+            compress(self.level, job);
+            return Ok(());
+        }
+        let level = self.level;
+        let workers = self.workers.get_or_insert_with(|| Workers::start(level));
+        let ahead = workers.count * 3;
+        workers.jobs.send(job).map_err(|_| io::Error::other("all compressing threads have ended"))?;
+        while self.waiting.len() > ahead {
+            self.take()?;
+        }
+        Ok(())
+    }
+
+    /// Writes the oldest block.
+    fn take(&mut self) -> io::Result<()> {
+        let Some(result) = self.waiting.pop_front() else { return Ok(()) };
+        let block = result.recv().map_err(|_| io::Error::other("a compressing thread has ended"))??;
+        self.crc.combine(&block.crc);
+        self.out.write_all(&block.bytes)
+    }
+}
+
+impl<W: Write> Write for Gzip<W> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let room = self.dictionary + BLOCK - self.block.len();
+        if room == 0 {
+            self.submit(false)?;
+            return self.write(data);
+        }
+        let length = room.min(data.len());
+        self.block.extend_from_slice(&data[..length]);
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Workers {
+    /// Starts the threads; they end when the stream is dropped.
+    fn start(level: u8) -> Self {
+        let count = thread::available_parallelism().map_or(1, |count| count.get().min(MAX_THREADS));
+        let (jobs, queue) = channel::<Job>();
+        let queue = Arc::new(Mutex::new(queue));
+        for _ in 0..count {
+            let queue = queue.clone();
+            thread::spawn(move || {
+                loop {
+                    let job = queue.lock().expect("nobody panics while waiting").recv();
+                    let Ok(job) = job else { return };
+                    compress(level, job);
+                }
+            });
+        }
+        Self { jobs, count }
+    }
+}
+
+fn compress(level: u8, job: Job) {
+    // A receiver that is gone wants nothing any more.
+    let _ = job.done.send(compress_block(level, &job.block, job.dictionary, job.last));
+}
+
+fn compress_block(level: u8, block: &[u8], dictionary: usize, last: bool) -> io::Result<Compressed> {
+    let (dictionary, data) = block.split_at(dictionary);
+    // A new state for each block: a reset one remembers enough of the block before to choose other matches.
+    let mut state = Compress::new(flate2::Compression::new(level.into()), false);
+    if !dictionary.is_empty() {
+        state.set_dictionary(dictionary)?;
+    }
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(data);
+    // Deflate grows what it cannot shrink by five bytes in sixteen thousand, and needs some for its end.
+    let mut bytes = Vec::with_capacity(data.len() + data.len() / 1024 + 64);
+    let flush = if last { FlushCompress::Finish } else { FlushCompress::Sync };
+    loop {
+        let consumed = usize::try_from(state.total_in()).unwrap_or(usize::MAX);
+        let status = state.compress_vec(&data[consumed..], &mut bytes, flush)?;
+        let all_in = state.total_in() == data.len() as u64;
+        let done = if last { status == flate2::Status::StreamEnd } else { all_in && bytes.len() < bytes.capacity() };
+        if done {
+            return Ok(Compressed { bytes, crc });
+        }
+        bytes.reserve(1024);
+    }
+}

@@ -1,0 +1,295 @@
+//! Tars and layer directories, there and back, and tars that mean harm.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+
+use oci::Digest;
+
+use super::header::{END, Entry, Kind, padding, write_header};
+use super::*;
+use crate::store::MemoryBlobs;
+
+fn file<'a>(name: &'a str, data: &'a [u8]) -> (Entry<'a>, &'a [u8]) {
+    (Entry { mode: 0o644, size: data.len() as u64, ..Entry::new(name.as_bytes(), Kind::File) }, data)
+}
+
+fn dir(name: &str) -> (Entry<'_>, &[u8]) {
+    (Entry { mode: 0o755, ..Entry::new(name.as_bytes(), Kind::Dir) }, &[])
+}
+
+fn link<'a>(name: &'a str, kind: Kind, target: &'a str) -> (Entry<'a>, &'a [u8]) {
+    (Entry { mode: 0o777, link: target.as_bytes(), ..Entry::new(name.as_bytes(), kind) }, &[])
+}
+
+fn archive(entries: &[(Entry<'_>, &[u8])]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (entry, data) in entries {
+        write_header(&mut bytes, entry).unwrap();
+        bytes.extend_from_slice(data);
+        bytes.extend_from_slice(padding(data.len() as u64));
+    }
+    bytes.extend_from_slice(&END);
+    bytes
+}
+
+fn unpack(bytes: &[u8], to: &Path, limits: Limits) -> Result<Applied> {
+    apply(&mut &*bytes, to, limits, &Cancel::default())
+}
+
+fn tar_of(dir: &Path, contents: &Contents) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write_diff(dir, contents, Clamp::default(), &mut bytes, &Cancel::default()).unwrap();
+    bytes
+}
+
+/// Prints the entries of a tar: name, type flag, and the target of a link.
+fn print(bytes: &[u8]) -> Vec<String> {
+    let mut archive = tar::Archive::new(bytes);
+    let line = |entry: tar::Entry<'_, _>| {
+        let entry: tar::Entry<'_, &[u8]> = entry;
+        let link = entry.link_name_bytes().map(|link| format!(" {}", String::from_utf8_lossy(&link)));
+        let kind = char::from(entry.header().entry_type().as_byte());
+        format!("{} {kind}{}", String::from_utf8_lossy(&entry.path_bytes()), link.unwrap_or_default())
+    };
+    archive.entries().unwrap().map(|entry| line(entry.unwrap())).collect()
+}
+
+/// Unpacks entries; what is written back must print so. Unpacking that again must give the same bytes.
+fn check(entries: &[(Entry<'_>, &[u8])], expected: &[&str]) {
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let bytes = archive(entries);
+    let applied = unpack(&bytes, first.path(), Limits::default()).unwrap();
+    assert_eq!(applied.diff_id, Digest::sha256(&bytes));
+    let written = tar_of(first.path(), &applied.contents);
+    assert_eq!(print(&written), expected);
+    let applied = unpack(&written, second.path(), Limits::default()).unwrap();
+    assert!(tar_of(second.path(), &applied.contents) == written);
+}
+
+/// The tar must be refused with this message, and nothing be written beside the tree.
+fn refused(entries: &[(Entry<'_>, &[u8])], message: &str) {
+    let root = tempfile::tempdir().unwrap();
+    let tree = root.path().join("tree");
+    fs::create_dir(&tree).unwrap();
+    let limits = Limits { bytes: 1 << 20, entries: 5, devices: false };
+    let error = unpack(&archive(entries), &tree, limits).unwrap_err().to_string();
+    assert_eq!(error, message);
+    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn everything_there_is() {
+    let long = "l".repeat(150);
+    let device = (Entry { mode: 0o600, device: (1, 3), ..Entry::new(b"null", Kind::Char) }, &[][..]);
+    let fifo = (Entry { mode: 0o600, ..Entry::new(b"pipe", Kind::Fifo) }, &[][..]);
+    check(
+        &[
+            dir("a/"),
+            file("a/x", b"1"),
+            file(&long, b"long"),
+            link("sym", Kind::Symlink, "/nowhere"),
+            link("z", Kind::Link, "a/x"),
+            device,
+            fifo,
+            dir("a-b/"),
+        ],
+        &["a/ 5", "a/x 0", "a-b/ 5", &format!("{long} 0"), "null 3", "pipe 6", "sym 2 /nowhere", "z 1 a/x"],
+    );
+}
+
+#[test]
+fn deletions() {
+    check(&[dir("d/"), file("d/.wh.x", b""), file(".wh.gone", b"")], &["d/ 5", "d/.wh.x 0", ".wh.gone 0"]);
+}
+
+#[test]
+fn metadata_there_and_back() {
+    let root = tempfile::tempdir().unwrap();
+    let xattrs = [(b"security.capability".to_vec(), capability())].into();
+    let mut program = file("program", b"x");
+    program.0 = Entry { mode: 0o4755, uid: 5, gid: 3_000_000, mtime: 77, xattrs, ..program.0 };
+    let bytes = archive(&[program]);
+    let applied = unpack(&bytes, root.path(), Limits::default()).unwrap();
+    let meta = root.path().join("program").metadata().unwrap();
+    assert_eq!((meta.mode() & 0o7777, meta.uid(), meta.gid(), meta.mtime()), (0o4755, 5, 3_000_000, 77));
+    assert!(tar_of(root.path(), &applied.contents) == bytes);
+}
+
+/// `cap_net_bind_service=ep`.
+fn capability() -> Vec<u8> {
+    [&[1, 0, 0, 2][..], &1024_u32.to_le_bytes(), &[0; 12]].concat()
+}
+
+#[test]
+fn times_of_directories_are_not_those_of_unpacking() {
+    let root = tempfile::tempdir().unwrap();
+    let mut parent = dir("d/");
+    parent.0.mtime = 99;
+    unpack(&archive(&[parent, file("d/x", b"1")]), root.path(), Limits::default()).unwrap();
+    assert_eq!(root.path().join("d").metadata().unwrap().mtime(), 99);
+}
+
+#[test]
+fn an_opaque_directory_is_marked() {
+    let root = tempfile::tempdir().unwrap();
+    let applied = unpack(&archive(&[dir("d/"), file("d/.wh..wh..opq", b"")]), root.path(), Limits::default()).unwrap();
+    assert!(applied.contents.opaque);
+    // A directory in place of a deletion hides what it deleted.
+    let root = tempfile::tempdir().unwrap();
+    let applied = unpack(&archive(&[file(".wh.d", b""), dir("d/")]), root.path(), Limits::default()).unwrap();
+    assert!(applied.contents.opaque && root.path().join("d").is_dir());
+}
+
+#[test]
+fn later_entries_replace_earlier_ones() {
+    check(&[dir("a/"), file("a/x", b"1"), file("a", b"2")], &["a 0"]);
+    check(&[link("a", Kind::Symlink, "/etc/passwd"), file("a", b"2")], &["a 0"]);
+    check(&[file("a", b"2"), dir("a/"), dir("a/")], &["a/ 5"]);
+}
+
+#[test]
+fn parents_that_are_not_listed_are_made() {
+    check(&[file("a/b/x", b"1")], &["a/ 5", "a/b/ 5", "a/b/x 0"]);
+}
+
+#[test]
+fn the_root_is_no_entry_but_has_metadata() {
+    let root = tempfile::tempdir().unwrap();
+    let mut entry = dir("./");
+    entry.0 = Entry { mode: 0o700, uid: 5, mtime: 9, ..entry.0 };
+    let applied = unpack(&archive(&[entry, file("./x", b"")]), root.path(), Limits::default()).unwrap();
+    let meta = root.path().metadata().unwrap();
+    assert_eq!((meta.mode() & 0o7777, meta.uid(), meta.mtime()), (0o700, 5, 9));
+    assert_eq!(print(&tar_of(root.path(), &applied.contents)), ["x 0"]);
+}
+
+#[test]
+fn paths_that_lead_out() {
+    refused(&[file("../x", b"1")], "cannot unpack ../x: it leads out of the tree");
+    refused(&[file("a/../../x", b"1")], "cannot unpack a/../../x: it leads out of the tree");
+    refused(
+        &[link("x", Kind::Link, "../../etc/passwd")],
+        "cannot unpack x: cannot unpack ../../etc/passwd: it leads out of the tree",
+    );
+}
+
+#[test]
+fn links_do_not_lead_out() {
+    let root = tempfile::tempdir().unwrap();
+    let tree = root.path().join("tree");
+    fs::create_dir(&tree).unwrap();
+    fs::create_dir(root.path().join("outside")).unwrap();
+    let outside = root.path().join("outside");
+    let entries = [
+        link("up", Kind::Symlink, "../outside"),
+        file("up/x", b"1"),
+        link("abs", Kind::Symlink, outside.to_str().unwrap()),
+        file("abs/y", b"2"),
+    ];
+    unpack(&archive(&entries), &tree, Limits::default()).unwrap();
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+    assert_eq!(fs::read(tree.join("outside/x")).unwrap(), b"1");
+}
+
+#[test]
+fn links_to_what_is_not_there() {
+    refused(
+        &[link("x", Kind::Link, "/etc/passwd")],
+        "cannot unpack x: the file it links to, etc/passwd, is not in the same layer",
+    );
+}
+
+#[test]
+fn too_much_of_everything() {
+    let names: Vec<String> = (0..6).map(|n| n.to_string()).collect();
+    let many: Vec<_> = names.iter().map(|name| file(name, b"")).collect();
+    refused(&many, "refusing to unpack layer: more than 5 entries");
+    let large = vec![0; 2 << 20];
+    refused(&[file("x", &large)], "refusing to unpack layer: more than 1048576 bytes");
+    let long = "d/".repeat(3000);
+    refused(&[file(&long, b"")], "refusing to unpack layer: a path of 6000 bytes");
+}
+
+#[test]
+fn devices_only_when_allowed() {
+    let device =
+        |name: &'static str, major| (Entry { device: (major, 0), ..Entry::new(name.as_bytes(), Kind::Char) }, &[][..]);
+    refused(&[device("x", 1)], "cannot unpack x: devices are not allowed");
+    let root = tempfile::tempdir().unwrap();
+    let error = unpack(&archive(&[device("x", 0)]), root.path(), Limits::default()).unwrap_err();
+    assert_eq!(error.to_string(), "cannot unpack x: device 0:0 is a deletion");
+}
+
+#[test]
+fn marks_of_overlays_are_not_taken_from_tars() {
+    let root = tempfile::tempdir().unwrap();
+    let mut entry = dir("d/");
+    entry.0.xattrs.insert(b"trusted.overlay.redirect".to_vec(), b"/etc".to_vec());
+    unpack(&archive(&[entry]), root.path(), Limits::default()).unwrap();
+    let path = root.path().join("d");
+    assert_eq!(rustix::fs::lgetxattr(&path, c"trusted.overlay.redirect", &mut [0; 8]), Err(rustix::io::Errno::NODATA));
+}
+
+#[test]
+fn a_cut_tar_is_an_error() {
+    let root = tempfile::tempdir().unwrap();
+    let bytes = archive(&[file("x", &[1; 5000])]);
+    let error = unpack(&bytes[..2000], root.path(), Limits::default()).unwrap_err();
+    assert!(error.to_string().starts_with("cannot read layer: "), "{error}");
+}
+
+#[test]
+fn a_layer_with_nothing_in_it() {
+    let root = tempfile::tempdir().unwrap();
+    let packed = pack(
+        root.path(),
+        &Contents::default(),
+        Compression::Uncompressed,
+        Clamp::default(),
+        &MemoryBlobs::default(),
+        &Cancel::default(),
+    );
+    let packed = packed.unwrap();
+    assert_eq!(packed.size, 1024);
+    // The digest every builder knows.
+    let expected = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
+    assert_eq!((packed.diff_id.as_str(), packed.digest.as_str()), (expected, expected));
+}
+
+#[test]
+fn both_digests_in_one_pass() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("x"), vec![b'x'; 1 << 20]).unwrap();
+    fs::set_permissions(root.path().join("x"), fs::Permissions::from_mode(0o600)).unwrap();
+    symlink("x", root.path().join("y")).unwrap();
+    let contents = Contents::default();
+    let diff_id = Digest::sha256(&tar_of(root.path(), &contents));
+    for compression in [Compression::Gzip(None), Compression::Zstd(None)] {
+        let blobs = MemoryBlobs::default();
+        let packed = pack(root.path(), &contents, compression, Clamp::default(), &blobs, &Cancel::default()).unwrap();
+        assert_eq!(packed.diff_id, diff_id, "{compression}");
+        let mut tar = decompress(Box::new(blobs.open(&packed.digest).unwrap())).unwrap();
+        let back = tempfile::tempdir().unwrap();
+        let applied = apply(&mut tar, back.path(), Limits::default(), &Cancel::default()).unwrap();
+        assert_eq!(applied.diff_id, diff_id);
+    }
+}
+
+#[test]
+fn times_are_clamped() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("x"), "").unwrap();
+    let mut bytes = Vec::new();
+    write_diff(root.path(), &Contents::default(), Clamp(Some(5)), &mut bytes, &Cancel::default()).unwrap();
+    let mut archive = tar::Archive::new(&*bytes);
+    assert_eq!(archive.entries().unwrap().next().unwrap().unwrap().header().mtime().unwrap(), 5);
+}
+
+#[test]
+fn quiet_directories_are_left_out() {
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir_all(root.path().join("d/e")).unwrap();
+    let contents = Contents { quiet: vec![b"d/e".to_vec()], ..Contents::default() };
+    assert_eq!(print(&tar_of(root.path(), &contents)), ["d/ 5"]);
+}
