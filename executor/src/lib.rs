@@ -16,6 +16,7 @@
 //! | [`ops`] | one vertex: its key, its run |
 //! | [`solver`] | the scheduler and the driver that performs its actions |
 //! | [`progress`] | one event enum, many renderers |
+//! | [`cli`] | the command line of running a definition |
 //!
 //! Arrows: store ← snapshot ← cache ← {sources, exporters, runtime} ← ops ← solver ← here; the scheduler uses none of them.
 
@@ -23,6 +24,7 @@
 
 pub mod cache;
 mod cancel;
+pub mod cli;
 mod engine;
 mod error;
 pub mod exporters;

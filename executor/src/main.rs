@@ -1,2 +1,7 @@
-//! The `executor` binary.
-fn main() {}
+//! `executor`: an LLB definition in, images and trees out.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    executor::cli::main()
+}

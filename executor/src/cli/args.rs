@@ -1,0 +1,92 @@
+//! What is typed to run a definition, as `docker build` and `buildctl` spell it.
+
+use std::path::PathBuf;
+
+use crate::progress::{Silent, Sink};
+
+/// Flags of a run.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Run options")]
+pub struct RunArgs {
+    /// Name of the image (`name[:tag]`); may be repeated
+    #[arg(short = 't', long = "tag", value_name = "NAME")]
+    pub tags: Vec<String>,
+    /// Where the result goes: `type=image|oci|docker|tar|local[,dest=PATH][,KEY=VALUE…]`, or a directory; `-` as dest is
+    /// standard output; may be repeated [default: the image store]
+    #[arg(short = 'o', long = "output", value_name = "OUTPUT")]
+    pub outputs: Vec<String>,
+    /// Secret for steps that ask for it: `id=ID[,src=PATH|,env=VARIABLE]`
+    #[arg(long = "secret", value_name = "SECRET")]
+    pub secrets: Vec<String>,
+    /// SSH agent for steps that ask for one: `default` or `ID=SOCKET`
+    #[arg(long = "ssh", value_name = "AGENT")]
+    pub ssh: Vec<String>,
+    /// Grant what a step may ask for: `network.host`, `security.insecure`
+    #[arg(long = "allow", value_name = "ENTITLEMENT", value_delimiter = ',')]
+    pub allow: Vec<String>,
+    /// Do not read the cache
+    #[arg(long)]
+    pub no_cache: bool,
+    /// How progress is shown
+    #[arg(long, value_enum, default_value = "auto", env = "BUILDKIT_PROGRESS", hide_env = true)]
+    pub progress: Progress,
+    /// Show nothing but the id of the image, on standard output
+    #[arg(short = 'q', long)]
+    pub quiet: bool,
+    /// Write what is known of the result (digests, names) to a JSON file
+    #[arg(long, value_name = "FILE")]
+    pub metadata_file: Option<PathBuf>,
+    /// Write the image id to a file
+    #[arg(long, value_name = "FILE")]
+    pub iidfile: Option<PathBuf>,
+    /// Most steps at once; 0 is one per processor
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub max_parallelism: usize,
+    /// Run steps with an OCI runtime (crun, runc) instead of the built-in one
+    #[arg(long, value_name = "PATH")]
+    pub oci_runtime: Option<PathBuf>,
+}
+
+/// Where the store is.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct StoreArgs {
+    /// Directory of the store [default: /var/lib/llbc as root, else $XDG_DATA_HOME/llbc]
+    #[arg(long, value_name = "DIR", env = "LLBC_ROOT", hide_env_values = true)]
+    pub root: Option<PathBuf>,
+}
+
+/// How progress is shown.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Progress {
+    /// `tty` on a terminal, else `plain`.
+    #[default]
+    Auto,
+    /// Lines that are redrawn.
+    Tty,
+    /// Lines that stay.
+    Plain,
+    /// Nothing.
+    Quiet,
+}
+
+impl Progress {
+    /// Who shows events in this way.
+    pub(super) fn renderer(self) -> Box<dyn Sink> {
+        Box::new(Silent)
+    }
+}
+
+impl StoreArgs {
+    /// The directory: as said, else root's place, else the user's data directory.
+    pub fn directory(&self) -> PathBuf {
+        if let Some(root) = &self.root {
+            return root.clone();
+        }
+        if rustix::process::geteuid().is_root() {
+            return "/var/lib/llbc".into();
+        }
+        let absolute = |variable: &str| std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+        let data = absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share")));
+        data.unwrap_or_else(std::env::temp_dir).join("llbc")
+    }
+}

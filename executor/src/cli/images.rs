@@ -1,0 +1,168 @@
+//! `executor images`: what the store holds by name.
+
+use std::io::Write as _;
+
+use oci::{Document, Reference};
+
+use super::args::StoreArgs;
+use crate::store::{Image, Store, read_blob};
+use crate::{Error, Result};
+
+/// Most bytes of a manifest; registries take no larger one.
+const MANIFEST_LIMIT: u64 = 4 << 20;
+
+/// What is typed.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// List images
+    #[command(alias = "list")]
+    Ls(Ls),
+    /// Remove names of images; layers stay as cache
+    #[command(alias = "remove")]
+    Rm {
+        /// Names
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+    },
+}
+
+#[derive(clap::Args)]
+struct Ls {
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+    /// Names only
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    let store = Store::open(args.store.directory())?;
+    match &args.command {
+        Command::Ls(ls) => list(&store, ls),
+        Command::Rm { names } => names.iter().try_for_each(|name| store.remove_image(&reference(name)?)),
+    }
+}
+
+fn reference(name: &str) -> Result<Reference> {
+    Reference::parse(name).map_err(|error| Error::Invalid(format!("{name}: {error}")))
+}
+
+fn list(store: &Store, args: &Ls) -> Result<()> {
+    let rows = store.images()?.iter().map(|image| row(store, image)).collect::<Result<Vec<_>>>()?;
+    let mut text = Vec::new();
+    if args.quiet {
+        rows.iter().try_for_each(|row| writeln!(text, "{}", row.name))
+    } else if args.json {
+        rows.iter().try_for_each(|row| writeln!(text, "{}", row.json()))
+    } else {
+        table(&rows, &mut text)
+    }
+    .expect("writing to memory does not fail");
+    super::print_bytes(&text)
+}
+
+/// What is shown of an image.
+struct Row {
+    name: String,
+    digest: String,
+    /// **Unit**: seconds since the epoch.
+    created: i64,
+    /// **Unit**: bytes; compressed layers, of all platforms.
+    size: u64,
+}
+
+impl Row {
+    fn json(&self) -> serde_json::Value {
+        serde_json::json!({"name": self.name, "digest": self.digest, "created": self.created, "size": self.size})
+    }
+}
+
+fn row(store: &Store, image: &Image) -> Result<Row> {
+    Ok(Row {
+        name: image.name.familiar(),
+        digest: image.target.digest.to_string(),
+        created: image.created,
+        size: size(store, &image.target.digest)?,
+    })
+}
+
+/// Bytes of everything a manifest or an index names.
+fn size(store: &Store, digest: &oci::Digest) -> Result<u64> {
+    let bytes = read_blob(store.blobs(), digest, MANIFEST_LIMIT)?;
+    match Document::parse(&bytes).map_err(|error| Error::Invalid(format!("{digest}: {error}")))? {
+        Document::Manifest(manifest) => Ok(manifest.layers.iter().map(|layer| layer.size).sum()),
+        Document::Index(index) => index.manifests.iter().map(|manifest| size(store, &manifest.digest)).sum(),
+    }
+}
+
+fn table(rows: &[Row], out: &mut Vec<u8>) -> std::io::Result<()> {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = now.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
+    let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0).max(4);
+    writeln!(out, "{:width$}  {:19}  {:>10}  CREATED", "NAME", "DIGEST", "SIZE")?;
+    for row in rows {
+        let digest = row.digest.get(..19).unwrap_or(&row.digest);
+        let age = ago(now.saturating_sub(row.created));
+        writeln!(out, "{:width$}  {digest:19}  {:>10}  {age}", row.name, bytes(row.size))?;
+    }
+    Ok(())
+}
+
+fn bytes(size: u64) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB"];
+    let mut value = size as f64;
+    let mut unit = 0;
+    while value >= 1000.0 && unit + 1 < units.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{size} B") } else { format!("{value:.1} {}", units[unit]) }
+}
+
+fn ago(seconds: i64) -> String {
+    let (number, unit) = match seconds {
+        ..60 => (seconds.max(0), "second"),
+        60..3600 => (seconds / 60, "minute"),
+        3600..86_400 => (seconds / 3600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    format!("{number} {unit}{} ago", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_ages_for_people() {
+        assert_eq!([bytes(999), bytes(1000), bytes(1_250_000)], ["999 B", "1.0 kB", "1.2 MB"]);
+        assert_eq!(
+            [ago(1), ago(59), ago(61), ago(7200), ago(90_000)],
+            ["1 second ago", "59 seconds ago", "1 minute ago", "2 hours ago", "1 day ago"]
+        );
+    }
+
+    #[test]
+    fn names_line_up() {
+        let row = |name: &str| Row {
+            name: name.into(),
+            digest: "sha256:0123456789abcdef".into(),
+            created: i64::MAX,
+            size: 5,
+        };
+        let mut out = Vec::new();
+        table(&[row("a:1"), row("long/name:2")], &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let columns: Vec<_> = text.lines().map(|line| line.find("sha256").or(line.find("DIGEST")).unwrap()).collect();
+        assert_eq!(columns, [13, 13, 13]);
+    }
+}

@@ -1,0 +1,126 @@
+//! The command line of running a definition: shared by the `executor` binary and by `llbc build`.
+//!
+//! What was typed ([`RunArgs`]) becomes what it means ([`Settings`]); [`run`] hands that to the engine and says how it
+//! went. Standard output is data (`-o …,dest=-`, the image id of `--quiet`), standard error is talk.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+
+mod args;
+mod failure;
+mod images;
+mod output;
+mod run;
+mod session;
+mod settings;
+mod signals;
+
+use std::io::{IsTerminal, Read, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use args::{RunArgs, StoreArgs};
+pub use run::run;
+pub use session::directories;
+pub use settings::Settings;
+
+use crate::{Error, Result};
+
+/// Exit code of a build that somebody interrupted.
+pub const INTERRUPTED: u8 = 130;
+
+/// Runs LLB definitions into images and trees. No daemon.
+#[derive(Parser)]
+#[command(name = "executor", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: RunArgs,
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Local directory of the build, by name
+    #[arg(long = "local", value_name = "NAME=DIR", default_value = "context=.")]
+    locals: Vec<String>,
+    /// OCI layout directory, by name
+    #[arg(long = "oci-layout", value_name = "NAME=DIR")]
+    oci_layouts: Vec<String>,
+    /// Encoded definition; `-` is standard input
+    #[arg(value_name = "FILE", default_value = "-")]
+    file: String,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Manage the images of the store
+    Images(images::Args),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  llbc Dockerfile | executor -t app
+  llbc Dockerfile | executor -o type=oci,dest=app.tar
+  executor images ls";
+
+/// The `executor` binary, from arguments to exit code.
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    let done = match args.command {
+        Some(Command::Images(images)) => images::run(&images),
+        None => run_definition(args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report(&error),
+    }
+}
+
+fn run_definition(args: Args) -> Result<()> {
+    let definition = read_definition(&args.file)?;
+    let mut settings = Settings::new(&args.run, &args.store)?;
+    settings.session.locals = session::directories(&args.locals)?;
+    settings.session.oci_layouts = session::directories(&args.oci_layouts)?;
+    run(definition, settings)
+}
+
+fn read_definition(file: &str) -> Result<Vec<u8>> {
+    if file != "-" {
+        return std::fs::read(file).map_err(Error::io("read", file));
+    }
+    let mut stdin = std::io::stdin().lock();
+    if stdin.is_terminal() {
+        return Err(Error::Invalid(
+            "no definition: pipe one in (`llbc Dockerfile | executor`) or name a file (see `executor --help`)".into(),
+        ));
+    }
+    let mut bytes = Vec::new();
+    stdin.read_to_end(&mut bytes).map_err(Error::io("read", "standard input"))?;
+    Ok(bytes)
+}
+
+/// Says what went wrong, in one line, and returns the exit code for it.
+pub fn report(error: &Error) -> ExitCode {
+    let mut stderr = std::io::stderr().lock();
+    // Nothing can be done about a closed standard error.
+    let _ = writeln!(stderr, "error: {error}");
+    match error {
+        Error::Cancelled => ExitCode::from(INTERRUPTED),
+        _ => ExitCode::FAILURE,
+    }
+}
+
+/// Writes a line of data to standard output.
+fn print(line: &str) -> Result<()> {
+    print_bytes(format!("{line}\n").as_bytes())
+}
+
+/// Writes data to standard output; a reader that went away is no failure.
+fn print_bytes(bytes: &[u8]) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::io("write to", "standard output")(error))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,123 @@
+//! `--output`: one line of comma-separated fields, as in `docker build` and `buildctl build`.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use crate::exporters::Kind;
+use crate::{Error, Output, Result};
+
+/// Reads `type=oci,dest=app.tar,…`, a directory (`type=local`) or `-` (`type=tar` to standard output).
+pub(super) fn parse(text: &str) -> Result<Output> {
+    if !text.contains('=') {
+        let (kind, dest) = if text == "-" { (Kind::Tar, None) } else { (Kind::Local, Some(PathBuf::from(text))) };
+        return Ok(Output { kind, dest, attrs: BTreeMap::new() });
+    }
+    let mut attrs = fields(text)?;
+    let Some(name) = attrs.remove("type") else {
+        return Err(invalid(text, "it has no `type=`"));
+    };
+    let kind = kind(&name, &mut attrs).ok_or_else(|| {
+        invalid(
+            text,
+            &format!("there is no type {name:?}; there are image, registry, oci, docker, tar, local, cacheonly"),
+        )
+    })?;
+    let dest = attrs.remove("dest").filter(|dest| dest != "-").map(PathBuf::from);
+    if kind == Kind::Local && dest.is_none() {
+        return Err(invalid(text, "a directory needs `dest=`"));
+    }
+    Ok(Output { kind, dest, attrs })
+}
+
+/// Two results cannot share standard output, and no terminal wants one.
+pub(super) fn check_stdout(outputs: &[Output]) -> Result<()> {
+    let archives =
+        |output: &&Output| matches!(output.kind, Kind::Oci | Kind::Docker | Kind::Tar) && output.dest.is_none();
+    match outputs.iter().filter(archives).count() {
+        0 => Ok(()),
+        1 if std::io::stdout().is_terminal() => {
+            Err(Error::Invalid("standard output is a terminal: add `dest=FILE` to the output, or redirect it".into()))
+        }
+        1 => Ok(()),
+        _ => Err(Error::Invalid("only one output can go to standard output: add `dest=FILE` to the others".into())),
+    }
+}
+
+fn kind(name: &str, attrs: &mut BTreeMap<String, String>) -> Option<Kind> {
+    Some(match name {
+        "image" => Kind::Image,
+        "registry" => {
+            attrs.insert("push".to_owned(), "true".to_owned());
+            Kind::Image
+        }
+        "oci" => Kind::Oci,
+        "docker" => Kind::Docker,
+        "tar" => Kind::Tar,
+        "local" => Kind::Local,
+        "cacheonly" => Kind::CacheOnly,
+        _ => return None,
+    })
+}
+
+fn fields(text: &str) -> Result<BTreeMap<String, String>> {
+    split(text)
+        .into_iter()
+        .map(|field| match field.split_once('=') {
+            Some((key, value)) => Ok((key.trim().to_lowercase(), value.to_owned())),
+            None => Err(invalid(text, &format!("{field:?} is not KEY=VALUE"))),
+        })
+        .collect()
+}
+
+/// Splits at commas; a field in double quotes keeps them (CSV, as the flags of Docker are).
+pub(super) fn split(text: &str) -> Vec<String> {
+    let mut fields = vec![String::new()];
+    let mut quoted = false;
+    for c in text.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            ',' if !quoted => fields.push(String::new()),
+            _ => fields.last_mut().expect("there is always one field").push(c),
+        }
+    }
+    fields
+}
+
+fn invalid(text: &str, why: &str) -> Error {
+    Error::Invalid(format!("--output {text}: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: &str) {
+        let shown = match parse(text) {
+            Ok(output) => format!("{:?} {:?} {:?}", output.kind, output.dest, output.attrs),
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(shown, expected, "{text}");
+    }
+
+    #[test]
+    fn outputs() {
+        check("out", r#"Local Some("out") {}"#);
+        check("-", "Tar None {}");
+        check("type=oci,dest=a.tar", r#"Oci Some("a.tar") {}"#);
+        check("type=docker,dest=-", "Docker None {}");
+        check("type=registry,name=r/x", r#"Image None {"name": "r/x", "push": "true"}"#);
+        check(r#"type=image,"name=a,b",push=true"#, r#"Image None {"name": "a,b", "push": "true"}"#);
+    }
+
+    #[test]
+    fn errors() {
+        check("dest=x", "--output dest=x: it has no `type=`");
+        check("type=oci,x", r#"--output type=oci,x: "x" is not KEY=VALUE"#);
+        check("type=local", "--output type=local: a directory needs `dest=`");
+        check(
+            "type=zip",
+            r#"--output type=zip: there is no type "zip"; there are image, registry, oci, docker, tar, local, cacheonly"#,
+        );
+    }
+}

@@ -1,0 +1,64 @@
+//! Runs a definition and says how it went.
+
+use std::io::Write;
+use std::path::Path;
+
+use super::failure::{self, Tail};
+use super::{Settings, print, signals};
+use crate::{Cancel, Engine, Error, Request, Response, Result};
+
+/// Builds what an encoded definition asks for. Whatever is said on the way goes to standard error.
+pub fn run(definition: Vec<u8>, settings: Settings) -> Result<()> {
+    let cancel = Cancel::default();
+    signals::cancel_on_signal(&cancel)?;
+    let tail = Tail::new(settings.progress.renderer());
+    let request = Request {
+        definition,
+        session: settings.session,
+        outputs: settings.outputs,
+        no_cache: settings.no_cache,
+        allow: settings.allow,
+        max_parallelism: settings.max_parallelism,
+        epoch: None,
+        cancel,
+    };
+    let solved = Engine::open(&settings.root).and_then(|engine| engine.solve(&request, &tail));
+    let response = solved.inspect_err(|error| failure::explain(error, &request.definition, &tail))?;
+    hand_over(&response, settings.metadata_file.as_deref(), settings.iidfile.as_deref(), settings.quiet)
+}
+
+/// Gives the caller what is known of the result, in the ways asked for.
+fn hand_over(response: &Response, metadata: Option<&Path>, iidfile: Option<&Path>, quiet: bool) -> Result<()> {
+    if let Some(path) = metadata {
+        let mut text = serde_json::to_vec_pretty(&response.metadata).expect("JSON values are valid JSON");
+        text.push(b'\n');
+        write_aside(path, &text)?;
+    }
+    let id = image_id(response);
+    if let (Some(path), Some(id)) = (iidfile, &id) {
+        write_aside(path, id.as_bytes())?;
+    }
+    match (quiet, id) {
+        (true, Some(id)) => print(&id),
+        _ => Ok(()),
+    }
+}
+
+/// What Docker calls the id of an image: its config's digest, or the index's when there are several platforms.
+fn image_id(response: &Response) -> Option<String> {
+    let digest = |key: &str| response.metadata.get(key).and_then(|value| value.as_str()).map(str::to_owned);
+    digest("containerimage.config.digest").or_else(|| digest("containerimage.digest"))
+}
+
+/// Writes a file so that it is whole or not there.
+fn write_aside(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.tmp", std::process::id()));
+    let aside = path.with_file_name(name);
+    let written = std::fs::File::create(&aside).and_then(|mut file| file.write_all(bytes));
+    written.and_then(|()| std::fs::rename(&aside, path)).map_err(|error| {
+        // The first failure is the one to tell; the file may not even exist.
+        let _ = std::fs::remove_file(&aside);
+        Error::io("write", path)(error)
+    })
+}

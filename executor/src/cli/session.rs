@@ -1,0 +1,140 @@
+//! Flags that say what a build may read: directories, secrets, agents.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::output::split;
+use crate::session::{Secret, SshAgent};
+use crate::{Error, Result};
+
+/// `NAME=DIR` flags; the last of a name wins. **Errors**: no `=`, not a directory.
+pub fn directories(flags: &[String]) -> Result<BTreeMap<String, PathBuf>> {
+    flags
+        .iter()
+        .map(|flag| {
+            let (name, dir) =
+                flag.split_once('=').ok_or_else(|| Error::Invalid(format!("{flag}: expected NAME=DIR")))?;
+            let path = PathBuf::from(dir);
+            match std::fs::metadata(&path) {
+                Ok(metadata) if metadata.is_dir() => Ok((name.to_owned(), path)),
+                Ok(_) => Err(Error::Invalid(format!("{flag}: {dir} is not a directory"))),
+                Err(source) => Err(Error::Io { attempt: "open the directory", path, source }),
+            }
+        })
+        .collect()
+}
+
+/// `id=ID[,src=PATH|,env=VARIABLE]`; with an id alone it is the variable of that name, else the file of that name.
+pub(super) fn secrets(flags: &[String]) -> Result<BTreeMap<String, Secret>> {
+    flags.iter().map(|flag| secret(flag)).collect()
+}
+
+fn secret(flag: &str) -> Result<(String, Secret)> {
+    let invalid = |why: &str| Error::Invalid(format!("--secret {flag}: {why}"));
+    let (mut id, mut kind, mut source, mut variable) = (None, None, None, None);
+    for field in split(flag) {
+        match field.split_once('=') {
+            Some(("id", value)) => id = Some(value.to_owned()),
+            Some(("type", value)) if ["file", "env"].contains(&value) => kind = Some(value.to_owned()),
+            Some(("type", value)) => {
+                return Err(invalid(&format!("there is no type {value:?}; there are file and env")));
+            }
+            Some(("src" | "source", value)) => source = Some(value.to_owned()),
+            Some(("env", value)) => variable = Some(value.to_owned()),
+            _ => return Err(invalid(&format!("unknown field {field:?}"))),
+        }
+    }
+    let id = id.or_else(|| source.clone()).ok_or_else(|| invalid("it has no `id=`"))?;
+    if kind.as_deref() == Some("env") {
+        variable = variable.or(source.take());
+    }
+    let secret = match (source, variable) {
+        (Some(_), Some(_)) => return Err(invalid("`src` and `env` exclude each other")),
+        (Some(path), None) => Secret::File(readable(path, &invalid)?),
+        (None, Some(variable)) => Secret::Env(variable),
+        (None, None) if kind.as_deref() != Some("file") && std::env::var_os(&id).is_some() => Secret::Env(id.clone()),
+        (None, None) => Secret::File(readable(id.clone(), &invalid)?),
+    };
+    Ok((id, secret))
+}
+
+/// A secret that is not there should be said before anything runs.
+fn readable(path: String, invalid: &dyn Fn(&str) -> Error) -> Result<PathBuf> {
+    match std::fs::metadata(&path) {
+        Ok(metadata) if metadata.is_file() => Ok(path.into()),
+        Ok(_) => Err(invalid(&format!("{path} is not a file"))),
+        Err(error) => Err(invalid(&format!("cannot read {path}: {error}"))),
+    }
+}
+
+/// `ID[=SOCKET]`; without a socket it is the agent of `SSH_AUTH_SOCK`.
+pub(super) fn agents(flags: &[String]) -> Result<BTreeMap<String, SshAgent>> {
+    flags.iter().map(|flag| agent(flag)).collect()
+}
+
+fn agent(flag: &str) -> Result<(String, SshAgent)> {
+    use std::os::unix::fs::FileTypeExt;
+
+    let (id, path) = match flag.split_once('=') {
+        Some((id, path)) => (id, PathBuf::from(path)),
+        None => (flag, own_agent(flag)?),
+    };
+    let metadata = std::fs::metadata(&path).map_err(Error::io("open the SSH agent", &path))?;
+    if !metadata.file_type().is_socket() {
+        return Err(Error::Unsupported {
+            what: format!("--ssh {flag}: a private key"),
+            why: "only an agent's socket can be handed to a step; start one with `ssh-agent` and `ssh-add` the key"
+                .into(),
+        });
+    }
+    Ok((if id.is_empty() { "default" } else { id }.to_owned(), SshAgent::Socket(path)))
+}
+
+fn own_agent(flag: &str) -> Result<PathBuf> {
+    std::env::var_os("SSH_AUTH_SOCK").map(PathBuf::from).ok_or_else(|| {
+        Error::Invalid(format!(
+            "--ssh {flag}: SSH_AUTH_SOCK is not set; start an agent or name its socket, {flag}=PATH"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_secret(flag: &str, expected: &str) {
+        let shown = match secret(flag) {
+            Ok((id, Secret::File(path))) => format!("{id}: file {}", path.display()),
+            Ok((id, Secret::Env(name))) => format!("{id}: variable {name}"),
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(shown, expected, "{flag}");
+    }
+
+    #[test]
+    fn secrets() {
+        check_secret("id=a,src=/etc/passwd", "a: file /etc/passwd");
+        check_secret("id=a,env=B", "a: variable B");
+        check_secret("id=a,type=env,src=B", "a: variable B");
+        check_secret("id=PATH", "PATH: variable PATH");
+        check_secret("src=/etc/passwd", "/etc/passwd: file /etc/passwd");
+    }
+
+    #[test]
+    fn secret_errors() {
+        check_secret("type=env,env=B", "--secret type=env,env=B: it has no `id=`");
+        check_secret("id=a,src=b,env=c", "--secret id=a,src=b,env=c: `src` and `env` exclude each other");
+        check_secret("id=a,size=3", r#"--secret id=a,size=3: unknown field "size=3""#);
+        check_secret("id=a,src=/", "--secret id=a,src=/: / is not a file");
+        check_secret("id=a,type=x", r#"--secret id=a,type=x: there is no type "x"; there are file and env"#);
+    }
+
+    #[test]
+    fn directories() {
+        let parse = |flag: &str| super::directories(&[flag.to_owned()]).map_err(|error| error.to_string());
+        assert_eq!(parse("a=/").unwrap()["a"], PathBuf::from("/"));
+        assert_eq!(parse("a").unwrap_err(), "a: expected NAME=DIR");
+        assert_eq!(parse("a=/etc/passwd").unwrap_err(), "a=/etc/passwd: /etc/passwd is not a directory");
+        assert!(parse("a=/nosuch").unwrap_err().starts_with("cannot open the directory /nosuch: "));
+    }
+}

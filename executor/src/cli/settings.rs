@@ -1,0 +1,109 @@
+//! What the flags mean.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::args::{Progress, RunArgs, StoreArgs};
+use super::{output, session};
+use crate::exporters::Kind;
+use crate::session::Session;
+use crate::{Output, Result};
+
+/// A run, ready for the engine.
+pub struct Settings {
+    /// The store.
+    pub root: PathBuf,
+    /// What the build may read.
+    pub session: Session,
+    /// Where results go.
+    pub outputs: Vec<Output>,
+    /// Entitlements granted.
+    pub allow: Vec<String>,
+    /// Whether the cache is not read.
+    pub no_cache: bool,
+    /// Most steps at once; 0 is one per processor.
+    pub max_parallelism: usize,
+    /// An OCI runtime to use.
+    pub oci_runtime: Option<PathBuf>,
+    /// How progress is shown.
+    pub progress: Progress,
+    /// Where metadata is written.
+    pub metadata_file: Option<PathBuf>,
+    /// Where the image id is written.
+    pub iidfile: Option<PathBuf>,
+    /// Whether the image id is the only thing to say.
+    pub quiet: bool,
+}
+
+impl Settings {
+    /// Reads the flags; local directories are up to the caller.
+    pub fn new(args: &RunArgs, store: &StoreArgs) -> Result<Self> {
+        Ok(Self {
+            root: store.directory(),
+            session: Session {
+                secrets: session::secrets(&args.secrets)?,
+                ssh: session::agents(&args.ssh)?,
+                ..Session::default()
+            },
+            outputs: outputs(args)?,
+            allow: args.allow.clone(),
+            no_cache: args.no_cache,
+            max_parallelism: args.max_parallelism,
+            oci_runtime: args.oci_runtime.clone(),
+            progress: if args.quiet { Progress::Quiet } else { args.progress },
+            metadata_file: args.metadata_file.clone(),
+            iidfile: args.iidfile.clone(),
+            quiet: args.quiet,
+        })
+    }
+}
+
+/// Outputs as typed, the store when there are none; tags name every image among them that has no name of its own.
+fn outputs(args: &RunArgs) -> Result<Vec<Output>> {
+    let mut outputs = args.outputs.iter().map(|text| output::parse(text)).collect::<Result<Vec<_>>>()?;
+    if outputs.is_empty() {
+        outputs.push(Output { kind: Kind::Image, dest: None, attrs: BTreeMap::new() });
+    }
+    for output in &mut outputs {
+        let named = matches!(output.kind, Kind::Image | Kind::Oci | Kind::Docker);
+        if named && !args.tags.is_empty() {
+            output.attrs.entry("name".to_owned()).or_insert_with(|| args.tags.join(","));
+        }
+    }
+    output::check_stdout(&outputs)?;
+    Ok(outputs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(outputs: &[&str], tags: &[&str], expected: &str) {
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        let args = RunArgs { outputs: owned(outputs), tags: owned(tags), ..RunArgs::default() };
+        let shown = match super::outputs(&args) {
+            Ok(outputs) => outputs
+                .iter()
+                .map(|o| format!("{:?} {:?} {:?}", o.kind, o.dest, o.attrs))
+                .collect::<Vec<_>>()
+                .join("; "),
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn the_store_is_the_default() {
+        check(&[], &[], "Image None {}");
+        check(&[], &["a", "b:2"], r#"Image None {"name": "a,b:2"}"#);
+    }
+
+    #[test]
+    fn tags_name_images_without_a_name() {
+        check(
+            &["type=oci,dest=a.tar", "type=docker,name=x,dest=b.tar", "out"],
+            &["t"],
+            r#"Oci Some("a.tar") {"name": "t"}; Docker Some("b.tar") {"name": "x"}; Local Some("out") {}"#,
+        );
+    }
+}
