@@ -1,1 +1,8 @@
 //! Cache keys, and the results they lead to.
+
+mod json;
+mod key;
+mod links;
+
+pub use key::{InputKey, Selector, VertexKey, of_source, of_vertex};
+pub use links::{Found, Key, Known, content_key, forget, query, results, root_key, save};

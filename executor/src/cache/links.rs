@@ -1,0 +1,261 @@
+//! The graph of cache keys: which key leads to which, and the results keys have.
+//!
+//! A *link* says: the vertex with key digest `M`, on an input with this key (a part of it: the selector), gives an edge
+//! with that key. An edge is found when links from all its inputs meet. Keys of inputs that mean the same (definition,
+//! content) lead to the same key, and learn from each other. Mirrors BuildKit v0.32 (`solver/cachestorage.go`,
+//! `solver/cachemanager.go`); ids of keys with inputs are derived here, where BuildKit draws them at random.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use oci::Digest;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::VertexKey;
+use crate::Result;
+use crate::snapshot::{Committed, LayerId};
+use crate::store::Store;
+
+/// Name of a cache key.
+pub type Key = Arc<str>;
+
+/// A key an input is known by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The key.
+    pub key: Key,
+    /// Whether it is the key of the content (which is already of the selected part) or of the whole edge.
+    pub content: bool,
+}
+
+/// What the cache has for an edge.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Its keys.
+    pub keys: Vec<Key>,
+    /// Whether one of them has a result.
+    pub has_result: bool,
+    /// For each input, whether its keys lead nowhere.
+    pub missed: Vec<bool>,
+}
+
+/// The key of content.
+pub fn content_key(content: &Digest) -> Key {
+    Digest::sha256(format!("{content}@-1").as_bytes()).as_str().into()
+}
+
+/// The key of an output of a vertex without inputs.
+pub fn root_key(digest: &Digest, output: u32) -> Key {
+    Digest::sha256(format!("{digest}@{output}").as_bytes()).as_str().into()
+}
+
+/// Looks an edge up. `keys` are those of its vertex: several for a source, one for any other.
+pub fn query(store: &Store, keys: &[VertexKey], output: u32, known: &[Vec<Known>]) -> Result<Found> {
+    let (found, lacking) = store.db().read(|db| {
+        let mut found = match keys {
+            [key] if !known.is_empty() => walk(db, key, output, known)?,
+            _ => (roots(db, keys, output)?, Vec::new()),
+        };
+        found.0.has_result = any_result(db, &found.0.keys)?;
+        Ok(found)
+    })?;
+    if !lacking.is_empty() {
+        store.db().write(|db| lacking.iter().try_for_each(|link| link.insert(db)))?;
+    }
+    Ok(found)
+}
+
+/// Results of keys, newest first.
+pub fn results(store: &Store, keys: &[Key]) -> Result<Vec<Committed>> {
+    store.db().read(|db| {
+        let mut rows: Vec<(i64, String)> = Vec::new();
+        for key in keys {
+            let mut query = db.prepare_cached("SELECT created, layers FROM result WHERE key = ?1")?;
+            for row in query.query_map([&**key], |row| Ok((row.get(0)?, row.get(1)?)))? {
+                rows.push(row?);
+            }
+        }
+        rows.sort_by(|a, b| b.cmp(a));
+        Ok(rows.iter().map(|(_, text)| parse_layers(text)).collect())
+    })
+}
+
+/// Forgets a result that turned out to be gone.
+pub fn forget(store: &Store, keys: &[Key], result: &Committed) -> Result<()> {
+    let layers = print_layers(result);
+    store.db().write(|db| {
+        for key in keys {
+            db.execute("DELETE FROM result WHERE key = ?1 AND layers = ?2", params![&**key, layers])?;
+        }
+        Ok(())
+    })
+}
+
+/// Puts the results of a vertex into the cache, one for each output, and returns the keys of each. An input without
+/// keys (a local directory that was not compared) cannot be found again: then nothing is saved and there are no keys.
+pub fn save(
+    store: &Store,
+    keys: &[VertexKey],
+    known: &[Vec<Known>],
+    results: &[Committed],
+    created: i64,
+) -> Result<Vec<Vec<Key>>> {
+    if keys.is_empty() || known.iter().any(Vec::is_empty) {
+        return Ok(vec![Vec::new(); results.len()]);
+    }
+    store.db().write(|db| {
+        let outputs = (0..).zip(results);
+        outputs.map(|(output, result)| save_output(db, keys, output, known, result, created)).collect()
+    })
+}
+
+fn save_output(
+    db: &Connection,
+    keys: &[VertexKey],
+    output: u32,
+    known: &[Vec<Known>],
+    result: &Committed,
+    created: i64,
+) -> rusqlite::Result<Vec<Key>> {
+    let own = match keys {
+        [key] if !known.is_empty() => linked(db, key, output, known)?,
+        _ => keys.iter().map(|key| root_key(&key.digest, output)).collect(),
+    };
+    let layers = print_layers(result);
+    for key in &own {
+        db.prepare_cached("INSERT OR IGNORE INTO key VALUES (?1)")?.execute([&**key])?;
+        db.prepare_cached("INSERT OR REPLACE INTO result VALUES (?1, ?2, ?3)")?
+            .execute(params![&**key, layers, created])?;
+    }
+    Ok(own)
+}
+
+/// The keys of an edge with inputs: those it has, else a new one; linked from all keys of the inputs.
+fn linked(db: &Connection, key: &VertexKey, output: u32, known: &[Vec<Known>]) -> rusqlite::Result<Vec<Key>> {
+    let (found, lacking) = walk(db, key, output, known)?;
+    if !found.keys.is_empty() {
+        lacking.iter().try_for_each(|link| link.insert(db))?;
+        return Ok(found.keys);
+    }
+    let child = derive(key, output, known);
+    for (input, alternatives) in known.iter().enumerate() {
+        let links = alternatives.iter().map(|known| Link::new(key, input, output, known, &child));
+        links.into_iter().try_for_each(|link| link.insert(db))?;
+    }
+    Ok(vec![child])
+}
+
+/// A name for a new key: the same in two processes that make it at once.
+fn derive(key: &VertexKey, output: u32, known: &[Vec<Known>]) -> Key {
+    let mut text = format!("{}@{output}", key.digest);
+    for (input, alternatives) in known.iter().enumerate() {
+        let first = alternatives.first().expect("every input has a key");
+        text += &format!(" {}@{}", first.key, selector(key, input, first));
+    }
+    Digest::sha256(text.as_bytes()).as_str().into()
+}
+
+struct Link {
+    parent: Key,
+    input: usize,
+    output: u32,
+    digest: Digest,
+    selector: String,
+    child: Key,
+}
+
+impl Link {
+    fn new(key: &VertexKey, input: usize, output: u32, known: &Known, child: &Key) -> Self {
+        Self {
+            parent: known.key.clone(),
+            input,
+            output,
+            digest: key.digest.clone(),
+            selector: selector(key, input, known).to_owned(),
+            child: child.clone(),
+        }
+    }
+
+    fn insert(&self, db: &Connection) -> rusqlite::Result<()> {
+        db.prepare_cached("INSERT OR IGNORE INTO link VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
+            &*self.parent,
+            as_integer(self.input),
+            self.output,
+            self.digest.as_str(),
+            self.selector,
+            &*self.child
+        ])?;
+        Ok(())
+    }
+}
+
+/// A content key is of the selected part already; a definition key needs to say which part.
+fn selector<'a>(key: &'a VertexKey, input: usize, known: &Known) -> &'a str {
+    let selector = key.inputs.get(input).and_then(|input| input.selector.as_ref());
+    if known.content { "" } else { selector.map_or("", Digest::as_str) }
+}
+
+fn as_integer(position: usize) -> i64 {
+    i64::try_from(position).expect("lists are shorter than 2^63")
+}
+
+/// Follows the links from all inputs; also gives the links that are lacking to what was found.
+fn walk(db: &Connection, key: &VertexKey, output: u32, known: &[Vec<Known>]) -> rusqlite::Result<(Found, Vec<Link>)> {
+    let mut query = db.prepare_cached(
+        "SELECT child FROM link WHERE parent = ?1 AND input = ?2 AND output = ?3 AND digest = ?4 AND selector = ?5",
+    )?;
+    let mut children: Vec<Vec<BTreeSet<Key>>> = Vec::new();
+    for (input, alternatives) in known.iter().enumerate() {
+        let mut of_input = Vec::new();
+        for known in alternatives {
+            let values =
+                params![&*known.key, as_integer(input), output, key.digest.as_str(), selector(key, input, known)];
+            let found = query.query_map(values, |row| row.get::<_, String>(0))?;
+            of_input.push(found.map(|child| child.map(Key::from)).collect::<rusqlite::Result<BTreeSet<_>>>()?);
+        }
+        children.push(of_input);
+    }
+    let unions: Vec<BTreeSet<Key>> = children.iter().map(|sets| sets.iter().flatten().cloned().collect()).collect();
+    let common = unions.iter().skip(1).fold(unions[0].clone(), |common, union| &common & union);
+    let missed = unions.iter().map(BTreeSet::is_empty).collect();
+    let mut lacking = Vec::new();
+    for child in &common {
+        for (input, alternatives) in known.iter().enumerate() {
+            let lack = alternatives.iter().zip(&children[input]).filter(|(_, found)| !found.contains(child));
+            lacking.extend(lack.map(|(known, _)| Link::new(key, input, output, known, child)));
+        }
+    }
+    Ok((Found { keys: common.into_iter().collect(), has_result: false, missed }, lacking))
+}
+
+fn roots(db: &Connection, keys: &[VertexKey], output: u32) -> rusqlite::Result<Found> {
+    let mut found = Found::default();
+    for key in keys.iter().map(|key| root_key(&key.digest, output)) {
+        if db.prepare_cached("SELECT 1 FROM key WHERE id = ?1")?.exists([&*key])? {
+            found.keys.push(key);
+        }
+    }
+    Ok(found)
+}
+
+fn any_result(db: &Connection, keys: &[Key]) -> rusqlite::Result<bool> {
+    for key in keys {
+        let mut query = db.prepare_cached("SELECT 1 FROM result WHERE key = ?1 LIMIT 1")?;
+        if query.query_row([&**key], |_| Ok(())).optional()?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Layer ids hold no blanks: they are file names.
+fn print_layers(tree: &Committed) -> String {
+    tree.layers.iter().map(|layer| &*layer.0).collect::<Vec<_>>().join(" ")
+}
+
+fn parse_layers(text: &str) -> Committed {
+    Committed { layers: text.split_whitespace().map(|id| LayerId(id.into())).collect() }
+}
+
+#[cfg(test)]
+mod tests;
