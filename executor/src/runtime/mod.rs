@@ -1,6 +1,10 @@
 //! Processes in containers: what to run as data ([`Spec`]), and who runs it ([`Runtime`]).
 
+mod linux;
+
 use std::path::PathBuf;
+
+pub use linux::Embedded;
 
 use crate::{Cancel, Result, snapshot};
 
@@ -82,6 +86,13 @@ pub enum MountSource {
         /// Path in it.
         selector: String,
     },
+    /// Directories stacked on each other, read-only: at least two of them.
+    Layers {
+        /// Lowest first.
+        lower: Vec<PathBuf>,
+        /// Path in the merged tree.
+        selector: String,
+    },
     /// Memory.
     Tmpfs {
         /// Bytes; 0 is unlimited.
@@ -139,4 +150,16 @@ pub type Output<'a> = &'a (dyn Fn(u8, &[u8]) + Sync);
 pub trait Runtime: Send + Sync {
     /// Runs one process to its end. Cancelled, it kills everything in the container and returns `Cancelled`.
     fn run(&self, spec: &Spec, output: Output<'_>, cancel: &Cancel) -> Result<Exit>;
+}
+
+/// Makes this process the embedded runtime's shim when it was started as that; both binaries call it first of all, while
+/// they have one thread.
+pub fn enter_shim_if_asked() {
+    linux::enter_shim_if_asked();
+}
+
+/// What a build must say once when it runs a process with [`Network::Default`]: it is never silently the host's network.
+pub fn network_notice() -> &'static str {
+    "processes of this build use the host's network: a sandbox is not supported yet; \
+     isolate a step with RUN --network=none"
 }

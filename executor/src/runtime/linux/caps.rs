@@ -1,0 +1,57 @@
+//! Capabilities and identity of the container's process.
+//!
+//! parity: BuildKit v0.32: bounding, permitted and effective are containerd's default list, nothing is inheritable or
+//! ambient; an insecure process has all in all five sets.
+
+use std::io;
+
+use rustix::thread::{CapabilitySet, CapabilitySets, Gid, Uid};
+
+use super::sys;
+use super::user::Identity;
+
+/// CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE NET_RAW SYS_CHROOT MKNOD AUDIT_WRITE
+/// SETFCAP, as the kernel prints them.
+pub(super) const DEFAULT: u64 = 0xa804_25fb;
+/// The bit of `CAP_MKNOD`.
+pub(super) const MKNOD: u64 = 1 << 27;
+/// Highest number of a capability that is tried; the kernel has 41 today.
+const LAST: u32 = 63;
+
+/// Drops everything but `allowed` from the bounding set; needs `CAP_SETPCAP`, so it is done first.
+pub(super) fn bound(allowed: u64) -> io::Result<()> {
+    (0..=LAST).filter(|cap| allowed >> cap & 1 == 0).try_for_each(sys::drop_from_bounding_set)
+}
+
+/// Becomes the user.
+pub(super) fn become_user(identity: &Identity) -> io::Result<()> {
+    let groups: Vec<Gid> = identity.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
+    let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
+    // Without this, the capabilities would be gone before they are set exactly.
+    rustix::thread::set_keep_capabilities(true)?;
+    rustix::thread::set_thread_groups(&groups)?;
+    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid)?;
+    rustix::thread::set_keep_capabilities(false)?;
+    Ok(())
+}
+
+/// Keeps exactly these capabilities. Executing a program as another user than root then loses them, as it must.
+pub(super) fn keep(allowed: u64) -> io::Result<()> {
+    set(allowed, 0)
+}
+
+/// Keeps all capabilities there are, over exec too, whoever the user is.
+pub(super) fn keep_all() -> io::Result<()> {
+    let all = rustix::thread::capabilities(sys::SELF)?.permitted.bits();
+    set(all, all)?;
+    (0..=LAST).filter(|cap| all >> cap & 1 == 1).try_for_each(sys::raise_ambient)
+}
+
+fn set(allowed: u64, inheritable: u64) -> io::Result<()> {
+    let permitted = rustix::thread::capabilities(sys::SELF)?.permitted.bits() & allowed;
+    let bits = CapabilitySet::from_bits_retain;
+    let sets =
+        CapabilitySets { effective: bits(permitted), permitted: bits(permitted), inheritable: bits(inheritable) };
+    Ok(rustix::thread::set_capabilities(sys::SELF, sets)?)
+}

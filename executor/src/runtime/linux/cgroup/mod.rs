@@ -1,0 +1,265 @@
+//! The container's control group: which devices it may use, its limits, whether memory ran out.
+//!
+//! The group is one of the unified hierarchy (version 2), which every kernel has beside or instead of the old ones, and
+//! which is mounted privately here, so that it does not matter what the host mounts where. The first process is born in
+//! it: moving a process into a group costs milliseconds, being born there microseconds.
+//!
+//! Limits need controllers. Where the old hierarchies have them, the shim joins a group there for the run.
+
+mod devices;
+mod legacy;
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+
+use super::{caps, mounts, plan};
+use crate::Result;
+use crate::rootfs::{NewDir, Tree};
+
+/// Controllers that limits need.
+const CONTROLLERS: [&str; 3] = ["memory", "cpu", "cpuset"];
+
+/// A control group; empty when none can be had.
+pub(super) struct Cgroup {
+    group: Option<Group>,
+    legacy: Vec<legacy::Group>,
+    /// Processes the kernel had killed for memory on the whole machine before the run.
+    killed_before: u64,
+    is_filtered: bool,
+    insecure: bool,
+    /// What could not be done.
+    pub(super) warning: Option<String>,
+}
+
+struct Group {
+    /// Its parent, opened before anything else could be mounted there.
+    parent: OwnedFd,
+    name: String,
+    dir: OwnedFd,
+}
+
+impl Cgroup {
+    /// Makes a group with the limits. What cannot be had is a warning: a build that works on a machine with control
+    /// groups works on one without, only less confined.
+    pub(super) fn make(limits: &plan::Cgroup, insecure: bool) -> Result<Self> {
+        let mut cgroup = Self {
+            group: None,
+            legacy: Vec::new(),
+            killed_before: killed_for_memory(),
+            is_filtered: false,
+            insecure,
+            warning: None,
+        };
+        if insecure && !limits.is_limiting() {
+            return Ok(cgroup);
+        }
+        if let Err(e) = cgroup.try_make(limits) {
+            cgroup.warning = Some(format!("the container has no control group ({e}): limits are not applied"));
+        }
+        Ok(cgroup)
+    }
+
+    fn try_make(&mut self, limits: &plan::Cgroup) -> io::Result<()> {
+        let hierarchy = mounts::filesystem("cgroup2", &[], mounts::INERT).map_err(io::Error::other)?;
+        let group = Group::make(&hierarchy, limits)?;
+        if !self.insecure {
+            self.is_filtered = devices::restrict(&group.dir).is_ok();
+        }
+        let missing = if limits.is_limiting() { group.limit(limits) } else { Vec::new() };
+        self.group = Some(group);
+        for controller in missing {
+            match legacy::Group::join(controller, limits) {
+                Ok(group) => self.legacy.push(group),
+                Err(e) => self.warning = Some(format!("the {controller} limits are not applied: {e}")),
+            }
+        }
+        Ok(())
+    }
+
+    /// The group to be born in.
+    pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.group.as_ref().map(|group| group.dir.as_fd())
+    }
+
+    /// Whether nothing keeps a container from using devices it can make or finds in its image.
+    pub(super) fn lets_devices_through(&self) -> bool {
+        !self.is_filtered && !self.insecure
+    }
+
+    /// Capabilities of a process in here. Without a device filter it must not make devices.
+    pub(super) fn capabilities(&self) -> u64 {
+        if self.lets_devices_through() { caps::DEFAULT & !caps::MKNOD } else { caps::DEFAULT }
+    }
+
+    /// Whether the kernel killed a process for memory: in the group, or, where groups do not tell, anywhere meanwhile.
+    pub(super) fn had_out_of_memory(&self) -> bool {
+        let own = self.group.as_ref().and_then(|group| count(&group.path().join("memory.events"), "oom_kill"));
+        let legacy = || self.legacy.iter().find_map(|group| count(&group.dir.join("memory.oom_control"), "oom_kill"));
+        match own.or_else(legacy) {
+            Some(killed) => killed > 0,
+            None => killed_for_memory() > self.killed_before,
+        }
+    }
+
+    /// Removes the group. It is empty once the container's first process is reaped.
+    pub(super) fn remove(self) {
+        for group in self.legacy {
+            group.leave();
+        }
+        if let Some(group) = self.group {
+            drop(group.dir);
+            let _ = rustix::fs::unlinkat(&group.parent, &group.name, AtFlags::REMOVEDIR);
+        }
+    }
+}
+
+impl Group {
+    fn make(hierarchy: &OwnedFd, limits: &plan::Cgroup) -> io::Result<Self> {
+        let tree = Tree::from_fd(hierarchy.try_clone()?);
+        let parent = parent_path(limits);
+        let new = NewDir { mode: 0o755, owner: None, time: None };
+        let (parent_fd, _) = tree.mkdir_all(&parent, new)?;
+        if limits.is_limiting() {
+            let chain: Vec<&Path> = parent.ancestors().collect();
+            chain.into_iter().rev().for_each(|above| delegate(&tree, above));
+        }
+        let name = format!("llbc-{}", std::process::id());
+        let _ = rustix::fs::unlinkat(&parent_fd, &name, AtFlags::REMOVEDIR);
+        rustix::fs::mkdirat(&parent_fd, &name, Mode::from_raw_mode(0o755))?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = rustix::fs::openat(&parent_fd, &name, flags, Mode::empty())?;
+        Ok(Self { parent: parent_fd, name, dir })
+    }
+
+    fn path(&self) -> PathBuf {
+        format!("/proc/self/fd/{}", self.dir.as_raw_fd()).into()
+    }
+
+    /// Sets limits; returns the controllers that are not there.
+    fn limit(&self, limits: &plan::Cgroup) -> Vec<&'static str> {
+        let mut missing = Vec::new();
+        for (controller, file, value) in unified_settings(limits) {
+            if fs::write(self.path().join(file), value).is_err() && !missing.contains(&controller) {
+                missing.push(controller);
+            }
+        }
+        missing
+    }
+}
+
+impl plan::Cgroup {
+    fn is_limiting(&self) -> bool {
+        let numbers = [self.memory, self.memory_swap, self.cpu_shares, self.cpu_period, self.cpu_quota];
+        numbers.iter().any(|n| *n != 0) || !self.cpuset_cpus.is_empty() || !self.cpuset_mems.is_empty()
+    }
+}
+
+/// Where the group goes. Limits need controllers, which a group with processes in it cannot hand on: so such a group is at
+/// the top. All others stay in the executor's own group and under its limits.
+fn parent_path(limits: &plan::Cgroup) -> PathBuf {
+    if !limits.parent.is_empty() {
+        return Path::new("/").join(limits.parent.trim_start_matches('/')).join("llbc");
+    }
+    if limits.is_limiting() {
+        return PathBuf::from("/llbc");
+    }
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/").into()
+}
+
+/// Hands controllers on to the groups below, those that can be.
+fn delegate(tree: &Tree, group: &Path) {
+    let Ok(dir) = tree.resolve(group) else { return };
+    let control = format!("/proc/self/fd/{}/cgroup.subtree_control", dir.as_raw_fd());
+    for controller in CONTROLLERS {
+        let _ = fs::write(&control, format!("+{controller}"));
+    }
+}
+
+/// Controller, file and text of each limit that is set.
+fn unified_settings(limits: &plan::Cgroup) -> Vec<(&'static str, &'static str, String)> {
+    let mut settings = Vec::new();
+    if limits.memory > 0 {
+        settings.push(("memory", "memory.max", limits.memory.to_string()));
+    }
+    match limits.memory_swap {
+        0 => {}
+        -1 => settings.push(("memory", "memory.swap.max", "max".into())),
+        both => settings.push(("memory", "memory.swap.max", (both - limits.memory).max(0).to_string())),
+    }
+    if limits.cpu_shares > 0 {
+        // The conversion of the OCI runtimes: 2..262144 to 1..10000.
+        let weight = 1 + (limits.cpu_shares.clamp(2, 262_144) - 2) * 9_999 / 262_142;
+        settings.push(("cpu", "cpu.weight", weight.to_string()));
+    }
+    if limits.cpu_quota != 0 || limits.cpu_period > 0 {
+        let quota = if limits.cpu_quota > 0 { limits.cpu_quota.to_string() } else { "max".into() };
+        let period = if limits.cpu_period > 0 { limits.cpu_period } else { 100_000 };
+        settings.push(("cpu", "cpu.max", format!("{quota} {period}")));
+    }
+    for (file, list) in [("cpuset.cpus", &limits.cpuset_cpus), ("cpuset.mems", &limits.cpuset_mems)] {
+        if !list.is_empty() {
+            settings.push(("cpuset", file, list.clone()));
+        }
+    }
+    settings
+}
+
+/// Shows the container its group at /sys/fs/cgroup.
+pub(super) fn mount(cgroup: &Cgroup, root: &Tree, insecure: bool) -> Result<()> {
+    if cgroup.lets_devices_through() {
+        use rustix::mount::MountAttrFlags;
+        mounts::restrict(root.fd(), MountAttrFlags::MOUNT_ATTR_NODEV)?;
+    }
+    if !root.exists(Path::new("/sys/fs/cgroup")).unwrap_or(false) {
+        return Ok(());
+    }
+    let attributes = if insecure { mounts::INERT } else { mounts::INERT | mounts::RDONLY };
+    match mounts::filesystem("cgroup2", &[], attributes) {
+        Ok(mount) => mounts::attach(root, mount, "/sys/fs/cgroup"),
+        // Nothing to show: where groups cannot be mounted there are none.
+        Err(_) => Ok(()),
+    }
+}
+
+fn killed_for_memory() -> u64 {
+    count(Path::new("/proc/vmstat"), "oom_kill").unwrap_or(0)
+}
+
+/// The number beside a key in a file of `key number` lines.
+fn count(file: &Path, key: &str) -> Option<u64> {
+    let text = fs::read_to_string(file).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_become_files_of_the_unified_hierarchy() {
+        let limits = plan::Cgroup {
+            memory: 64 << 20,
+            memory_swap: 96 << 20,
+            cpu_shares: 1024,
+            cpu_quota: 50_000,
+            cpuset_cpus: "0-1".into(),
+            ..plan::Cgroup::default()
+        };
+        let text: Vec<String> =
+            unified_settings(&limits).into_iter().map(|(_, file, v)| format!("{file}={v}")).collect();
+        let want = [
+            "memory.max=67108864",
+            "memory.swap.max=33554432",
+            "cpu.weight=39",
+            "cpu.max=50000 100000",
+            "cpuset.cpus=0-1",
+        ];
+        assert_eq!(text, want);
+        assert!(unified_settings(&plan::Cgroup::default()).is_empty());
+    }
+}

@@ -1,0 +1,85 @@
+//! The container's /dev.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{self, FileType, Mode};
+
+use super::mounts;
+use crate::{Error, Result};
+
+/// Name, major and minor number of the devices every container has.
+const NODES: &[(&str, u32, u32)] =
+    &[("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
+
+/// Links every container has.
+const LINKS: &[(&str, &str)] = &[
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("core", "/proc/kcore"),
+    ("ptmx", "pts/ptmx"),
+];
+
+/// Directories of /dev that are mounted over.
+const DIRS: &[&str] = &["pts", "shm", "mqueue"];
+
+/// Devices of the host that an insecure container gets, when the host has them.
+const INSECURE: &[(&str, u32, u32)] =
+    &[("kmsg", 1, 11), ("cuse", 10, 203), ("fuse", 10, 229), ("kvm", 10, 232), ("loop-control", 10, 237)];
+
+/// Loop devices beyond those in use that an insecure container gets, as in BuildKit.
+const SPARE_LOOPS: u32 = 7;
+
+/// Makes /dev as a detached mount.
+pub(super) fn make(insecure: bool) -> Result<OwnedFd> {
+    let dev = mounts::filesystem("tmpfs", &[("mode", "755"), ("size", "65536k")], mounts::NOSUID)?;
+    // Modes are meant as they are written; the mask is the process's again when it runs.
+    let mask = rustix::process::umask(Mode::empty());
+    let result = fill(&dev, insecure);
+    rustix::process::umask(mask);
+    result.map_err(|errno| Error::io("fill", "/dev")(errno.into()))?;
+    Ok(dev)
+}
+
+fn fill(dev: impl AsFd, insecure: bool) -> rustix::io::Result<()> {
+    let dev = dev.as_fd();
+    let node = |name: &str, kind, mode, major, minor| {
+        fs::mknodat(dev, name, kind, Mode::from_raw_mode(mode), fs::makedev(major, minor))
+    };
+    for (name, major, minor) in NODES {
+        node(name, FileType::CharacterDevice, 0o666, *major, *minor)?;
+    }
+    for (name, target) in LINKS {
+        fs::symlinkat(*target, dev, *name)?;
+    }
+    for name in DIRS {
+        fs::mkdirat(dev, *name, Mode::from_raw_mode(0o755))?;
+    }
+    if !insecure {
+        return Ok(());
+    }
+    for (name, major, minor) in INSECURE.iter().filter(|(name, ..)| host_has(name)) {
+        node(name, FileType::CharacterDevice, 0o666, *major, *minor)?;
+    }
+    if host_has("net/tun") {
+        fs::mkdirat(dev, "net", Mode::from_raw_mode(0o755))?;
+        node("net/tun", FileType::CharacterDevice, 0o666, 10, 200)?;
+    }
+    if host_has("loop-control") {
+        for minor in 0..=first_free_loop() + SPARE_LOOPS {
+            node(&format!("loop{minor}"), FileType::BlockDevice, 0o660, 7, minor)?;
+        }
+    }
+    Ok(())
+}
+
+fn host_has(name: &str) -> bool {
+    std::path::Path::new("/dev").join(name).exists()
+}
+
+/// The loop device that the kernel would hand out next.
+fn first_free_loop() -> u32 {
+    let in_use = |minor: &u32| std::path::Path::new(&format!("/sys/block/loop{minor}/loop/backing_file")).exists();
+    (0..256).find(|minor| !in_use(minor)).unwrap_or(0)
+}

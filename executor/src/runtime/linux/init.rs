@@ -1,0 +1,275 @@
+//! The container's first process: makes the container around itself, then becomes the program.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{FileType, Gid, Uid};
+use rustix::mount::{MountAttrFlags, MountPropagationFlags, UnmountFlags};
+
+use super::plan::{self, Plan, Reply, Source};
+use super::shim::Container;
+use super::stubs::{DIR, Kind};
+use super::{caps, cgroup, limits, mounts, seccomp, sys, user};
+use crate::rootfs::Tree;
+use crate::{Error, Result};
+
+/// Names of files in the scratch file system.
+pub(super) const HOSTS: &str = "hosts";
+pub(super) const RESOLV_CONF: &str = "resolv.conf";
+
+/// Where programs are looked for when the environment does not say.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Name of the file of a mount in the scratch file system.
+pub(super) fn scratch_name(mount: usize) -> String {
+    format!("mount-{mount}")
+}
+
+/// Becomes the container's program, or says why not.
+pub(super) fn main(container: &Container) -> ! {
+    let reply = match set_up(container) {
+        Ok(program) => program.execute(),
+        Err(e) => Reply::Failed(e.to_string()),
+    };
+    let _ = reply.send(&container.control);
+    std::process::exit(127)
+}
+
+fn set_up(container: &Container) -> Result<Program> {
+    let plan = &container.plan;
+    sys::die_with_parent().map_err(Error::io("follow", "the shim"))?;
+    rustix::process::setsid().map_err(|e| Error::io("start", "a session")(e.into()))?;
+    name_host(plan)?;
+    mount_all(container)?;
+    enter(&container.root)?;
+    let program = Program::find(plan, &container.root, container.identity.uid)?;
+    hand_over_streams(container.identity.uid);
+    plan.rlimits.iter().try_for_each(|limit| limits::set(*limit))?;
+    go_to(&plan.cwd)?;
+    confine(container)?;
+    Ok(program)
+}
+
+fn name_host(plan: &Plan) -> Result<()> {
+    rustix::system::sethostname(plan.hostname.as_bytes())
+        .map_err(|e| Error::io("name the container", &plan.hostname)(e.into()))?;
+    if plan.no_network { sys::interface_up("lo").map_err(Error::io("bring up", "lo")) } else { Ok(()) }
+}
+
+/// Makes the container's mounts, all below the root, which lies on top of the host's for now.
+fn mount_all(container: &Container) -> Result<()> {
+    let (root, plan) = (&container.root, &container.plan);
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    rustix::mount::mount_change("/", private).map_err(|e| Error::io("make private", "/")(e.into()))?;
+    // Files can be bound only from what is attached in this namespace.
+    let top = mounts::host_dir("/")?;
+    let attach = |mount, what| mounts::attach_to(mount, &top).map_err(|e| Error::io("attach", what)(e.into()));
+    attach(container.scratch.fd(), "memory-backed files")?;
+    attach(root.fd(), "the root")?;
+
+    mounts::kernel(root, plan.insecure)?;
+    cgroup::mount(&container.cgroup, root, plan.insecure)?;
+    if !plan.insecure {
+        mounts::protect(root, container.scratch.empty()?.as_fd())?;
+    }
+    for (name, dest) in [(RESOLV_CONF, "/etc/resolv.conf"), (HOSTS, "/etc/hosts")] {
+        let file = container.scratch.bind(name)?;
+        mounts::restrict(&file, mounts::INERT | mounts::RDONLY)?;
+        mounts::attach(root, file, dest)?;
+    }
+    for index in 0..plan.mounts.len() {
+        let mount = make_mount(container, index)?;
+        mounts::attach(root, mount, &plan.mounts[index].dest)?;
+    }
+    if plan.readonly_root { mounts::restrict(root.fd(), mounts::RDONLY) } else { Ok(()) }
+}
+
+/// One mount of the plan, with its attributes, still detached.
+fn make_mount(container: &Container, index: usize) -> Result<OwnedFd> {
+    let mount = &container.plan.mounts[index];
+    let made = container.mounts[index].as_ref();
+    let copy = |fd: &OwnedFd| fd.try_clone().map_err(Error::io("copy", &mount.dest));
+    let (fd, mut attributes) = match (&mount.source, made) {
+        (Source::Tmpfs { size }, _) => return tmpfs(*size, mount.readonly),
+        (Source::Secret { owner, .. }, _) => (container.scratch.bind(&scratch_name(index))?, secret_attributes(*owner)),
+        (Source::Socket { .. }, _) => (container.scratch.bind(&scratch_name(index))?, MountAttrFlags::empty()),
+        (Source::Overlay { selector, .. }, Some(fd)) => (select(fd, selector)?, MountAttrFlags::empty()),
+        (_, Some(fd)) => (copy(fd)?, MountAttrFlags::empty()),
+        (_, None) => return Err(Error::Invalid(format!("the mount at {} was not made", mount.dest))),
+    };
+    if mount.readonly {
+        attributes |= mounts::RDONLY;
+    }
+    if !attributes.is_empty() {
+        mounts::restrict(&fd, attributes)?;
+    }
+    Ok(fd)
+}
+
+fn tmpfs(size: u64, readonly: bool) -> Result<OwnedFd> {
+    let limit = size.to_string();
+    let sized = [("size", limit.as_str())];
+    let attributes = if readonly { mounts::NOSUID | mounts::RDONLY } else { mounts::NOSUID };
+    mounts::filesystem("tmpfs", if size > 0 { &sized } else { &[] }, attributes)
+}
+
+/// A secret may be executed only when its mode says so.
+fn secret_attributes(owner: plan::Owner) -> MountAttrFlags {
+    let inert = mounts::INERT | mounts::RDONLY;
+    if owner.mode & 0o111 == 0 { inert } else { inert - MountAttrFlags::MOUNT_ATTR_NOEXEC }
+}
+
+/// What a selector names in a mount of ours. The mount is attached first (below everything, where nobody sees it), as only
+/// then parts of it can be bound.
+fn select(mount: &OwnedFd, selector: &str) -> Result<OwnedFd> {
+    let failed = |e: io::Error| Error::io("open", selector)(e);
+    if Path::new("/").join(selector) == Path::new("/") {
+        return mount.try_clone().map_err(failed);
+    }
+    mounts::attach_to(mount, mounts::host_dir("/")?).map_err(|e| failed(e.into()))?;
+    let tree = Tree::from_fd(mount.try_clone().map_err(failed)?);
+    let selected = tree.resolve(Path::new(selector)).map_err(failed)?;
+    mounts::bind(selected, "").map_err(|e| failed(e.into()))
+}
+
+/// What a selector names: a file or a directory.
+pub(super) fn selected_kind(_: &plan::Overlay, selector: &str, fd: &Option<OwnedFd>) -> Kind {
+    let tree = fd.as_ref().and_then(|fd| fd.try_clone().ok()).map(Tree::from_fd);
+    let selected = tree.and_then(|tree| tree.resolve(Path::new(selector)).ok());
+    selected.map_or(Kind::Dir, |fd| kind_of_fd(&fd))
+}
+
+/// What a descriptor is of.
+pub(super) fn kind_of_fd(fd: &OwnedFd) -> Kind {
+    match rustix::fs::fstat(fd) {
+        Ok(stat) if FileType::from_raw_mode(stat.st_mode) != FileType::Directory => Kind::File,
+        _ => Kind::Dir,
+    }
+}
+
+/// Makes the root the root, and lets go of the host's.
+fn enter(root: &Tree) -> Result<()> {
+    let attempt = || -> rustix::io::Result<()> {
+        rustix::process::fchdir(root.fd())?;
+        rustix::process::pivot_root(".", ".")?;
+        // The host's root now lies on top of ours.
+        rustix::mount::unmount(".", UnmountFlags::DETACH)?;
+        rustix::process::chdir("/")
+    };
+    attempt().map_err(|e| Error::io("enter", "the root")(e.into()))
+}
+
+/// Lets the user reopen its own streams by name. Not on every kind of file possible, and not needed there.
+fn hand_over_streams(uid: u32) {
+    for stream in [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()] {
+        let _ = rustix::fs::fchown(stream, Some(Uid::from_raw(uid)), None::<Gid>);
+    }
+}
+
+/// Goes to the working directory, which may be in a mount and missing there.
+fn go_to(cwd: &str) -> Result<()> {
+    let cwd = if cwd.is_empty() { "/" } else { cwd };
+    let failed = |e: io::Error| Error::io("go to working directory", cwd)(e);
+    if rustix::process::chdir(cwd).is_err() {
+        let root = Tree::open(Path::new("/")).map_err(failed)?;
+        root.mkdir_all(Path::new(cwd), DIR).map_err(failed)?;
+        rustix::process::chdir(cwd).map_err(|e| failed(e.into()))?;
+    }
+    // A descriptor of the host that leaked could be reached through a link: such a directory has no path in here.
+    let path = rustix::process::getcwd(Vec::new()).map_err(|e| failed(e.into()))?;
+    if path.to_bytes().starts_with(b"/") {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!("working directory {cwd} is outside of the container")))
+}
+
+/// Gives up everything the process must not have. The order matters: a filter without no-new-privileges needs
+/// `CAP_SYS_ADMIN`, and becoming the user clears what came before.
+fn confine(container: &Container) -> Result<()> {
+    let failed = |what: &'static str| move |e: io::Error| Error::io("confine", what)(e);
+    let insecure = container.plan.insecure;
+    if !insecure {
+        caps::bound(container.capabilities).map_err(failed("capabilities"))?;
+        sys::install_seccomp(&seccomp::default_filter()).map_err(failed("system calls"))?;
+    }
+    caps::become_user(&container.identity).map_err(failed("the user"))?;
+    match insecure {
+        true => caps::keep_all(),
+        false => caps::keep(container.capabilities),
+    }
+    .map_err(failed("capabilities"))?;
+    // Becoming the user has cleared it.
+    sys::die_with_parent().map_err(failed("the session"))
+}
+
+/// What to execute: everything allocated before, so that nothing can fail between confining and executing.
+struct Program {
+    /// Where to look, in this order.
+    candidates: Vec<CString>,
+    name: String,
+    args: Vec<CString>,
+    env: Vec<CString>,
+}
+
+impl Program {
+    fn find(plan: &Plan, root: &Tree, uid: u32) -> Result<Self> {
+        let mut env = plan.env.clone();
+        if !env.iter().any(|entry| entry.starts_with("HOME=")) {
+            env.push(format!("HOME={}", user::home(root, uid)));
+        }
+        let path = env.iter().find_map(|entry| entry.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
+        let name = plan.args[0].clone();
+        let candidates = if name.contains('/') {
+            vec![c_string(name.as_bytes())?]
+        } else {
+            let absolute = path.split(':').filter(|dir| dir.starts_with('/'));
+            absolute.map(|dir| c_string(Path::new(dir).join(&name).as_os_str().as_bytes())).collect::<Result<_>>()?
+        };
+        let args = plan.args.iter().map(|arg| c_string(arg.as_bytes())).collect::<Result<_>>()?;
+        let env = env.iter().map(|entry| c_string(entry.as_bytes())).collect::<Result<_>>()?;
+        Ok(Self { candidates, name, args, env })
+    }
+
+    /// Becomes the program. Returns when it cannot.
+    fn execute(&self) -> Reply {
+        let pointers = |strings: &[CString]| -> Vec<*const libc::c_char> {
+            strings.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect()
+        };
+        let (args, env) = (pointers(&self.args), pointers(&self.env));
+        let mut refused = None;
+        let _ = sys::close_on_exec_from(3);
+        sys::reset_signals();
+        for candidate in &self.candidates {
+            // SAFETY: all pointers are of strings that live here, and both lists end with null.
+            unsafe { libc::execve(candidate.as_ptr(), args.as_ptr(), env.as_ptr()) };
+            let error = io::Error::last_os_error();
+            if !matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)) {
+                refused.get_or_insert((candidate.to_string_lossy().into_owned(), error));
+            }
+        }
+        match refused {
+            Some((path, error)) => Reply::NotStarted(format!("exec {path}: {}", text(&error)), 126),
+            None if self.name.contains('/') => {
+                Reply::NotStarted(format!("exec: {:?}: no such file or directory", self.name), 127)
+            }
+            None => Reply::NotStarted(format!("exec: {:?}: executable file not found in $PATH", self.name), 127),
+        }
+    }
+}
+
+fn c_string(bytes: &[u8]) -> Result<CString> {
+    CString::new(bytes).map_err(|_| {
+        Error::Invalid(format!("argument or variable with a NUL byte: {:?}", String::from_utf8_lossy(bytes)))
+    })
+}
+
+fn text(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::ENOEXEC) => "exec format error".into(),
+        Some(libc::EACCES) => "permission denied".into(),
+        _ => error.to_string(),
+    }
+}

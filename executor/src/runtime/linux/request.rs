@@ -1,0 +1,164 @@
+//! From a [`Spec`] to what the shim is sent: paths opened here, texts written here.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+
+use super::plan::{self, Plan, Request, Source};
+use super::{limits, names};
+use crate::rootfs::Tree;
+use crate::runtime::{Mount, MountSource, Network, Root, Spec};
+use crate::{Error, Result, snapshot};
+
+/// A socket of the container and the agent of the host that serves it.
+pub(super) struct Agent {
+    /// Bound by the shim; the executor accepts on it.
+    pub(super) listener: OwnedFd,
+    /// The agent's socket.
+    pub(super) path: PathBuf,
+}
+
+/// What to send, and what to serve while it runs.
+pub(super) struct Prepared {
+    pub(super) request: Request,
+    pub(super) agents: Vec<Agent>,
+}
+
+/// Opens and writes all that a spec names.
+pub(super) fn prepare(spec: &Spec) -> Result<Prepared> {
+    if spec.args.is_empty() {
+        return Err(Error::Invalid("no command to run: the process has no arguments".into()));
+    }
+    let mut side = Side::default();
+    let plan = Plan {
+        root: root(&spec.root, &mut side)?,
+        readonly_root: spec.readonly_root,
+        args: spec.args.clone(),
+        env: last_of_each(&spec.env),
+        cwd: spec.cwd.clone(),
+        user: spec.user.clone(),
+        hostname: names::hostname(spec).to_owned(),
+        mounts: spec.mounts.iter().map(|m| mount(m, &mut side)).collect::<Result<_>>()?,
+        hosts: names::hosts(spec),
+        resolv_conf: names::resolv_conf(spec.network),
+        no_network: spec.network == Network::None,
+        insecure: spec.insecure,
+        rlimits: spec.ulimits.iter().map(limits::resource).collect::<Result<_>>()?,
+        cgroup: cgroup(spec),
+        remove_stubs_recursive: spec.remove_mount_stubs_recursive,
+    };
+    Ok(Prepared { request: Request { plan, secrets: side.secrets, fds: side.fds }, agents: side.agents })
+}
+
+/// What goes beside the plan.
+#[derive(Default)]
+struct Side {
+    secrets: Vec<u8>,
+    fds: Vec<OwnedFd>,
+    agents: Vec<Agent>,
+}
+
+impl Side {
+    fn add(&mut self, fd: OwnedFd) -> usize {
+        self.fds.push(fd);
+        self.fds.len() - 1
+    }
+}
+
+fn root(root: &Root, side: &mut Side) -> Result<plan::Root> {
+    Ok(match root {
+        Root::Overlay(overlay) => plan::Root::Overlay(writable(overlay)),
+        Root::Dir(path) => plan::Root::Dir(side.add(open(path, Path::new("/"))?)),
+    })
+}
+
+fn mount(mount: &Mount, side: &mut Side) -> Result<plan::Mount> {
+    let source = match &mount.source {
+        MountSource::Bind { root, selector } => Source::Open(side.add(open(root, Path::new(selector))?)),
+        MountSource::Overlay { overlay, selector } => {
+            Source::Overlay { overlay: writable(overlay), selector: selector.clone() }
+        }
+        MountSource::Layers { lower, selector } => {
+            let overlay = plan::Overlay { lower: lower.clone(), upper: None };
+            Source::Overlay { overlay, selector: selector.clone() }
+        }
+        MountSource::Tmpfs { size } => Source::Tmpfs { size: *size },
+        MountSource::Secret { data, uid, gid, mode } => {
+            let start = side.secrets.len();
+            side.secrets.extend_from_slice(data);
+            let owner = plan::Owner { uid: *uid, gid: *gid, mode: *mode };
+            Source::Secret { start, end: side.secrets.len(), owner }
+        }
+        MountSource::Socket { path, uid, gid, mode } => {
+            let owner = plan::Owner { uid: *uid, gid: *gid, mode: *mode };
+            Source::Socket { socket: socket(path, side)?, owner }
+        }
+    };
+    Ok(plan::Mount { dest: mount.dest.clone(), readonly: mount.readonly, source })
+}
+
+fn writable(overlay: &snapshot::Overlay) -> plan::Overlay {
+    let upper = Some((overlay.upper.clone(), overlay.work.clone()));
+    plan::Overlay { lower: overlay.lower.clone(), upper }
+}
+
+fn open(root: &Path, selector: &Path) -> Result<OwnedFd> {
+    let tree = Tree::open(root).map_err(Error::io("open", root))?;
+    tree.resolve(selector).map_err(|source| match source.kind() {
+        // What the user wrote, not where the tree happens to lie.
+        std::io::ErrorKind::NotFound => Error::NotFound(format!("{}: no such file or directory", selector.display())),
+        _ => Error::io("open", selector)(source),
+    })
+}
+
+fn socket(path: &Path, side: &mut Side) -> Result<usize> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None);
+    let listener = socket.map_err(|e| Error::io("make a socket for", path)(e.into()))?;
+    let theirs = listener.try_clone().map_err(Error::io("make a socket for", path))?;
+    side.agents.push(Agent { listener, path: path.to_owned() });
+    Ok(side.add(theirs))
+}
+
+fn cgroup(spec: &Spec) -> plan::Cgroup {
+    let limits = &spec.resources;
+    plan::Cgroup {
+        parent: spec.cgroup_parent.clone(),
+        memory: limits.memory,
+        memory_swap: limits.memory_swap,
+        cpu_shares: limits.cpu_shares,
+        cpu_period: limits.cpu_period,
+        cpu_quota: limits.cpu_quota,
+        cpuset_cpus: limits.cpuset_cpus.clone(),
+        cpuset_mems: limits.cpuset_mems.clone(),
+    }
+}
+
+/// Each variable once, with its last value, where it first stood: what a C library finds is what was meant.
+fn last_of_each(env: &[String]) -> Vec<String> {
+    let mut kept: Vec<String> = Vec::with_capacity(env.len());
+    let mut position = std::collections::HashMap::new();
+    for entry in env {
+        let name = entry.split('=').next().unwrap_or(entry);
+        match position.get(name) {
+            Some(&at) => kept[at] = entry.clone(),
+            None => {
+                position.insert(name, kept.len());
+                kept.push(entry.clone());
+            }
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::last_of_each;
+
+    #[test]
+    fn the_last_value_of_a_variable_counts() {
+        let env = ["A=1", "B=2", "A=3"].map(String::from);
+        assert_eq!(last_of_each(&env), ["A=3", "B=2"]);
+    }
+}

@@ -1,0 +1,210 @@
+//! The shim: a process of one thread between the executor and a container.
+//!
+//! It makes what can be made outside the container (the root's mount, users, mount points, the control group), starts the
+//! container's first process in its namespaces, waits for it, and cleans up. Its standard input is the socket to the
+//! executor; when that closes, because somebody cancelled or the executor died, it kills the container. When it dies
+//! itself, the kernel does.
+
+use std::collections::HashSet;
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Signal, pidfd_send_signal};
+
+use super::cgroup::Cgroup;
+use super::plan::{self, Plan, Reply, Request, Source};
+use super::scratch::Scratch;
+use super::stubs::{self, Kind, Stubs};
+use super::user::{self, Identity};
+use super::{init, mounts, sys};
+use crate::rootfs::{NewDir, Tree};
+use crate::snapshot::{self, mount};
+use crate::{Error, Result};
+
+/// All that the container's first process needs; inherited over the fork.
+pub(super) struct Container {
+    pub(super) plan: Plan,
+    pub(super) control: UnixStream,
+    pub(super) root: Tree,
+    pub(super) identity: Identity,
+    pub(super) scratch: Scratch,
+    /// One a mount of the plan, in its order; `None` where it is made inside.
+    pub(super) mounts: Vec<Option<OwnedFd>>,
+    /// Capabilities, unless insecure.
+    pub(super) capabilities: u64,
+    pub(super) cgroup: Cgroup,
+}
+
+/// Runs the shim in this process, which must have one thread.
+pub(super) fn main() -> i32 {
+    let Ok(control) = take_control() else { return 1 };
+    let reply = match supervise(&control) {
+        Ok(reply) => reply,
+        Err(e) => Reply::Failed(e.to_string()),
+    };
+    i32::from(reply.send(&control).is_err())
+}
+
+/// Takes the socket away from standard input and puts a pipe that nobody writes to there.
+fn take_control() -> std::io::Result<UnixStream> {
+    let control = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
+    let (closed, _) = rustix::pipe::pipe()?;
+    rustix::stdio::dup2_stdin(&closed)?;
+    rustix::process::chdir("/")?;
+    Ok(UnixStream::from(control))
+}
+
+fn supervise(control: &UnixStream) -> Result<Reply> {
+    let received = control.try_clone().and_then(|mut from| Request::receive(&mut from));
+    let request = received.map_err(Error::io("receive", "the plan"))?;
+    let (container, stubs) = prepare(request, control)?;
+    let init = start(&container)?;
+    // Only the container writes to the executor's pipes from here on.
+    let _ = silence();
+    let code = wait(init.as_fd(), control).map_err(Error::io("wait for", "the container"))?;
+    let out_of_memory = container.cgroup.had_out_of_memory();
+    stubs.clean(&container.root);
+    container.cgroup.remove();
+    Ok(Reply::Exited { code, out_of_memory })
+}
+
+fn prepare(request: Request, control: &UnixStream) -> Result<(Container, Stubs)> {
+    let Request { plan, secrets, fds } = request;
+    let root = Tree::from_fd(mount_root(&plan.root, &fds)?);
+    let identity = user::lookup(&root, &plan.user)?;
+    let scratch = Scratch::new()?;
+    let mounts = make_mounts(&plan, &scratch, &secrets, &fds)?;
+    let stubs = stubs::make(&root, &mount_points(&plan, &mounts), plan.remove_stubs_recursive)?;
+    make_cwd(&root, &plan.cwd, &identity)?;
+    let cgroup = Cgroup::make(&plan.cgroup, plan.insecure)?;
+    if let Some(warning) = &cgroup.warning {
+        let _ = Reply::Warning(warning.clone()).send(control);
+    }
+    let capabilities = cgroup.capabilities();
+    let control = control.try_clone().map_err(Error::io("copy", "the control socket"))?;
+    Ok((Container { plan, control, root, identity, scratch, mounts, capabilities, cgroup }, stubs))
+}
+
+fn mount_root(root: &plan::Root, fds: &[OwnedFd]) -> Result<OwnedFd> {
+    match root {
+        plan::Root::Overlay(overlay) => mount_overlay(overlay),
+        plan::Root::Dir(position) => {
+            mounts::bind(&fds[*position], "").map_err(|errno| Error::io("mount", "the root")(errno.into()))
+        }
+    }
+}
+
+fn mount_overlay(overlay: &plan::Overlay) -> Result<OwnedFd> {
+    let mount = match &overlay.upper {
+        Some((upper, work)) => mount::writable(&snapshot::Overlay {
+            lower: overlay.lower.clone(),
+            upper: upper.clone(),
+            work: work.clone(),
+        }),
+        None => mount::readable(&overlay.lower),
+    };
+    mount.map(mount::Mount::into_fd)
+}
+
+/// Makes the mounts that are made of things of the host: in its mount namespace, as only there they can be cloned.
+fn make_mounts(plan: &Plan, scratch: &Scratch, secrets: &[u8], fds: &[OwnedFd]) -> Result<Vec<Option<OwnedFd>>> {
+    let plain = plan::Owner { uid: 0, gid: 0, mode: 0o644 };
+    scratch.write(init::HOSTS, plan.hosts.as_bytes(), plain)?;
+    scratch.write(init::RESOLV_CONF, plan.resolv_conf.as_bytes(), plain)?;
+    let make = |(index, mount): (usize, &plan::Mount)| {
+        Ok(match &mount.source {
+            Source::Open(position) => {
+                let failed = |errno: rustix::io::Errno| Error::io("mount", &mount.dest)(errno.into());
+                Some(mounts::bind(&fds[*position], "").map_err(failed)?)
+            }
+            Source::Overlay { overlay, .. } => Some(mount_overlay(overlay)?),
+            Source::Tmpfs { .. } => None,
+            Source::Secret { start, end, owner } => {
+                scratch.write(&init::scratch_name(index), &secrets[*start..*end], *owner)?;
+                None
+            }
+            Source::Socket { socket, owner } => {
+                scratch.listen(&init::scratch_name(index), &fds[*socket], *owner)?;
+                None
+            }
+        })
+    };
+    plan.mounts.iter().enumerate().map(make).collect()
+}
+
+/// What has to be there to mount onto, but for what lies in another mount.
+fn mount_points(plan: &Plan, mounts: &[Option<OwnedFd>]) -> Vec<(PathBuf, Kind)> {
+    let etc = ["/etc/resolv.conf", "/etc/hosts"].map(|path| (PathBuf::from(path), Kind::File));
+    let kind = |mount: &plan::Mount, fd: &Option<OwnedFd>| match (&mount.source, fd) {
+        (Source::Secret { .. } | Source::Socket { .. }, _) => Kind::File,
+        (Source::Overlay { overlay, selector }, _) if !selector.is_empty() => {
+            init::selected_kind(overlay, selector, fd)
+        }
+        (_, Some(fd)) => init::kind_of_fd(fd),
+        (_, None) => Kind::Dir,
+    };
+    let own = plan.mounts.iter().zip(mounts).map(|(mount, fd)| (PathBuf::from(&mount.dest), kind(mount, fd)));
+    let points: Vec<_> = etc.into_iter().chain(own).collect();
+    let targets: HashSet<PathBuf> = points.iter().map(|(path, _)| path.clone()).collect();
+    let covered = |path: &PathBuf| {
+        path.ancestors().skip(1).any(|above| above.parent().is_some() && targets.contains(above))
+            || ["/dev", "/proc", "/sys"].iter().any(|kernel| path.starts_with(kernel))
+    };
+    points.into_iter().filter(|(path, _)| path.parent().is_some() && !covered(path)).collect()
+}
+
+/// Makes the working directory when it is missing, owned by the user.
+fn make_cwd(root: &Tree, cwd: &str, identity: &Identity) -> Result<()> {
+    if root.resolve(cwd.as_ref()).is_ok() {
+        return Ok(());
+    }
+    let new = NewDir { mode: 0o755, owner: Some((identity.uid, identity.gid)), time: None };
+    root.mkdir_all(cwd.as_ref(), new).map(drop).map_err(Error::io("create working directory", cwd))
+}
+
+/// Starts the container's first process.
+fn start(container: &Container) -> Result<OwnedFd> {
+    let mut namespaces = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+    if container.plan.no_network {
+        namespaces |= libc::CLONE_NEWNET;
+    }
+    let flags = namespaces as u64 | libc::CLONE_NEWCGROUP as u64;
+    Reply::Ready.send(&container.control).map_err(Error::io("tell", "the executor"))?;
+    match sys::clone(flags, container.cgroup.fd()).map_err(Error::io("start", "the container"))? {
+        sys::Cloned::Parent(init) => Ok(init),
+        sys::Cloned::Child => init::main(container),
+    }
+}
+
+/// Lets go of the executor's pipes.
+fn silence() -> rustix::io::Result<()> {
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::stdio::dup2_stdout(&null)?;
+    rustix::stdio::dup2_stderr(&null)
+}
+
+/// Waits until the container ends; kills it when the executor hangs up.
+fn wait(init: BorrowedFd<'_>, control: &UnixStream) -> std::io::Result<i32> {
+    loop {
+        let mut fds = [PollFd::new(&init, PollFlags::IN), PollFd::new(control, PollFlags::IN | PollFlags::RDHUP)];
+        match poll(&mut fds, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+        if !fds[0].revents().is_empty() {
+            return sys::wait(init);
+        }
+        if !fds[1].revents().is_empty() && hung_up(control)? {
+            pidfd_send_signal(init, Signal::KILL)?;
+            return sys::wait(init);
+        }
+    }
+}
+
+fn hung_up(mut control: &UnixStream) -> std::io::Result<bool> {
+    Ok(matches!(control.read(&mut [0; 64]), Ok(0) | Err(_)))
+}

@@ -1,0 +1,6 @@
+//! One suite for every implementation of `Runtime`: real containers over a busybox root. Needs root.
+
+#[path = "runtime/rig.rs"]
+mod rig;
+#[path = "runtime/suite.rs"]
+mod suite;
