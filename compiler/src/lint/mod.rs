@@ -1,0 +1,139 @@
+//! Rules on what is allowed but unwise.
+//!
+//! Rules never evaluate anything: they look at the [`Module`] as it was parsed, or turn what the planner noted
+//! ([`NoteKind`]) into words. Which run is decided by the file (`# check=`), by the comment above an instruction, and by
+//! an option that replaces the file's settings. The order of findings is BuildKit v0.32's.
+
+mod report;
+mod rules;
+
+use std::collections::BTreeSet;
+
+use ast::{Blank, Def, Edit, Fix, Module, Span, Step};
+
+use crate::plan::NoteKind;
+
+pub use report::{report, settings};
+pub use rules::RULES;
+
+/// A rule.
+#[derive(Debug)]
+pub struct Rule {
+    /// Its name, as `check=skip=` takes it.
+    pub name: &'static str,
+    /// What it asks for, in one sentence.
+    pub description: &'static str,
+    /// Where to read on; empty if there is no page.
+    pub url: &'static str,
+    /// Whether it must be asked for.
+    pub experimental: bool,
+    /// Whether settings in the comment above an instruction hold for it.
+    by_comment: bool,
+    /// The text of its file, which begins with its documentation.
+    source: &'static str,
+    check: Check,
+}
+
+impl Rule {
+    /// The rule of a name.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        RULES.iter().copied().find(|rule| rule.name == name)
+    }
+
+    /// What it does, why, an example, and what to write instead; Markdown.
+    pub fn explanation(&self) -> String {
+        let lines = self.source.lines().map_while(|line| line.strip_prefix("//!"));
+        let text: Vec<&str> = lines.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
+        text.join("\n")
+    }
+}
+
+/// What a rule looks at, and thereby when.
+#[derive(Debug)]
+enum Check {
+    /// Blank lines inside an instruction; before everything else.
+    Blank(fn(&Blank) -> Hit),
+    /// One instruction as parsed.
+    Instruction(fn(&Instruction<'_>) -> Option<Hit>),
+    /// One stage of a file without errors.
+    Stage(fn(&Stage<'_>) -> Option<Hit>),
+    /// A file without errors as a whole.
+    Module(fn(&Module) -> Vec<Hit>),
+    /// What the planner noticed: the words for it, if it is this rule's business.
+    Note(fn(&NoteKind) -> Option<String>),
+}
+
+/// Something found.
+#[derive(Debug)]
+struct Hit {
+    /// The text to blame.
+    at: Span,
+    /// The instruction it stands in: its lines are those BuildKit reports.
+    whole: Span,
+    message: String,
+    fix: Option<Fix>,
+}
+
+impl Hit {
+    fn fixed(mut self, fix: Fix) -> Self {
+        self.fix = Some(fix);
+        self
+    }
+}
+
+/// An instruction as rules see it.
+struct Instruction<'m> {
+    step: &'m Step,
+    /// The stage, if it begins one.
+    stage: Option<&'m Def>,
+    /// Whether it has no error.
+    parsed: bool,
+}
+
+impl Instruction<'_> {
+    fn hit(&self, at: Span, message: String) -> Hit {
+        Hit { at, whole: self.step.span, message, fix: None }
+    }
+}
+
+/// A stage as rules see it.
+struct Stage<'m> {
+    def: &'m Def,
+    /// The `FROM` that begins it.
+    from: &'m Step,
+    /// Names of the stages before it.
+    earlier: &'m BTreeSet<&'m str>,
+}
+
+impl Stage<'_> {
+    fn hit(&self, at: Span, message: String) -> Hit {
+        Hit { at, whole: self.from.span, message, fix: None }
+    }
+}
+
+/// A fix that replaces a word by its equal.
+fn replace(title: &str, span: Span, text: String) -> Fix {
+    Fix { title: title.to_owned(), safe: true, edits: vec![Edit { span, text }] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_explains_itself() {
+        for rule in RULES {
+            let text = rule.explanation();
+            for part in ["# What it does\n", "# Why is this bad\n", "# Example\n", "# Use instead\n"] {
+                assert!(text.contains(part), "{}: {part}", rule.name);
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let names: BTreeSet<_> = RULES.iter().map(|rule| rule.name).collect();
+        assert_eq!(names.len(), RULES.len());
+        assert!(Rule::find("UndefinedVar").is_some() && Rule::find("undefinedvar").is_none());
+    }
+}

@@ -1,0 +1,254 @@
+//! Findings and errors in one list, in the order in which BuildKit reports them.
+
+use std::collections::BTreeSet;
+
+use ast::{Body, Checks, Diagnostic, LineIndex, Module, Severity, Span, Step, code};
+
+use super::{Check, Hit, Instruction, RULES, Rule, Stage};
+use crate::Options;
+use crate::plan::{Finding, Note, NoteKind};
+
+/// The option that replaces the settings in the file.
+const OVERRIDE: &str = "build-arg:BUILDKIT_DOCKERFILE_CHECK";
+
+/// The settings of a compilation: the option's, else the file's.
+///
+/// **Errors**: settings that cannot be read; nothing else of the file counts then.
+pub fn settings(module: &Module, options: &Options) -> Result<Checks, Box<Diagnostic>> {
+    let error = |message: String| {
+        Box::new(Diagnostic::error(code::MODULE, message, None).help(
+            "settings are skip=RULE,…|all, experimental=RULE,…|all and error=true|false, separated by semicolons",
+        ))
+    };
+    match options.opts.get(OVERRIDE) {
+        Some(text) => Checks::parse(text).map_err(|what| error(format!("failed to parse {OVERRIDE}: {what}"))),
+        None => module.checks.clone().map_err(|what| error(format!("failed to parse check options: {what}"))),
+    }
+}
+
+/// Everything there is to say of a file: what parsing found, what rules find in the text, and what planning found.
+///
+/// Warnings after the first error are left out, for BuildKit would not have got that far; further errors are not.
+/// `lines` are those of the module's file.
+pub fn report(module: &Module, lines: &LineIndex, checks: &Checks, findings: &[Finding]) -> Vec<Diagnostic> {
+    let mut report = Report { lines, checks, commented: commented(module), out: Vec::new() };
+    let first_error = module.diagnostics.iter().find(|diagnostic| diagnostic.severity == Severity::Error);
+    match first_error.map(|error| error.code) {
+        Some(code::SYNTAX) => {}
+        Some(code::INSTRUCTION) => report.text(module, first_error.and_then(|error| error.at)),
+        _ => {
+            report.text(module, None);
+            report.stages(module);
+        }
+    }
+    report.out.extend(module.diagnostics.iter().cloned());
+    if first_error.is_none() {
+        report.findings(findings);
+    }
+    report.violation();
+    report.out
+}
+
+/// The steps that have settings of their own, by where they start.
+fn commented(module: &Module) -> Vec<(u32, &Checks)> {
+    steps(module).filter_map(|(step, _)| Some((step.span.start, step.checks.as_deref()?))).collect()
+}
+
+/// Every instruction in file order; of those that begin a stage, the stage.
+fn steps(module: &Module) -> impl Iterator<Item = (&Step, Option<&ast::Def>)> {
+    let of_stages = module.defs.iter().flat_map(|def| {
+        let Body::Fs(steps) = &def.body;
+        steps.iter().enumerate().map(move |(index, step)| (step, (index == 0).then_some(def)))
+    });
+    module.head.iter().map(|step| (step, None)).chain(of_stages)
+}
+
+struct Report<'a> {
+    lines: &'a LineIndex,
+    checks: &'a Checks,
+    commented: Vec<(u32, &'a Checks)>,
+    out: Vec<Diagnostic>,
+}
+
+impl Report<'_> {
+    /// The rules on the text, up to the first error.
+    fn text(&mut self, module: &Module, error: Option<Span>) {
+        for (step, _) in steps(module) {
+            let Some(blank) = &step.blank else { continue };
+            for rule in RULES {
+                if let Check::Blank(check) = rule.check {
+                    self.hit(rule, step.span, check(blank));
+                }
+            }
+        }
+        for (step, stage) in steps(module) {
+            let failed = error.is_some_and(|error| error.start < step.span.end.max(step.span.start + 1));
+            let instruction = Instruction { step, stage, parsed: !failed };
+            for rule in RULES {
+                if let Check::Instruction(check) = rule.check
+                    && let Some(hit) = check(&instruction)
+                {
+                    self.hit(rule, step.span, hit);
+                }
+            }
+            if failed {
+                return;
+            }
+        }
+    }
+
+    /// The rules on stages and on the whole.
+    fn stages(&mut self, module: &Module) {
+        let mut earlier = BTreeSet::new();
+        for def in &module.defs {
+            let Body::Fs(steps) = &def.body;
+            let Some(from) = steps.first() else { continue };
+            for rule in RULES {
+                if let Check::Stage(check) = rule.check
+                    && let Some(hit) = check(&Stage { def, from, earlier: &earlier })
+                {
+                    self.hit(rule, from.span, hit);
+                }
+            }
+            earlier.extend(def.name.as_ref().map(|name| name.text.as_str()));
+        }
+        for rule in RULES {
+            if let Check::Module(check) = rule.check {
+                for hit in check(module) {
+                    let whole = hit.whole;
+                    self.hit(rule, whole, hit);
+                }
+            }
+        }
+    }
+
+    /// What planning found: notes up to the first error, and every error.
+    fn findings(&mut self, findings: &[Finding]) {
+        let mut failed = false;
+        let start = self.out.len();
+        for finding in findings {
+            match finding {
+                Finding::Error(error) => {
+                    failed = true;
+                    self.out.push(error.clone());
+                }
+                Finding::Note(note) if !failed => self.note(note),
+                Finding::Note(_) => {}
+            }
+        }
+        sort_neighbours(&mut self.out[start..]);
+    }
+
+    fn note(&mut self, note: &Note) {
+        for rule in RULES {
+            let Check::Note(check) = rule.check else { continue };
+            let Some(message) = check(&note.kind) else { continue };
+            // parity: an instruction that is replaced is reported by the one that replaces it.
+            let reporter = if let NoteKind::Replaced { by, .. } = note.kind { by } else { note.at };
+            let hit = Hit { at: note.at, whole: note.at, message, fix: None };
+            if note.trigger {
+                self.hit_with(rule, self.checks.allows(rule.name, rule.experimental), hit);
+            } else {
+                self.hit(rule, reporter, hit);
+            }
+        }
+    }
+
+    /// Reports a hit unless settings, those above the instruction at `step` included, say no.
+    fn hit(&mut self, rule: &Rule, step: Span, hit: Hit) {
+        let own = self.commented.binary_search_by_key(&step.start, |(start, _)| *start).ok();
+        let allowed = match own.filter(|_| rule.by_comment) {
+            Some(index) => self.checks.with(self.commented[index].1).allows(rule.name, rule.experimental),
+            None => self.checks.allows(rule.name, rule.experimental),
+        };
+        self.hit_with(rule, allowed, hit);
+    }
+
+    fn hit_with(&mut self, rule: &Rule, allowed: bool, hit: Hit) {
+        if !allowed {
+            return;
+        }
+        let mut warning = Diagnostic::warning(rule.name, hit.message, hit.at);
+        warning.url = (!rule.url.is_empty()).then_some(rule.url);
+        warning.fix = hit.fix;
+        if hit.at != hit.whole {
+            warning.locations = Some(vec![vec![self.lines.lines_of(hit.whole)]]);
+        }
+        self.out.push(warning);
+    }
+
+    /// The error that warnings are if the settings want it so, and nothing else failed.
+    fn violation(&mut self) {
+        let failed = self.out.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+        if !self.checks.error || failed || self.out.is_empty() {
+            return;
+        }
+        let mut names: Vec<&str> = Vec::new();
+        for warning in &self.out {
+            if !names.contains(&warning.code) {
+                names.push(warning.code);
+            }
+        }
+        let message = format!("lint violation found for rules: {}", names.join(", "));
+        let help = "mend the warnings, or take error=true out of the check settings";
+        self.out.push(Diagnostic::error(code::MODULE, message, None).help(help));
+    }
+}
+
+/// Sorts runs of findings of one rule at one place by message: BuildKit's order within them is that of a hash map.
+fn sort_neighbours(findings: &mut [Diagnostic]) {
+    let same = |a: &Diagnostic, b: &Diagnostic| {
+        a.severity == Severity::Warning && (a.code, a.severity, a.at) == (b.code, b.severity, b.at)
+    };
+    for run in findings.chunk_by_mut(same) {
+        run.sort_by(|a, b| a.message.cmp(&b.message));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::lint;
+
+    const MAINTAINER: &str = "Maintainer instruction is deprecated in favor of using label";
+
+    #[test]
+    fn settings_of_the_file() {
+        lint("# check=skip=MaintainerDeprecated\nFROM alpine\nMAINTAINER a\n", &[]);
+        lint("# check=skip=all\nFROM alpine AS A\nMAINTAINER a\n", &[]);
+        lint(
+            "# check=skipp=all\nFROM alpine\n",
+            &["module: failed to parse check options: invalid check option \"skipp\""],
+        );
+    }
+
+    #[test]
+    fn settings_above_an_instruction() {
+        let second = format!("MaintainerDeprecated 4 @MAINTAINER: {MAINTAINER}");
+        lint("FROM alpine\n# check=skip=all\nMAINTAINER a\nMAINTAINER b\n", &[&second]);
+    }
+
+    #[test]
+    fn a_warning_may_fail_the_build() {
+        let warning = format!("MaintainerDeprecated 3 @MAINTAINER: {MAINTAINER}");
+        lint(
+            "# check=error=true\nFROM alpine\nMAINTAINER a\n",
+            &[&warning, "module: lint violation found for rules: MaintainerDeprecated"],
+        );
+        lint("# check=error=true\nFROM alpine\n", &[]);
+    }
+
+    #[test]
+    fn warnings_end_at_the_first_error() {
+        lint(
+            "FROM alpine as a\nNOPE\nMAINTAINER x\n",
+            &[
+                "FromAsCasing 1 @as: 'as' and 'FROM' keywords' casing do not match",
+                "instruction 2 @NOPE: dockerfile parse error on line 2: unknown instruction: NOPE (did you mean COPY?)",
+            ],
+        );
+        lint(
+            "FROM alpine as a\nRUN [1]\n",
+            &["syntax 2 @[1]: when using JSON array syntax, arrays must be comprised of strings only"],
+        );
+    }
+}
