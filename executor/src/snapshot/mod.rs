@@ -20,6 +20,7 @@ mod area;
 mod change;
 pub(crate) mod entry;
 pub(crate) mod mount;
+mod files;
 mod native;
 mod overlay;
 mod scripted;
@@ -37,6 +38,8 @@ use oci::Digest;
 use crate::Result;
 
 pub use area::{Contents, Staged};
+pub use files::{Files, Node};
+pub(crate) use files::{OpenDir, is_missing};
 pub use native::Native;
 pub use overlay::Overlayfs;
 pub use scripted::Scripted;
@@ -120,11 +123,18 @@ impl Active {
 /// A tree that can be read at a path; unmounted when dropped.
 pub struct View {
     path: PathBuf,
+    /// What is merged, lowest first; empty when the path is a plain directory.
+    layers: Vec<PathBuf>,
     _mount: Option<mount::Mount>,
     _staged: Option<Staged>,
 }
 
 impl View {
+    /// What a runtime stacks itself, at least two directories; `None` when [`View::path`] is a plain directory.
+    pub fn layers(&self) -> Option<&[PathBuf]> {
+        (!self.layers.is_empty()).then_some(&self.layers)
+    }
+
     /// The merged tree, read-only: in this process only, see [`Active::path`].
     pub fn path(&self) -> &Path {
         &self.path
@@ -163,6 +173,15 @@ pub trait Snapshots: Send + Sync {
 pub fn open(root: &Path) -> Result<Arc<dyn Snapshots>> {
     let overlay = Overlayfs::open(root)?;
     if overlay.is_supported() { Ok(Arc::new(overlay)) } else { Ok(Arc::new(Native::open(root)?)) }
+}
+
+/// Copies what is in one directory into another, empty one, with all metadata.
+pub fn copy_tree(from: &Path, to: &Path) -> Result<()> {
+    let copy = || -> rustix::io::Result<()> {
+        let out = std::fs::File::open(to).map_err(entry::errno_of)?.into();
+        change::write_changes(None, Some(&Dir::plain(from)?), &out).map(drop)
+    };
+    copy().map_err(|errno| crate::Error::io("copy a tree to", to)(errno.into()))
 }
 
 /// The layers of `upper` above `lower`, when `lower` is what it grew out of.

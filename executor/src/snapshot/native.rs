@@ -59,7 +59,7 @@ impl Snapshots for Native {
         let staged = self.area.stage()?;
         let path = make_root(&staged)?;
         self.copy(tree, &path)?;
-        Ok(View { path, _mount: None, _staged: Some(staged) })
+        Ok(View { path, layers: Vec::new(), _mount: None, _staged: Some(staged) })
     }
 
     fn diff(&self, lower: &Committed, upper: &Committed) -> Result<Committed> {

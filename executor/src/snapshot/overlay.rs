@@ -71,17 +71,17 @@ impl Snapshots for Overlayfs {
             _ => false,
         };
         if plain && let Some(path) = layers.pop() {
-            return Ok(View { path, _mount: None, _staged: None });
+            return Ok(View { path, layers: Vec::new(), _mount: None, _staged: None });
         }
         // The kernel wants two directories; and an empty one is all there is of scratch.
         let staged = self.area.stage()?;
         let empty = make_root(&staged)?;
         if layers.is_empty() {
-            return Ok(View { path: empty, _mount: None, _staged: Some(staged) });
+            return Ok(View { path: empty, layers: Vec::new(), _mount: None, _staged: Some(staged) });
         }
         layers.insert(0, empty);
         let mount = mount::readable(&layers)?;
-        Ok(View { path: mount.path().to_owned(), _mount: Some(mount), _staged: Some(staged) })
+        Ok(View { path: mount.path().to_owned(), layers, _mount: Some(mount), _staged: Some(staged) })
     }
 
     fn diff(&self, lower: &Committed, upper: &Committed) -> Result<Committed> {

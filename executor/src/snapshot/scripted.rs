@@ -52,7 +52,7 @@ impl Snapshots for Scripted {
     fn view(&self, tree: &Committed) -> Result<View> {
         self.check(tree)?;
         let staged = self.area.stage()?;
-        Ok(View { path: make_root(&staged)?, _mount: None, _staged: Some(staged) })
+        Ok(View { path: make_root(&staged)?, layers: Vec::new(), _mount: None, _staged: Some(staged) })
     }
 
     fn diff(&self, lower: &Committed, upper: &Committed) -> Result<Committed> {
