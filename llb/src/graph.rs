@@ -26,7 +26,7 @@ pub struct Edge {
 }
 
 /// A build: vertices and the results that are wanted.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Graph {
     /// The vertices; an edge only points to a smaller index.
     pub nodes: Vec<Node>,
@@ -37,7 +37,7 @@ pub struct Graph {
 }
 
 /// A wanted result: the terminal vertex of a definition.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Output {
     /// The result; `None` is scratch.
     pub edge: Option<Edge>,
@@ -50,7 +50,7 @@ pub struct Output {
 }
 
 /// One vertex.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Node {
     /// What it does.
     pub op: Op,
@@ -144,7 +144,7 @@ pub struct Position {
 }
 
 /// A source text of the build.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct SourceInfo {
     /// Its name.
     pub filename: String,

@@ -10,6 +10,7 @@ pub mod dump;
 mod encode;
 mod graph;
 mod proto;
+pub mod text;
 mod wire;
 
 pub use decode::{DecodeError, Decoded, MAX_BYTES, MAX_VERTICES, VertexProblem, decode, understand};

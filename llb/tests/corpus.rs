@@ -48,3 +48,13 @@ fn dump_prints_what_buildctl_prints() {
         assert!(lines == fs::read_to_string(&path).unwrap(), "{}", path.display());
     }
 }
+
+#[test]
+fn the_text_form_says_all() {
+    for path in corpus("expect", ".pb") {
+        let graph = llb::decode(&fs::read(&path).unwrap()).unwrap().graph;
+        let text = llb::text::print(&graph);
+        let parsed = llb::text::parse(&text).unwrap_or_else(|error| panic!("{}: {error}\n{text}", path.display()));
+        assert!(parsed == graph, "{}:\n{text}", path.display());
+    }
+}
