@@ -12,6 +12,7 @@
 //! | [`registry`] | the registry protocol |
 //! | [`sources`] | where trees come from |
 //! | [`exporters`] | where results go |
+//! | [`import`] | images from files into the store |
 //! | [`runtime`] | processes in containers |
 //! | [`ops`] | one vertex: its key, its run |
 //! | [`solver`] | the scheduler and the driver that performs its actions |
@@ -28,6 +29,8 @@ pub mod cli;
 mod engine;
 mod error;
 pub mod exporters;
+mod host;
+pub mod import;
 pub mod layer;
 pub mod ops;
 pub mod progress;
@@ -43,3 +46,4 @@ pub mod store;
 pub use cancel::Cancel;
 pub use engine::{Engine, Output, Request, Response};
 pub use error::{Error, Result};
+pub use host::host_platform;

@@ -52,7 +52,7 @@ const EXECUTOR_RANKS: &[&[&str]] = &[
     &["store"],
     &["layer", "snapshot"],
     &["cache"],
-    &["registry", "sources", "exporters", "runtime"],
+    &["registry", "sources", "exporters", "import", "runtime"],
     &["ops"],
     &["solver"],
     &["engine"],

@@ -1,6 +1,7 @@
 //! `executor images`: what the store holds by name.
 
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
 use oci::{Document, Reference};
 
@@ -32,6 +33,13 @@ enum Command {
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
     },
+    /// Import a tar of a tree, an OCI layout or archive, or a Docker archive
+    Import {
+        /// The file, or the directory of a layout
+        path: PathBuf,
+        /// Name of the image [default: the name in the file]
+        name: Option<String>,
+    },
 }
 
 #[derive(clap::Args)]
@@ -48,8 +56,17 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let store = Store::open(args.store.directory())?;
     match &args.command {
         Command::Ls(ls) => list(&store, ls),
+        Command::Import { path, name } => import(&store, path, name.as_deref()),
         Command::Rm { names } => names.iter().try_for_each(|name| store.remove_image(&reference(name)?)),
     }
+}
+
+fn import(store: &Store, path: &Path, name: Option<&str>) -> Result<()> {
+    let name = name.map(reference).transpose()?;
+    for image in crate::import::import(store, path, name.as_ref())? {
+        super::print(&format!("{} {}", image.name.familiar(), image.target.digest))?;
+    }
+    Ok(())
 }
 
 fn reference(name: &str) -> Result<Reference> {

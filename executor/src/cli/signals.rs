@@ -37,11 +37,12 @@ extern "C" fn handle(_signal: libc::c_int) {
 }
 
 fn wait(reader: OwnedFd, cancel: &Cancel) {
-    let mut signals = std::fs::File::from(reader).bytes();
-    if signals.next().is_some() {
+    let mut signals = std::fs::File::from(reader);
+    let mut next = || signals.read_exact(&mut [0]).is_ok();
+    if next() {
         cancel.cancel();
     }
-    if signals.next().is_some() {
+    if next() {
         std::process::exit(i32::from(INTERRUPTED));
     }
 }

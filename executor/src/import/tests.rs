@@ -1,0 +1,144 @@
+//! Every form of file leads to the same image.
+
+use std::path::PathBuf;
+
+use oci::{Descriptor, Document, Index, Manifest, media};
+
+use super::*;
+use crate::store::read_blob;
+
+struct Fixture {
+    directory: tempfile::TempDir,
+    store: Store,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path().join("store")).unwrap();
+        Self { directory, store }
+    }
+
+    fn tar(&self, files: &[(&str, &[u8])]) -> PathBuf {
+        let path = self.directory.path().join("file.tar");
+        let mut tar = tar::Builder::new(std::fs::File::create(&path).unwrap());
+        for (name, content) in files {
+            let mut header = tar::Header::new_ustar();
+            header.set_mode(0o644);
+            match content.strip_prefix(b"-> ") {
+                Some(target) => {
+                    header.set_entry_type(tar::EntryType::Symlink);
+                    header.set_size(0);
+                    tar.append_link(&mut header, name, std::str::from_utf8(target).unwrap()).unwrap();
+                }
+                None => {
+                    header.set_size(content.len() as u64);
+                    tar.append_data(&mut header, name, *content).unwrap();
+                }
+            }
+        }
+        tar.finish().unwrap();
+        path
+    }
+
+    /// `name: config, layers` of each image, or the error.
+    fn check(&self, path: &Path, name: Option<&str>, expected: &str) {
+        let name = name.map(|name| Reference::parse(name).unwrap());
+        let shown = match import(&self.store, path, name.as_ref()) {
+            Ok(images) => images.iter().map(|image| self.show(image)).collect::<Vec<_>>().join("; "),
+            Err(error) => error.to_string().replace(&format!("{}", path.display()), "FILE"),
+        };
+        assert_eq!(shown, expected);
+    }
+
+    fn show(&self, image: &Image) -> String {
+        let read = |descriptor: &Descriptor| read_blob(self.store.blobs(), &descriptor.digest, 1 << 20).unwrap();
+        let Document::Manifest(manifest) = Document::parse(&read(&image.target)).unwrap() else {
+            panic!("no manifest")
+        };
+        let config: serde_json::Value = serde_json::from_slice(&read(&manifest.config)).unwrap();
+        let layers: Vec<_> = manifest.layers.iter().map(|layer| (&layer.media_type[35..], layer.size)).collect();
+        assert!(self.store.image(&image.name).unwrap().is_some());
+        format!("{}: {} {layers:?}", image.name.familiar(), config["rootfs"]["diff_ids"].as_array().map_or(0, Vec::len))
+    }
+}
+
+const CONFIG: &[u8] = br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":["sha256:0000000000000000000000000000000000000000000000000000000000000000"]}}"#;
+
+fn layout(layer: &[u8], annotation: Option<&str>) -> Vec<(String, Vec<u8>)> {
+    let manifest =
+        Manifest::new(Descriptor::of(media::OCI_CONFIG, CONFIG), vec![Descriptor::of(media::OCI_LAYER, layer)]);
+    let manifest = manifest.to_json();
+    let mut entry = Descriptor::of(media::OCI_MANIFEST, &manifest);
+    entry.annotations.extend(annotation.map(|name| ("io.containerd.image.name".to_owned(), name.to_owned())));
+    let blob = |bytes: &[u8]| (format!("blobs/sha256/{}", oci::Digest::sha256(bytes).hex()), bytes.to_vec());
+    vec![
+        ("oci-layout".to_owned(), br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()),
+        ("index.json".to_owned(), Index::new(vec![entry]).to_json()),
+        blob(&manifest),
+        blob(CONFIG),
+        blob(layer),
+    ]
+}
+
+fn borrowed(files: &[(String, Vec<u8>)]) -> Vec<(&str, &[u8])> {
+    files.iter().map(|(name, content)| (name.as_str(), content.as_slice())).collect()
+}
+
+#[test]
+fn a_tree_becomes_one_layer() {
+    let fixture = Fixture::new();
+    let file = fixture.tar(&[("etc/x", b"1")]);
+    fixture.check(&file, Some("base"), "base:latest: 1 [(\"tar\", 2048)]");
+    fixture.check(&file, None, "FILE cannot be imported: a tree has no name of its own; pass one after the file");
+}
+
+#[test]
+fn an_archive_of_a_layout() {
+    let fixture = Fixture::new();
+    let file = fixture.tar(&borrowed(&layout(b"layer", Some("docker.io/library/app:2"))));
+    fixture.check(&file, None, "app:2: 1 [(\"tar\", 5)]");
+    fixture.check(&file, Some("other"), "other:latest: 1 [(\"tar\", 5)]");
+}
+
+#[test]
+fn a_layout_directory() {
+    let fixture = Fixture::new();
+    let directory = fixture.directory.path().join("layout");
+    for (name, content) in layout(b"layer", None) {
+        let path = directory.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+    fixture.check(&directory, Some("app"), "app:latest: 1 [(\"tar\", 5)]");
+    fixture.check(&directory, None, "FILE cannot be imported: it names no image; pass a name after the file");
+}
+
+#[test]
+fn a_docker_archive_may_link_its_layers() {
+    let fixture = Fixture::new();
+    let manifest = br#"[{"Config":"c.json","RepoTags":["app:1","app:2"],"Layers":["a/layer.tar","b/layer.tar"]}]"#;
+    let file = fixture.tar(&[
+        ("a/layer.tar", b"layer"),
+        ("b/layer.tar", b"-> ../a/layer.tar"),
+        ("c.json", CONFIG),
+        ("manifest.json", manifest),
+    ]);
+    let layers = "1 [(\"tar\", 5), (\"tar\", 5)]";
+    fixture.check(&file, None, &format!("app:1: {layers}; app:2: {layers}"));
+}
+
+#[test]
+fn what_is_damaged_gets_no_name() {
+    let fixture = Fixture::new();
+    let mut files = layout(b"layer", Some("app"));
+    let gone = files.pop().unwrap().0.replace("blobs/sha256/", "sha256:");
+    fixture.check(&fixture.tar(&borrowed(&files)), None, &format!("FILE cannot be imported: blob {gone} is missing"));
+    files[3].1 = b"{}".to_vec();
+    let error = import(&fixture.store, &fixture.tar(&borrowed(&files)), None).unwrap_err();
+    assert!(matches!(error, Error::DigestMismatch { .. }), "{error}");
+    assert_eq!(fixture.store.images().unwrap(), []);
+    std::fs::write(fixture.directory.path().join("file.tar"), "no tar").unwrap();
+    let error = import(&fixture.store, &fixture.directory.path().join("file.tar"), None).unwrap_err().to_string();
+    assert!(error.contains("it is no tar"), "{error}");
+}
