@@ -84,6 +84,17 @@ impl Error {
         let path = path.into();
         move |source| Self::Io { attempt, path, source }
     }
+
+    /// The error of this crate inside an I/O error, for readers that can only hand on I/O errors.
+    pub(crate) fn unwrapped(self) -> Self {
+        match self {
+            Self::Io { attempt, path, source } => match source.downcast::<Self>() {
+                Ok(inner) => inner,
+                Err(source) => Self::Io { attempt, path, source },
+            },
+            other => other,
+        }
+    }
 }
 
 impl std::fmt::Display for Error {

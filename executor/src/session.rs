@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::registry;
+
 /// The user's things, by the names that definitions use.
 #[derive(Clone, Default)]
 pub struct Session {
@@ -14,6 +16,8 @@ pub struct Session {
     pub secrets: BTreeMap<String, Secret>,
     /// SSH agents by id (`default`).
     pub ssh: BTreeMap<String, SshAgent>,
+    /// Registries with the user's credentials; one client for all builds of a process keeps connections and tokens.
+    pub registries: registry::Client,
 }
 
 /// Where a secret's bytes come from; read when a step needs them, kept in memory only.

@@ -13,7 +13,7 @@ use super::challenge;
 use super::credentials::Credentials;
 use super::hosts::{Endpoint, Hosts};
 use super::transport::{Answer, Call, Failure, Transport, failure_of};
-use crate::{Cancel, Error, Result};
+use crate::{Cancel, Error};
 
 /// Tries of one request.
 const TRIES: u32 = 5;
@@ -145,14 +145,26 @@ impl Client {
     }
 }
 
+/// What was attempted when a server refused.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Attempt {
+    Pull,
+    Push,
+}
+
 /// A failure as the user reads it, about `reference`.
-pub(super) fn error(reference: &Reference, failure: Failure) -> Error {
+pub(super) fn error(reference: &Reference, attempt: Attempt, failure: Failure) -> Error {
     match failure {
         Failure::NotFound => Error::NotFound(format!("{reference}: not found")),
-        Failure::Denied(_) => Error::Remote {
-            attempt: reference.to_string(),
-            reason: format!("pull access denied, repository does not exist or may require authorization: {failure}"),
-        },
+        Failure::Denied(said) => {
+            let access = if matches!(attempt, Attempt::Pull) { "pull" } else { "push" };
+            let said = if said.is_empty() { String::new() } else { format!("server message: {said}: ") };
+            let reason = "access denied, repository does not exist or may require authorization";
+            Error::Remote {
+                attempt: reference.to_string(),
+                reason: format!("{access} {reason}: {said}authorization failed"),
+            }
+        }
         Failure::Cancelled => Error::Cancelled,
         Failure::Local(message) => Error::Invalid(message),
         other => Error::Remote { attempt: reference.to_string(), reason: other.to_string() },
@@ -190,9 +202,4 @@ impl Drop for Pass<'_> {
         }
         self.gate.left.notify_all();
     }
-}
-
-/// A `Result` of this module as the crate's.
-pub(super) fn about<T>(reference: &Reference, result: std::result::Result<T, Failure>) -> Result<T> {
-    result.map_err(|failure| error(reference, failure))
 }

@@ -22,7 +22,7 @@ pub mod hosts;
 mod pull;
 mod push;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod transport;
 
 pub use client::{Client, Config};

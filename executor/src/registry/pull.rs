@@ -7,7 +7,7 @@ use ureq::BodyReader;
 use ureq::http::{HeaderMap, Method, StatusCode, header};
 
 use super::authority::Scope;
-use super::client::{Client, about};
+use super::client::{Attempt, Client, error};
 use super::hosts::Endpoint;
 use super::transport::{Answer, Call, Failure};
 use crate::{Cancel, Error, Result};
@@ -39,7 +39,7 @@ impl Client {
         match asked {
             Ok(Some(descriptor)) => Ok(descriptor),
             Ok(None) => self.manifest(reference, cancel).map(|fetched| fetched.descriptor),
-            Err(failure) => about(reference, Err(failure)),
+            Err(failure) => Err(error(reference, Attempt::Pull, failure)),
         }
     }
 
@@ -47,8 +47,8 @@ impl Client {
     ///
     /// **Errors**: `NotFound` as `<reference>: not found`, `DigestMismatch`.
     pub fn manifest(&self, reference: &Reference, cancel: &Cancel) -> Result<Fetched> {
-        let (bytes, media_type) =
-            about(reference, self.first(reference, |endpoint| self.manifest_at(endpoint, reference, cancel)))?;
+        let asked = self.first(reference, |endpoint| self.manifest_at(endpoint, reference, cancel));
+        let (bytes, media_type) = asked.map_err(|failure| error(reference, Attempt::Pull, failure))?;
         if let Some(digest) = reference.digest() {
             verify(reference, digest, &bytes)?;
         }
@@ -68,7 +68,7 @@ impl Client {
             descriptor: descriptor.clone(),
             cancel: cancel.clone(),
         };
-        let body = about(repository, pull.open(0))?;
+        let body = pull.open(0).map_err(|failure| error(repository, Attempt::Pull, failure))?;
         Ok(BlobReader { pull, body: Some(body), offset: 0, breaks: 0 })
     }
 
@@ -292,7 +292,7 @@ impl BlobPull {
     fn failed(&self, failure: Failure) -> io::Error {
         // A break while skipping is a break like any other.
         let again = matches!(&failure, Failure::Network { .. });
-        let error = super::client::error(&self.repository, failure);
+        let error = error(&self.repository, Attempt::Pull, failure);
         if again { io::Error::other(error.to_string()) } else { io::Error::other(error) }
     }
 

@@ -6,7 +6,7 @@ use oci::{Descriptor, Digest, Document, Reference};
 use ureq::http::{Method, Response, StatusCode, header};
 
 use super::authority::Scope;
-use super::client::{Client, about};
+use super::client::{Attempt, Client, error};
 use super::hosts::Endpoint;
 use super::pull::MAX_MANIFEST;
 use super::transport::{Call, Failure, Payload, resolve};
@@ -54,7 +54,8 @@ impl Client {
             }
         }
         let media_type = if descriptor.media_type.is_empty() { document.media_type() } else { &descriptor.media_type };
-        about(name, self.first_writable(name, |endpoint| self.put_manifest(endpoint, name, media_type, &bytes, push)))
+        let put = self.first_writable(name, |endpoint| self.put_manifest(endpoint, name, media_type, &bytes, push));
+        put.map_err(|failure| error(name, Attempt::Push, failure))
     }
 
     /// Pushes blobs in parallel; the first failure counts.
@@ -83,7 +84,7 @@ impl Client {
     fn push_blob(&self, descriptor: &Descriptor, push: &Push<'_>) -> Result<()> {
         let origins = (push.origins)(&descriptor.digest);
         let sent = self.first_writable(push.target, |endpoint| self.send_blob(endpoint, descriptor, &origins, push));
-        about(push.target, sent)
+        sent.map_err(|failure| error(push.target, Attempt::Push, failure))
     }
 
     /// Mirrors are for reading: only the registry itself is written to.
@@ -185,7 +186,7 @@ impl Client {
     ) -> Result<()> {
         let _pass = self.enter(repository);
         let mut reader = self.blob(repository, descriptor, cancel)?;
-        crate::store::write_blob(blobs, &mut reader, Some(&descriptor.digest)).map(drop).map_err(unwrap_io)
+        crate::store::write_blob(blobs, &mut reader, Some(&descriptor.digest)).map(drop).map_err(Error::unwrapped)
     }
 
     fn put_manifest(
@@ -201,17 +202,6 @@ impl Client {
             .header(header::CONTENT_TYPE, media_type)
             .body(Payload::Bytes(bytes));
         self.call(endpoint, &Scope::push(name.path()), &call, push.cancel).map(drop)
-    }
-}
-
-/// The error inside an I/O error that a [`super::BlobReader`] made.
-pub(crate) fn unwrap_io(error: Error) -> Error {
-    match error {
-        Error::Io { attempt, path, source } => match source.downcast::<Error>() {
-            Ok(inner) => inner,
-            Err(source) => Error::Io { attempt, path, source },
-        },
-        other => other,
     }
 }
 

@@ -84,8 +84,7 @@ impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::NotFound => f.write_str("not found"),
-            Self::Denied(reason) if reason.is_empty() => f.write_str("authorization failed"),
-            Self::Denied(reason) => write!(f, "authorization failed: {reason}"),
+            Self::Denied(_) => f.write_str("authorization failed"),
             Self::Status { status, request, message } => {
                 write!(f, "unexpected status from {request}: {status}")?;
                 if message.is_empty() { Ok(()) } else { write!(f, ": {message}") }

@@ -264,7 +264,7 @@ fn a_token_that_is_never_good_enough() {
         }
     });
     let error = client().manifest(&app(&server), &Cancel::default()).unwrap_err().to_string();
-    assert!(error.ends_with("pull access denied, repository does not exist or may require authorization: authorization failed: DENIED: no"), "{error}");
+    assert!(error.ends_with("pull access denied, repository does not exist or may require authorization: server message: DENIED: no: authorization failed"), "{error}");
     assert!(server.log().len() <= 6, "{:?}", server.log());
 }
 
