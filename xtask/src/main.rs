@@ -1,26 +1,50 @@
-//! Project tasks: `cargo xtask TASK`.
-#![allow(clippy::print_stderr, reason = "a tool that talks to the person at the terminal")]
+//! Project tasks: `cargo xtask TASK`. One row a task; each sets up what it needs, so that a fresh machine will do.
 
+mod bench;
+mod demo;
 mod generate;
+mod setup;
+mod shell;
+mod test;
 
 use std::process::ExitCode;
 
-/// A task by its words on the command line.
-type Task = (&'static [&'static str], fn() -> Result<(), String>);
+use shell::Result;
 
-const TASKS: &[Task] = &[(&["gen"], || generate::run(false)), (&["gen", "--check"], || generate::run(true))];
+/// A task.
+struct Task {
+    name: &'static str,
+    summary: &'static str,
+    run: fn(&[String]) -> Result<()>,
+}
+
+const TASKS: &[Task] = &[
+    Task { name: "setup", summary: "install the programs that tests and benchmarks need", run: setup::run },
+    Task { name: "demo", summary: "build an image from a Dockerfile and run something from it", run: demo::run },
+    Task { name: "test", summary: "run every check and every test", run: test::run },
+    Task { name: "bench", summary: "measure, side by side with docker and buildah", run: bench::run },
+    Task { name: "gen", summary: "generate files (`--check`: see whether they are fresh)", run: generated },
+];
+
+fn generated(arguments: &[String]) -> Result<()> {
+    let check = arguments.first().is_some_and(|argument| argument == "--check");
+    generate::run(check).map_err(Into::into)
+}
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let Some((_, task)) = TASKS.iter().find(|(name, _)| words == *name) else {
-        let known: Vec<String> = TASKS.iter().map(|(name, _)| name.join(" ")).collect();
-        eprintln!("usage: cargo xtask TASK, where TASK is one of: {}", known.join(", "));
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let name = arguments.first().map(String::as_str).unwrap_or_default();
+    let Some(task) = TASKS.iter().find(|task| task.name == name) else {
+        shell::say("usage: cargo xtask TASK\n");
+        for task in TASKS {
+            shell::say(&format!("  {:12} {}", task.name, task.summary));
+        }
         return ExitCode::from(2);
     };
-    match task() {
+    match (task.run)(&arguments[1..]) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("error: {message}");
+        Err(error) => {
+            shell::say(&format!("cargo xtask {name}: {error}"));
             ExitCode::FAILURE
         }
     }
