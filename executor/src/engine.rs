@@ -2,12 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use crate::{Cancel, Result, exporters, progress, session};
+use llb::Decoded;
+use oci::Platform;
+
+use crate::runtime::{Embedded, Runtime};
+use crate::snapshot::{Committed, Snapshots};
+use crate::sources::Fetching;
+use crate::store::Store;
+use crate::{Cancel, Error, Result, exporters, progress, session, snapshot, solver};
 
 /// An executor over one store directory. Several processes may share the directory.
 pub struct Engine {
-    pub(crate) root: PathBuf,
+    store: Store,
+    snapshots: Arc<dyn Snapshots>,
+    runtime: Arc<dyn Runtime>,
+    fetching: Fetching,
 }
 
 /// One build.
@@ -23,7 +34,7 @@ pub struct Request {
     pub no_cache: bool,
     /// Entitlements granted: `network.host`, `security.insecure`.
     pub allow: Vec<String>,
-    /// Most actions at once; 0 is one per core (I/O may use more).
+    /// Most steps at once; 0 leaves it to the executor.
     pub max_parallelism: usize,
     /// Seconds since the epoch for timestamps of image and history.
     pub epoch: Option<i64>,
@@ -52,14 +63,43 @@ pub struct Response {
 impl Engine {
     /// Opens (and makes) the store directory at `root`.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
-        Ok(Self { root: root.into() })
+        let store = Store::open(root)?;
+        let snapshots = snapshot::open(store.root())?;
+        let runtime = Arc::new(Embedded::new());
+        Ok(Self { store, snapshots, runtime, fetching: Fetching::default() })
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Builds what a definition asks for and hands it to the outputs.
-    pub fn solve(&self, _request: &Request, _progress: &dyn progress::Sink) -> Result<Response> {
-        Err(crate::Error::Unsupported {
-            what: format!("solving in {}", self.root.display()),
-            why: "the solver is being written".into(),
-        })
+    pub fn solve(&self, request: &Request, sink: &dyn progress::Sink) -> Result<Response> {
+        let decoded = llb::decode(&request.definition).map_err(|error| Error::Definition(error.to_string()))?;
+        let _trees = self.build(request, decoded, sink)?;
+        Ok(Response::default())
     }
+
+    fn build(&self, request: &Request, decoded: Decoded, sink: &dyn progress::Sink) -> Result<Vec<Committed>> {
+        let build = solver::Build {
+            store: &self.store,
+            snapshots: &*self.snapshots,
+            runtime: &*self.runtime,
+            fetching: &self.fetching,
+            session: &request.session,
+            allow: &request.allow,
+            sink,
+            host: &host_platform(),
+            no_cache: request.no_cache,
+            max_parallelism: request.max_parallelism,
+            cancel: &request.cancel,
+        };
+        solver::solve(&build, decoded)
+    }
+}
+
+/// The platform this process runs on, in normal form.
+pub(crate) fn host_platform() -> Platform {
+    Platform::new(std::env::consts::OS, std::env::consts::ARCH).normalize()
 }

@@ -1,14 +1,19 @@
-//! One vertex: its key, and its run. Decide first, act later: [`key`](crate::cache::key) is pure but for sources, which
-//! pin; `run` does the work.
+//! One vertex: its key, and its run. Decide first, act later: [`crate::cache::of_vertex`] is pure, sources pin; [`run`]
+//! does the work.
 //!
 //! Every op gets its inputs as trees whose files are on this machine (lazy layers were fetched), in wire order, and
 //! returns its outputs as trees, by output number.
 
+mod build;
+mod diff;
+mod merge;
+mod passthrough;
+
 use crate::runtime::Runtime;
 use crate::session::Session;
-use crate::snapshot::Snapshots;
+use crate::snapshot::{Committed, Snapshots};
 use crate::store::Store;
-use crate::{Cancel, progress};
+use crate::{Cancel, Error, Result, progress};
 
 /// What an op works with.
 #[derive(Clone, Copy)]
@@ -29,4 +34,58 @@ pub struct Context<'a> {
     pub progress: &'a progress::Vertex<'a>,
     /// Asked to stop through this.
     pub cancel: &'a Cancel,
+}
+
+/// What a run gave.
+pub enum Ran {
+    /// The outputs.
+    Outputs(Vec<Committed>),
+    /// A definition whose result is the output.
+    Definition(Box<llb::Decoded>),
+}
+
+/// Runs a vertex that is no source.
+pub fn run(inputs: &[Committed], context: Context<'_>) -> Result<Ran> {
+    let outputs = match &context.node.op {
+        llb::Op::Source(source) => {
+            unreachable!("source {} is fetched after it was pinned", source.identifier)
+        }
+        llb::Op::Exec(exec) => missing(&exec.meta.args.join(" "))?,
+        llb::Op::File(actions) => missing(&format!("{} file actions", actions.len()))?,
+        llb::Op::Merge(positions) => merge::run(positions, inputs)?,
+        llb::Op::Diff(diff) => diff::run(diff, inputs, context)?,
+        llb::Op::Passthrough(passthrough) => passthrough::run(passthrough, inputs)?,
+        llb::Op::Build(build) => return Ok(Ran::Definition(Box::new(build::read(build, inputs, context)?))),
+    };
+    Ok(Ran::Outputs(outputs))
+}
+
+fn missing(what: &str) -> Result<Vec<Committed>> {
+    Err(Error::Unsupported { what: what.into(), why: "this operation is being written".into() })
+}
+
+/// Whether an op looks at the files of its inputs; if not, layers that are elsewhere may stay there.
+pub fn needs_files(op: &llb::Op, inputs: &[Committed]) -> bool {
+    match op {
+        llb::Op::Exec(_) | llb::Op::File(_) | llb::Op::Build(_) => true,
+        llb::Op::Diff(diff) => !diff::is_by_layers(diff, inputs),
+        llb::Op::Source(_) | llb::Op::Merge(_) | llb::Op::Passthrough(_) => false,
+    }
+}
+
+/// The input at a position of the wire form.
+fn input(position: i64, inputs: &[Committed]) -> Result<&Committed> {
+    let found = usize::try_from(position).ok().and_then(|position| inputs.get(position));
+    found.ok_or_else(|| Error::Definition(format!("input {position} of an operation with {} inputs", inputs.len())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::LayerId;
+
+    /// A tree by the names of its layers.
+    pub(super) fn tree(layers: &str) -> Committed {
+        Committed { layers: layers.split_whitespace().map(|id| LayerId(id.into())).collect() }
+    }
 }

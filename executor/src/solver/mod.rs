@@ -1,3 +1,19 @@
 //! The scheduler, and the driver that performs its actions.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `scheduler` | decides: events in, actions out |
+//! | `driver` | the loop between the scheduler and the threads that act |
+//! | `vertices` | what is known of each vertex: its node, keys, results |
+//! | `tasks` | what a thread does for one action |
+//! | `report` | what of it is told as progress |
+//! | `names` | names of vertices for people |
 
+mod driver;
+mod names;
+mod report;
 pub mod scheduler;
+mod tasks;
+mod vertices;
+
+pub use driver::{Build, solve};

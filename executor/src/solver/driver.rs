@@ -1,0 +1,402 @@
+//! The loop between the scheduler, which decides, and the threads that act. What takes no time is done in the loop.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::Scope;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use llb::{Decoded, Op};
+use oci::{Digest, Platform};
+
+use super::report::Report;
+use super::scheduler::{Action, Edge, Event, JobId, Known, Outcome, Scheduler, Task, VertexId};
+use super::tasks::Job;
+use super::vertices::Vertices;
+use crate::cache::{self, VertexKey};
+use crate::ops::Ran;
+use crate::runtime::Runtime;
+use crate::session::Session;
+use crate::snapshot::{Committed, Snapshots};
+use crate::sources::{Fetching, Key, Pinned};
+use crate::store::Store;
+use crate::{Cancel, Error, Result, progress};
+
+/// The only job of a build.
+const JOB: JobId = JobId(0);
+
+/// Runs at once when nobody says how many: processes sleep and wait as often as they compute.
+const RUNS_PER_CORE: usize = 16;
+
+/// What a build works with.
+pub struct Build<'a> {
+    /// Blobs, layers, the cache.
+    pub store: &'a Store,
+    /// Trees.
+    pub snapshots: &'a dyn Snapshots,
+    /// Processes.
+    pub runtime: &'a dyn Runtime,
+    /// Layers on their way.
+    pub fetching: &'a Fetching,
+    /// The user's directories, secrets, agents.
+    pub session: &'a Session,
+    /// Entitlements granted.
+    pub allow: &'a [String],
+    /// Who is told.
+    pub sink: &'a dyn progress::Sink,
+    /// Platform of vertices that do not name one.
+    pub host: &'a Platform,
+    /// Whether the cache is not read.
+    pub no_cache: bool,
+    /// Most vertices run at once; 0 leaves it to the driver.
+    pub max_parallelism: usize,
+    /// Asked to stop through this.
+    pub cancel: &'a Cancel,
+}
+
+/// Builds what a definition asks for. **Shape**: one tree for each of its outputs.
+pub fn solve(build: &Build<'_>, decoded: Decoded) -> Result<Vec<Committed>> {
+    let (sender, receiver) = channel();
+    let interrupt = sender.clone();
+    let _hook = build.cancel.on_cancel(move || drop(interrupt.send(Ended::Interrupted)));
+    std::thread::scope(|scope| {
+        let mut driver = Driver::new(build, scope, sender);
+        let outputs = driver.add(decoded);
+        let edges: Vec<Edge> = outputs.iter().copied().flatten().collect();
+        driver.run(Event::Want(JOB, edges), &receiver);
+        driver.finish(&outputs)
+    })
+}
+
+/// A task that came to its end, or a request to stop.
+enum Ended {
+    Pinned(VertexId, Result<(Arc<dyn Pinned>, Option<Key>)>),
+    Compared(VertexId, usize, Result<Digest>),
+    Ran(VertexId, Result<Ran>),
+    Panicked(Box<dyn Any + Send>),
+    Interrupted,
+}
+
+type Work<'a> = Box<dyn FnOnce() -> Ended + Send + 'a>;
+
+struct Driver<'scope, 'env> {
+    build: &'env Build<'env>,
+    scope: &'scope Scope<'scope, 'env>,
+    sender: Sender<Ended>,
+    scheduler: Scheduler,
+    vertices: Vertices,
+    report: Report<'env>,
+    /// Events that actions done in the loop gave.
+    events: VecDeque<Event>,
+    /// Tasks with a thread.
+    threads: usize,
+    /// Those of them that count against the limit.
+    runs: usize,
+    max_runs: usize,
+    /// Runs that wait for others to end.
+    waiting: VecDeque<Work<'env>>,
+    outcome: Option<Result<()>>,
+}
+
+impl<'scope, 'env> Driver<'scope, 'env> {
+    fn new(build: &'env Build<'env>, scope: &'scope Scope<'scope, 'env>, sender: Sender<Ended>) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let max_runs = if build.max_parallelism == 0 { cores * RUNS_PER_CORE } else { build.max_parallelism };
+        Self {
+            build,
+            scope,
+            sender,
+            scheduler: Scheduler::default(),
+            vertices: Vertices::default(),
+            report: Report::new(build.sink),
+            events: VecDeque::new(),
+            threads: 0,
+            runs: 0,
+            max_runs,
+            waiting: VecDeque::new(),
+            outcome: None,
+        }
+    }
+
+    fn add(&mut self, decoded: Decoded) -> Vec<Option<Edge>> {
+        let (outputs, new) = self.vertices.add(decoded, self.build.no_cache, &mut self.scheduler);
+        self.report.announce(&self.vertices, &new);
+        outputs
+    }
+
+    fn run(&mut self, first: Event, receiver: &Receiver<Ended>) {
+        self.events.push_back(first);
+        let mut actions = Vec::new();
+        loop {
+            while let Some(event) = self.events.pop_front() {
+                self.scheduler.on(event, &mut actions);
+                actions.drain(..).for_each(|action| self.perform(action));
+            }
+            if self.threads == 0 && self.waiting.is_empty() {
+                assert!(self.outcome.is_some(), "a build with nothing left to do has ended");
+                return;
+            }
+            let ended = receiver.recv().expect("the driver itself holds a sender");
+            self.take(ended);
+        }
+    }
+
+    fn finish(mut self, outputs: &[Option<Edge>]) -> Result<Vec<Committed>> {
+        let outcome = self.outcome.take().expect("the loop ran to its end");
+        self.report.finish(&self.vertices, outcome.is_ok());
+        outcome?;
+        let result = |edge: &Option<Edge>| edge.map_or_else(|| Ok(Committed::default()), |e| self.vertices.result(e));
+        outputs.iter().map(result).collect()
+    }
+
+    fn perform(&mut self, action: Action) {
+        let done = match action {
+            Action::Key(id, index) => self.key(id, index),
+            Action::Query(edge, known) => self.query(edge, &known),
+            Action::Content(id, input) => self.compare(id, input),
+            Action::Load(edge) => self.load(edge),
+            Action::Run(id) => self.start(id),
+            Action::Adopt(id, edges) => self.adopt(id, &edges),
+            Action::Save(id, known) => self.save(id, &known),
+            Action::Cancel(id) => {
+                std::mem::take(&mut self.vertices[id].cancel).cancel();
+                Ok(())
+            }
+            Action::Finish(_, outcome) => {
+                self.finished(outcome);
+                Ok(())
+            }
+        };
+        if let Err(error) = done {
+            self.abort(error);
+        }
+    }
+
+    /// Takes note of how a task ended.
+    fn take(&mut self, ended: Ended) {
+        if !matches!(ended, Ended::Interrupted) {
+            self.threads -= 1;
+        }
+        match ended {
+            Ended::Pinned(id, Ok((pinned, key))) => self.pinned(id, pinned, key),
+            Ended::Pinned(id, Err(error)) => self.failed(id, Task::Key, error),
+            Ended::Compared(vertex, input, Ok(content)) => {
+                let key = cache::content_key(&content);
+                self.events.push_back(Event::Content { vertex, input, key });
+            }
+            Ended::Compared(id, input, Err(error)) => self.failed(id, Task::Content(input), error),
+            Ended::Ran(id, ran) => {
+                self.runs -= 1;
+                self.start_waiting();
+                match ran {
+                    Ok(ran) => self.ran(id, ran),
+                    Err(error) => self.failed(id, Task::Run, error),
+                }
+            }
+            Ended::Panicked(payload) => {
+                // The other threads of the scope are told to stop, and joined while this unwinds.
+                self.vertices.iter().for_each(|vertex| vertex.cancel.cancel());
+                resume_unwind(payload);
+            }
+            Ended::Interrupted => self.abort(Error::Cancelled),
+        }
+    }
+
+    /// Ends the build before its time.
+    fn abort(&mut self, error: Error) {
+        self.outcome.get_or_insert(Err(error));
+        self.events.push_back(Event::Drop(JOB));
+    }
+
+    fn finished(&mut self, outcome: Outcome) {
+        let outcome = match outcome {
+            Outcome::Done => Ok(()),
+            Outcome::Failed(id) => Err(self.failure(id)),
+        };
+        self.outcome.get_or_insert(outcome);
+    }
+
+    fn failure(&mut self, id: VertexId) -> Error {
+        let vertex = &mut self.vertices[id];
+        let source = Box::new(vertex.error.take().expect("a vertex that failed has an error"));
+        Error::Step { name: vertex.step.name.clone(), digest: vertex.step.digest.clone(), source }
+    }
+
+    fn failed(&mut self, id: VertexId, task: Task, error: Error) {
+        let vertex = &mut self.vertices[id];
+        match task {
+            // A run that fails beside a comparison fails for the same reason, which the comparison says better.
+            Task::Run => drop(vertex.error.get_or_insert(error)),
+            Task::Key | Task::Content(_) => vertex.error = Some(error),
+        }
+        let text = vertex.error.as_ref().map(Error::to_string);
+        self.report.ended(&vertex.step.clone(), text);
+        self.events.push_back(Event::Failed(id, task));
+    }
+
+    fn key(&mut self, id: VertexId, index: usize) -> Result<()> {
+        let vertex = &mut self.vertices[id];
+        if matches!(vertex.step.node.op, Op::Source(_)) {
+            let pinned = vertex.pinned.clone();
+            self.spawn(id, move |job| Ended::Pinned(id, job.pin(pinned, index)));
+            return Ok(());
+        }
+        match cache::of_vertex(&vertex.step.node, self.build.host) {
+            Ok(key) => {
+                let content = key.inputs.iter().map(|input| input.content.is_some()).collect();
+                vertex.keys.push(key);
+                self.events.push_back(Event::Keyed { vertex: id, content, more: false });
+            }
+            Err(error) => self.failed(id, Task::Key, error),
+        }
+        Ok(())
+    }
+
+    fn pinned(&mut self, id: VertexId, pinned: Arc<dyn Pinned>, key: Option<Key>) {
+        let more = key.is_some();
+        let vertex = &mut self.vertices[id];
+        vertex.pinned = Some(pinned);
+        if let Some(Key::Stable(key)) = key {
+            vertex.keys.push(VertexKey { digest: cache::of_source(&key), inputs: Vec::new() });
+        }
+        self.events.push_back(Event::Keyed { vertex: id, content: Vec::new(), more });
+    }
+
+    fn query(&mut self, edge: Edge, known: &[Vec<Known>]) -> Result<()> {
+        let vertex = &mut self.vertices[edge.vertex];
+        let found = cache::query(self.build.store, &vertex.keys, edge.output, &to_cache(known))?;
+        vertex.found.insert(edge.output, found.keys.clone());
+        let (keys, loadable, missed) = (found.keys, found.has_result, found.missed);
+        self.events.push_back(Event::Matched { edge, keys, loadable, missed });
+        Ok(())
+    }
+
+    fn compare(&mut self, id: VertexId, input: usize) -> Result<()> {
+        let vertex = &self.vertices[id];
+        let tree = self.vertices.result(vertex.step.inputs[input])?;
+        let key = vertex.keys.first().expect("a vertex is keyed before its inputs are compared");
+        let selectors = key.inputs[input].content.clone().expect("only comparable inputs are compared");
+        self.spawn(id, move |job| Ended::Compared(id, input, job.compare(&tree, &selectors)));
+        Ok(())
+    }
+
+    fn load(&mut self, edge: Edge) -> Result<()> {
+        let keys = self.vertices[edge.vertex].found.get(&edge.output).cloned().unwrap_or_default();
+        let mut found = false;
+        for tree in cache::results(self.build.store, &keys)? {
+            if self.is_whole(&tree)? {
+                self.vertices[edge.vertex].results.insert(edge.output, tree);
+                self.report.loaded(&self.vertices, edge.vertex);
+                found = true;
+                break;
+            }
+            cache::forget(self.build.store, &keys, &tree)?;
+        }
+        self.events.push_back(Event::Loaded { edge, found });
+        Ok(())
+    }
+
+    /// Whether every layer is here, or can be had.
+    fn is_whole(&self, tree: &Committed) -> Result<bool> {
+        for layer in &tree.layers {
+            if !self.build.snapshots.has(layer) && self.build.store.layer(&layer.0)?.origins.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn start(&mut self, id: VertexId) -> Result<()> {
+        let vertex = &self.vertices[id];
+        let pinned = vertex.pinned.clone();
+        let inputs = vertex.step.inputs.iter().map(|input| self.vertices.result(*input));
+        let inputs: Vec<Committed> = match inputs.collect() {
+            Ok(inputs) => inputs,
+            Err(error) => {
+                self.failed(id, Task::Run, error);
+                return Ok(());
+            }
+        };
+        let work = self
+            .work(id, move |job| Ended::Ran(id, pinned.map_or_else(|| job.run(&inputs), |pinned| job.fetch(&*pinned))));
+        self.waiting.push_back(work);
+        self.start_waiting();
+        Ok(())
+    }
+
+    fn start_waiting(&mut self) {
+        while self.runs < self.max_runs {
+            let Some(work) = self.waiting.pop_front() else { return };
+            self.runs += 1;
+            self.start_thread(work);
+        }
+    }
+
+    fn ran(&mut self, id: VertexId, ran: Ran) {
+        match ran {
+            Ran::Outputs(outputs) => {
+                self.vertices[id].results = (0..).zip(outputs).collect();
+                self.report.ended(&self.vertices[id].step.clone(), None);
+                self.events.push_back(Event::Ran(id));
+            }
+            Ran::Definition(decoded) => {
+                let outputs = self.add(*decoded);
+                match outputs.first() {
+                    Some(Some(edge)) => self.events.push_back(Event::Expanded(id, vec![*edge])),
+                    _ => self.ran(id, Ran::Outputs(vec![Committed::default()])),
+                }
+            }
+        }
+    }
+
+    fn adopt(&mut self, id: VertexId, edges: &[Edge]) -> Result<()> {
+        let outputs = edges.iter().map(|edge| self.vertices.result(*edge)).collect::<Result<Vec<_>>>()?;
+        self.ran(id, Ran::Outputs(outputs));
+        Ok(())
+    }
+
+    fn save(&mut self, id: VertexId, known: &[Vec<Known>]) -> Result<()> {
+        let vertex = &self.vertices[id];
+        let count = u32::try_from(vertex.results.len()).expect("outputs are few");
+        let results: Vec<_> = (0..count).map(|output| vertex.results[&output].clone()).collect();
+        let keys = cache::save(self.build.store, &vertex.keys, &to_cache(known), &results, now())?;
+        self.events.push_back(Event::Saved(id, keys));
+        Ok(())
+    }
+
+    fn spawn(&mut self, id: VertexId, act: impl FnOnce(&Job<'env>) -> Ended + Send + 'env) {
+        let work = self.work(id, act);
+        self.start_thread(work);
+    }
+
+    fn work(&mut self, id: VertexId, act: impl FnOnce(&Job<'env>) -> Ended + Send + 'env) -> Work<'env> {
+        let vertex = &self.vertices[id];
+        let job = Job { build: self.build, step: vertex.step.clone(), cancel: vertex.cancel.clone() };
+        self.report.started(&job.step);
+        Box::new(move || act(&job))
+    }
+
+    fn start_thread(&mut self, work: Work<'env>) {
+        self.threads += 1;
+        let sender = self.sender.clone();
+        self.scope.spawn(move || {
+            let ended = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(Ended::Panicked);
+            // The receiver outlives the scope.
+            let _ = sender.send(ended);
+        });
+    }
+}
+
+/// The scheduler knows nothing of the cache, so it has a type of its own.
+fn to_cache(known: &[Vec<Known>]) -> Vec<Vec<cache::Known>> {
+    let one = |known: &Known| cache::Known { key: known.key.clone(), content: known.content };
+    known.iter().map(|keys| keys.iter().map(one).collect()).collect()
+}
+
+/// Milliseconds since the epoch.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

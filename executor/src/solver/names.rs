@@ -1,0 +1,78 @@
+//! Names of vertices for people, in BuildKit's words, because users search their logs for them.
+
+use llb::{FileAction, FileActionKind, Node, Op};
+
+/// Key of the description that overrides the name.
+const CUSTOM: &str = "llb.customname";
+
+/// Longest name that is made of other names, in bytes: more than a terminal's line.
+const MAX: usize = 500;
+
+/// The name of a vertex.
+pub(super) fn of_node(node: &Node, input_names: &[&str]) -> String {
+    match node.meta.description.get(CUSTOM) {
+        Some(name) => name.clone(),
+        None => of_op(&node.op, input_names),
+    }
+}
+
+fn of_op(op: &Op, inputs: &[&str]) -> String {
+    let input = |position: i64| usize::try_from(position).ok().and_then(|position| inputs.get(position)).copied();
+    match op {
+        Op::Source(source) => source.identifier.clone(),
+        Op::Exec(exec) => exec.meta.args.join(" "),
+        Op::File(actions) => actions.iter().map(of_action).collect::<Vec<_>>().join(", "),
+        Op::Build(_) => "build".into(),
+        Op::Merge(positions) => {
+            let names: Vec<_> = positions.iter().filter_map(|position| input(*position)).collect();
+            shorten(format!("merge ({})", names.join(", ")))
+        }
+        Op::Diff(diff) => {
+            let side = |position: Option<i64>| match position.and_then(input) {
+                Some(name) => format!("({name})"),
+                None => "scratch".into(),
+            };
+            shorten(format!("diff {} -> {}", side(diff.lower), side(diff.upper)))
+        }
+        Op::Passthrough(passthrough) => format!("passthrough {}", passthrough.id),
+    }
+}
+
+/// Names hold names of inputs, which double with every level.
+fn shorten(mut name: String) -> String {
+    if name.len() > MAX {
+        name.truncate(name.floor_char_boundary(MAX));
+        name.push('…');
+    }
+    name
+}
+
+fn of_action(action: &FileAction) -> String {
+    match &action.kind {
+        FileActionKind::Copy(copy) => format!("copy {} {}", copy.src, copy.dest),
+        FileActionKind::Mkfile { path, .. } => format!("mkfile {path}"),
+        FileActionKind::Mkdir { path, .. } => format!("mkdir {path}"),
+        FileActionKind::Rm { path, .. } => format!("rm {path}"),
+        FileActionKind::Symlink { oldpath, newpath, .. } => format!("symlink {newpath} -> {oldpath}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        let name = |op| of_node(&Node::new(op, Vec::new()), &["base", "run"]);
+        let mkdir =
+            FileActionKind::Mkdir { path: "/a".into(), mode: 0, make_parents: false, owner: None, timestamp: -1 };
+        let rm = FileActionKind::Rm { path: "/b".into(), allow_not_found: false, allow_wildcard: false };
+        let action = |kind| FileAction { input: 0, secondary_input: -1, output: 0, kind };
+        assert_eq!(name(Op::File(vec![action(mkdir), action(rm)])), "mkdir /a, rm /b");
+        assert_eq!(name(Op::Merge(vec![0, 1])), "merge (base, run)");
+        assert_eq!(name(Op::Diff(llb::Diff { lower: Some(0), upper: Some(-1) })), "diff (base) -> scratch");
+        let mut node = Node::new(Op::Merge(vec![]), Vec::new());
+        node.meta.description.insert(CUSTOM.into(), "[1/2] FROM x".into());
+        assert_eq!(of_node(&node, &[]), "[1/2] FROM x");
+    }
+}

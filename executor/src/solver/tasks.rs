@@ -1,0 +1,79 @@
+//! What a thread does for one action: pin, compare, run.
+
+use std::sync::Arc;
+
+use oci::{Digest, Platform};
+
+use super::driver::Build;
+use super::vertices::Step;
+use crate::cache::Selector;
+use crate::ops::{self, Ran};
+use crate::snapshot::Committed;
+use crate::sources::{self, Key, Pinned};
+use crate::{Cancel, Result, progress};
+
+/// What a task works with.
+#[derive(Clone)]
+pub(super) struct Job<'a> {
+    pub(super) build: &'a Build<'a>,
+    pub(super) step: Arc<Step>,
+    pub(super) cancel: Cancel,
+}
+
+impl Job<'_> {
+    /// Pins a source, unless it is, and computes its key at `index`.
+    pub(super) fn pin(&self, pinned: Option<Arc<dyn Pinned>>, index: usize) -> Result<(Arc<dyn Pinned>, Option<Key>)> {
+        let llb::Op::Source(source) = &self.step.node.op else { unreachable!("only sources are pinned") };
+        self.with_source(|context| {
+            let pinned = match pinned {
+                Some(pinned) => pinned,
+                None => Arc::from(sources::find(&source.identifier)?.pin(source, self.platform(), context)?),
+            };
+            let key = pinned.key(index, context)?;
+            Ok((pinned, key))
+        })
+    }
+
+    /// Fetches what a source is pinned to.
+    pub(super) fn fetch(&self, pinned: &dyn Pinned) -> Result<Ran> {
+        let tree = self.with_source(|context| pinned.fetch(context))?;
+        self.build.fetching.shown_at(&tree, &self.step.digest);
+        Ok(Ran::Outputs(vec![tree]))
+    }
+
+    /// Computes the digest of what is selected of an input.
+    pub(super) fn compare(&self, tree: &Committed, selectors: &[Selector]) -> Result<Digest> {
+        self.with_source(|context| self.build.fetching.materialise(std::slice::from_ref(tree), context))?;
+        Err(crate::Error::Unsupported {
+            what: format!("comparing {} paths", selectors.len()),
+            why: "being written".into(),
+        })
+    }
+
+    /// Runs a vertex that is no source.
+    pub(super) fn run(&self, inputs: &[Committed]) -> Result<Ran> {
+        let node = &self.step.node;
+        self.cancel.check()?;
+        if ops::needs_files(&node.op, inputs) {
+            self.with_source(|context| self.build.fetching.materialise(inputs, context))?;
+        }
+        let Build { store, snapshots, runtime, session, allow, .. } = *self.build;
+        let progress = &self.progress();
+        let cancel = &self.cancel;
+        ops::run(inputs, ops::Context { store, snapshots, runtime, session, allow, node, progress, cancel })
+    }
+
+    fn with_source<T>(&self, act: impl FnOnce(sources::Context<'_>) -> Result<T>) -> Result<T> {
+        let Build { store, snapshots, session, .. } = *self.build;
+        let progress = &self.progress();
+        act(sources::Context { store, snapshots, session, progress, cancel: &self.cancel })
+    }
+
+    fn platform(&self) -> &Platform {
+        self.step.node.platform.as_ref().unwrap_or(self.build.host)
+    }
+
+    fn progress(&self) -> progress::Vertex<'_> {
+        progress::Vertex { sink: self.build.sink, digest: self.step.digest.clone() }
+    }
+}
