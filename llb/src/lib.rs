@@ -11,6 +11,7 @@ mod encode;
 mod graph;
 mod proto;
 pub mod text;
+pub mod verify;
 mod wire;
 
 pub use decode::{DecodeError, Decoded, MAX_BYTES, MAX_VERTICES, VertexProblem, decode, understand};

@@ -58,3 +58,11 @@ fn the_text_form_says_all() {
         assert!(parsed == graph, "{}:\n{text}", path.display());
     }
 }
+
+#[test]
+fn the_verifier_has_nothing_to_say() {
+    for path in corpus("expect", ".pb") {
+        let graph = llb::decode(&fs::read(&path).unwrap()).unwrap().graph;
+        assert_eq!(llb::verify::verify(&graph), [], "{}", path.display());
+    }
+}

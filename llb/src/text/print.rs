@@ -421,9 +421,9 @@ impl Line {
 
     /// An input by its position, or an earlier action by its index.
     fn position(&mut self, name: &str, value: i64, inputs: usize) {
-        match value - inputs as i64 {
-            action if value >= 0 && action >= 0 => self.word(&format!("{name}=#{action}")),
-            _ => self.int(name, value, -1),
+        match usize::try_from(value).ok().and_then(|position| position.checked_sub(inputs)) {
+            Some(action) => self.word(&format!("{name}=#{action}")),
+            None => self.int(name, value, -1),
         }
     }
 
