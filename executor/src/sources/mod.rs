@@ -4,15 +4,24 @@
 //! tells the store where each layer can be had ([`crate::store::Store::put_layer`]) and [`Fetching`] gets the missing ones
 //! when somebody needs the files.
 
+mod content;
+mod image;
+mod layers;
 mod materialise;
-
-pub use materialise::Fetching;
+mod oci_layout;
+mod select;
+#[cfg(test)]
+mod tests;
 
 use oci::Platform;
 
 use crate::snapshot::{Committed, LayerId, Snapshots};
 use crate::store::Store;
 use crate::{Cancel, Error, Result, progress, session::Session};
+
+pub use image::{Images, Mode, Resolved};
+pub use materialise::Fetching;
+pub use select::Image;
 
 /// What a source works with.
 #[derive(Clone, Copy)]
@@ -67,7 +76,7 @@ pub enum Key {
 }
 
 /// The sources there are.
-pub static SOURCES: &[&dyn Source] = &[];
+pub static SOURCES: &[&dyn Source] = &[&image::ImageSource, &oci_layout::LayoutSource];
 
 /// The source that serves an identifier.
 pub fn find(identifier: &str) -> Result<&'static dyn Source> {
