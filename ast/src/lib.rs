@@ -6,10 +6,12 @@
 
 mod checks;
 mod diagnostic;
+pub mod dump;
 mod quote;
 mod source;
 mod suggest;
 mod tree;
+pub mod visit;
 pub mod word;
 
 pub use checks::{Checks, parse_bool};

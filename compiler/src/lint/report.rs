@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ast::{Body, Checks, Diagnostic, LineIndex, Module, Severity, Span, Step, code};
+use ast::{Checks, Diagnostic, LineIndex, Module, Severity, Span, Step, code, visit};
 
 use super::{Check, Hit, Instruction, RULES, Rule, Stage};
 use crate::Options;
@@ -56,11 +56,7 @@ fn commented(module: &Module) -> Vec<(u32, &Checks)> {
 
 /// Every instruction in file order; of those that begin a stage, the stage.
 fn steps(module: &Module) -> impl Iterator<Item = (&Step, Option<&ast::Def>)> {
-    let of_stages = module.defs.iter().flat_map(|def| {
-        let Body::Fs(steps) = &def.body;
-        steps.iter().enumerate().map(move |(index, step)| (step, (index == 0).then_some(def)))
-    });
-    module.head.iter().map(|step| (step, None)).chain(of_stages)
+    visit::steps(module).map(|(step, def)| (step, def.filter(|def| def.span.start == step.span.start)))
 }
 
 struct Report<'a> {
@@ -101,8 +97,7 @@ impl Report<'_> {
     fn stages(&mut self, module: &Module) {
         let mut earlier = BTreeSet::new();
         for def in &module.defs {
-            let Body::Fs(steps) = &def.body;
-            let Some(from) = steps.first() else { continue };
+            let Some(from) = visit::def_steps(def).first() else { continue };
             for rule in RULES {
                 if let Check::Stage(check) = rule.check
                     && let Some(hit) = check(&Stage { def, from, earlier: &earlier })

@@ -9,6 +9,8 @@
 mod csv;
 mod directives;
 mod flags;
+#[cfg(test)]
+mod grammar;
 mod heredoc;
 mod json;
 mod keyword;

@@ -18,7 +18,7 @@
 //! CMD ["sh"]
 //! ```
 
-use ast::{Body, Module, Step};
+use ast::{Module, Step, visit};
 
 use crate::lint::{Check, Hit, Rule, replace};
 
@@ -60,10 +60,7 @@ fn violation(step: &Step, majority_is_lower: bool) -> Option<Hit> {
 
 /// The steps of stages; what stands before the first does not count.
 fn steps(module: &Module) -> impl Iterator<Item = &Step> {
-    module.defs.iter().flat_map(|def| {
-        let Body::Fs(steps) = &def.body;
-        steps
-    })
+    module.defs.iter().flat_map(visit::def_steps)
 }
 
 #[cfg(test)]
