@@ -337,3 +337,247 @@ impl Hasher for DigestHasher {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Op, decode, text};
+
+    fn encoded(source: &str) -> Result<Definition, EncodeError> {
+        encode(&text::parse(source).unwrap_or_else(|error| panic!("{error}\n{source}")))
+    }
+
+    /// What the definition of a graph says, in its own order.
+    fn check(source: &str, expected: &str) {
+        let decoded = decode(&encoded(source).unwrap().to_bytes()).unwrap();
+        let strip =
+            |text: &str| text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n");
+        assert_eq!(strip(&text::print(&decoded.graph)), strip(expected));
+    }
+
+    fn check_error(source: &str, node: Option<u32>, message: &str) {
+        let error = encoded(source).unwrap_err();
+        assert_eq!((error.node.map(|node| node.0), error.to_string().as_str()), (node, message), "{source}");
+    }
+
+    #[test]
+    fn only_what_outputs_need_inputs_first() {
+        check(
+            r#"
+            %0 = source "local://unused"
+            %1 = source "local://a"
+            %2 = source "local://b"
+            %3 = merge(%2, %1)
+            output %3"#,
+            r#"
+            %0 = source "local://b"
+            %1 = source "local://a"
+            %2 = merge(%0, %1)
+            output %2
+              ! caps=["constraints", "platform"]"#,
+        );
+    }
+
+    #[test]
+    fn file_operations_visit_their_sources_last_to_first() {
+        check(
+            r#"
+            %0 = source "local://a"
+            %1 = source "local://b"
+            %2 = source "local://base"
+            %3 = file(%0, %1, %2) copy("/", "/", base=2, from=0) copy("/", "/", base=#0, from=1) mkdir("/d", base=#1, to=0)
+            output %3"#,
+            r#"
+            %0 = source "local://base"
+            %1 = source "local://b"
+            %2 = source "local://a"
+            %3 = file(%2, %1, %0) copy("/", "/", base=2, from=0) copy("/", "/", base=#0, from=1) mkdir("/d", base=#1, to=0)
+            output %3
+              ! caps=["constraints", "platform"]"#,
+        );
+    }
+
+    #[test]
+    fn copies_of_action_results_visit_that_chain_before_the_own_one() {
+        check(
+            r#"
+            %0 = source "local://a"
+            %1 = source "local://b"
+            %2 = source "local://c"
+            %3 = file(%0, %1, %2) copy("/", "/", base=0, from=2) mkdir("/d", base=1) copy("/", "/", base=#0, from=#1, to=0)
+            output %3"#,
+            r#"
+            %0 = source "local://a"
+            %1 = source "local://b"
+            %2 = source "local://c"
+            %3 = file(%0, %1, %2) copy("/", "/", base=0, from=2) mkdir("/d", base=1) copy("/", "/", base=#0, from=#1, to=0)
+            output %3
+              ! caps=["constraints", "platform"]"#,
+        );
+    }
+
+    #[test]
+    fn equal_vertices_are_one_named_after_the_later() {
+        check(
+            r#"
+            text "f"
+            %0 = source "local://a"
+              ! description={"k": "first", "only": "first"} caps=["a"] group("1", "one")
+              @ 0 1
+            %1 = source "local://a"
+              ! ignore_cache description={"k": "second"} export_cache=false caps=["b"] group("2", "two", weak) resources(memory=1)
+              @ 0 2
+            %2 = merge(%0, %1)
+            output %2"#,
+            r#"
+            text "f"
+            %0 = source "local://a"
+              ! ignore_cache description={"k": "second", "only": "first"} export_cache=false caps=["a", "b"] group("2", "two", weak) resources(memory=1)
+              @ 0 1
+              @ 0 2
+            %1 = merge(%0, %0)
+            output %1
+              ! caps=["constraints", "meta.description", "meta.exportcache", "meta.ignorecache", "platform"]"#,
+        );
+    }
+
+    #[test]
+    fn processes_and_file_operations_name_equal_inputs_once() {
+        check(
+            r#"
+            %0 = source "local://a"
+            %1 = source "local://a"
+            %2 = exec(%0, %1, %1.1) args=["x"] cwd="/" bind("/", from=0, to=0) bind("/b", from=1) bind("/c", from=2)
+            %3 = file(%0, %1, %2) copy("/", "/", base=0, from=1, owner(user=name("u", 1))) copy("/", "/", base=#0, from=2, to=0)
+            output %3"#,
+            r#"
+            %0 = source "local://a"
+            %1 = exec(%0, %0.1) args=["x"] cwd="/" bind("/", from=0, to=0) bind("/b", from=0) bind("/c", from=1)
+            %2 = file(%0, %1) copy("/", "/", base=0, from=0, owner(user=name("u", 0))) copy("/", "/", base=#0, from=1, to=0)
+            output %2
+              ! caps=["constraints", "platform"]"#,
+        );
+    }
+
+    #[test]
+    fn repeated_inputs_are_found_among_many() {
+        let mounts: String = (0..40).map(|input| format!(" bind(\"/{input}\", from={input})")).collect();
+        let sources: String = (0..40).map(|n| format!("%{n} = source \"local://{}\"\n", n % 20)).collect();
+        let inputs: Vec<String> = (0..40).map(|n| format!("%{n}")).collect();
+        let source = format!("{sources}%40 = exec({}) args=[\"x\"] cwd=\"/\"{mounts}\noutput %40", inputs.join(", "));
+        let graph = decode(&encoded(&source).unwrap().to_bytes()).unwrap().graph;
+        let exec = &graph.nodes[20];
+        assert_eq!(exec.inputs.len(), 20);
+        let Op::Exec(exec) = &exec.op else { panic!("the last vertex is the exec") };
+        assert!(exec.mounts.iter().map(|mount| mount.input).eq((0..20).chain(0..20)));
+    }
+
+    #[test]
+    fn texts_are_numbered_by_first_use() {
+        check(
+            r#"
+            text "unused"
+            text "b"
+            text "a"
+            %0 = source "local://a"
+              @ 2 1
+            %1 = merge(%0, %0)
+              @ 1 1
+            output %1"#,
+            r#"
+            text "a"
+            text "b"
+            %0 = source "local://a"
+              @ 0 1
+            %1 = merge(%0, %0)
+              @ 1 1
+            output %1
+              ! caps=["constraints", "platform"]"#,
+        );
+    }
+
+    #[test]
+    fn scratch_leaves_no_trace_unless_something_is_said_of_it() {
+        assert_eq!(encoded("output scratch").unwrap().to_bytes(), b"");
+        check(
+            "output scratch\n! description={\"a\": \"b\"}",
+            "output scratch\n! description={\"a\": \"b\"} caps=[\"constraints\", \"platform\"]",
+        );
+    }
+
+    #[test]
+    fn several_outputs_are_told_apart_by_platform() {
+        let outputs = r#"
+            %0 = source "local://a"
+            output %0 platform("linux", "amd64")
+              ! description={"n": "1"} caps=["platform"]
+            output %0 platform("linux", "arm64")
+              ! caps=["platform"]
+            output scratch platform("linux", "s390x")
+              ! caps=["platform"]"#;
+        check(outputs, outputs);
+        let equal = "two outputs are the same vertex and need platforms to tell them apart";
+        check_error(
+            "%0 = source \"local://a\"\noutput %0\noutput %0",
+            None,
+            &format!("failed to marshal LLB definition: {equal}"),
+        );
+    }
+
+    #[test]
+    fn a_terminal_vertex_is_an_input_and_nothing_else() {
+        let definition = encoded("%0 = source \"local://a\"\noutput %0.1").unwrap();
+        let [source, terminal] = definition.vertices.as_slice() else { panic!("two vertices") };
+        assert_eq!(source.bytes, b"\x5a\x00\x1a\x0b\x0a\x09local://a");
+        assert_eq!(terminal.bytes, [b"\x0a\x4b\x0a\x47", source.digest.as_str().as_bytes(), b"\x10\x01"].concat());
+    }
+
+    #[test]
+    fn refusals() {
+        let check = |node: &str, message: &str| {
+            check_error(
+                &format!("%0 = {node}\noutput %0"),
+                Some(0),
+                &format!("failed to marshal LLB definition: {message}"),
+            );
+        };
+        check("exec cwd=\"/\"", "arguments are required");
+        check("exec args=[\"x\"]", "working directory is required");
+        check("source \"\"", "source identifier can't be empty");
+        check("source \"local://a\" lossy", "string field contains invalid UTF-8");
+        check("source \"local://a\"\n@ 0 1", "a location names a source text that does not exist");
+        assert!(
+            encoded("%0 = exec\n%1 = source \"local://a\"\noutput %1").is_ok(),
+            "what nobody needs is not looked at"
+        );
+    }
+
+    #[test]
+    fn bad_edges_are_errors() {
+        let mut graph = text::parse("%0 = source \"local://a\"\n%1 = merge(%0)\noutput %1").unwrap();
+        graph.nodes[1].inputs[0].node = NodeId(1);
+        assert_eq!(encode(&graph).unwrap_err().problem, Problem::Edge);
+        graph.outputs[0].edge = Some(NodeId(7).output(0));
+        assert_eq!(encode(&graph).unwrap_err().problem, Problem::Edge);
+    }
+
+    #[test]
+    fn long_chains_and_wide_vertices_fit_the_stack() {
+        let mut graph = Graph::default();
+        let mut last =
+            graph.add(Node::new(text::parse("%0 = source \"local://a\"").unwrap().nodes[0].op.clone(), Vec::new()));
+        for _ in 0..100_000 {
+            last = graph.add(Node::new(Op::Merge(vec![0, 1]), vec![last.output(0), last.output(0)]));
+        }
+        let all = (0..graph.nodes.len() as u32).map(|node| NodeId(node).output(0)).collect::<Vec<_>>();
+        let edge = Some(graph.add(Node::new(Op::Merge((0..all.len() as i64).collect()), all)).output(0));
+        graph.outputs.push(Output { edge, ..Output::default() });
+        let (definition, digests) = encode_traced(&graph).unwrap();
+        assert_eq!(definition.vertices.len(), graph.nodes.len() + 1);
+        assert!(
+            digests.iter().flatten().eq(definition.vertices[..graph.nodes.len()].iter().map(|vertex| &vertex.digest))
+        );
+        let decoded = decode(&definition.to_bytes()).unwrap();
+        assert!(decoded.digests.iter().eq(digests.iter().flatten()));
+    }
+}
