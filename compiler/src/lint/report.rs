@@ -6,7 +6,7 @@ use ast::{Checks, Diagnostic, LineIndex, Module, Severity, Span, Step, code, vis
 
 use super::{Check, Hit, Instruction, RULES, Rule, Stage};
 use crate::Options;
-use crate::plan::{Finding, Note, NoteKind};
+use crate::plan::{Finding, Note};
 
 /// The option that replaces the settings in the file.
 const OVERRIDE: &str = "build-arg:BUILDKIT_DOCKERFILE_CHECK";
@@ -138,13 +138,10 @@ impl Report<'_> {
         for rule in RULES {
             let Check::Note(check) = rule.check else { continue };
             let Some(message) = check(&note.kind) else { continue };
-            // parity: an instruction that is replaced is reported by the one that replaces it.
-            let reporter = if let NoteKind::Replaced { by, .. } = note.kind { by } else { note.at };
             let hit = Hit { at: note.at, whole: note.at, message, fix: None };
-            if note.trigger {
-                self.hit_with(rule, self.checks.allows(rule.name, rule.experimental), hit);
-            } else {
-                self.hit(rule, reporter, hit);
+            match note.step {
+                Some(step) => self.hit(rule, step, hit),
+                None => self.hit_with(rule, self.checks.allows(rule.name, rule.experimental), hit),
             }
         }
     }

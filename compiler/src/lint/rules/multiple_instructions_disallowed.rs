@@ -31,7 +31,7 @@ pub(super) static RULE: Rule = Rule {
 };
 
 fn check(note: &NoteKind) -> Option<String> {
-    let NoteKind::Replaced { keyword, .. } = note else { return None };
+    let NoteKind::Replaced { keyword } = note else { return None };
     Some(format!(
         "Multiple {keyword} instructions should not be used in the same stage because only the last one will be used"
     ))
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn message() {
-        let note = NoteKind::Replaced { keyword: "CMD".to_owned(), by: ast::Span::default() };
+        let note = NoteKind::Replaced { keyword: "CMD".to_owned() };
         assert_eq!(
             check(&note).as_deref(),
             Some(
