@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use llb::Decoded;
-use oci::Platform;
+use oci::{Digest, Platform};
 
+use crate::exporters::Built;
 use crate::runtime::{Embedded, Runtime};
 use crate::snapshot::{Committed, Snapshots};
 use crate::sources::Fetching;
 use crate::store::Store;
-use crate::{Cancel, Error, Result, exporters, progress, session, snapshot, solver};
+use crate::{Cancel, Error, Result, exporters, progress, session, snapshot, solver, sources};
 
 /// An executor over one store directory. Several processes may share the directory.
 pub struct Engine {
@@ -77,11 +78,28 @@ impl Engine {
     /// Builds what a definition asks for and hands it to the outputs.
     pub fn solve(&self, request: &Request, sink: &dyn progress::Sink) -> Result<Response> {
         let decoded = llb::decode(&request.definition).map_err(|error| Error::Definition(error.to_string()))?;
-        let _trees = self.build(request, decoded, sink)?;
-        Ok(Response::default())
+        let host = host_platform();
+        let terminals = decoded.graph.outputs.clone();
+        let trees = self.build(request, decoded, &host, sink)?;
+        let built: Vec<_> = terminals
+            .into_iter()
+            .zip(trees)
+            .map(|(terminal, tree)| describe(terminal, tree, &host))
+            .collect::<Result<_>>()?;
+        let mut response = Response::default();
+        for output in &request.outputs {
+            response.metadata.extend(self.export(request, &built, output, sink)?);
+        }
+        Ok(response)
     }
 
-    fn build(&self, request: &Request, decoded: Decoded, sink: &dyn progress::Sink) -> Result<Vec<Committed>> {
+    fn build(
+        &self,
+        request: &Request,
+        decoded: Decoded,
+        host: &Platform,
+        sink: &dyn progress::Sink,
+    ) -> Result<Vec<Committed>> {
         let build = solver::Build {
             store: &self.store,
             snapshots: &*self.snapshots,
@@ -90,13 +108,44 @@ impl Engine {
             session: &request.session,
             allow: &request.allow,
             sink,
-            host: &host_platform(),
+            host,
             no_cache: request.no_cache,
             max_parallelism: request.max_parallelism,
             cancel: &request.cancel,
         };
         solver::solve(&build, decoded)
     }
+
+    fn export(
+        &self,
+        request: &Request,
+        built: &[Built],
+        output: &Output,
+        sink: &dyn progress::Sink,
+    ) -> Result<exporters::Metadata> {
+        request.cancel.check()?;
+        let name = exporters::title(output.kind);
+        let progress = &progress::Vertex { sink, digest: Digest::sha256(name.as_bytes()) };
+        let (store, snapshots, cancel) = (&self.store, &*self.snapshots, &request.cancel);
+        let sources = sources::Context { store, snapshots, session: &request.session, progress, cancel };
+        let (epoch, fetching) = (request.epoch, &self.fetching);
+        let context = exporters::Context { store, snapshots, epoch, progress, cancel, fetching, sources };
+        progress.during(name, || exporters::export(built, output, context))
+    }
+}
+
+/// A result with what the terminal vertex says of it.
+fn describe(terminal: llb::Output, tree: Committed, host: &Platform) -> Result<Built> {
+    let description = &terminal.meta.description;
+    let platform = match (description.get("platform"), terminal.platform) {
+        (Some(text), _) => Platform::parse(text, host)
+            .map_err(|error| Error::Definition(format!("platform of the result: {error}")))?
+            .normalize(),
+        (None, Some(platform)) => platform.normalize(),
+        (None, None) => host.clone(),
+    };
+    let config = description.get("containerimage.config").map(|text| text.clone().into_bytes());
+    Ok(Built { tree, platform, config })
 }
 
 /// The platform this process runs on, in normal form.

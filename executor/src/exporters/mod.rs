@@ -1,4 +1,16 @@
 //! Where results go.
+//!
+//! An exporter gets one [`Built`] for each platform. Its image config is what the frontend wrote into the definition;
+//! the exporter completes it (`rootfs`, `history` times). Outputs are written aside and renamed: never half.
+
+use std::collections::BTreeMap;
+
+use oci::Platform;
+
+use crate::snapshot::{Committed, Snapshots};
+use crate::sources::{self, Fetching};
+use crate::store::Store;
+use crate::{Cancel, Error, Output, Result, progress};
 
 /// The exporters there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,4 +27,62 @@ pub enum Kind {
     Local,
     /// Nothing: only the cache is filled.
     CacheOnly,
+}
+
+/// One result of a build.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// The tree. Its layers may be elsewhere still: [`Context::materialise`] before looking at files.
+    pub tree: Committed,
+    /// What it is for.
+    pub platform: Platform,
+    /// Image config as JSON; `None` when the definition has none.
+    pub config: Option<Vec<u8>>,
+}
+
+/// What an exporter works with.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// Blobs, layers, images by name.
+    pub store: &'a Store,
+    /// Trees.
+    pub snapshots: &'a dyn Snapshots,
+    /// Seconds since the epoch for timestamps of image and history, when they are fixed.
+    pub epoch: Option<i64>,
+    /// Where to tell how far it is.
+    pub progress: &'a progress::Vertex<'a>,
+    /// Asked to stop through this.
+    pub cancel: &'a Cancel,
+    pub(crate) fetching: &'a Fetching,
+    pub(crate) sources: sources::Context<'a>,
+}
+
+impl Context<'_> {
+    /// Makes sure that the files of a tree are on this machine.
+    pub fn materialise(&self, tree: &Committed) -> Result<()> {
+        self.fetching.materialise(std::slice::from_ref(tree), self.sources)
+    }
+}
+
+/// What of the export is told in [`crate::Response::metadata`].
+pub type Metadata = BTreeMap<String, serde_json::Value>;
+
+/// What is shown while an exporter works, in BuildKit's words.
+pub fn title(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Image => "exporting to image",
+        Kind::Oci => "exporting to oci image format",
+        Kind::Docker => "exporting to docker image format",
+        Kind::Tar => "exporting to client tarball",
+        Kind::Local => "exporting to client directory",
+        Kind::CacheOnly => "filling the cache",
+    }
+}
+
+/// Hands results to one output. **Shape** of `built`: one for each platform, the host's last; never empty.
+pub fn export(_built: &[Built], output: &Output, _context: Context<'_>) -> Result<Metadata> {
+    match output.kind {
+        Kind::CacheOnly => Ok(Metadata::new()),
+        kind => Err(Error::Unsupported { what: title(kind).into(), why: "this exporter is being written".into() }),
+    }
 }

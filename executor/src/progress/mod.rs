@@ -110,6 +110,17 @@ impl Vertex<'_> {
         part.report(None);
         part
     }
+
+    /// Does the whole work of a vertex that is none of the definition's (an export), told as one.
+    pub fn during<T>(&self, name: &str, work: impl FnOnce() -> crate::Result<T>) -> crate::Result<T> {
+        let digest = self.digest.clone();
+        self.sink.event(Event::Vertex { digest: digest.clone(), name: name.to_owned(), inputs: Vec::new(), group: None });
+        self.sink.event(Event::Started { digest: digest.clone(), at: SystemTime::now() });
+        let done = work();
+        let error = done.as_ref().err().map(ToString::to_string);
+        self.sink.event(Event::Completed { digest, at: SystemTime::now(), cached: false, error });
+        done
+    }
 }
 
 /// A part of a vertex's work: a download, an extraction.
