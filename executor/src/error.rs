@@ -109,8 +109,8 @@ impl std::fmt::Display for Error {
                 write!(f, "{of}: digest mismatch {want}: {got}")
             }
             Self::Exit { command, code, out_of_memory } => {
-                write!(f, "process \"{command}\" did not complete successfully: exit code: {code}")?;
-                if *out_of_memory { f.write_str(": cannot allocate memory (killed by the kernel)") } else { Ok(()) }
+                write!(f, "process {command:?} did not complete successfully: exit code: {code}")?;
+                if *out_of_memory { f.write_str(": cannot allocate memory") } else { Ok(()) }
             }
             Self::Step { source, .. } => write!(f, "{source}"),
             Self::Unsupported { what, why } => write!(f, "{what} is not supported: {why}"),

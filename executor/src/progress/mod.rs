@@ -1,8 +1,12 @@
 //! What happens while a build runs, as events; renderers show them.
 
+mod clip;
+
 use std::time::SystemTime;
 
 use oci::Digest;
+
+pub use clip::Clipped;
 
 /// One thing that happened. Times are wall clock.
 #[derive(Clone, Debug)]

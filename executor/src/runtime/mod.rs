@@ -1,10 +1,12 @@
 //! Processes in containers: what to run as data ([`Spec`]), and who runs it ([`Runtime`]).
 
 mod linux;
+mod scripted;
 
 use std::path::PathBuf;
 
 pub use linux::Embedded;
+pub use scripted::{Script, Scripted};
 
 use crate::{Cancel, Result, snapshot};
 

@@ -41,6 +41,7 @@ mod sys;
 mod user;
 
 use std::io;
+use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -113,7 +114,11 @@ impl Runtime for Embedded {
         // A shim that ended already has said why, or will be found to be gone.
         let _ = request.send(&mut shim.control);
         drop(request);
-        let ended = output::follow(&shim.control, shim.streams(), output, cancel, agents);
+        let control = shim.control.try_clone().map_err(Error::io("copy", "the control socket"))?;
+        // The shim kills the container when it hears nothing more from here.
+        let hook = cancel.on_cancel(move || drop(control.shutdown(Shutdown::Write)));
+        let ended = output::follow(&shim.control, shim.streams(), output, agents);
+        drop(hook);
         shim.finish();
         outcome(ended?, output, cancel)
     }

@@ -1,20 +1,17 @@
-//! Follows a container from the executor's side: its output, the shim's replies, the wish to stop.
+//! Follows a container from the executor's side: its output, the shim's replies.
 
 use std::io::{self, Read};
-use std::net::Shutdown;
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 
 use super::plan::Reply;
 use super::request::Agent;
 use super::serve;
 use crate::runtime::Output;
-use crate::{Cancel, Error, Result};
+use crate::{Error, Result};
 
-/// How often the wish to stop is looked at.
-const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 25_000_000 };
 /// Bytes of output handed on at once; a pipe holds as many.
 const CHUNK: usize = 64 << 10;
 
@@ -23,18 +20,12 @@ pub(super) fn follow(
     control: &UnixStream,
     streams: [BorrowedFd<'_>; 2],
     output: Output<'_>,
-    cancel: &Cancel,
     agents: Vec<Agent>,
 ) -> Result<Vec<Reply>> {
     let mut follower = Follower { replies: Replies::default(), open: [true; 3], buffer: vec![0; CHUNK], output };
     let mut agents = Some(agents);
     let mut servers = None;
-    let mut is_cancelled = false;
     while follower.open.contains(&true) {
-        if !is_cancelled && cancel.is_cancelled() {
-            // The shim kills the container when it hears nothing more from here.
-            is_cancelled = control.shutdown(Shutdown::Write).is_ok();
-        }
         follower.step(control, streams).map_err(Error::io("follow", "the container"))?;
         if follower.replies.is_ready() && servers.is_none() {
             servers = agents.take().and_then(serve);
@@ -57,7 +48,7 @@ impl Follower<'_> {
         let all = [stdout, stderr, control_fd];
         let waiting: Vec<usize> = (0..all.len()).filter(|source| self.open[*source]).collect();
         let mut fds: Vec<PollFd> = waiting.iter().map(|s| PollFd::from_borrowed_fd(all[*s], PollFlags::IN)).collect();
-        match poll(&mut fds, Some(&LOOK)) {
+        match poll(&mut fds, None) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(e) => return Err(e.into()),
         }

@@ -176,7 +176,7 @@ mod tests {
     const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nbuild:x:1000:100:,,:/home/build:/bin/sh\n1337:x:7:7::/:\n";
     const GROUP: &str = "root:x:0:\nusers:x:100:build\nwheel:x:10:root,build\n";
 
-    fn check(user: &str, want: Result<(u32, u32, &[u32]), &str>) {
+    fn check(user: &str, want: std::result::Result<(u32, u32, &[u32]), &str>) {
         let source = |text: &str| Ok(Some(text.to_owned()));
         let got = resolve(user, source(PASSWD), source(GROUP));
         let want = want.map(|(uid, gid, groups)| Identity { uid, gid, groups: groups.to_vec() });

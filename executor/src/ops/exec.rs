@@ -1,0 +1,116 @@
+//! Exec: a process in a container over its input trees; what it leaves in them are the outputs.
+//!
+//! parity: BuildKit v0.32, solver/llbsolver/ops/exec.go and frontend/gateway/container: which mounts are copies, which
+//! outputs are inputs handed through, the order of the environment, the texts of errors.
+
+mod caches;
+mod mounts;
+mod session;
+
+use crate::ops::Context;
+use crate::progress::Clipped;
+use crate::runtime::{self, Spec};
+use crate::snapshot::Committed;
+use crate::{Error, Result};
+
+pub use caches::Caches;
+
+/// Where programs are looked for when the definition does not say.
+const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Whether a build that was granted `allow` may run the process. Asked for all vertices before anything runs.
+pub fn check_entitlements(exec: &llb::Exec, allow: &[String]) -> Result<()> {
+    let host_network = (exec.network == llb::NetMode::Host).then_some("network.host");
+    let insecure = (exec.security == llb::SecurityMode::Insecure).then_some("security.insecure");
+    let denied = [host_network, insecure].into_iter().flatten().find(|wanted| !allow.iter().any(|a| a == wanted));
+    match denied {
+        Some(entitlement) => Err(Error::Denied(format!("{entitlement} is not allowed"))),
+        None => Ok(()),
+    }
+}
+
+/// Runs the process; the outputs are in the order of their numbers.
+pub fn run(exec: &llb::Exec, inputs: &[Committed], context: Context<'_>) -> Result<Vec<Committed>> {
+    check_entitlements(exec, context.allow)?;
+    check_devices(exec)?;
+    let mounted = mounts::prepare(exec, inputs, context)?;
+    let spec = spec(exec, &mounted, context)?;
+    let clipped = Clipped::new(context.progress);
+    let exit = context.runtime.run(&spec, &|stream, data| clipped.write(stream, data), context.cancel)?;
+    drop(spec);
+    let valid: &[i32] = if exec.meta.valid_exit_codes.is_empty() { &[0] } else { &exec.meta.valid_exit_codes };
+    if valid.contains(&exit.code) {
+        return mounted.commit(context.snapshots);
+    }
+    clipped.flush();
+    let command = exec.meta.args.join(" ");
+    Err(Error::Exit { command, code: exit.code, out_of_memory: exit.out_of_memory })
+}
+
+fn check_devices(exec: &llb::Exec) -> Result<()> {
+    match exec.cdi_devices.iter().find(|device| !device.optional) {
+        Some(device) => Err(Error::Unsupported {
+            what: format!("device {}", device.name),
+            why: "CDI devices are not passed to containers yet; mark it optional to build without it".into(),
+        }),
+        None => Ok(()),
+    }
+}
+
+fn spec(exec: &llb::Exec, mounted: &mounts::Mounted, context: Context<'_>) -> Result<Spec> {
+    let meta = &exec.meta;
+    Ok(Spec {
+        root: mounted.root(),
+        readonly_root: mounted.readonly_root,
+        args: meta.args.clone(),
+        env: environment(exec, context.session)?,
+        cwd: meta.cwd.clone(),
+        user: meta.user.clone(),
+        hostname: meta.hostname.clone(),
+        mounts: mounted.mounts(),
+        extra_hosts: meta.extra_hosts.iter().map(|host| (host.host.clone(), host.ip.clone())).collect(),
+        network: network(exec.network),
+        insecure: exec.security == llb::SecurityMode::Insecure,
+        ulimits: meta.ulimit.iter().map(|limit| (limit.name.clone(), limit.soft, limit.hard)).collect(),
+        cgroup_parent: meta.cgroup_parent.clone(),
+        resources: context.node.meta.linux_resources.clone().unwrap_or_default(),
+        remove_mount_stubs_recursive: meta.remove_mount_stubs_recursive,
+    })
+}
+
+fn network(mode: llb::NetMode) -> runtime::Network {
+    match mode {
+        llb::NetMode::Unset => runtime::Network::Default,
+        llb::NetMode::Host => runtime::Network::Host,
+        llb::NetMode::None => runtime::Network::None,
+    }
+}
+
+/// The definition's variables, then proxies, the default PATH, and secrets.
+fn environment(exec: &llb::Exec, session: &crate::session::Session) -> Result<Vec<String>> {
+    let mut env = exec.meta.env.clone();
+    env.extend(exec.meta.proxy_env.iter().flat_map(proxies));
+    if !env.iter().any(|entry| entry.starts_with("PATH=")) {
+        env.push(DEFAULT_PATH.to_owned());
+    }
+    for secret in &exec.secret_env {
+        env.push(session::secret_variable(session, secret)?);
+    }
+    Ok(env)
+}
+
+/// Proxy variables, in both spellings that programs look for.
+fn proxies(proxy: &llb::ProxyEnv) -> Vec<String> {
+    let named = [
+        ("HTTP_PROXY", &proxy.http_proxy),
+        ("HTTPS_PROXY", &proxy.https_proxy),
+        ("FTP_PROXY", &proxy.ftp_proxy),
+        ("NO_PROXY", &proxy.no_proxy),
+        ("ALL_PROXY", &proxy.all_proxy),
+    ];
+    let set = named.into_iter().filter(|(_, value)| !value.is_empty());
+    set.flat_map(|(name, value)| [format!("{name}={value}"), format!("{}={value}", name.to_lowercase())]).collect()
+}
+
+#[cfg(test)]
+mod tests;
