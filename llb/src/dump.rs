@@ -28,11 +28,11 @@ struct Line<'d> {
 /// One JSON object a line for each vertex: `{"Op":…,"Digest":…,"OpMetadata":…}`.
 ///
 /// **Errors**: a vertex whose bytes are no operation.
-pub fn json_lines(definition: &Definition) -> Result<String, DecodeError> {
+pub fn json(definition: &Definition) -> Result<String, DecodeError> {
     let mut lines = String::new();
     for (op, vertex) in ops(definition)? {
         let op_metadata = definition.metadata.get(&vertex.digest).map(message::metadata).unwrap_or_default();
-        lines.push_str(&json(&Line { op, digest: &vertex.digest, op_metadata }));
+        lines.push_str(&to_json(&Line { op, digest: &vertex.digest, op_metadata }));
         lines.push('\n');
     }
     Ok(lines)
@@ -40,10 +40,17 @@ pub fn json_lines(definition: &Definition) -> Result<String, DecodeError> {
 
 /// A graph as one JSON object: the fields of [`Graph`] by their names, all of them always there, bytes in base64.
 pub fn graph_json(graph: &Graph) -> String {
-    json(graph)
+    to_json(graph)
 }
 
-fn json<T: Serialize>(value: &T) -> String {
+/// The text form of what a definition means.
+///
+/// **Errors**: what [`crate::decode`] refuses.
+pub fn text(definition: &Definition) -> Result<String, DecodeError> {
+    crate::understand(definition.clone()).map(|decoded| crate::text::print(&decoded.graph))
+}
+
+fn to_json<T: Serialize>(value: &T) -> String {
     String::from_utf8(oci::json::to_vec(value)).expect("JSON is UTF-8")
 }
 

@@ -32,6 +32,11 @@ pub fn encode(graph: &Graph) -> Result<Definition, EncodeError> {
     encode_traced(graph).map(|(definition, _)| definition)
 }
 
+/// Encodes everything that the outputs need, straight to wire bytes: what [`encode`] and [`Definition::to_bytes`] give.
+pub fn encode_to_bytes(graph: &Graph) -> Result<Vec<u8>, EncodeError> {
+    encode(graph).map(|definition| definition.to_bytes())
+}
+
 /// Encodes a graph and tells the digest of each node. **Shape**: one entry per node, `None` where no output needs it.
 pub fn encode_traced(graph: &Graph) -> Result<(Definition, Vec<Option<Digest>>), EncodeError> {
     let encoding = Encoding::of(graph)?;

@@ -10,11 +10,12 @@ pub mod dump;
 mod encode;
 mod graph;
 mod proto;
+pub mod sample;
 pub mod text;
 pub mod verify;
 mod wire;
 
 pub use decode::{DecodeError, Decoded, MAX_BYTES, MAX_VERTICES, VertexProblem, decode, understand};
 pub use definition::{Definition, SourceMap, SourceText, Vertex};
-pub use encode::{EncodeError, Problem, encode, encode_traced};
+pub use encode::{EncodeError, Problem, encode, encode_to_bytes, encode_traced};
 pub use graph::*;

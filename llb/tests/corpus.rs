@@ -41,7 +41,7 @@ fn decode_then_encode_gives_the_same_bytes() {
 fn dump_prints_what_buildctl_prints() {
     for path in corpus("dump", ".jsonl") {
         let decoded = llb::decode(&fs::read(path.with_file_name("expect.pb")).unwrap()).unwrap();
-        let lines = llb::dump::json_lines(&decoded.definition).unwrap();
+        let lines = llb::dump::json(&decoded.definition).unwrap();
         for (actual, expected) in lines.lines().zip(fs::read_to_string(&path).unwrap().lines()) {
             assert_eq!(actual, expected, "{}", path.display());
         }

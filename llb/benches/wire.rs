@@ -1,0 +1,42 @@
+//! Encoding and decoding against the floor, one SHA-256 of the bytes: `cargo bench -p llb`.
+#![allow(missing_docs, clippy::print_stdout, clippy::expect_used, clippy::disallowed_types, reason = "a measurement")]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+fn main() {
+    println!("vertices    what                   total      a vertex   MB/s of definition");
+    for vertices in [20, 1_000, 100_000] {
+        let graph = llb::sample::build(vertices);
+        let definition = llb::encode(&graph).expect("a sample can be encoded");
+        let bytes = definition.to_bytes();
+        let count = definition.vertices.len();
+        let report = |what: &str, time: Duration| {
+            let nanoseconds = time.as_nanos() as f64;
+            let rate = bytes.len() as f64 * 1e3 / nanoseconds;
+            println!(
+                "{count:<10}  {what:<20} {:>8.1} µs {:>8.0} ns {rate:>8.0}",
+                nanoseconds / 1e3,
+                nanoseconds / count as f64
+            );
+        };
+        report("SHA-256 of each", best(|| definition.vertices.iter().map(|v| oci::Digest::sha256(&v.bytes)).count()));
+        report("encode", best(|| llb::encode(&graph)));
+        report("encode to bytes", best(|| llb::encode_to_bytes(&graph)));
+        report("definition to bytes", best(|| definition.to_bytes()));
+        report("decode", best(|| llb::decode(&bytes)));
+        report("verify", best(|| llb::verify::verify(&graph)));
+    }
+}
+
+/// The best of several runs; the time to drop the result counts too.
+fn best<T>(mut run: impl FnMut() -> T) -> Duration {
+    let start = Instant::now();
+    let mut best = Duration::MAX;
+    while start.elapsed() < Duration::from_millis(1500) {
+        let start = Instant::now();
+        drop(black_box(run()));
+        best = best.min(start.elapsed());
+    }
+    best
+}
