@@ -1,9 +1,10 @@
 //! What a build may read of the user's: directories, OCI layouts, secrets, SSH agents.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
-use crate::registry;
+use crate::{Error, Result, registry};
 
 /// The user's things, by the names that definitions use.
 #[derive(Clone, Default)]
@@ -34,4 +35,31 @@ pub enum Secret {
 pub enum SshAgent {
     /// An agent's socket.
     Socket(PathBuf),
+}
+
+/// Longest secret, in bytes; BuildKit's limit.
+const MAX_SECRET: u64 = 500 << 10;
+
+impl Session {
+    /// The bytes of a secret; `None` when there is none of this id. **Errors**: it cannot be read, it is too big.
+    pub fn secret(&self, id: &str) -> Result<Option<Vec<u8>>> {
+        let data = match self.secrets.get(id) {
+            Some(Secret::File(path)) => Some(read_secret(id, path)?),
+            Some(Secret::Env(name)) => std::env::var_os(name).map(std::os::unix::ffi::OsStringExt::into_vec),
+            None => None,
+        };
+        match data {
+            Some(data) if data.len() as u64 > MAX_SECRET => {
+                Err(Error::Invalid(format!("secret {id} too big. max size {}KiB", MAX_SECRET >> 10)))
+            }
+            data => Ok(data),
+        }
+    }
+}
+
+fn read_secret(id: &str, path: &Path) -> Result<Vec<u8>> {
+    let mut data = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(MAX_SECRET + 1).read_to_end(&mut data));
+    read.map_err(Error::io("read the secret", format!("{id} from {}", path.display())))?;
+    Ok(data)
 }

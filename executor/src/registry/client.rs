@@ -6,14 +6,16 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use oci::Reference;
-use ureq::http::{StatusCode, header};
+use ureq::Body;
+use ureq::http::{HeaderName, Method, Response, StatusCode, header};
 
 use super::authority::{Authority, Scope};
 use super::challenge;
 use super::credentials::Credentials;
 use super::hosts::{Endpoint, Hosts};
-use super::transport::{Answer, Call, Failure, Transport, failure_of};
-use crate::{Cancel, Error};
+use super::transport::{Answer, Call, Failure, Transport, failure_of, redacted};
+use crate::cancel::Hook;
+use crate::{Cancel, Error, Result};
 
 /// Tries of one request.
 const TRIES: u32 = 5;
@@ -61,6 +63,48 @@ impl Client {
         self.0.transport.shut_down();
     }
 
+    /// Breaks connections when `cancel` is set, as long as the value lives: who is blocked in one is freed.
+    ///
+    /// It breaks those of other builds too, which go on over new ones.
+    pub(super) fn break_when(&self, cancel: &Cancel) -> Hook {
+        let client = self.clone();
+        cancel.on_cancel(move || client.shut_down())
+    }
+
+    /// One GET of any address, with the certificates, proxies and tries of registries but none of their credentials:
+    /// `authorization` goes to the host of the address alone. Statuses from 400 on are failures, and 304 is an answer.
+    pub(crate) fn get(
+        &self,
+        url: &str,
+        headers: &[(String, String)],
+        authorization: Option<&str>,
+        cancel: &Cancel,
+    ) -> Result<Response<Body>> {
+        let invalid = |name: &str| Error::Invalid(format!("invalid HTTP header {name:?}"));
+        let mut call = Call::new(Method::GET, url.to_owned());
+        // Parity: any redirect is followed; what must not be changed on the way has a checksum.
+        call.may_downgrade = authorization.is_none();
+        for (name, value) in headers {
+            call = call.header(HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid(name))?, value);
+        }
+        let host = self.0.hosts.host(url.split('/').nth(2).unwrap_or_default());
+        let sent = retry(cancel, || {
+            let _hook = self.break_when(cancel);
+            let answer = self.0.transport.send(&host, &call, authorization)?;
+            if answer.response.status().is_server_error() {
+                return Err(failure_of(&call, answer.response));
+            }
+            Ok(answer.response)
+        });
+        match sent {
+            Ok(response) if response.status().as_u16() < 400 => Ok(response),
+            Ok(response) => Err(bad_status(url, response.status())),
+            Err(Failure::Status { status, .. }) => Err(bad_status(url, status)),
+            Err(Failure::Cancelled) => Err(Error::Cancelled),
+            Err(failure) => Err(Error::Remote { attempt: redacted(url).to_owned(), reason: failure.to_string() }),
+        }
+    }
+
     /// The servers that answer for a reference's registry.
     pub(super) fn endpoints(&self, reference: &Reference) -> Vec<Endpoint> {
         self.0.hosts.endpoints(reference.domain())
@@ -90,18 +134,7 @@ impl Client {
         call: &Call<'_>,
         cancel: &Cancel,
     ) -> std::result::Result<Answer, Failure> {
-        let mut wait = FIRST_WAIT;
-        for _ in 1..TRIES {
-            match self.try_call(endpoint, scope, call, cancel) {
-                Err(failure) if failure.is_temporary() => {}
-                decided => return decided,
-            }
-            if cancel.wait(wait) {
-                return Err(Failure::Cancelled);
-            }
-            wait *= 2;
-        }
-        self.try_call(endpoint, scope, call, cancel)
+        retry(cancel, || self.try_call(endpoint, scope, call, cancel))
     }
 
     /// One request, repeated only to say who asks.
@@ -120,7 +153,9 @@ impl Client {
             if cancel.is_cancelled() {
                 return Err(Failure::Cancelled);
             }
-            let answer = self.0.transport.send(&host, call, authorization.as_deref())?;
+            let _hook = self.break_when(cancel);
+            let answer = self.0.transport.send(&host, call, authorization.as_deref());
+            let answer = answer.map_err(|failure| if cancel.is_cancelled() { Failure::Cancelled } else { failure })?;
             if answer.response.status().is_success() {
                 return Ok(answer);
             }
@@ -143,6 +178,30 @@ impl Client {
     pub(super) fn enter(&self, reference: &Reference) -> Pass<'_> {
         self.0.gate.enter(reference.domain())
     }
+}
+
+/// BuildKit's words, and what they are about.
+fn bad_status(url: &str, status: StatusCode) -> Error {
+    Error::Remote { attempt: redacted(url).to_owned(), reason: format!("invalid response status {}", status.as_u16()) }
+}
+
+/// Tries until it succeeds or trying is pointless.
+fn retry<T>(
+    cancel: &Cancel,
+    mut attempt: impl FnMut() -> std::result::Result<T, Failure>,
+) -> std::result::Result<T, Failure> {
+    let mut wait = FIRST_WAIT;
+    for _ in 1..TRIES {
+        match attempt() {
+            Err(failure) if failure.is_temporary() => {}
+            decided => return decided,
+        }
+        if cancel.wait(wait) {
+            return Err(Failure::Cancelled);
+        }
+        wait *= 2;
+    }
+    attempt()
 }
 
 /// What was attempted when a server refused.

@@ -10,6 +10,7 @@ use super::authority::Scope;
 use super::client::{Attempt, Client, error};
 use super::hosts::Endpoint;
 use super::transport::{Answer, Call, Failure};
+use crate::cancel::Hook;
 use crate::{Cancel, Error, Result};
 
 /// Longest manifest or index, in bytes: the limit registries set themselves.
@@ -69,7 +70,8 @@ impl Client {
             cancel: cancel.clone(),
         };
         let body = pull.open(0).map_err(|failure| error(repository, Attempt::Pull, failure))?;
-        Ok(BlobReader { pull, body: Some(body), offset: 0, breaks: 0 })
+        let hook = self.break_when(cancel);
+        Ok(BlobReader { pull, body: Some(body), offset: 0, breaks: 0, _hook: hook })
     }
 
     fn head_at(
@@ -157,6 +159,7 @@ pub struct BlobReader {
     body: Option<BodyReader<'static>>,
     offset: u64,
     breaks: u32,
+    _hook: Hook,
 }
 
 struct BlobPull {

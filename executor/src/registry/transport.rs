@@ -102,6 +102,8 @@ pub(super) struct Call<'a> {
     pub(super) url: String,
     pub(super) headers: Vec<(header::HeaderName, String)>,
     pub(super) body: Payload<'a>,
+    /// Whether a redirect may lead from HTTPS down to HTTP.
+    pub(super) may_downgrade: bool,
 }
 
 /// What goes along with a request. Streams are opened anew for every try.
@@ -114,7 +116,7 @@ pub(super) enum Payload<'a> {
 
 impl<'a> Call<'a> {
     pub(super) fn new(method: Method, url: String) -> Self {
-        Self { method, url, headers: Vec::new(), body: Payload::None }
+        Self { method, url, headers: Vec::new(), body: Payload::None, may_downgrade: false }
     }
 
     pub(super) fn header(mut self, name: header::HeaderName, value: impl Into<String>) -> Self {
@@ -152,7 +154,8 @@ impl Transport {
                 return Ok(Answer { response, redirected: hop > 0 && !same });
             };
             let next = resolve(&url, location);
-            if url.starts_with("https://") && !next.starts_with("https://") && !host.insecure {
+            let downgrade = url.starts_with("https://") && !next.starts_with("https://");
+            if downgrade && !host.insecure && !call.may_downgrade {
                 return Err(Failure::Protocol(format!(
                     "{} redirects from HTTPS to {next}, which is refused",
                     redacted(&url)

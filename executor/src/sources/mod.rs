@@ -5,6 +5,7 @@
 //! when somebody needs the files.
 
 mod content;
+mod http;
 mod image;
 mod layers;
 mod materialise;
@@ -76,7 +77,7 @@ pub enum Key {
 }
 
 /// The sources there are.
-pub static SOURCES: &[&dyn Source] = &[&image::ImageSource, &oci_layout::LayoutSource];
+pub static SOURCES: &[&dyn Source] = &[&image::ImageSource, &oci_layout::LayoutSource, &http::HttpSource];
 
 /// The source that serves an identifier.
 pub fn find(identifier: &str) -> Result<&'static dyn Source> {

@@ -102,16 +102,16 @@ impl Sample {
 }
 
 /// A store and what goes with it.
-struct Place {
+pub(super) struct Place {
     dir: tempfile::TempDir,
     store: Store,
     snapshots: Arc<dyn Snapshots>,
-    session: Session,
+    pub(super) session: Session,
     cancel: Cancel,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path().join("store")).unwrap();
         let snapshots = Arc::new(Native::open(store.root()).unwrap());
@@ -129,7 +129,7 @@ impl Place {
         }
     }
 
-    fn with<T>(&self, act: impl FnOnce(Context<'_>) -> T) -> T {
+    pub(super) fn with<T>(&self, act: impl FnOnce(Context<'_>) -> T) -> T {
         let vertex = progress::Vertex { sink: &progress::Silent, digest: Digest::sha256(b"") };
         act(Context {
             store: &self.store,

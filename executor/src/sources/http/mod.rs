@@ -1,0 +1,344 @@
+//! Files from the web: `http://` and `https://`.
+//!
+//! Pinning downloads, because the key holds the content's digest; the bytes are kept as a blob. What a server said of a
+//! file (its tag, its time) is remembered, so that the next build only asks whether it changed. With a checksum in the
+//! definition nobody is asked at all while the blob is there. Keys, names and times mirror BuildKit's `source/http`.
+
+mod date;
+mod name;
+mod remembered;
+#[cfg(test)]
+mod tests;
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
+use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
+
+use oci::{Digest, Platform};
+use serde::Serialize;
+use ureq::Body;
+use ureq::http::{HeaderMap, Response, StatusCode, header};
+
+use super::{Context, Key, Pinned, Source};
+use crate::snapshot::{Committed, Contents, LayerId};
+use crate::{Cancel, Error, Result};
+use remembered::Remembered;
+
+/// Permission bits of a file when the definition does not say.
+const DEFAULT_MODE: u32 = 0o600;
+/// Headers that a definition may set.
+const SETTABLE: &[&str] = &["Accept", "User-Agent"];
+
+/// `http://` and `https://`.
+pub(super) struct HttpSource;
+
+impl Source for HttpSource {
+    fn schemes(&self) -> &'static [&'static str] {
+        &["http", "https"]
+    }
+
+    fn pin(&self, source: &llb::Source, _: &Platform, context: Context<'_>) -> Result<Box<dyn Pinned>> {
+        let wanted = Wanted::parse(source)?;
+        let found = match &wanted.checksum {
+            Some(checksum) => {
+                Found { digest: checksum.clone(), name: name::of(&wanted.url, &wanted.filename, None), modified: None }
+            }
+            None => wanted.find(context)?,
+        };
+        Ok(Box::new(PinnedFile { wanted, found }))
+    }
+}
+
+/// When the file at an address was last changed, in seconds since 1970; `None` when the server does not say.
+pub(super) fn last_modified(source: &llb::Source, context: Context<'_>) -> Result<Option<i64>> {
+    let found = Wanted::parse(source)?.find(context)?;
+    Ok(found.modified.and_then(|text| date::parse(&text)))
+}
+
+/// What a definition asks for. Serialised it names what was remembered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+struct Wanted {
+    url: String,
+    #[serde(skip)]
+    checksum: Option<Digest>,
+    /// Empty: the server's name for it, or that in the address.
+    filename: String,
+    /// 0 is unset, also in the key.
+    perm: u32,
+    uid: u32,
+    gid: u32,
+    auth_header_secret: String,
+    headers: Vec<Header>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Header {
+    name: String,
+    value: String,
+}
+
+/// What is at an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Found {
+    digest: Digest,
+    name: String,
+    /// `Last-Modified` as the server wrote it.
+    modified: Option<String>,
+}
+
+impl Wanted {
+    fn parse(source: &llb::Source) -> Result<Self> {
+        let mut this = Self { url: source.identifier.clone(), ..Self::default() };
+        for (key, value) in &source.attrs {
+            match key.as_str() {
+                "http.checksum" => {
+                    this.checksum = Some(Digest::parse(value).map_err(|error| Error::Invalid(error.to_string()))?);
+                }
+                "http.filename" => this.filename = value.clone(),
+                "http.perm" => this.perm = parse_number(key, value)?,
+                // The misspelt one is what clients send.
+                "http.uid" | "soruce.http.uid" => this.uid = parse_number(key, value)?,
+                "http.gid" | "soruce.http.gid" => this.gid = parse_number(key, value)?,
+                "http.authheadersecret" => this.auth_header_secret = value.clone(),
+                "http.sig.pubkey" | "http.sig.signature" => {
+                    return Err(Error::Unsupported {
+                        what: "verifying the PGP signature of a download".into(),
+                        why: "there is no OpenPGP here yet; pin the file with a checksum instead".into(),
+                    });
+                }
+                _ => this.headers.extend(settable_header(key, value)),
+            }
+        }
+        this.headers.sort();
+        Ok(this)
+    }
+
+    /// Finds out what is there now; downloads it unless the server says that what is remembered still holds.
+    fn find(&self, context: Context<'_>) -> Result<Found> {
+        let remembered = Remembered::load(context.store, &self.id())?;
+        let etag = remembered.as_ref().map(|known| known.etag.clone());
+        let response = self.get(etag.as_deref(), context)?;
+        let headers = response.headers();
+        let said = etag_of(headers);
+        // Some servers ignore the question, and some answer it without naming what did not change.
+        let unchanged =
+            response.status() == StatusCode::NOT_MODIFIED && said.is_empty() || Some(&said) == etag.as_ref();
+        if let Some(known) = remembered.filter(|_| unchanged) {
+            let name = name::of(&self.url, &self.filename, Some(headers));
+            return Ok(Found { digest: known.digest, name, modified: known.modified });
+        }
+        if response.status() == StatusCode::NOT_MODIFIED {
+            return Err(Error::Remote {
+                attempt: self.url.clone(),
+                reason: format!("invalid not-modified ETag: {said}"),
+            });
+        }
+        self.save(response, context)
+    }
+
+    fn id(&self) -> Digest {
+        Digest::sha256(&oci::json::to_vec(self))
+    }
+
+    fn get(&self, etag: Option<&str>, context: Context<'_>) -> Result<Response<Body>> {
+        let mut headers: Vec<_> =
+            self.headers.iter().map(|header| (header.name.clone(), header.value.clone())).collect();
+        headers.extend(etag.map(|etag| ("If-None-Match".to_owned(), etag.to_owned())));
+        let authorization = self.authorization(context)?;
+        context.session.registries.get(&self.url, &headers, authorization.as_deref(), context.cancel)
+    }
+
+    /// A secret that the definition names must be there; those that go by the host's name may.
+    fn authorization(&self, context: Context<'_>) -> Result<Option<String>> {
+        let secret = |id: &str| {
+            Ok::<_, Error>(
+                context.session.secret(id)?.map(|bytes| String::from_utf8_lossy(&bytes).trim_end().to_owned()),
+            )
+        };
+        if !self.auth_header_secret.is_empty() {
+            let id = &self.auth_header_secret;
+            let missing =
+                || Error::NotFound(format!("failed to retrieve HTTP auth secret {id}: secret {id}: not found"));
+            return secret(id)?.ok_or_else(missing).map(Some);
+        }
+        let host = name::host(&self.url);
+        if let Some(token) = secret(&format!("HTTP_AUTH_TOKEN_{host}"))? {
+            return Ok(Some(format!("Bearer {token}")));
+        }
+        secret(&format!("HTTP_AUTH_HEADER_{host}"))
+    }
+
+    /// Keeps the body as a blob and remembers what was said of it.
+    fn save(&self, response: Response<Body>, context: Context<'_>) -> Result<Found> {
+        let (parts, body) = response.into_parts();
+        let total = body.content_length().unwrap_or_default();
+        let _hook = context.cancel.on_cancel({
+            let client = context.session.registries.clone();
+            move || client.shut_down()
+        });
+        let mut part = context.progress.part(format!("downloading {}", self.url), total);
+        let mut writer = context.store.blobs().write()?;
+        copy(&mut body.into_reader(), &mut writer, context.cancel, &mut |done| part.at(done))
+            .map_err(|error| if context.cancel.is_cancelled() { Error::Cancelled } else { error })?;
+        let (digest, _) = writer.commit(None)?;
+        let headers = &parts.headers;
+        let found = Found {
+            digest,
+            name: name::of(&self.url, &self.filename, Some(headers)),
+            modified: text_of(headers, &header::LAST_MODIFIED).filter(|text| date::parse(text).is_some()),
+        };
+        let known =
+            Remembered { etag: etag_of(headers), digest: found.digest.clone(), modified: found.modified.clone() };
+        known.save(context.store, &self.id())?;
+        Ok(found)
+    }
+}
+
+fn copy(from: &mut dyn io::Read, to: &mut dyn io::Write, cancel: &Cancel, at: &mut dyn FnMut(u64)) -> Result<()> {
+    let mut buffer = vec![0; 256 << 10];
+    let mut done = 0;
+    loop {
+        cancel.check()?;
+        let length = from.read(&mut buffer).map_err(Error::io("read", "a download"))?;
+        if length == 0 {
+            return Ok(());
+        }
+        to.write_all(&buffer[..length]).map_err(Error::io("write", "a download"))?;
+        done += length as u64;
+        at(done);
+    }
+}
+
+/// `http.header.accept` and its like; others are ignored, as BuildKit does.
+fn settable_header(key: &str, value: &str) -> Option<Header> {
+    let name = key.strip_prefix("http.header.")?;
+    let name = SETTABLE.iter().find(|settable| settable.eq_ignore_ascii_case(name))?;
+    Some(Header { name: (*name).to_owned(), value: value.to_owned() })
+}
+
+/// A number in Go's notation: decimal, `0x…`, `0o…` or `0…`.
+fn parse_number(key: &str, text: &str) -> Result<u32> {
+    let lower = text.to_ascii_lowercase();
+    let parsed = match lower.as_bytes() {
+        [b'0', b'x', ..] => u32::from_str_radix(&lower[2..], 16),
+        [b'0', b'o', ..] => u32::from_str_radix(&lower[2..], 8),
+        [b'0', b'b', ..] => u32::from_str_radix(&lower[2..], 2),
+        [b'0', _, ..] => u32::from_str_radix(&lower[1..], 8),
+        _ => lower.parse(),
+    };
+    parsed.map_err(|_| Error::Invalid(format!("{key}: {text:?} is no number")))
+}
+
+fn text_of(headers: &HeaderMap, name: &header::HeaderName) -> Option<String> {
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
+/// A strong and a weak tag with the same text mean the same file here.
+fn etag_of(headers: &HeaderMap) -> String {
+    let text = text_of(headers, &header::ETAG).unwrap_or_default();
+    text.strip_prefix("W/").unwrap_or(&text).to_owned()
+}
+
+/// A file that was found.
+struct PinnedFile {
+    wanted: Wanted,
+    found: Found,
+}
+
+impl PinnedFile {
+    /// parity: B2's `K` of http sources.
+    fn cache_key(&self) -> String {
+        #[derive(Serialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Parts<'a> {
+            filename: &'a str,
+            perm: u32,
+            #[serde(rename = "UID")]
+            uid: u32,
+            #[serde(rename = "GID")]
+            gid: u32,
+            checksum: &'a Digest,
+            #[serde(skip_serializing_if = "String::is_empty")]
+            last_mod_time: String,
+            #[serde(skip_serializing_if = "str::is_empty")]
+            auth_header_secret: &'a str,
+            #[serde(skip_serializing_if = "<[_]>::is_empty")]
+            header: &'a [Header],
+        }
+        let parts = Parts {
+            filename: &self.found.name,
+            perm: self.wanted.perm,
+            uid: self.wanted.uid,
+            gid: self.wanted.gid,
+            checksum: &self.found.digest,
+            last_mod_time: self.modified().map(date::format).unwrap_or_default(),
+            auth_header_secret: &self.wanted.auth_header_secret,
+            header: &self.wanted.headers,
+        };
+        Digest::sha256(&oci::json::to_vec(&parts)).to_string()
+    }
+
+    fn modified(&self) -> Option<i64> {
+        self.found.modified.as_deref().and_then(date::parse)
+    }
+
+    /// Downloads what the definition gave the checksum of, unless it is there. Returns its time of change.
+    fn have(&self, context: Context<'_>) -> Result<i64> {
+        if context.store.blobs().size(&self.found.digest)?.is_some() {
+            let known =
+                Remembered::load(context.store, &self.wanted.id())?.filter(|known| known.digest == self.found.digest);
+            let modified = self.modified().or_else(|| known?.modified.as_deref().and_then(date::parse));
+            return Ok(modified.unwrap_or_default());
+        }
+        let found = self.wanted.save(self.wanted.get(None, context)?, context)?;
+        if found.digest != self.found.digest {
+            return Err(Error::DigestMismatch {
+                of: self.wanted.url.clone(),
+                want: self.found.digest.to_string(),
+                got: found.digest.to_string(),
+            });
+        }
+        Ok(found.modified.as_deref().and_then(date::parse).unwrap_or_default())
+    }
+
+    fn write(&self, dir: &Path, modified: i64, context: Context<'_>) -> Result<Contents> {
+        let path = dir.join(&self.found.name);
+        let mode = if self.wanted.perm == 0 { DEFAULT_MODE } else { self.wanted.perm };
+        let mut from = context.store.blobs().open(&self.found.digest)?;
+        let mut to = File::options()
+            .write(true)
+            .create_new(true)
+            .mode(DEFAULT_MODE)
+            .open(&path)
+            .map_err(Error::io("make", &path))?;
+        let bytes = io::copy(&mut from, &mut to).map_err(Error::io("write", &path))?;
+        if (self.wanted.uid, self.wanted.gid) != (0, 0) {
+            chown(&path, Some(self.wanted.uid), Some(self.wanted.gid)).map_err(Error::io("chown", &path))?;
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode & 0o7777)).map_err(Error::io("chmod", &path))?;
+        let time = UNIX_EPOCH + Duration::from_secs(u64::try_from(modified).unwrap_or_default());
+        to.set_times(fs::FileTimes::new().set_modified(time).set_accessed(time))
+            .map_err(Error::io("set the time of", &path))?;
+        Ok(Contents { bytes, ..Contents::default() })
+    }
+}
+
+impl Pinned for PinnedFile {
+    fn key(&self, index: usize, _: Context<'_>) -> Result<Option<Key>> {
+        Ok((index == 0).then(|| Key::Stable(self.cache_key())))
+    }
+
+    /// The layer is named by the key: the same file is written once.
+    fn fetch(&self, context: Context<'_>) -> Result<Committed> {
+        let key = self.cache_key();
+        let id = LayerId(format!("http-{}", key.trim_start_matches("sha256:")).into());
+        if !context.snapshots.has(&id) {
+            let modified = self.have(context)?;
+            context.snapshots.import(&id, &mut |dir| self.write(dir, modified, context))?;
+        }
+        Ok(Committed { layers: vec![id] })
+    }
+}

@@ -1,0 +1,146 @@
+//! What a downloaded file is called: as the definition says, else the server, else the address; never a path.
+
+use ureq::http::{HeaderMap, header};
+
+/// When nothing gives a name.
+const NAMELESS: &str = "download";
+
+/// The name for a file at `url`.
+pub(super) fn of(url: &str, wanted: &str, headers: Option<&HeaderMap>) -> String {
+    if !wanted.is_empty() {
+        return safe(wanted);
+    }
+    if let Some(name) = headers.and_then(disposition_name) {
+        return safe(&name);
+    }
+    safe(&unescape(path(url)))
+}
+
+/// The host in an address, without user and port.
+pub(super) fn host(url: &str) -> &str {
+    let authority = after_scheme(url).split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or(authority);
+    match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(rest),
+        None => host.split(':').next().unwrap_or(host),
+    }
+}
+
+fn after_scheme(url: &str) -> &str {
+    url.split_once("://").map_or(url, |(_, rest)| rest)
+}
+
+fn path(url: &str) -> &str {
+    let rest = after_scheme(url).split(['?', '#']).next().unwrap_or_default();
+    rest.find('/').map_or("", |slash| &rest[slash..])
+}
+
+/// The last element of a path, if it is a name that can be shown.
+fn safe(text: &str) -> String {
+    let name = text.trim().trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    if matches!(name, "" | "." | "..") || name.chars().any(char::is_control) {
+        return NAMELESS.to_owned();
+    }
+    name.to_owned()
+}
+
+/// `filename` of `Content-Disposition: attachment; filename="a b"`; a directory is none.
+fn disposition_name(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::CONTENT_DISPOSITION)?.to_str().ok()?;
+    let parameters = value.split_once(';')?.1;
+    parse_parameters(parameters)
+        .find(|(key, _)| key == "filename")
+        .map(|(_, name)| name)
+        .filter(|name| !name.is_empty() && !name.ends_with('/'))
+}
+
+/// `; key=value; key="quoted value"`.
+fn parse_parameters(text: &str) -> impl Iterator<Item = (String, String)> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (key, after) = rest.split_once('=')?;
+        let key = key.trim_matches([';', ' ', '\t']).to_ascii_lowercase();
+        let (value, after) = parse_value(after.trim_start());
+        rest = after;
+        Some((key, value))
+    })
+}
+
+fn parse_value(text: &str) -> (String, &str) {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = text.find(';').unwrap_or(text.len());
+        return (text[..end].trim().to_owned(), &text[end..]);
+    };
+    let mut value = String::new();
+    let mut chars = quoted.char_indices();
+    while let Some((index, c)) = chars.next() {
+        match c {
+            '"' => return (value, &quoted[index + 1..]),
+            '\\' => value.extend(chars.next().map(|(_, escaped)| escaped)),
+            _ => value.push(c),
+        }
+    }
+    (value, "")
+}
+
+/// Percent escapes; broken ones stay.
+fn unescape(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('%') {
+        bytes.extend_from_slice(before.as_bytes());
+        match after.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(b'%');
+                rest = after;
+            }
+        }
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(url: &str, wanted: &str, disposition: Option<&str>, expected: &str) {
+        let mut headers = HeaderMap::new();
+        if let Some(value) = disposition {
+            headers.insert(header::CONTENT_DISPOSITION, value.parse().unwrap());
+        }
+        assert_eq!(of(url, wanted, Some(&headers)), expected, "{url} {disposition:?}");
+    }
+
+    #[test]
+    fn names() {
+        check("https://example.com/a/b.tar.gz?x=/y#z", "", None, "b.tar.gz");
+        check("https://example.com/a%20b/", "", None, "a b");
+        check("https://example.com/..", "", None, "download");
+        check("https://example.com", "", None, "download");
+        check("https://example.com/?x", "", None, "download");
+        check("https://example.com/a", "other", Some("attachment; filename=c"), "other");
+        check("https://example.com/a", "../../etc/passwd", None, "passwd");
+        check("https://example.com/a", "", Some("attachment; filename=c.txt"), "c.txt");
+        check("https://example.com/a", "", Some(r#"attachment; size=1; FileName="c \"d\".txt""#), "c \"d\".txt");
+        check("https://example.com/a", "", Some("attachment; filename=../../c"), "c");
+        check("https://example.com/a", "", Some("attachment; filename=c/"), "a");
+        check("https://example.com/a", "", Some("inline"), "a");
+        check("https://example.com/a%0ab", "", None, "download");
+    }
+
+    #[test]
+    fn hosts() {
+        for (url, expected) in [
+            ("https://example.com/a", "example.com"),
+            ("http://me:pw@example.com:8080?x", "example.com"),
+            ("http://[::1]:80/", "::1"),
+        ] {
+            assert_eq!(host(url), expected);
+        }
+    }
+}

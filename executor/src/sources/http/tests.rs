@@ -1,0 +1,140 @@
+//! Downloads from a scripted server.
+
+use std::os::unix::fs::MetadataExt;
+
+use super::*;
+use crate::registry::tests::server::{Asked, Reply, Server};
+use crate::session::Secret;
+use crate::sources::tests::Place;
+
+const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+
+fn source(server: &Server, path: &str, attrs: &[(&str, &str)]) -> llb::Source {
+    let attrs = attrs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    llb::Source { identifier: format!("http://{}{path}", server.host), attrs }
+}
+
+/// Key, and what is there: `name mode mtime content`.
+fn build(place: &Place, source: &llb::Source) -> Result<(String, String)> {
+    place.with(|context| {
+        let pinned = HttpSource.pin(source, &Platform::new("linux", "amd64"), context)?;
+        let Some(Key::Stable(key)) = pinned.key(0, context)? else { panic!("no key") };
+        assert_eq!(pinned.key(1, context)?, None);
+        let tree = pinned.fetch(context)?;
+        let dir = context.snapshots.layer(&tree.layers[0])?;
+        let files: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let [path] = &files[..] else { panic!("{files:?}") };
+        let metadata = fs::metadata(path).unwrap();
+        let (name, content) = (path.file_name().unwrap().display(), fs::read_to_string(path).unwrap());
+        Ok((key, format!("{name} {:o} {} {content}", metadata.mode() & 0o7777, metadata.mtime())))
+    })
+}
+
+/// A server with a tag and a date.
+fn tagged(asked: &Asked) -> Reply {
+    if asked.header("if-none-match") == "\"1\"" {
+        return Reply::Full(304, vec![], vec![]);
+    }
+    Reply::Full(200, vec![("ETag", "W/\"1\"".into()), ("Last-Modified", DATE.into())], b"hello".to_vec())
+}
+
+#[test]
+fn a_file_is_downloaded_once() {
+    let server = Server::start(tagged);
+    let place = Place::new();
+    let source = source(&server, "/dir/file.txt?q", &[]);
+    let (key, file) = build(&place, &source).unwrap();
+    assert_eq!(file, "file.txt 600 784111777 hello");
+    let digest = Digest::sha256(b"hello");
+    let parts =
+        format!(r#"{{"Filename":"file.txt","Perm":0,"UID":0,"GID":0,"Checksum":"{digest}","LastModTime":"{DATE}"}}"#);
+    assert_eq!(key, Digest::sha256(parts.as_bytes()).to_string());
+    assert_eq!(build(&place, &source).unwrap(), (key, file));
+    let tags: Vec<_> = server.asked().iter().map(|asked| asked.header("if-none-match").to_owned()).collect();
+    assert_eq!(tags, ["", "\"1\""]);
+    place.with(|context| assert_eq!(last_modified(&source, context).unwrap(), Some(784_111_777)));
+}
+
+#[test]
+fn a_server_that_ignores_the_question() {
+    let server = Server::start(|_| Reply::Full(200, vec![("ETag", "\"1\"".into())], b"hello".to_vec()));
+    let place = Place::new();
+    let source = source(&server, "/f", &[]);
+    assert_eq!(build(&place, &source).unwrap(), build(&place, &source).unwrap());
+    assert_eq!(build(&place, &source).unwrap().1, "f 600 0 hello");
+}
+
+#[test]
+fn a_file_that_changes() {
+    let server = Server::start(|asked| {
+        let text = if asked.number == 0 { "old" } else { "new" };
+        Reply::Full(200, vec![("ETag", format!("\"{text}\""))], text.into())
+    });
+    let place = Place::new();
+    let source = source(&server, "/f", &[]);
+    let (old, _) = build(&place, &source).unwrap();
+    let (new, file) = build(&place, &source).unwrap();
+    assert_ne!(old, new);
+    assert_eq!(file, "f 600 0 new");
+}
+
+#[test]
+fn with_a_checksum_nobody_is_asked_twice() {
+    let server = Server::start(tagged);
+    let place = Place::new();
+    let digest = Digest::sha256(b"hello").to_string();
+    let source =
+        source(&server, "/f", &[("http.checksum", &digest), ("http.perm", "0o755"), ("http.filename", "a/named")]);
+    let (key, file) = build(&place, &source).unwrap();
+    assert_eq!(file, "named 755 784111777 hello");
+    let parts = format!(r#"{{"Filename":"named","Perm":493,"UID":0,"GID":0,"Checksum":"{digest}"}}"#);
+    assert_eq!(key, Digest::sha256(parts.as_bytes()).to_string());
+    build(&place, &source).unwrap();
+    assert_eq!(server.log().len(), 1);
+}
+
+#[test]
+fn failures() {
+    let check = |reply: Reply, attrs: &[(&str, &str)], expected: &str| {
+        let server = Server::start(move |_| reply.clone());
+        let error = build(&Place::new(), &source(&server, "/f?secret", attrs)).unwrap_err().to_string();
+        assert!(error.replace(&server.host, "HOST").starts_with(expected), "{error}");
+    };
+    check(Reply::status(404), &[], "http://HOST/f: invalid response status 404");
+    check(Reply::Full(304, vec![], vec![]), &[], "http://HOST/f?secret: invalid not-modified ETag: ");
+    let other = Digest::sha256(b"other");
+    let mismatch = format!("http://HOST/f?secret: digest mismatch {other}: {}", Digest::sha256(b"hello"));
+    check(Reply::ok("hello"), &[("http.checksum", other.as_str())], &mismatch);
+    check(Reply::ok("hello"), &[("http.checksum", "x")], "invalid checksum digest format");
+    check(Reply::ok("hello"), &[("http.perm", "rw")], "http.perm: \"rw\" is no number");
+    check(
+        Reply::ok("hello"),
+        &[("http.sig.pubkey", "k")],
+        "verifying the PGP signature of a download is not supported",
+    );
+    check(
+        Reply::ok("hello"),
+        &[("http.authheadersecret", "s")],
+        "failed to retrieve HTTP auth secret s: secret s: not found",
+    );
+    check(Reply::Truncated(100, b"hello".to_vec()), &[], "cannot read a download");
+}
+
+#[test]
+fn headers_and_secrets() {
+    let elsewhere = Server::start(|_| Reply::ok("there"));
+    let target = format!("http://{}/g", elsewhere.host);
+    let server = Server::start(move |_| Reply::Full(302, vec![("Location", target.clone())], vec![]));
+    let mut place = Place::new();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), "token\n").unwrap();
+    place.session.secrets.insert("HTTP_AUTH_TOKEN_127.0.0.1".into(), Secret::File(file.path().into()));
+    let attrs = [("http.header.accept", "text/x"), ("http.header.cookie", "no")];
+    assert_eq!(build(&place, &source(&server, "/f", &attrs)).unwrap().1, "f 600 0 there");
+    let asked = &server.asked()[0];
+    assert_eq!(
+        (asked.header("authorization"), asked.header("accept"), asked.header("cookie")),
+        ("Bearer token", "text/x", "")
+    );
+    assert_eq!(elsewhere.asked()[0].header("authorization"), "", "a secret stays with its host");
+}
