@@ -1,6 +1,6 @@
 //! What the tests of this crate share: the way from a text to what is checked.
 
-use ast::{FileId, Severity, Source};
+use ast::{FileId, Module, Severity, Source};
 
 use crate::lint;
 
@@ -8,15 +8,21 @@ use crate::lint;
 /// `RULE LINES @TEXT: MESSAGE`, or `CODE: MESSAGE` where no text is to blame.
 #[track_caller]
 pub(crate) fn lint(text: &str, expected: &[&str]) {
-    let source = Source::new("Dockerfile", text.as_bytes());
-    let input = frontends::Input { file: FileId(0), bytes: &source.bytes };
-    let module = (frontends::LANGUAGES[0].parse)(&input);
+    let (source, module) = parsed(text);
     let found = match lint::settings(&module, &crate::Options::default()) {
         Ok(checks) => lint::report(&module, &source.lines, &checks, &[]),
         Err(error) => vec![*error],
     };
     let found: Vec<String> = found.iter().map(|diagnostic| line(diagnostic, &source)).collect();
     assert_eq!(found, expected, "{text}");
+}
+
+/// A Dockerfile and its module.
+pub(crate) fn parsed(text: &str) -> (Source, Module) {
+    let source = Source::new("Dockerfile", text.as_bytes());
+    let input = frontends::Input { file: FileId(0), bytes: &source.bytes };
+    let module = (frontends::LANGUAGES[0].parse)(&input);
+    (source, module)
 }
 
 fn line(diagnostic: &ast::Diagnostic, source: &Source) -> String {

@@ -1,0 +1,140 @@
+//! What a target takes from outside: arguments, secrets, SSH agents.
+//!
+//! JSON and text are those of BuildKit v0.32's `frontend.outline` request.
+
+use serde::Serialize;
+
+use crate::table::{Lines, base64, columns, is_default};
+
+/// The outline of a target.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Outline {
+    /// The target's name; empty if it has none.
+    #[serde(skip_serializing_if = "is_default")]
+    pub name: String,
+    /// What its comment says.
+    #[serde(skip_serializing_if = "is_default")]
+    pub description: String,
+    /// Arguments it uses, by line, then by name.
+    #[serde(skip_serializing_if = "is_default")]
+    pub args: Vec<OutlineArg>,
+    /// Secrets it mounts, likewise.
+    #[serde(skip_serializing_if = "is_default")]
+    pub secrets: Vec<OutlineMount>,
+    /// SSH agents it mounts, likewise.
+    #[serde(skip_serializing_if = "is_default")]
+    pub ssh: Vec<OutlineMount>,
+}
+
+/// An argument of a target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OutlineArg {
+    /// Its name.
+    pub name: String,
+    /// What its comment says.
+    #[serde(skip_serializing_if = "is_default")]
+    pub description: String,
+    /// The value it has in this build.
+    #[serde(skip_serializing_if = "is_default")]
+    pub value: String,
+    /// Where it is declared.
+    pub location: Lines,
+}
+
+/// A secret or an SSH agent of a target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OutlineMount {
+    /// Its id.
+    pub name: String,
+    /// Whether the build fails without it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub required: bool,
+    /// Where it is first mounted.
+    pub location: Lines,
+}
+
+impl Outline {
+    /// Puts every list in order.
+    #[must_use]
+    pub fn sorted(mut self) -> Self {
+        self.args.sort_by(|a, b| (a.location.first, &a.name).cmp(&(b.location.first, &b.name)));
+        for mounts in [&mut self.secrets, &mut self.ssh] {
+            mounts.sort_by(|a, b| (a.location.first, &a.name).cmp(&(b.location.first, &b.name)));
+        }
+        self
+    }
+
+    /// BuildKit's JSON; `source` is the text of the file.
+    pub fn json(&self, source: &[u8]) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct WithSource<'a> {
+            #[serde(flatten)]
+            outline: &'a Outline,
+            sources: [String; 1],
+        }
+        oci::json::to_vec_indented(&WithSource { outline: self, sources: [base64(source)] })
+    }
+
+    /// Tables for people.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        if !self.name.is_empty() || !self.description.is_empty() {
+            let name = if self.name.is_empty() { "(default)" } else { &self.name };
+            let description = ["DESCRIPTION:", &self.description];
+            let rows = [["TARGET:", name], description];
+            out.push_str(&columns(if self.description.is_empty() { &rows[..1] } else { &rows }, 1));
+            out.push('\n');
+        }
+        if !self.args.is_empty() {
+            let rows = self.args.iter().map(|arg| [arg.name.as_str(), &arg.value, &arg.description]);
+            let head = ["BUILD ARG", "VALUE", "DESCRIPTION"];
+            out.push_str(&columns(&std::iter::once(head).chain(rows).collect::<Vec<_>>(), 3));
+            out.push('\n');
+        }
+        for (title, mounts) in [("SECRET", &self.secrets), ("SSH", &self.ssh)] {
+            if !mounts.is_empty() {
+                let rows = mounts.iter().map(|m| [m.name.as_str(), if m.required { "true" } else { "" }]);
+                out.push_str(&columns(&std::iter::once([title, "REQUIRED"]).chain(rows).collect::<Vec<_>>(), 3));
+                out.push('\n');
+            }
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outline() -> Outline {
+        let at = |line| Lines { first: line, last: line };
+        let arg = |name: &str, value: &str, line| OutlineArg {
+            name: name.to_owned(),
+            description: String::new(),
+            value: value.to_owned(),
+            location: at(line),
+        };
+        Outline {
+            name: "app".to_owned(),
+            description: "is <it>".to_owned(),
+            args: vec![arg("B", "", 2), arg("VERSION", "3.20", 1), arg("A", "x", 2)],
+            secrets: vec![OutlineMount { name: "tok".to_owned(), required: true, location: at(3) }],
+            ssh: Vec::new(),
+        }
+        .sorted()
+    }
+
+    #[test]
+    fn tables() {
+        let expected = "TARGET:      app\nDESCRIPTION: is <it>\n\nBUILD ARG   VALUE   DESCRIPTION\n\
+            VERSION     3.20    \nA           x       \nB                   \n\nSECRET   REQUIRED\ntok      true\n\n";
+        assert_eq!(outline().text(), expected);
+    }
+
+    #[test]
+    fn json_as_go_prints_it() {
+        let json = String::from_utf8(outline().json(b"")).expect("text");
+        assert!(json.starts_with("{\n  \"name\": \"app\",\n  \"description\": \"is \\u003cit\\u003e\",\n"), "{json}");
+        assert!(json.ends_with("\"sources\": [\n    \"\"\n  ]\n}"), "{json}");
+    }
+}
