@@ -9,9 +9,9 @@ use crate::process::{self, Error, Result};
 /// Programs that making the Debian base needs.
 pub const DEBIAN_PROGRAMS: &[&str] = &["debootstrap", "tar"];
 /// What the Debian base holds beside a minimal system.
-const PACKAGES: &str = "gcc,libc6-dev,python3-minimal,nodejs";
+const PACKAGES: &str = "gcc,libc6-dev,python3,nodejs";
 /// Part of the file's name: a new one is made when the recipe changes.
-const RECIPE: &str = "2";
+const RECIPE: &str = "3";
 /// Where packages come from.
 const MIRROR: &str = "http://deb.debian.org/debian";
 

@@ -1,0 +1,1 @@
+exports.cart = require("./cart.js");
