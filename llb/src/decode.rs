@@ -10,13 +10,12 @@ mod error;
 mod op;
 mod order;
 
-use std::collections::BTreeMap;
-
 use oci::Digest;
 use prost::Message;
 
 pub use error::{DecodeError, VertexProblem};
 
+use crate::hash::{DigestMap, Text};
 use crate::{Definition, Edge, Graph, Location, Node, NodeId, Op, Output, SourceInfo, SourceMap, Vertex, proto};
 
 /// Largest definition that is read, in bytes. A vertex takes half a kilobyte, so there is room for half a million;
@@ -108,10 +107,10 @@ fn at(position: usize, vertex: &Vertex, problem: VertexProblem) -> DecodeError {
 
 /// Finds the vertices that inputs name.
 fn resolve(definition: &Definition, parsed: &[Parsed]) -> Result<Vec<Inputs>, DecodeError> {
-    let positions: BTreeMap<&str, usize> =
-        definition.vertices.iter().enumerate().map(|(position, vertex)| (vertex.digest.as_str(), position)).collect();
+    let positions: DigestMap<usize> =
+        definition.vertices.iter().enumerate().map(|(position, vertex)| (vertex.digest.clone(), position)).collect();
     let find = |input: &proto::Input| {
-        let Some(&found) = positions.get(input.digest.as_str()) else {
+        let Some(&found) = positions.get(&Text(&input.digest)) else {
             return Err(VertexProblem::MissingInput { digest: input.digest.clone() });
         };
         if parsed[found].op.is_none() {

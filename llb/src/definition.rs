@@ -68,42 +68,45 @@ impl Definition {
 
 fn write_definition(writer: &mut Writer<'_>, definition: &Definition) {
     for vertex in &definition.vertices {
-        write_vertex(writer, &vertex.bytes);
+        writer.bytes_always(1, &vertex.bytes);
     }
     for (digest, metadata) in &definition.metadata {
-        write_metadata_entry(writer, digest, metadata);
+        write_metadata(writer, digest, metadata);
     }
     if let Some(source) = &definition.source {
         writer.message(3, |w| {
             for (digest, locations) in &source.locations {
-                write_locations_entry(w, digest, locations);
+                write_locations(w, digest, locations, |source| source);
             }
             for text in &source.texts {
-                w.message(2, |w| {
-                    w.string(1, &text.filename);
-                    w.bytes(2, &text.data);
-                    if let Some(definition) = &text.definition {
-                        w.message(3, |w| write_definition(w, definition));
-                    }
-                    w.string(4, &text.language);
-                });
+                let nested = text.definition.as_deref().map(Definition::to_bytes);
+                write_text(w, &text.filename, &text.data, nested.as_deref(), &text.language);
             }
         });
     }
 }
 
-fn write_vertex(writer: &mut Writer<'_>, bytes: &[u8]) {
-    writer.bytes_always(1, bytes);
-}
-
-fn write_metadata_entry(writer: &mut Writer<'_>, digest: &Digest, metadata: &Metadata) {
-    writer.message(2, |entry| {
-        entry.string(1, digest.as_str());
-        entry.message(2, |w| write_metadata(w, metadata));
+/// Writes a source text; `nested` is the encoded definition that reads it.
+pub(crate) fn write_text(writer: &mut Writer<'_>, filename: &str, data: &[u8], nested: Option<&[u8]>, language: &str) {
+    writer.message(2, |w| {
+        w.string(1, filename);
+        w.bytes(2, data);
+        if let Some(nested) = nested {
+            w.bytes_always(3, nested);
+        }
+        w.string(4, language);
     });
 }
 
-fn write_metadata(writer: &mut Writer<'_>, metadata: &Metadata) {
+/// Writes what is said of a vertex.
+pub(crate) fn write_metadata(writer: &mut Writer<'_>, digest: &Digest, metadata: &Metadata) {
+    writer.message(2, |entry| {
+        entry.string(1, digest.as_str());
+        entry.message(2, |w| write_metadata_fields(w, metadata));
+    });
+}
+
+fn write_metadata_fields(writer: &mut Writer<'_>, metadata: &Metadata) {
     writer.bool(1, metadata.ignore_cache);
     writer.string_map(2, metadata.description.iter());
     if let Some(value) = metadata.export_cache {
@@ -139,23 +142,31 @@ fn write_linux_resources(writer: &mut Writer<'_>, resources: &LinuxResources) {
     writer.string(7, &resources.cpuset_mems);
 }
 
-fn write_locations_entry(writer: &mut Writer<'_>, digest: &Digest, locations: &[Location]) {
+/// Writes where a vertex comes from; `index` maps the index of a text to the one on the wire.
+pub(crate) fn write_locations(
+    writer: &mut Writer<'_>,
+    digest: &Digest,
+    locations: &[Location],
+    index: impl Fn(u32) -> u32,
+) {
     writer.message(1, |entry| {
         entry.string(1, digest.as_str());
-        entry.message(2, |w| locations.iter().for_each(|location| w.message(1, |w| write_location(w, location))));
+        entry.message(2, |w| {
+            for Location { source, ranges } in locations {
+                w.message(1, |w| {
+                    w.int(1, i64::from(index(*source)));
+                    ranges.iter().for_each(|range| w.message(2, |w| write_range(w, *range)));
+                });
+            }
+        });
     });
 }
 
-fn write_location(writer: &mut Writer<'_>, location: &Location) {
-    writer.int(1, i64::from(location.source));
-    for Range { start, end } in &location.ranges {
-        writer.message(2, |w| {
-            for (field, position) in [(1, start), (2, end)] {
-                w.message(field, |w| {
-                    w.int(1, i64::from(position.line));
-                    w.int(2, i64::from(position.character));
-                });
-            }
+fn write_range(writer: &mut Writer<'_>, range: Range) {
+    for (field, position) in [(1, range.start), (2, range.end)] {
+        writer.message(field, |w| {
+            w.int(1, i64::from(position.line));
+            w.int(2, i64::from(position.character));
         });
     }
 }

@@ -9,6 +9,7 @@ mod definition;
 pub mod dump;
 mod encode;
 mod graph;
+mod hash;
 mod proto;
 pub mod sample;
 pub mod text;

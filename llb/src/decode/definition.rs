@@ -1,10 +1,9 @@
 //! The message of a definition → [`Definition`].
 
-use std::collections::BTreeSet;
-
 use oci::Digest;
 
 use super::{DecodeError, MAX_VERTICES};
+use crate::hash::DigestMap;
 use crate::{
     Definition, LinuxResources, Location, Metadata, Position, ProgressGroup, Range, SourceMap, SourceText, Vertex,
     proto,
@@ -15,14 +14,11 @@ pub(super) fn read(message: proto::Definition) -> Result<Definition, DecodeError
     if message.def.len() > MAX_VERTICES {
         return Err(DecodeError::TooManyVertices { count: message.def.len() });
     }
-    let mut seen = BTreeSet::new();
-    let mut vertices: Vec<Vertex> = Vec::with_capacity(message.def.len());
+    let mut vertices = DigestMap::with_capacity_and_hasher(message.def.len(), Default::default());
     for bytes in message.def {
-        let digest = Digest::sha256(&bytes);
-        if seen.insert(digest.clone()) {
-            vertices.push(Vertex { digest, bytes });
-        }
+        vertices.entry(Digest::sha256(&bytes)).or_insert(bytes);
     }
+    let vertices = vertices.into_iter().map(|(digest, bytes)| Vertex { digest, bytes }).collect();
     let metadata =
         message.metadata.into_iter().filter_map(|(key, value)| Some((Digest::parse(&key).ok()?, metadata(value))));
     Ok(Definition { vertices, metadata: metadata.collect(), source: message.source.map(source).transpose()? })

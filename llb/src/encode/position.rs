@@ -22,9 +22,9 @@ pub(super) enum Positions {
 }
 
 impl Positions {
-    /// Finds repeated inputs of `node`; `keys` are equal where inputs are.
-    pub(super) fn new<K: Ord + Copy>(node: &Node, keys: &[K]) -> Self {
-        if !matches!(node.op, Op::Exec(_) | Op::File(_)) || !repeats(keys) {
+    /// Finds repeated inputs of a node that may not have them; `keys` are equal where inputs are.
+    pub(super) fn new<K: Ord + Copy>(keys: &[K]) -> Self {
+        if !repeats(keys) {
             return Self::Same;
         }
         let mut seen = BTreeMap::new();
@@ -48,6 +48,11 @@ impl Positions {
             Err(_) => position,
         }
     }
+}
+
+/// Whether a node could name an input twice and must not.
+pub(super) fn may_repeat(node: &Node) -> bool {
+    node.inputs.len() > 1 && matches!(node.op, Op::Exec(_) | Op::File(_))
 }
 
 /// Whether two keys are equal. Nearly every vertex has a handful of inputs, where comparing all is fastest.

@@ -1,0 +1,213 @@
+//! The walk over the graph: every vertex that an output needs, written once, inputs first.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use indexmap::map::Entry;
+use oci::Digest;
+
+use super::op::{self, Input};
+use super::order::visit_order;
+use super::position::{Positions, may_repeat};
+use super::{EncodeError, Problem, finish};
+use crate::hash::DigestMap;
+use crate::wire::Writer;
+use crate::{Edge, Graph, Location, Metadata, Node, NodeId, Output};
+
+/// A graph on its way to the wire: what is said of vertices is still borrowed.
+pub(super) struct Encoding<'g> {
+    pub(super) graph: &'g Graph,
+    /// In the order of the definition.
+    pub(super) vertices: DigestMap<Encoded<'g>>,
+    pub(super) texts: Texts,
+    /// The definition so far: its vertices.
+    pub(super) bytes: Vec<u8>,
+    /// Place of each node among the vertices.
+    places: Vec<Option<usize>>,
+    /// The vertex being written.
+    buffer: Vec<u8>,
+}
+
+/// A vertex and what all nodes that are this vertex say of it.
+pub(super) struct Encoded<'g> {
+    /// Where its bytes stand in the definition.
+    pub(super) bytes: Range<usize>,
+    pub(super) meta: Cow<'g, Metadata>,
+    /// `None` for terminal vertices.
+    pub(super) locations: Option<Cow<'g, [Location]>>,
+}
+
+/// Source texts by first use: only those that locations point into are written.
+pub(super) struct Texts {
+    /// New index of each text.
+    moved: Vec<Option<u32>>,
+    /// Old indices in the new order.
+    pub(super) used: Vec<usize>,
+}
+
+/// What is left to do on the walk.
+enum Visit {
+    Enter(usize),
+    Leave(usize),
+}
+
+impl<'g> Encoding<'g> {
+    pub(super) fn of(graph: &'g Graph) -> Result<Self, EncodeError> {
+        let mut encoding = Self {
+            graph,
+            vertices: DigestMap::with_capacity_and_hasher(graph.nodes.len() + graph.outputs.len(), Default::default()),
+            texts: Texts { moved: vec![None; graph.sources.len()], used: Vec::new() },
+            bytes: Vec::new(),
+            places: vec![None; graph.nodes.len()],
+            buffer: Vec::new(),
+        };
+        for output in &graph.outputs {
+            encoding.add_output(output)?;
+        }
+        finish::complete_terminals(&mut encoding.vertices);
+        Ok(encoding)
+    }
+
+    /// The digest of each node that is encoded.
+    pub(super) fn digests(&self) -> Vec<Option<Digest>> {
+        let digest = |place: &Option<usize>| self.vertices.get_index((*place)?).map(|(digest, _)| digest.clone());
+        self.places.iter().map(digest).collect()
+    }
+
+    fn add_output(&mut self, output: &'g Output) -> Result<(), EncodeError> {
+        if let Some(edge) = output.edge {
+            self.add_needed(edge.node)?;
+        } else if output.platform.is_none() && output.meta == Metadata::default() {
+            // parity: scratch of which nothing is said leaves no trace.
+            return Ok(());
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        let input = output.edge.map(|edge| self.name(self.input(edge)));
+        op::write_terminal(&mut Writer(&mut buffer), input, output.platform.as_ref());
+        if self.push(&buffer, &output.meta, None).1 {
+            return Err(EncodeError { node: None, problem: Problem::EqualOutputs });
+        }
+        self.buffer = buffer;
+        Ok(())
+    }
+
+    /// Encodes a node after all it depends on.
+    fn add_needed(&mut self, node: NodeId) -> Result<(), EncodeError> {
+        let graph = self.graph;
+        let mut stack = vec![Visit::Enter(node.0 as usize)];
+        let mut order = Vec::new();
+        while let Some(visit) = stack.pop() {
+            let index = match visit {
+                Visit::Enter(index) => index,
+                Visit::Leave(index) => {
+                    self.add_node(index)?;
+                    continue;
+                }
+            };
+            let Some(node) = graph.nodes.get(index) else { return Err(at(index, Problem::Edge)) };
+            if self.places[index].is_some() {
+                continue;
+            }
+            stack.push(Visit::Leave(index));
+            order.clear();
+            visit_order(node, &mut order);
+            for &position in order.iter().rev() {
+                let input = node.inputs[position].node.0 as usize;
+                if input >= index {
+                    return Err(at(index, Problem::Edge));
+                }
+                if self.places[input].is_none() {
+                    stack.push(Visit::Enter(input));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Encodes a node whose inputs are encoded.
+    fn add_node(&mut self, index: usize) -> Result<(), EncodeError> {
+        let node = &self.graph.nodes[index];
+        op::validate(node).map_err(|problem| at(index, problem))?;
+        if !node.locations.iter().all(|location| self.texts.uses(location.source)) {
+            return Err(at(index, Problem::SourceIndex));
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        self.write(node, &mut buffer);
+        let (place, _) = self.push(&buffer, &node.meta, Some(&node.locations));
+        self.places[index] = Some(place);
+        self.buffer = buffer;
+        Ok(())
+    }
+
+    /// Adds a vertex, or what is said of it if it is there already. Gives its place and whether it was there.
+    fn push(&mut self, op: &[u8], meta: &'g Metadata, locations: Option<&'g [Location]>) -> (usize, bool) {
+        match self.vertices.entry(Digest::sha256(op)) {
+            Entry::Vacant(entry) => {
+                Writer(&mut self.bytes).bytes_always(1, op);
+                let bytes = self.bytes.len() - op.len()..self.bytes.len();
+                let place = entry.index();
+                entry.insert(Encoded { bytes, meta: Cow::Borrowed(meta), locations: locations.map(Cow::Borrowed) });
+                (place, false)
+            }
+            Entry::Occupied(entry) => {
+                let place = entry.index();
+                let known = entry.into_mut();
+                finish::merge(known.meta.to_mut(), meta);
+                if let (Some(known), Some(more)) = (&mut known.locations, locations) {
+                    known.to_mut().extend_from_slice(more);
+                }
+                (place, true)
+            }
+        }
+    }
+
+    fn write(&self, node: &Node, buffer: &mut Vec<u8>) {
+        let writer = &mut Writer(buffer);
+        let inputs = node.inputs.iter().map(|&edge| self.input(edge));
+        if !may_repeat(node) {
+            return op::write(writer, node, inputs.map(|input| self.name(input)), &Positions::Same);
+        }
+        let inputs: Vec<(usize, u32)> = inputs.collect();
+        let positions = Positions::new(&inputs);
+        match &positions {
+            Positions::Same => op::write(writer, node, inputs.into_iter().map(|input| self.name(input)), &positions),
+            Positions::Moved { firsts, .. } => {
+                op::write(writer, node, firsts.iter().map(|&first| self.name(inputs[first])), &positions);
+            }
+        }
+    }
+
+    /// Place and output of the vertex at the other end of an edge.
+    fn input(&self, edge: Edge) -> (usize, u32) {
+        (self.places[edge.node.0 as usize].expect("the walk encodes inputs first"), edge.index)
+    }
+
+    /// An input as the wire names it.
+    fn name(&self, (place, index): (usize, u32)) -> Input<'_> {
+        let (digest, _) = self.vertices.get_index(place).expect("places are indices of vertices");
+        Input { digest: digest.as_str(), index }
+    }
+}
+
+impl Texts {
+    /// Notes that a text is used; whether it is there.
+    fn uses(&mut self, source: u32) -> bool {
+        let Some(moved) = self.moved.get_mut(source as usize) else { return false };
+        moved.get_or_insert_with(|| {
+            self.used.push(source as usize);
+            self.used.len() as u32 - 1
+        });
+        true
+    }
+
+    /// The new index of a text that is used.
+    pub(super) fn new_index(&self, source: u32) -> u32 {
+        self.moved[source as usize].expect("locations of encoded vertices are noted")
+    }
+}
+
+fn at(node: usize, problem: Problem) -> EncodeError {
+    EncodeError { node: u32::try_from(node).ok().map(NodeId), problem }
+}
