@@ -1,0 +1,275 @@
+//! The planner: a module, options and facts in; a graph with image configs, or open questions, out.
+//!
+//! A pure function. Steps fold over a [`state::State`]; what is not known is asked for as data, and everything that does
+//! not depend on it is planned all the same, so that one run finds every question it can. What it notices on the way it
+//! writes down as [`Note`]s; judging them is the lints' business. Mirrors `dockerfile2llb` and `dockerui` of BuildKit
+//! v0.32 in what it accepts, builds and says; it must never know a language's syntax or the outside world.
+//!
+//! The order of phases is that of errors: options, context, arguments, `FROM`, target, connections, bases, steps.
+
+mod base;
+mod build;
+mod captures;
+mod context;
+mod dispatch;
+mod environment;
+mod epoch;
+mod expand;
+mod finish;
+mod from;
+mod git;
+mod globals;
+mod go;
+mod history;
+mod image;
+mod named;
+mod naming;
+mod notes;
+mod onbuild;
+mod path;
+mod paths;
+mod planner;
+mod platform;
+mod settings;
+mod stages;
+mod state;
+mod steps;
+mod stop;
+mod url;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ast::{Diagnostic, Module, Severity, Source, Span, Step};
+use llb::SourceInfo;
+use oci::Platform;
+
+pub use captures::{ArgCapture, Captures, MountCapture, StageCapture};
+pub use notes::{Finding, Note, NoteKind};
+
+use context::{ContextPlan, MainContext};
+use environment::Environment;
+use paths::UsedPaths;
+use planner::{Planner, Shared, Target};
+use settings::Settings;
+use stages::StageId;
+use stop::{Done, Stop};
+
+use crate::{Answer, Facts, Options, Output, Plan, Question};
+
+/// Parses an instruction kept for heirs: its text, where the instruction that brings it in stands, and the escape
+/// character of that file's words.
+pub type TriggerParser<'a> = dyn Fn(&[u8], Span, u8) -> Result<Step, Box<Diagnostic>> + 'a;
+
+/// What to plan.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// The text, parsed.
+    pub module: &'a Module,
+    /// The text.
+    pub source: &'a Source,
+    /// Options.
+    pub options: &'a Options,
+    /// What for.
+    pub purpose: Purpose,
+    /// Parses kept instructions, if the language has such.
+    pub trigger: Option<&'a TriggerParser<'a>>,
+}
+
+/// What a plan is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be built.
+    #[default]
+    Build,
+    /// To tell what it takes. The platform option does not count.
+    Outline,
+    /// To be looked at by rules: all stages, unless a target is given. The platform option does not count.
+    Lint,
+}
+
+/// What planning gave.
+#[derive(Debug, Default)]
+pub struct Draft {
+    /// The plan, when nothing is open and nothing is wrong.
+    pub plan: Option<Plan>,
+    /// What is not known.
+    pub asks: BTreeSet<Question>,
+    /// What is wrong with the options or the context: found before the text is even looked at.
+    pub refused: Option<Diagnostic>,
+    /// What was found in the text.
+    pub findings: Vec<Finding>,
+    /// What an outline tells; empty for other purposes.
+    pub captures: Captures,
+}
+
+/// Plans a module. Deterministic; the same question is never asked twice.
+pub fn plan(request: &Request<'_>, facts: &Facts) -> Draft {
+    let mut draft = Draft::default();
+    let settings = match settings::parse(request.options) {
+        Ok(settings) => settings,
+        Err(error) => return Draft { refused: Some(error), ..draft },
+    };
+    let mut ask = |question: Question| match facts.answers.get(&question) {
+        Some(answer) => answer.as_ref().ok().cloned(),
+        None => {
+            draft.asks.insert(question);
+            None::<Answer>
+        }
+    };
+    let context = match ContextPlan::read(&settings, &mut ask) {
+        Ok(context) => context,
+        Err(error) => return Draft { refused: Some(error), ..draft },
+    };
+    if request.module.diagnostics.iter().any(|found| found.severity == Severity::Error) {
+        return draft;
+    }
+    let mut shared = Shared { asks: draft.asks, ..Shared::default() };
+    shared.graph.sources.push(text_info(request, &settings, &context));
+    let (outputs, captures) = plan_platforms(request, facts, &settings, &context, &mut shared);
+    let failed = shared.findings.iter().any(|finding| matches!(finding, Finding::Error(_)));
+    let complete = shared.asks.is_empty() && !failed;
+    let plan = outputs.filter(|_| complete).map(|outputs| Plan::new(shared.graph, outputs));
+    Draft { plan, asks: shared.asks, refused: None, findings: shared.findings, captures }
+}
+
+fn text_info(request: &Request<'_>, settings: &Settings<'_>, context: &ContextPlan) -> SourceInfo {
+    SourceInfo {
+        filename: context.filename.clone(),
+        data: request.source.bytes.to_vec(),
+        definition: Some(Box::new(context.text_source(settings))),
+        language: request.module.dialect.id.to_owned(),
+    }
+}
+
+fn plan_platforms(
+    request: &Request<'_>,
+    facts: &Facts,
+    settings: &Settings<'_>,
+    context: &ContextPlan,
+    shared: &mut Shared,
+) -> (Option<Vec<Output>>, Captures) {
+    let targets: Vec<Option<&Platform>> = match (request.purpose, &settings.target_platforms[..]) {
+        (Purpose::Build, platforms @ [_, ..]) => platforms.iter().map(Some).collect(),
+        _ => vec![None],
+    };
+    let mut outputs = Vec::with_capacity(targets.len());
+    let mut captures = Captures::default();
+    for (at, target) in targets.iter().enumerate() {
+        let mut planner = planner(request, facts, settings, context, shared, *target);
+        planner.noting = at == 0;
+        let errors = planner.errors();
+        let output = planner.plan();
+        captures = std::mem::take(&mut planner.captures);
+        // What fails for one platform fails for the others, mostly with the same words.
+        if planner.errors() > errors {
+            return (None, captures);
+        }
+        outputs.extend(output);
+    }
+    let complete = outputs.len() == targets.len();
+    (complete.then_some(outputs), captures)
+}
+
+fn planner<'a>(
+    request: &'a Request<'a>,
+    facts: &'a Facts,
+    settings: &'a Settings<'a>,
+    context: &'a ContextPlan,
+    shared: &'a mut Shared,
+    target: Option<&Platform>,
+) -> Planner<'a> {
+    let mut paths = UsedPaths::default();
+    let context_paths = paths.add_set();
+    Planner {
+        request,
+        settings,
+        facts,
+        lines: &request.source.lines,
+        escape: escape_of(request.module),
+        target: Target { platform: target.unwrap_or(&settings.build_platforms[0]).clone(), implicit: target.is_none() },
+        shared,
+        noting: true,
+        build_args: settings.build_args.iter().map(|(key, value)| (*key, (*value).into())).collect(),
+        globals: Environment::default(),
+        declared: BTreeSet::new(),
+        epoch: None,
+        stages: Vec::new(),
+        names: BTreeMap::new(),
+        context_plan: context,
+        context: MainContext::new(context_paths),
+        paths,
+        locals: Vec::new(),
+        captures: Captures::new(request.purpose == Purpose::Outline),
+    }
+}
+
+/// The escape character of a text: that of its words.
+fn escape_of(module: &Module) -> u8 {
+    let from = module.defs.iter().find_map(|def| {
+        let ast::Body::Fs(steps) = &def.body;
+        match &steps.first()?.op {
+            ast::Op::From(ast::Str { kind: ast::StrKind::Word { escape, .. }, .. }) => Some(*escape),
+            _ => None,
+        }
+    });
+    from.unwrap_or(b'\\')
+}
+
+impl Planner<'_> {
+    fn plan(&mut self) -> Option<Output> {
+        match self.plan_target() {
+            Ok(target) => {
+                self.complete_context();
+                self.complete_locals();
+                self.capture_connections(target);
+                self.output(target)
+            }
+            Err(stop) => {
+                self.report(stop);
+                None
+            }
+        }
+    }
+
+    fn plan_target(&mut self) -> Done<StageId> {
+        self.set_globals()?;
+        self.set_epoch()?;
+        self.add_stages()?;
+        let target = self.find_target()?;
+        self.connect_stages()?;
+        let needed = self.resolve(target)?;
+        self.dispatch(&needed, target)?;
+        Ok(target)
+    }
+
+    fn find_target(&self) -> Done<StageId> {
+        let name = self.settings.target;
+        if name.is_empty() {
+            return self
+                .stages
+                .len()
+                .checked_sub(1)
+                .ok_or_else(|| Stop::error("dockerfile contains no stages to build"));
+        }
+        self.find_stage(name).ok_or_else(|| {
+            let message = format!("target stage {} could not be found", ast::quote(name.as_bytes()));
+            let named = self.stages.iter().map(|stage| stage.name).filter(|name| !name.is_empty());
+            let named: Vec<&str> = named.collect();
+            let stop = Stop::error(message).suggest(ast::suggest(name, self.stage_names())).nowhere(None);
+            if named.is_empty() { stop } else { stop.help(format!("stages are {}", named.join(", "))) }
+        })
+    }
+
+    fn capture_connections(&mut self, target: StageId) {
+        self.captures.target = target;
+        for id in 0..self.stages.len() {
+            let stage = &self.stages[id];
+            let (base, deps) = (stage.base, stage.deps.keys().copied().collect());
+            self.captures.connect(id, base, deps);
+        }
+    }
+
+    fn errors(&self) -> usize {
+        self.shared.findings.iter().filter(|finding| matches!(finding, Finding::Error(_))).count()
+    }
+}

@@ -1,0 +1,205 @@
+//! What stages start from: images, named contexts, nothing.
+//!
+//! Bases of all stages are looked at, but only those of stages that are needed are asked for.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use oci::{ImageConfig, Platform, Reference};
+
+use super::build::{self, Said};
+use super::image;
+use super::notes::NoteKind;
+use super::planner::Planner;
+use super::stages::{SCRATCH, StageId};
+use super::state::State;
+use super::stop::{Done, Stop};
+use crate::plan::Purpose;
+
+/// Images that people mean when they mistype a name.
+const COMMON_IMAGES: [&str; 7] = ["alpine", "busybox", "centos", "debian", "golang", "ubuntu", "fedora"];
+
+impl Planner<'_> {
+    /// Resolves the base of every stage that is needed, and the triggers that come with it, which may need more stages.
+    pub(super) fn resolve(&mut self, target: StageId) -> Done<BTreeSet<StageId>> {
+        loop {
+            let reachable = self.reachable(target);
+            self.resolve_bases(&reachable)?;
+            if !self.add_triggers(&reachable)? {
+                return Ok(reachable);
+            }
+        }
+    }
+
+    /// Whether every stage is to be planned, needed or not.
+    pub(super) fn wants_all(&self) -> bool {
+        self.request.purpose == Purpose::Lint && self.settings.target.is_empty()
+    }
+
+    fn resolve_bases(&mut self, reachable: &BTreeSet<StageId>) -> Done {
+        for id in 0..self.stages.len() {
+            let stage = &mut self.stages[id];
+            if stage.base.is_some() || stage.dispatched || stage.resolved {
+                continue;
+            }
+            let needed =
+                reachable.contains(&id) || self.request.purpose == Purpose::Lint && self.settings.target.is_empty();
+            stage.resolved = needed;
+            let span = stage.span;
+            let result = self.resolve_base(id, needed);
+            if self.stages[id].anonymous {
+                self.stages[id].dispatched = true;
+            }
+            match result {
+                Ok(()) => {}
+                Err(stop @ Stop::Error(_)) => return Err(self.at(stop, span)),
+                Err(Stop::Unknown) => self.stages[id].state = Some(self.unknown_state()),
+            }
+        }
+        Ok(())
+    }
+
+    /// A stage whose base is not known: whatever it does, its variables may be anything.
+    fn unknown_state(&self) -> State {
+        let mut state = State::new(self.target.platform.clone(), ImageConfig::empty(self.target.platform.clone()));
+        state.env.incomplete = true;
+        state
+    }
+
+    fn resolve_base(&mut self, id: StageId, needed: bool) -> Done {
+        let stage = &self.stages[id];
+        if stage.base_name == SCRATCH && stage.named.is_none() {
+            let platform = self.target.platform.clone();
+            self.stages[id].state = Some(State::new(platform.clone(), image::scratch(&platform)));
+            self.stages[id].platform = Some(platform);
+            return Ok(());
+        }
+        let name = stage.base_name.clone();
+        let reference = Reference::parse(&name).map_err(|error| {
+            Stop::error(format!("failed to parse stage name {}: {error}", ast::quote(name.as_bytes())))
+        })?;
+        let reference = reference.or_latest();
+        let platform = self.or_target(stage.platform.as_ref());
+        self.stages[id].base_name = reference.to_string();
+        if needed && self.stages[id].named.is_some() {
+            return self.resolve_named(id);
+        }
+        if !needed {
+            // parity: the number is taken though nobody will see it; a trigger may yet make the stage needed.
+            self.next_step(id);
+            self.stages[id].platform = Some(platform);
+            return Ok(());
+        }
+        if self.resolve_context(id, &platform)? {
+            Ok(())
+        } else {
+            self.resolve_registry(id, &name, reference, platform)
+        }
+    }
+
+    /// A context in place of the stage.
+    fn resolve_named(&mut self, id: StageId) -> Done {
+        let Some(context) = self.stages[id].named.clone() else { return Ok(()) };
+        // Whatever comes of it, the stage itself is not built.
+        self.stages[id].dispatched = true;
+        let loaded = self.load(&context, Some(self.stages[id].paths))?;
+        let image = loaded.image.unwrap_or_default();
+        // parity: what is no image has no platform, and no config at all.
+        let mut state = State::new(Platform::default(), ImageConfig::default());
+        state.root = loaded.edge;
+        if !image.platform.os.is_empty() && !image.platform.architecture.is_empty() {
+            state.platform = image.platform.clone();
+            self.stages[id].platform = Some(image.platform.clone());
+        }
+        state.adopt(&image);
+        self.set_base_image(&mut state, ImageConfig { created: None, ..image });
+        self.stages[id].state = Some(state);
+        Ok(())
+    }
+
+    /// A context in place of the image. `false`: there is none.
+    fn resolve_context(&mut self, id: StageId, platform: &Platform) -> Done<bool> {
+        let name = self.stages[id].base_name.clone();
+        let Some(context) = self.named_context(&name, Some(platform))? else { return Ok(false) };
+        let loaded = self.load(&context, Some(self.stages[id].paths))?;
+        let mut state = State::new(platform.clone(), ImageConfig::default());
+        state.root = loaded.edge;
+        if let Some(image) = &loaded.image {
+            state.adopt(image);
+        }
+        let image = loaded.image.unwrap_or_else(|| image::scratch(platform));
+        state.base_image = Some(Arc::new(image.clone()));
+        state.process_platform = Some(platform.normalize());
+        self.set_base_image(&mut state, ImageConfig { created: None, ..image });
+        self.stages[id].state = Some(state);
+        self.stages[id].platform = Some(platform.clone());
+        Ok(true)
+    }
+
+    fn resolve_registry(&mut self, id: StageId, name: &str, reference: Reference, platform: Platform) -> Done {
+        let canonical = reference.to_string();
+        let answer = self.resolve_image(&canonical, Some(&platform), self.settings.resolve_mode);
+        let answer = answer.map(|(digest, config)| (digest, ImageConfig::from_json(config)));
+        let (digest, image) = answer.map_err(|stop| self.suggest_image(stop, name))?;
+        let base = image.map_err(|error| Stop::error(format!("failed to parse image config: {error}")))?;
+        let platform = if self.stages[id].platform.is_none() && self.target.implicit {
+            super::platform::of_image(&base, &platform, &self.settings.build_platforms)
+        } else {
+            platform
+        };
+        let pinned = reference.with_digest(digest).to_string();
+        let mut state = State::new(platform.clone(), ImageConfig::default());
+        if !image::is_scratch(&base) {
+            state.root = Some(self.add_image(id, &pinned, &platform));
+            state.process_platform = Some(platform.normalize());
+            self.note_base_platform(id, name, &platform, &base.platform);
+        }
+        self.stages[id].base_name = pinned;
+        self.stages[id].platform = Some(platform);
+        let image = ImageConfig { created: None, ..base.clone() };
+        state.base_image = Some(Arc::new(base));
+        self.set_base_image(&mut state, image);
+        self.stages[id].state = Some(state);
+        Ok(())
+    }
+
+    fn add_image(&mut self, id: StageId, reference: &str, platform: &Platform) -> llb::Edge {
+        let number = self.next_step(id);
+        let name = self.step_name(number, false, &format!("FROM {reference}"), Some(platform), None);
+        let stage = &self.stages[id];
+        let text = stage.text.map(|step| step.text.lossy().into_owned()).unwrap_or_default();
+        let key = self.request.module.dialect.description_key;
+        let said = Said::named(name).describe(key, text).at(self.location(stage.span));
+        build::image(&mut self.shared.graph, reference, self.settings.resolve_mode, Some(platform), said)
+    }
+
+    fn set_base_image(&mut self, state: &mut State, mut image: ImageConfig) {
+        state.history = self.shared.history.extend(None, std::mem::take(&mut image.history));
+        state.set_image(image);
+    }
+
+    fn suggest_image(&self, stop: Stop, name: &str) -> Stop {
+        let common = COMMON_IMAGES.iter().flat_map(|image| {
+            // parity: the slash after `library` is missing in BuildKit too.
+            let long = format!("docker.io/library{image}");
+            [(*image).to_owned(), long.clone(), format!("{image}:latest"), format!("{long}:latest")]
+        });
+        let common: Vec<String> = common.collect();
+        let options = self.stage_names().chain(common.iter().map(String::as_str));
+        let suggestion = ast::suggest(name, options).map(str::to_owned);
+        stop.context(name).suggest(suggestion.as_deref())
+    }
+
+    fn note_base_platform(&mut self, id: StageId, name: &str, wanted: &Platform, found: &Platform) {
+        let Some(span) = self.stages[id].span else { return };
+        if wanted.os == found.os && wanted.architecture == found.architecture {
+            return;
+        }
+        let kind = NoteKind::BasePlatform {
+            name: name.to_owned(),
+            wanted: wanted.normalize().to_string(),
+            found: found.normalize().to_string(),
+        };
+        self.note(span, kind);
+    }
+}

@@ -1,0 +1,141 @@
+//! Steps in order: every stage that is needed, from its base on.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use ast::Op;
+
+use super::image::DEFAULT_PATH;
+use super::planner::{CommandScope, Planner};
+use super::stages::{Command, StageId};
+use super::state::{Once, State};
+use super::steps;
+use super::stop::Done;
+
+impl Planner<'_> {
+    /// Plans the steps of all stages that are needed.
+    pub(super) fn dispatch(&mut self, needed: &BTreeSet<StageId>, target: StageId) -> Done {
+        if let Err(stop) = self.read_ignore_file() {
+            self.report(stop);
+        }
+        let all = self.wants_all();
+        let is_planned = |planner: &Self, id: StageId| {
+            let stage = &planner.stages[id];
+            !stage.anonymous && (all || (needed.contains(&id) && !stage.dispatched))
+        };
+        self.count_heirs(target);
+        for id in 0..self.stages.len() {
+            if is_planned(self, id) {
+                self.dispatch_stage(id);
+            }
+        }
+        let paths = self.stages[target].paths;
+        self.paths.mark_all(paths);
+        Ok(())
+    }
+
+    /// The last heir of a stage takes its state, the others get copies: long chains stay cheap.
+    fn count_heirs(&mut self, target: StageId) {
+        for id in 0..self.stages.len() {
+            if let Some(base) = self.stages[id].base {
+                self.stages[base].heirs += 1;
+            }
+        }
+        self.stages[target].heirs += 1;
+    }
+
+    fn dispatch_stage(&mut self, id: StageId) {
+        let Some(mut state) = self.begin(id) else { return };
+        self.stages[id].dispatched = true;
+        if let Err(stop) = self.prepare(&mut state) {
+            let stop = self.at(stop, self.stages[id].span);
+            self.report(stop);
+        }
+        let commands = self.stages[id].commands.clone();
+        for command in &commands {
+            if let Err(stop) = self.step(id, &mut state, command) {
+                let stop = self.at(stop, Some(command.span()));
+                self.report(stop);
+                // Whatever the step would have set, what follows cannot rely on it.
+                state.env.incomplete = true;
+            }
+        }
+        self.stages[id].state = Some(state);
+    }
+
+    /// The state a stage starts with: its base's.
+    fn begin(&mut self, id: StageId) -> Option<State> {
+        let Some(base) = self.stages[id].base else { return self.stages[id].state.take() };
+        let parent = &mut self.stages[base];
+        parent.heirs -= 1;
+        let state = if parent.heirs == 0 { parent.state.take() } else { parent.state.clone() };
+        let (platform, paths) = (parent.platform.clone(), parent.paths);
+        let stage = &mut self.stages[id];
+        stage.platform = platform;
+        stage.paths = paths;
+        let mut state = state?;
+        state.image.config.on_build.clear();
+        state.once = Once::default();
+        Some(state)
+    }
+
+    /// What processes get from the image, whatever the base set since.
+    fn prepare(&mut self, state: &mut State) -> Done {
+        let complete = state.is_complete();
+        if complete && state.platform.os != "windows" && state.image_env.get("PATH").is_none() {
+            state.image_env.push("PATH".into(), Some(DEFAULT_PATH.into()));
+        }
+        for (key, value) in state.image_env.iter() {
+            let value = value.clone().unwrap_or_else(|| Arc::from(""));
+            state.env.set(key.clone(), Some(value));
+        }
+        if !self.settings.process.hostname.is_empty() {
+            state.hostname.clone_from(&self.settings.process.hostname);
+        }
+        state.network = self.settings.process.network;
+        if !state.image.config.user.is_empty() {
+            state.user.clone_from(&state.image.config.user);
+        }
+        if !state.image.config.working_dir.is_empty() {
+            let dir = state.image.config.working_dir.clone();
+            steps::workdir::enter(state, &dir)?;
+        }
+        Ok(())
+    }
+
+    /// Plans one step.
+    fn step(&mut self, id: StageId, state: &mut State, command: &Command<'_>) -> Done {
+        match &command.step.op {
+            Op::From(_) | Op::Hole => Ok(()),
+            Op::Run(run) => self.run(id, state, command, run),
+            Op::Copy(copy) => self.copy(id, state, command, copy, steps::copy::Kind::Copy),
+            Op::Add(copy) => self.copy(id, state, command, copy, steps::copy::Kind::Add),
+            Op::Dir(dir) => self.workdir(id, state, command, dir),
+            Op::Arg(params) => self.arg(id, state, command, params),
+            Op::Env(pairs) => self.env(state, command, pairs),
+            Op::Label(pairs) => self.label(state, command, pairs),
+            Op::User(user) => self.user(state, command, user),
+            Op::Shell(words) => self.shell(state, words),
+            Op::Cmd(cmd) => self.cmd(state, command, cmd),
+            Op::Entrypoint(entrypoint) => self.entrypoint(state, command, entrypoint),
+            Op::Expose(ports) => self.expose(state, command, ports),
+            Op::Volume(volumes) => self.volume(state, command, volumes),
+            Op::StopSignal(signal) => self.stop_signal(state, command, signal),
+            Op::Healthcheck(check) => self.healthcheck(state, command, check),
+            Op::Maintainer(name) => self.maintainer(state, name),
+            Op::OnBuild(text) => self.on_build(state, text),
+        }
+    }
+
+    /// Where a command's words are expanded.
+    pub(super) fn scope<'s, 'c>(state: &'s State, command: &'s Command<'c>) -> CommandScope<'s, 'c> {
+        CommandScope { env: &state.env, args: &state.args, command }
+    }
+
+    /// Adds a history entry.
+    pub(super) fn commit(&mut self, state: &mut State, created_by: String, layer: super::history::Layer) {
+        if self.request.module.dialect.history {
+            state.history = self.shared.history.add(state.history, created_by, layer, self.epoch);
+        }
+    }
+}

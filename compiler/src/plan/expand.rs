@@ -1,0 +1,358 @@
+//! The value of a word: the evaluator over [`ast::word`].
+//!
+//! Three answers are possible: a value, *unknown* (it depends on an answer that is missing; every fault that does not
+//! depend on it is still found), and a fault in BuildKit's words.
+
+mod pattern;
+
+use std::borrow::Cow;
+
+use ast::word::{Mode, Modifier, Operand, Piece, Variable, Word, is_plain};
+use ast::{Str, StrKind, word};
+
+use super::environment::{Lookup, Scope};
+
+/// The value of a word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Expanded<'a> {
+    /// It is this.
+    Known(Cow<'a, str>),
+    /// It depends on an answer that is missing.
+    Unknown,
+}
+
+/// What is wrong with a word, `failed to process "…"` included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault(pub(super) String);
+
+/// The names a word used, each once, in the order of use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Uses {
+    /// Those that had a value.
+    pub(super) matched: Vec<String>,
+    /// Those that had none.
+    pub(super) unmatched: Vec<String>,
+}
+
+impl Uses {
+    fn note(list: &mut Vec<String>, name: &str) {
+        if !list.iter().any(|known| known == name) {
+            list.push(name.to_owned());
+        }
+    }
+}
+
+/// Expands a template as a word, noting the names it uses.
+pub(super) fn string<'a>(text: &'a Str, scope: &dyn Scope, uses: &mut Uses) -> Result<Expanded<'a>, Fault> {
+    match &text.kind {
+        StrKind::Lit(raw) => Ok(Expanded::Known(word::decode(&raw.0))),
+        StrKind::Word { raw, escape } => expand(&raw.0, *escape, Mode::Word, scope, uses),
+    }
+}
+
+/// Expands raw text in a mode.
+pub(super) fn expand<'a>(
+    raw: &'a [u8],
+    escape: u8,
+    mode: Mode,
+    scope: &dyn Scope,
+    uses: &mut Uses,
+) -> Result<Expanded<'a>, Fault> {
+    if is_plain(raw, escape) {
+        return Ok(Expanded::Known(word::decode(raw)));
+    }
+    let word = Word::parse(raw, escape, mode);
+    let mut walk = Walk { word: &word, scope, uses, unknown: false, interrupted: false };
+    let mut value = Text(String::with_capacity(raw.len()));
+    walk.pieces(&word.pieces, &mut value).map_err(|message| fault(raw, &message))?;
+    Ok(if walk.unknown { Expanded::Unknown } else { Expanded::Known(value.0.into()) })
+}
+
+/// Expands raw text and splits it at blanks that are not quoted. `None` is unknown.
+pub(super) fn words(raw: &[u8], escape: u8, scope: &dyn Scope) -> Result<Option<Vec<String>>, Fault> {
+    let word = Word::parse(raw, escape, Mode::Word);
+    let mut uses = Uses::default();
+    let mut walk = Walk { word: &word, scope, uses: &mut uses, unknown: false, interrupted: false };
+    let mut words = Words::default();
+    walk.pieces(&word.pieces, &mut words).map_err(|message| fault(raw, &message))?;
+    Ok(if walk.unknown { None } else { Some(words.finish()) })
+}
+
+fn fault(raw: &[u8], message: &str) -> Fault {
+    Fault(format!("failed to process {}: {message}", ast::quote(raw)))
+}
+
+/// Where the characters of a value go.
+trait Sink {
+    /// Characters among which blanks end a word.
+    fn loose(&mut self, text: &str);
+    /// Characters of one word.
+    fn firm(&mut self, text: &str);
+    /// An operand was evaluated.
+    fn interrupt(&mut self);
+}
+
+/// The value as one text.
+struct Text(String);
+
+impl Sink for Text {
+    fn loose(&mut self, text: &str) {
+        self.0.push_str(text);
+    }
+
+    fn firm(&mut self, text: &str) {
+        self.0.push_str(text);
+    }
+
+    fn interrupt(&mut self) {}
+}
+
+/// The value split at blanks.
+#[derive(Default)]
+struct Words {
+    done: Vec<String>,
+    word: String,
+}
+
+impl Words {
+    fn finish(mut self) -> Vec<String> {
+        self.end();
+        self.done
+    }
+
+    fn end(&mut self) {
+        if !self.word.is_empty() {
+            self.done.push(std::mem::take(&mut self.word));
+        }
+    }
+}
+
+impl Sink for Words {
+    fn loose(&mut self, text: &str) {
+        for c in text.chars() {
+            if c.is_whitespace() { self.end() } else { self.word.push(c) }
+        }
+    }
+
+    fn firm(&mut self, text: &str) {
+        self.word.push_str(text);
+    }
+
+    /// parity: the word begun before an operand is forgotten.
+    fn interrupt(&mut self) {
+        self.word.clear();
+    }
+}
+
+struct Walk<'w> {
+    word: &'w Word<'w>,
+    scope: &'w dyn Scope,
+    uses: &'w mut Uses,
+    unknown: bool,
+    /// Whether an operand was evaluated since somebody last looked.
+    interrupted: bool,
+}
+
+impl<'w> Walk<'w> {
+    fn pieces(&mut self, pieces: &[Piece], out: &mut dyn Sink) -> Result<(), String> {
+        for piece in pieces {
+            match piece {
+                Piece::Text(range) => out.loose(self.word.slice(range)),
+                Piece::Literal(range) => out.firm(self.word.slice(range)),
+                Piece::Quoted(inner) => {
+                    let value = self.evaluate(inner)?;
+                    self.pass_interruption(out);
+                    out.firm(&value);
+                }
+                Piece::Variable(variable) => {
+                    let value = self.variable(variable)?;
+                    self.pass_interruption(out);
+                    out.loose(&value);
+                }
+                Piece::Fault(fault) => return Err(fault.to_string()),
+            }
+        }
+        Ok(())
+    }
+
+    fn pass_interruption(&mut self, out: &mut dyn Sink) {
+        if std::mem::take(&mut self.interrupted) {
+            out.interrupt();
+        }
+    }
+
+    fn evaluate(&mut self, pieces: &[Piece]) -> Result<String, String> {
+        let mut text = Text(String::new());
+        self.pieces(pieces, &mut text)?;
+        Ok(text.0)
+    }
+
+    /// Operands first, then the name: the order in which faults are found.
+    fn variable(&mut self, variable: &Variable) -> Result<Cow<'w, str>, String> {
+        let name = self.word.slice(&variable.name);
+        let operands: Vec<String> =
+            variable.operands().map(|pieces| self.evaluate(pieces)).collect::<Result<_, _>>()?;
+        self.interrupted |= !operands.is_empty();
+        let found = self.look_up(name);
+        if self.unknown {
+            return Ok(Cow::Borrowed(""));
+        }
+        if found.is_none() && self.word.mode.keeps_unset() {
+            let mut written = String::new();
+            variable.write_unset(name, &operands, &mut written);
+            return Ok(written.into());
+        }
+        match &operands[..] {
+            [] => Ok(found.unwrap_or_default().into()),
+            operands => modify(&variable.modifier, name, found, operands).map(Cow::Owned),
+        }
+    }
+
+    fn look_up(&mut self, name: &str) -> Option<&'w str> {
+        match self.scope.get(name) {
+            Lookup::Set(value) => {
+                Uses::note(&mut self.uses.matched, name);
+                Some(value)
+            }
+            Lookup::Unset => {
+                Uses::note(&mut self.uses.unmatched, name);
+                None
+            }
+            Lookup::Unknown => {
+                self.unknown = true;
+                None
+            }
+        }
+    }
+}
+
+/// What a modifier makes of a value and its operands.
+fn modify(modifier: &Modifier, name: &str, found: Option<&str>, operands: &[String]) -> Result<String, String> {
+    let word = operands[0].as_str();
+    let value = found.unwrap_or_default();
+    let counts = |operand: &Operand| found.filter(|value| !(operand.colon && value.is_empty()));
+    match modifier {
+        Modifier::None => Ok(value.to_owned()),
+        Modifier::Default(operand) => Ok(counts(operand).unwrap_or(word).to_owned()),
+        Modifier::Alternative(operand) => Ok(counts(operand).map_or("", |_| word).to_owned()),
+        Modifier::Required(operand) => match counts(operand) {
+            Some(value) => Ok(value.to_owned()),
+            None if !word.is_empty() => Err(format!("{name}: {word}")),
+            None if found.is_some() => Err(format!("{name}: is not allowed to be empty")),
+            None => Err(format!("{name}: is not allowed to be unset")),
+        },
+        Modifier::CutPrefix(_) => {
+            let (pattern, greedy) = greedy(word, '#');
+            pattern::cut_prefix(pattern, value, greedy)
+        }
+        Modifier::CutSuffix(_) => {
+            let (pattern, greedy) = greedy(word, '%');
+            pattern::cut_suffix(pattern, value, greedy)
+        }
+        Modifier::Replace { all, .. } => pattern::replace(word, value, &operands[1], *all),
+        Modifier::Unknown { sign, .. } => Err(word::Fault::Modifier(format!(":{sign}")).to_string()),
+    }
+}
+
+/// A doubled sign asks for the longest match.
+fn greedy(word: &str, sign: char) -> (&str, bool) {
+    word.strip_prefix(sign).map_or((word, false), |rest| (rest, true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::environment::Environment;
+
+    fn environment() -> Environment {
+        let mut env = Environment::default();
+        for (key, value) in [("SET", "value"), ("EMPTY", ""), ("P", "a/b/c.tar.gz"), ("S", "x y"), ("Q", "foo?bar*")] {
+            env.set(key.into(), Some(value.into()));
+        }
+        env
+    }
+
+    #[track_caller]
+    fn check_mode(mode: Mode, raw: &str, expected: &str) {
+        let mut uses = Uses::default();
+        let actual = match expand(raw.as_bytes(), b'\\', mode, &environment(), &mut uses) {
+            Ok(Expanded::Known(value)) => value.into_owned(),
+            Ok(Expanded::Unknown) => "unknown".to_owned(),
+            Err(Fault(message)) => message.split_once("\": ").map_or(message.clone(), |(_, rest)| rest.to_owned()),
+        };
+        assert_eq!(actual, expected, "{raw}");
+    }
+
+    #[track_caller]
+    fn check(raw: &str, expected: &str) {
+        check_mode(Mode::Word, raw, expected);
+    }
+
+    #[test]
+    fn values_quotes_and_escapes() {
+        check("$SET/${SET}x", "value/valuex");
+        check("$NO$1$@.", ".");
+        check(r#""$SET" '$SET' \$SET"#, "value $SET $SET");
+        check(r#""a\b\"c""#, r#"a\b"c"#);
+        check("a$", "a$");
+    }
+
+    #[test]
+    fn defaults_alternatives_and_errors() {
+        check("${NO-d}|${NO:-d}|${EMPTY-d}|${EMPTY:-d}|${SET:-d}", "d|d||d|value");
+        check("${NO+a}|${NO:+a}|${EMPTY+a}|${EMPTY:+a}|${SET:+a}", "||a||a");
+        check("${NO:-${EMPTY:-$SET}}", "value");
+        check("${NO?}", "NO: is not allowed to be unset");
+        check("${EMPTY:?}", "EMPTY: is not allowed to be empty");
+        check("${EMPTY:?need $SET}", "EMPTY: need value");
+        check("${EMPTY?}", "");
+        check("${SET:=x}", "unsupported modifier (:=) in substitution");
+        check("${SET:-${NO?inner}}", "NO: inner");
+        check("${SET", "unsupported modifier (\u{fffd}) in substitution");
+    }
+
+    #[test]
+    fn cutting_and_replacing() {
+        check("${P#*/}|${P##*/}|${P%.*}|${P%%.*}", "b/c.tar.gz|c.tar.gz|a/b/c.tar|a/b/c");
+        check("${P/b/x}|${P//\\//-}", "a/x/c.tar.gz|a-b-c.tar.gz");
+        check(r"${Q//\?/[\?]}", r"foo[\?]bar*");
+        check("${NO#x}${NO/a/b}", "");
+    }
+
+    #[test]
+    fn names_keep_quotes_and_what_is_unset() {
+        let check = |raw, expected| check_mode(Mode::Name, raw, expected);
+        check(r#"RUN "$SET" '$SET' $NO ${NO} ${NO:-$SET}"#, r#"RUN "value" '$SET' $NO ${NO} ${NO:-value}"#);
+        check("${NO/$SET/y}", "${NO/value/y}");
+        check_mode(Mode::Document, r#""$SET" '$NO' \$SET"#, r#""value" '' $SET"#);
+    }
+
+    #[test]
+    fn words_split_at_loose_blanks() {
+        let check = |raw: &str, expected: &[&str]| {
+            let actual = words(raw.as_bytes(), b'\\', &environment()).unwrap().unwrap();
+            assert_eq!(actual, expected, "{raw}");
+        };
+        check("a$S b", &["ax", "y", "b"]);
+        check(r#""$S" a\ b"#, &["x y", "a b"]);
+        check("a${NO:-b}c", &["bc"]);
+        check("", &[]);
+    }
+
+    #[test]
+    fn unknown_is_not_unset() {
+        let env = Environment { incomplete: true, ..environment() };
+        let value = |raw: &str| expand(raw.as_bytes(), b'\\', Mode::Word, &env, &mut Uses::default()).map_err(|f| f.0);
+        assert_eq!(value("$SET"), Ok(Expanded::Known("value".into())));
+        assert_eq!(value("${NO:-d}"), Ok(Expanded::Unknown));
+        assert_eq!(value("${NO:?must}"), Ok(Expanded::Unknown));
+        assert_eq!(value("$NO ${EMPTY:?must}"), Err(r#"failed to process "$NO ${EMPTY:?must}": EMPTY: must"#.into()));
+    }
+
+    #[test]
+    fn uses_are_noted_once() {
+        let mut uses = Uses::default();
+        expand(b"$SET$SET${A:-$B}$A", b'\\', Mode::Word, &environment(), &mut uses).unwrap();
+        assert_eq!((uses.matched, uses.unmatched), (vec!["SET".into()], vec!["B".into(), "A".into()]));
+    }
+}

@@ -1,0 +1,48 @@
+//! The end of planning for a platform: the image as it is exported.
+
+use oci::Platform;
+
+use super::image::env_entries;
+use super::planner::Planner;
+use super::stages::StageId;
+use crate::Output;
+
+impl Planner<'_> {
+    /// The result of a stage; `None` when it is not known.
+    pub(super) fn output(&mut self, target: StageId) -> Option<Output> {
+        let mut state = self.stages[target].state.take()?;
+        for (key, value) in &self.settings.labels {
+            state.image.config.labels.insert((*key).to_owned(), (*value).to_owned());
+        }
+        let mut image = state.image;
+        image.config.env = env_entries(&state.image_env);
+        image.history = self.shared.history.until(state.history);
+        if !self.target.implicit {
+            overwrite(&mut image.platform, &self.target.platform);
+        }
+        image.platform = image.platform.normalize();
+        Some(Output {
+            platform: self.target.platform.normalize(),
+            edge: state.root,
+            image: image.to_json(),
+            base_image: state.base_image.map(|base| base.to_json()),
+            epoch: self.epoch,
+        })
+    }
+}
+
+/// What an image says it runs on, once somebody asked for a platform.
+fn overwrite(platform: &mut Platform, target: &Platform) {
+    let same = platform.os == target.os && platform.architecture == target.architecture;
+    platform.os.clone_from(&target.os);
+    platform.architecture.clone_from(&target.architecture);
+    if !target.variant.is_empty() || !same {
+        platform.variant.clone_from(&target.variant);
+    }
+    if !target.os_version.is_empty() || !same {
+        platform.os_version.clone_from(&target.os_version);
+    }
+    if !target.os_features.is_empty() {
+        platform.os_features.clone_from(&target.os_features);
+    }
+}

@@ -1,0 +1,175 @@
+//! The table of stages: every `FROM` with its words expanded.
+
+use ast::{Body, Op, OptKind, Span, Step, Str};
+use oci::{Platform, Reference};
+
+use super::environment::{Lookup, Scope};
+use super::expand::{self, Expanded, Uses};
+use super::notes::NoteKind;
+use super::planner::Planner;
+use super::stages::{SCRATCH, Stage, StepRef};
+use super::stop::{Done, Stop};
+
+impl<'a> Planner<'a> {
+    /// Notes bases that are no references when no build argument is given. parity: a base that cannot be expanded
+    /// ends the search.
+    pub(super) fn note_default_bases(&mut self, defaults: &impl Scope) {
+        for (step, base) in froms(self.request.module) {
+            let Ok(value) = expand::string(base, defaults, &mut Uses::default()) else { return };
+            let Expanded::Known(value) = value else { continue };
+            if Reference::parse(&value).is_err() {
+                let base = base.raw().lossy().into_owned();
+                self.note(step.span, NoteKind::InvalidDefaultBase { base });
+            }
+        }
+    }
+
+    /// Adds the stages of the text. An error in one leaves it out; the others follow.
+    pub(super) fn add_stages(&mut self) -> Done {
+        for (at, def) in self.request.module.defs.iter().enumerate() {
+            let Body::Fs(steps) = &def.body;
+            let Some((from, rest)) = steps.split_first() else { continue };
+            let Op::From(base) = &from.op else { continue };
+            let name = def.name.as_ref().map_or("", |name| name.text.as_str());
+            let mut stage = self.stage(at, name, from, base)?;
+            stage.total += usize::from(stage.base_name != SCRATCH && !self.names.contains_key(&stage.base_name));
+            stage.total += rest.iter().filter(|step| is_counted(step)).count();
+            stage.named = self.stage_context(&stage)?;
+            if stage.named.is_some() {
+                // It is not built: neither a base nor numbers.
+                stage.total = 0;
+                let id = self.add_stage(stage);
+                self.stages[id].base = None;
+                continue;
+            }
+            if name.is_empty() {
+                stage.label = format!("stage-{at}");
+            }
+            stage.ignore_cache = self.settings.ignores_cache(name);
+            self.add_stage(stage);
+        }
+        Ok(())
+    }
+
+    fn stage(&mut self, at: usize, name: &'a str, from: &'a Step, base: &'a Str) -> Done<Stage<'a>> {
+        let place = Some(from.span);
+        let (value, uses) = self.expand_in_from(base, from.span);
+        self.captures.from(at, &uses);
+        let value = value.map_err(|stop| self.at(stop, place))?;
+        if value.is_empty() {
+            let message = format!("base name ({}) should not be blank", base.raw().lossy());
+            let help = "give the argument a default, or pass it with --build-arg";
+            return Err(self.at(Stop::error(message).help(help).point(base.span), place));
+        }
+        let written =
+            from.opts.iter().find_map(|opt| if let OptKind::Platform(p) = &opt.kind { Some(p) } else { None });
+        let platform = match written.filter(|platform| !platform.raw().0.is_empty()) {
+            Some(platform) => Some(self.stage_platform(at, name, from.span, platform)?),
+            None => None,
+        };
+        let stage = self.new_stage(value, place);
+        Ok(Stage { name, label: name.to_owned(), platform, text: Some(from), ..stage })
+    }
+
+    fn stage_platform(&mut self, at: usize, name: &str, span: Span, written: &Str) -> Done<Platform> {
+        let (value, uses) = self.expand_in_from(written, span);
+        let shown = written.raw().lossy();
+        if let Ok(value) = &value {
+            self.note_platform(name, span, &shown, value, &uses);
+        }
+        self.captures.from(at, &uses);
+        let value = value.map_err(|stop| {
+            let stop = stop.context("failed to process arguments for platform ");
+            self.at(stop, Some(span))
+        })?;
+        let suggestion = uses.unmatched.iter().find_map(|name| ast::suggest(name, self.globals.names()));
+        let suggested = |message: String| ast::with_suggestion(message, suggestion);
+        if value.is_empty() {
+            let message = suggested(format!("empty platform value from expression {shown}"));
+            return Err(self.at(Stop::error(message).point(written.span), Some(span)));
+        }
+        Platform::parse(&value, &self.settings.build_platforms[0]).map_err(|error| {
+            let message = format!("failed to parse platform {shown}: {}", suggested(error.to_string()));
+            let stop = Stop::error(message).help("a platform is os/architecture[/variant]").point(written.span);
+            // parity: the place is reported twice.
+            self.at(self.at(stop, Some(span)), Some(span))
+        })
+    }
+
+    /// Expands a word of `FROM` among the arguments of the module, noting names that are not declared.
+    fn expand_in_from(&mut self, text: &Str, span: Span) -> (Done<String>, Uses) {
+        let mut uses = Uses::default();
+        let value = match expand::string(text, &self.globals, &mut uses) {
+            Ok(Expanded::Known(value)) => Ok(value.into_owned()),
+            Ok(Expanded::Unknown) => Err(Stop::Unknown),
+            Err(fault) => Err(Stop::from(fault).point(text.span)),
+        };
+        for name in &uses.unmatched {
+            let known = |name: &str| self.declared.contains(name) || self.globals.get(name) != Lookup::Unset;
+            if !known(name) {
+                let mut options: Vec<&str> = self.declared.iter().copied().chain(self.globals.names()).collect();
+                options.sort_unstable();
+                options.dedup();
+                let suggestion = ast::suggest(name, options).map(str::to_owned);
+                self.note(span, NoteKind::UndefinedInFrom { name: name.clone(), suggestion });
+            }
+        }
+        (value, uses)
+    }
+
+    fn note_platform(&mut self, name: &str, span: Span, written: &str, value: &str, uses: &Uses) {
+        match (&uses.matched[..], &uses.unmatched[..]) {
+            ([only], []) if only == "TARGETPLATFORM" && self.globals.get(only) == Lookup::Set(value) => {
+                self.note(span, NoteKind::RedundantPlatform { written: written.to_owned() });
+            }
+            ([], []) => {
+                let Ok(platform) = Platform::parse(value, &self.settings.build_platforms[0]) else { return };
+                if !name.contains(&platform.os) && !name.contains(&platform.architecture) {
+                    self.note(span, NoteKind::ConstantPlatform { value: value.to_owned() });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Connects the steps of every stage with the stages they read from.
+    pub(super) fn connect_stages(&mut self) -> Done {
+        for (id, steps) in self.texts() {
+            let mut commands = Vec::with_capacity(steps.len());
+            for step in steps {
+                // parity: BuildKit reports no place for these.
+                let command = self.connect(StepRef::Text(step), false);
+                commands.push(command.map_err(|stop| stop.nowhere(Some(step.span)))?);
+            }
+            self.add_commands(id, commands, false);
+        }
+        self.check_cycles()?;
+        if let [only] = &mut self.stages[..] {
+            only.label.clear();
+        }
+        Ok(())
+    }
+
+    /// The steps after `FROM` of every stage of the text.
+    fn texts(&self) -> Vec<(usize, &'a [Step])> {
+        let steps = self.request.module.defs.iter().map(|def| {
+            let Body::Fs(steps) = &def.body;
+            steps.get(1..).unwrap_or_default()
+        });
+        steps.enumerate().collect()
+    }
+}
+
+/// Every `FROM` and its base.
+fn froms(module: &ast::Module) -> impl Iterator<Item = (&Step, &Str)> {
+    module.defs.iter().filter_map(|def| {
+        let Body::Fs(steps) = &def.body;
+        let from = steps.first()?;
+        if let Op::From(base) = &from.op { Some((from, base)) } else { None }
+    })
+}
+
+/// Whether step names count it.
+fn is_counted(step: &Step) -> bool {
+    matches!(step.op, Op::Add(_) | Op::Copy(_) | Op::Run(_) | Op::Dir(_))
+}

@@ -1,0 +1,183 @@
+//! The few functions of Go's library whose exact results reach digests and messages: paths, numbers, letter case.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// The shortest equivalent slash path (`path.Clean`): `.` when nothing is left.
+pub(super) fn clean(path: &str) -> Cow<'_, str> {
+    if is_clean(path) {
+        return Cow::Borrowed(path);
+    }
+    let rooted = path.starts_with('/');
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => {
+                parts.pop();
+            }
+            ".." if rooted => {}
+            part => parts.push(part),
+        }
+    }
+    let joined = parts.join("/");
+    Cow::Owned(match (rooted, joined.is_empty()) {
+        (true, _) => format!("/{joined}"),
+        (false, true) => ".".to_owned(),
+        (false, false) => joined,
+    })
+}
+
+/// The common case, without an allocation: absolute or relative, no empty part, no dots.
+fn is_clean(path: &str) -> bool {
+    match path.strip_prefix('/').unwrap_or(path) {
+        "" => path == "/",
+        rest => rest.split('/').all(|part| !part.is_empty() && part != "." && part != ".."),
+    }
+}
+
+/// Joins what is not empty with slashes and cleans it (`path.Join`); empty when all is.
+pub(super) fn join(first: &str, second: &str) -> String {
+    match (first.is_empty(), second.is_empty()) {
+        (true, true) => String::new(),
+        (true, false) => clean(second).into_owned(),
+        (false, true) => clean(first).into_owned(),
+        (false, false) => clean(&format!("{first}/{second}")).into_owned(),
+    }
+}
+
+/// The last element (`path.Base`): `.` of nothing, `/` of slashes.
+pub(super) fn base(path: &str) -> &str {
+    if path.is_empty() {
+        return ".";
+    }
+    match path.trim_end_matches('/').rsplit('/').next() {
+        None | Some("") => "/",
+        Some(last) => last,
+    }
+}
+
+/// Letter by letter, where the other case is one letter too (`strings.ToUpper`).
+pub(super) fn to_upper(text: &str) -> String {
+    text.chars().map(|c| single(c.to_uppercase()).unwrap_or(c)).collect()
+}
+
+/// Letter by letter (`strings.ToLower`).
+pub(super) fn to_lower(text: &str) -> String {
+    text.chars().map(|c| c.to_lowercase().next().unwrap_or(c)).collect()
+}
+
+fn single(mut chars: impl Iterator<Item = char>) -> Option<char> {
+    let first = chars.next();
+    if chars.next().is_some() { None } else { first }
+}
+
+/// Letters alike but for their case (`strings.EqualFold`, without the folds that cross alphabets).
+pub(super) fn equal_fold(left: &str, right: &str) -> bool {
+    left.eq_ignore_ascii_case(right) || (!left.is_ascii() && to_lower(left) == to_lower(right))
+}
+
+/// Why a text is no number; shown as Go's `strconv` shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct NumberError {
+    function: &'static str,
+    text: String,
+    /// What is wrong, without the rest.
+    pub(super) reason: &'static str,
+}
+
+impl fmt::Display for NumberError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "strconv.{}: parsing {}: {}", self.function, ast::quote(self.text.as_bytes()), self.reason)
+    }
+}
+
+const SYNTAX: &str = "invalid syntax";
+const RANGE: &str = "value out of range";
+
+/// `strconv.ParseInt(text, base, bits)` for a base up to ten.
+pub(super) fn parse_int(text: &str, base: u32, bits: u32) -> Result<i64, NumberError> {
+    let fail = |reason| NumberError { function: "ParseInt", text: text.to_owned(), reason };
+    let (negative, digits) = match text.as_bytes().first() {
+        Some(b'-') => (true, &text[1..]),
+        Some(b'+') => (false, &text[1..]),
+        _ => (false, text),
+    };
+    let magnitude = magnitude(digits, base).map_err(fail)?;
+    let limit = 1u64 << (bits - 1);
+    match negative {
+        true if magnitude <= limit => Ok((magnitude as i64).wrapping_neg()),
+        false if magnitude < limit => Ok(magnitude as i64),
+        _ => Err(fail(RANGE)),
+    }
+}
+
+/// `strconv.ParseUint(text, base, bits)` for a base up to ten.
+pub(super) fn parse_uint(text: &str, base: u32, bits: u32) -> Result<u64, NumberError> {
+    let fail = |reason| NumberError { function: "ParseUint", text: text.to_owned(), reason };
+    let value = magnitude(text, base).map_err(fail)?;
+    if bits < 64 && value >> bits != 0 { Err(fail(RANGE)) } else { Ok(value) }
+}
+
+/// `strconv.Atoi`, whose errors nobody shows.
+pub(super) fn atoi(text: &str) -> Option<i64> {
+    parse_int(text, 10, 64).ok()
+}
+
+fn magnitude(digits: &str, base: u32) -> Result<u64, &'static str> {
+    if digits.is_empty() || !digits.chars().all(|c| c.is_digit(base)) {
+        return Err(SYNTAX);
+    }
+    u64::from_str_radix(digits, base).map_err(|_| RANGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths() {
+        for (path, expected) in [
+            ("", "."),
+            ("/", "/"),
+            ("//", "/"),
+            (".", "."),
+            ("./a", "a"),
+            ("a/..", "."),
+            ("../a", "../a"),
+            ("/../a", "/a"),
+            ("a/../../b", "../b"),
+            ("/a//b/./c/", "/a/b/c"),
+            ("a/b", "a/b"),
+        ] {
+            assert_eq!(clean(path), expected, "{path}");
+        }
+        assert_eq!(join("/", ""), "/");
+        assert_eq!(join("", ""), "");
+        assert_eq!(join("/app", "../x"), "/x");
+        assert_eq!((base(""), base("//"), base("/a/b/"), base("c")), (".", "/", "b", "c"));
+    }
+
+    #[test]
+    fn numbers() {
+        assert_eq!(parse_int("-1", 10, 32), Ok(-1));
+        assert_eq!(parse_int("+5", 10, 32), Ok(5));
+        assert_eq!(parse_int("-9223372036854775808", 10, 64), Ok(i64::MIN));
+        let error = |result: Result<i64, NumberError>| result.map_err(|error| error.to_string());
+        assert_eq!(error(parse_int("64m", 10, 64)), Err(r#"strconv.ParseInt: parsing "64m": invalid syntax"#.into()));
+        assert_eq!(error(parse_int("", 10, 64)), Err(r#"strconv.ParseInt: parsing "": invalid syntax"#.into()));
+        assert_eq!(
+            error(parse_int("2147483648", 10, 32)),
+            Err(r#"strconv.ParseInt: parsing "2147483648": value out of range"#.into())
+        );
+        assert_eq!(parse_uint("755", 8, 32), Ok(0o755));
+        assert!(parse_uint("-1", 10, 32).is_err() && parse_uint("+1", 10, 32).is_err());
+        assert!(parse_uint("4294967296", 10, 32).is_err() && parse_uint("789", 8, 32).is_err());
+    }
+
+    #[test]
+    fn letters() {
+        assert_eq!(to_upper("run\tß é"), "RUN\tß É");
+        assert!(equal_fold("Base", "bASE") && !equal_fold("a", "b"));
+    }
+}

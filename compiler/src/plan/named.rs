@@ -1,0 +1,289 @@
+//! Named contexts: what takes the place of a stage or an image. Mirrors `dockerui/namedcontext.go` of BuildKit v0.32.
+
+use llb::Edge;
+use oci::{Digest, ImageConfig, Platform, Reference, ignore};
+
+use super::build::{self, Git, Local, Said};
+use super::git::{self, GitRef};
+use super::go;
+use super::paths::PathsId;
+use super::planner::Planner;
+use super::stages::{SCRATCH, Stage};
+use super::state::State;
+use super::stop::{Done, Stop};
+use crate::{Answer, Question, ResolveMode};
+
+/// An option `context:<name>` that applies.
+#[derive(Clone, Debug)]
+pub(super) struct NamedContext {
+    /// Its value.
+    input: String,
+    /// Its name.
+    name: String,
+    /// Its name as the option has it, perhaps with a platform.
+    key: String,
+    /// The platform wanted.
+    platform: Option<Platform>,
+    /// Where images are looked up.
+    mode: ResolveMode,
+}
+
+/// What a named context is.
+#[derive(Default)]
+pub(super) struct Loaded {
+    /// The filesystem; `None` is scratch.
+    pub(super) edge: Option<Edge>,
+    /// Its config, if it is an image.
+    pub(super) image: Option<ImageConfig>,
+    /// Where its time can be learnt.
+    pub(super) identifier: Option<String>,
+}
+
+/// A local context that is completed when all its uses are known.
+pub(super) struct PendingLocal {
+    edge: Edge,
+    local: Local,
+    paths: Option<PathsId>,
+}
+
+impl Planner<'_> {
+    /// The context that takes the place of a stage.
+    pub(super) fn stage_context(&mut self, stage: &Stage<'_>) -> Done<Option<NamedContext>> {
+        if stage.name.is_empty() {
+            return Ok(None);
+        }
+        self.named_context(stage.name, stage.platform.as_ref()).map_err(|stop| stop.nowhere(stage.span))
+    }
+
+    /// The context of a name, unless the name is taken.
+    pub(super) fn named_context(&mut self, name: &str, platform: Option<&Platform>) -> Done<Option<NamedContext>> {
+        if go::equal_fold(name, SCRATCH) || go::equal_fold(name, "context") {
+            return Ok(None);
+        }
+        let explicit = (!self.target.implicit).then_some(&self.target.platform);
+        let platform = platform.or(explicit).cloned();
+        self.find_context(name, platform, self.settings.resolve_mode)
+    }
+
+    /// The option that names a context, with the platform or without.
+    pub(super) fn find_context(
+        &mut self,
+        name: &str,
+        platform: Option<Platform>,
+        mode: ResolveMode,
+    ) -> Done<Option<NamedContext>> {
+        let named =
+            Reference::parse(name).map_err(|error| Stop::error(format!("invalid context name {name}: {error}")))?;
+        if !self.settings.has_contexts {
+            return Ok(None);
+        }
+        let familiar = named.familiar();
+        let name = familiar.strip_suffix(":latest").unwrap_or(&familiar);
+        let wanted = platform.as_ref().unwrap_or(&self.settings.build_platforms[0]).normalize();
+        let keys = [format!("{name}::{wanted}"), name.to_owned()];
+        let found = keys.into_iter().find_map(|key| {
+            let input = self.settings.opt(&format!("context:{key}"))?.to_owned();
+            Some(NamedContext { input, name: name.to_owned(), key, platform: platform.clone(), mode })
+        });
+        Ok(found)
+    }
+
+    /// Loads a named context. `paths` is where uses of a local one are marked; all of it is used without.
+    pub(super) fn load(&mut self, context: &NamedContext, paths: Option<PathsId>) -> Done<Loaded> {
+        let NamedContext { input, key, .. } = context;
+        let Some((kind, rest)) = input.split_once(':') else {
+            return Err(Stop::error(format!("invalid context specifier {input} for {key}"))
+                .help("a context is docker-image://…, oci-layout://…, local:…, an address of git, or one on the web"));
+        };
+        let kind = if kind.starts_with("git@") { "git" } else { kind };
+        let target = rest.strip_prefix("//").unwrap_or(rest);
+        match kind {
+            "docker-image" => self.load_image(context, target),
+            "oci-layout" => self.load_layout(context, target),
+            "git" => match git::parse(input) {
+                GitRef::Other => Err(Stop::error(format!("invalid git context {input}"))),
+                parsed => self.load_git(input, parsed),
+            },
+            "http" | "https" => match git::parse(input) {
+                GitRef::Other => {
+                    let said = Said::named(format!("[context {key}] {input}"));
+                    let edge = build::http(&mut self.shared.graph, input, "context", "", said);
+                    Ok(Loaded { edge: Some(edge), identifier: Some(input.clone()), image: None })
+                }
+                parsed => self.load_git(input, parsed),
+            },
+            "local" => self.load_local(context, rest, paths),
+            "input" => Err(Stop::error(format!("invalid input {rest} for {key}"))
+                .help("inputs come from a client that drives the frontend; a command line has none")),
+            other => Err(Stop::error(format!("unsupported context source {other} for {key}"))
+                .help("supported are docker-image, oci-layout, local, git, http and https")),
+        }
+    }
+
+    fn load_image(&mut self, context: &NamedContext, name: &str) -> Done<Loaded> {
+        if name == SCRATCH {
+            return Ok(Loaded::default());
+        }
+        let reference = Reference::parse(name).map_err(|error| Stop::error(error.to_string()))?;
+        let reference = reference.or_latest().to_string();
+        let mut image = self.ask_image(&reference, context.platform.as_ref(), context.mode)?;
+        image.created = None;
+        let said = Said::named(format!("[context {}] {name}", context.key));
+        let platform = Some(self.or_target(context.platform.as_ref()));
+        let graph = &mut self.shared.graph;
+        let edge = build::image(graph, &reference, ResolveMode::Default, platform.as_ref(), said);
+        Ok(Loaded { edge: Some(edge), image: Some(image), identifier: None })
+    }
+
+    fn load_layout(&mut self, context: &NamedContext, spec: &str) -> Done<Loaded> {
+        let (store, digest) = split_layout(spec)?;
+        let name = &context.name;
+        let named = Reference::parse(name)
+            .map_err(|error| Stop::error(format!("could not parse oci-layout reference {}: {error}", quote(name))))?;
+        let reference = named.with_digest(digest.clone()).to_string();
+        let asked = format!("oci-layout://{store}@{digest}");
+        let image = self.ask_image(&asked, context.platform.as_ref(), context.mode)?;
+        let said = Said::named(format!("[context {}] OCI load from client", context.key));
+        let platform = Some(self.or_target(context.platform.as_ref()));
+        let (session, graph) = (self.settings.session, &mut self.shared.graph);
+        let edge = build::oci_layout(graph, &reference, session, &store, platform.as_ref(), said);
+        Ok(Loaded { edge: Some(edge), image: Some(image), identifier: None })
+    }
+
+    fn load_git(&mut self, input: &str, parsed: GitRef) -> Done<Loaded> {
+        let source = match parsed {
+            GitRef::Repository(repository) => {
+                Git { keep_git_dir: repository.keep_git_dir == Some(true), ..repository.source }
+            }
+            GitRef::Bad(message) => return Err(Stop::error(message)),
+            GitRef::Other => return Err(Stop::error(format!("invalid git context {input}"))),
+        };
+        let said = super::context::internal(&format!("load git source {input}"));
+        let edge = build::git(&mut self.shared.graph, &source, said);
+        Ok(Loaded { edge: Some(edge), identifier: Some(source.identifier()), image: None })
+    }
+
+    fn load_local(&mut self, context: &NamedContext, name: &str, paths: Option<PathsId>) -> Done<Loaded> {
+        let key = &context.key;
+        let excludes = self.ask_file(name, ".dockerignore")?.unwrap_or_default();
+        let excludes =
+            ignore::read(&excludes).map_err(|error| Stop::error(format!("failed parsing .dockerignore: {error}")))?;
+        let shared = self.settings.opt(&format!("sharedkey:localdir:{key}")).unwrap_or_default();
+        let local = Local {
+            name: name.to_owned(),
+            session: self.settings.session_of(name).to_owned(),
+            shared_key: format!("context:{key}-{shared}"),
+            excludes,
+            ..Local::default()
+        };
+        let said = Said::named(format!("[context {key}] load from client"));
+        let edge = build::local(&mut self.shared.graph, &Local::default(), said);
+        self.locals.push(PendingLocal { edge, local, paths });
+        Ok(Loaded { edge: Some(edge), ..Loaded::default() })
+    }
+
+    /// Completes local contexts with what was used of each.
+    pub(super) fn complete_locals(&mut self) {
+        for PendingLocal { edge, mut local, paths } in std::mem::take(&mut self.locals) {
+            local.followed = paths.map(|paths| self.paths.followed(paths)).unwrap_or_default();
+            local.complete(&mut self.shared.graph, edge);
+        }
+    }
+
+    /// The config of an image; its errors are the resolver's.
+    pub(super) fn ask_image(
+        &mut self,
+        reference: &str,
+        platform: Option<&Platform>,
+        mode: ResolveMode,
+    ) -> Done<ImageConfig> {
+        let (_, config) = self.resolve_image(reference, platform, mode)?;
+        ImageConfig::from_json(config).map_err(|error| Stop::error(error.to_string()))
+    }
+
+    /// Digest and config of an image.
+    pub(super) fn resolve_image(
+        &mut self,
+        reference: &str,
+        platform: Option<&Platform>,
+        mode: ResolveMode,
+    ) -> Done<(Digest, &[u8])> {
+        let platform = self.or_target(platform);
+        match self.ask(Question::Image { reference: reference.to_owned(), platform, mode })? {
+            Ok(Answer::Image(answer)) => Ok((answer.digest.clone(), &answer.config)),
+            Ok(_) => Err(Stop::error(format!("{reference}: the answer is no image"))),
+            Err(error) => {
+                let stop = Stop::error(error.message.clone());
+                Err(match &error.help {
+                    Some(help) => stop.help(help),
+                    None => stop,
+                })
+            }
+        }
+    }
+
+    /// A platform, or else the one the build is for.
+    pub(super) fn or_target(&self, platform: Option<&Platform>) -> Platform {
+        platform.unwrap_or(&self.target.platform).clone()
+    }
+}
+
+/// Store and digest of `store[:tag]@digest`.
+fn split_layout(spec: &str) -> Done<(String, Digest)> {
+    let shown = quote(spec);
+    let Some((name, digest)) = spec.rsplit_once('@') else {
+        return Err(Stop::error(format!("oci-layout reference {shown} has no digest"))
+            .help("name the image by its digest: oci-layout://store@sha256:…"));
+    };
+    let digest = Digest::parse(digest)
+        .map_err(|error| Stop::error(format!("could not parse oci-layout reference {shown}: {error}")))?;
+    // A colon after the last slash starts a tag; before it, a port.
+    let last = name.rfind('/').map_or(0, |at| at + 1);
+    let store = name[last..].find(':').map_or(name, |at| &name[..last + at]);
+    if store.is_empty() {
+        return Err(Stop::error(format!("oci-layout reference {shown} has no name")));
+    }
+    Ok((store.to_owned(), digest))
+}
+
+fn quote(text: &str) -> String {
+    ast::quote(text.as_bytes())
+}
+
+impl State {
+    /// Takes what an image says of its processes.
+    pub(super) fn adopt(&mut self, image: &ImageConfig) {
+        for entry in &image.config.env {
+            let (key, value) = entry.split_once('=').unwrap_or((entry, ""));
+            if !key.is_empty() {
+                self.env.set(key.into(), Some(value.into()));
+            }
+        }
+        self.dir = if image.config.working_dir.starts_with('/') {
+            image.config.working_dir.clone()
+        } else {
+            go::join(&self.dir, &image.config.working_dir)
+        };
+        if !image.platform.architecture.is_empty() && !image.platform.os.is_empty() {
+            self.process_platform = Some(image.platform.normalize());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layouts() {
+        let digest = Digest::sha256(b"");
+        let split = |spec: String| match split_layout(&spec) {
+            Ok((store, _)) => store,
+            Err(Stop::Error(error)) => error.message,
+            Err(Stop::Unknown) => String::new(),
+        };
+        assert_eq!(split(format!("store@{digest}")), "store");
+        assert_eq!(split(format!("h:1/a:tag@{digest}")), "h:1/a");
+        assert_eq!(split("store".into()), r#"oci-layout reference "store" has no digest"#);
+    }
+}

@@ -1,0 +1,104 @@
+//! Names of steps: `[builder 2/5] RUN make`.
+
+use std::fmt::Write as _;
+
+use ast::word::Mode;
+use oci::Platform;
+
+use super::environment::{Environment, Scope};
+use super::expand::{self, Expanded, Uses};
+use super::go;
+use super::planner::Planner;
+use super::stages::StageId;
+
+/// The number a step has in its stage.
+#[derive(Clone, Copy)]
+pub(super) struct StepNumber {
+    stage: StageId,
+    /// From 1; 0: steps of this stage are not numbered.
+    number: usize,
+}
+
+impl Planner<'_> {
+    /// The number of the next step of a stage.
+    pub(super) fn next_step(&mut self, stage: StageId) -> StepNumber {
+        let counted = &mut self.stages[stage];
+        if counted.total == 0 {
+            return StepNumber { stage, number: 0 };
+        }
+        counted.index += 1;
+        StepNumber { stage, number: counted.index }
+    }
+
+    /// The name of a numbered step.
+    pub(super) fn step_name(
+        &self,
+        step: StepNumber,
+        trigger: bool,
+        text: &str,
+        platform: Option<&Platform>,
+        env: Option<&Environment>,
+    ) -> String {
+        let stage = &self.stages[step.stage];
+        if step.number == 0 {
+            return text.to_owned();
+        }
+        let mut name = String::with_capacity(text.len() + stage.label.len() + 16);
+        name.push('[');
+        if let (true, Some(platform)) = (self.settings.multi_platform, platform) {
+            name.push_str(&super::platform::shown(platform, env));
+            name.push(' ');
+        }
+        if !stage.label.is_empty() {
+            name.push_str(&stage.label);
+            name.push(' ');
+        }
+        let width = stage.total.ilog10() as usize + 1;
+        let trigger = if trigger { "ONBUILD " } else { "" };
+        let _ = write!(name, "{:width$}/{}] {trigger}{text}", step.number, stage.total);
+        name
+    }
+
+    /// A step's text for its name: expanded as words are, the first word in capitals.
+    pub(super) fn shown_words(&self, text: &[u8], env: &dyn Scope) -> String {
+        self.shown(text, Mode::Word, env)
+    }
+
+    /// A command's text for its name: quotes and unset names stay.
+    pub(super) fn shown_command(&self, text: &[u8], env: &dyn Scope) -> String {
+        self.shown(text, Mode::Name, env)
+    }
+
+    fn shown(&self, text: &[u8], mode: Mode, env: &dyn Scope) -> String {
+        let value = match expand::expand(text, self.escape, mode, env, &mut Uses::default()) {
+            Ok(Expanded::Known(value)) => value,
+            // What cannot be expanded is shown as written.
+            _ => ast::word::decode(text),
+        };
+        match value.split_once(' ') {
+            Some((keyword, rest)) => go::to_upper(keyword) + " " + rest,
+            None => go::to_upper(&value),
+        }
+    }
+}
+
+/// The first line of a document, for the name of the step that runs it.
+pub(super) fn document_summary(document: &str) -> String {
+    let trimmed = document.trim().replace("\r\n", "\n");
+    match trimmed.split_once('\n') {
+        Some((first, _)) => format!("{first}..."),
+        None => trimmed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::document_summary;
+
+    #[test]
+    fn summaries() {
+        assert_eq!(document_summary("\n\techo a\r\nb\n"), "echo a...");
+        assert_eq!(document_summary("x\n"), "x");
+        assert_eq!(document_summary(""), "");
+    }
+}

@@ -1,0 +1,210 @@
+//! What planning for one platform works on, and the few things every step does: expand, note, report, locate.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ast::{LineIndex, Span, Str};
+use llb::{Graph, Location, Position, Range};
+use oci::Platform;
+
+use super::context::{ContextPlan, MainContext};
+use super::environment::{Assignments, Environment, Lookup, Scope, Value};
+use super::expand::{self, Expanded, Uses};
+use super::history::History;
+use super::named::PendingLocal;
+use super::notes::{Finding, Note, NoteKind};
+use super::paths::UsedPaths;
+use super::settings::Settings;
+use super::stages::{Command, Stage, StageId};
+use super::stop::{Done, Stop};
+use super::{Request, captures::Captures};
+use crate::{Answer, AskError, Facts, Question};
+
+/// Arguments that configure attestations: never variables of processes.
+const HIDDEN_ARGS: [&str; 2] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];
+
+/// Whether an argument is never a variable of processes.
+pub(super) fn is_hidden_arg(key: &str) -> bool {
+    HIDDEN_ARGS.contains(&key)
+}
+
+/// What all platforms of a build add to.
+#[derive(Default)]
+pub(super) struct Shared {
+    /// All vertices.
+    pub(super) graph: Graph,
+    /// What is not known.
+    pub(super) asks: BTreeSet<Question>,
+    /// What was found.
+    pub(super) findings: Vec<Finding>,
+    /// History of all stages.
+    pub(super) history: History,
+    /// How many groups of vertices shown as one there are.
+    pub(super) groups: u32,
+}
+
+/// The platform a build is for.
+pub(super) struct Target {
+    /// It.
+    pub(super) platform: Platform,
+    /// Whether nobody asked for it: then images keep theirs.
+    pub(super) implicit: bool,
+}
+
+/// Planning for one platform.
+pub(super) struct Planner<'a> {
+    pub(super) request: &'a Request<'a>,
+    pub(super) settings: &'a Settings<'a>,
+    pub(super) facts: &'a Facts,
+    pub(super) lines: &'a LineIndex,
+    /// The escape character of the text.
+    pub(super) escape: u8,
+    pub(super) target: Target,
+    pub(super) shared: &'a mut Shared,
+    /// Whether notes are wanted: those of one platform are enough.
+    pub(super) noting: bool,
+    /// Build arguments; the epoch may be replaced.
+    pub(super) build_args: BTreeMap<&'a str, Arc<str>>,
+    /// Arguments of the module and those that are always there.
+    pub(super) globals: Environment,
+    /// Names that `FROM` may use: `globals`, and arguments without a value.
+    pub(super) declared: BTreeSet<&'a str>,
+    /// Seconds since the epoch that times are set to.
+    pub(super) epoch: Option<i64>,
+    pub(super) stages: Vec<Stage<'a>>,
+    /// Stages by name; the later of two equal names.
+    pub(super) names: BTreeMap<String, StageId>,
+    pub(super) context_plan: &'a ContextPlan,
+    pub(super) context: MainContext,
+    pub(super) paths: UsedPaths,
+    /// Local contexts whose vertices are completed last.
+    pub(super) locals: Vec<PendingLocal>,
+    pub(super) captures: Captures,
+}
+
+impl<'a> Planner<'a> {
+    /// The answer to a question; asks it when there is none yet.
+    pub(super) fn ask(&mut self, question: Question) -> Done<Result<&'a Answer, &'a AskError>> {
+        match self.facts.answers.get(&question) {
+            Some(answer) => Ok(answer.as_ref()),
+            None => {
+                self.shared.asks.insert(question);
+                Err(Stop::Unknown)
+            }
+        }
+    }
+
+    /// Records an error unless something is merely unknown.
+    pub(super) fn report(&mut self, stop: Stop) {
+        let Stop::Error(mut diagnostic) = stop else { return };
+        // Where BuildKit reports the very lines of the mistake, saying so once is enough.
+        let lines = diagnostic.at.map(|at| vec![vec![self.lines_of(at)]]);
+        diagnostic.locations = diagnostic.locations.filter(|locations| Some(locations) != lines.as_ref());
+        self.shared.findings.push(Finding::Error(*diagnostic));
+    }
+
+    /// Records what a rule may look at, at an instruction of the text.
+    pub(super) fn note(&mut self, at: Span, kind: NoteKind) {
+        self.note_for(at, Some(at), kind);
+    }
+
+    /// Records what a rule may look at, at a command.
+    pub(super) fn note_at(&mut self, command: &Command<'_>, kind: NoteKind) {
+        self.note_for(command.span(), (!command.trigger).then(|| command.span()), kind);
+    }
+
+    /// Records what a rule may look at, shown at one instruction, with the comments of another.
+    pub(super) fn note_for(&mut self, at: Span, step: Option<Span>, kind: NoteKind) {
+        if self.noting {
+            self.shared.findings.push(Finding::Note(Note { kind, at, step }));
+        }
+    }
+
+    /// First and last line.
+    pub(super) fn lines_of(&self, span: Span) -> (u32, u32) {
+        self.lines.lines_of(span)
+    }
+
+    /// An error with the lines of its instruction, whatever its exact place; BuildKit may report several.
+    pub(super) fn at(&self, stop: Stop, span: Option<Span>) -> Stop {
+        let Stop::Error(mut diagnostic) = stop else { return stop };
+        diagnostic.at = diagnostic.at.or(span);
+        let lines = span.map(|span| self.lines_of(span)).into_iter().collect();
+        diagnostic.locations.get_or_insert_default().push(lines);
+        Stop::Error(diagnostic)
+    }
+
+    /// The lines of an instruction as a vertex names them; without a span, a place without lines.
+    pub(super) fn location(&self, span: Option<Span>) -> Location {
+        let lines = span.map(|span| self.lines_of(span));
+        let range = |line: u32| {
+            let position = Position { line: line as i32, character: 0 };
+            Range { start: position, end: position }
+        };
+        Location { source: 0, ranges: lines.into_iter().flat_map(|(first, last)| first..=last).map(range).collect() }
+    }
+
+    /// Expands a template in the scope of a command, noting variables that are set nowhere.
+    pub(super) fn expand<'t>(&mut self, text: &'t Str, scope: CommandScope<'_, '_>) -> Done<Expanded<'t>> {
+        let mut uses = Uses::default();
+        let value = expand::string(text, scope.env, &mut uses);
+        self.note_unmatched(&uses.unmatched, scope);
+        value.map_err(|fault| Stop::from(fault).point(text.span))
+    }
+
+    /// The value of a template; stops where it is unknown.
+    pub(super) fn text(&mut self, text: &Str, scope: CommandScope<'_, '_>) -> Done<String> {
+        match self.expand(text, scope)? {
+            Expanded::Known(value) => Ok(value.into_owned()),
+            Expanded::Unknown => Err(Stop::Unknown),
+        }
+    }
+
+    /// The value of a template that may be unknown.
+    pub(super) fn value(&mut self, text: &Str, scope: CommandScope<'_, '_>) -> Done<Option<Arc<str>>> {
+        Ok(match self.expand(text, scope)? {
+            Expanded::Known(value) => Some(Arc::from(&*value)),
+            Expanded::Unknown => None,
+        })
+    }
+
+    /// Notes variables that are neither set nor declared.
+    pub(super) fn note_unmatched(&mut self, unmatched: &[String], scope: CommandScope<'_, '_>) {
+        if !self.noting {
+            return;
+        }
+        for name in unmatched.iter().filter(|name| scope.args.get(name).is_none() && !is_hidden_arg(name)) {
+            let suggestion = ast::suggest(name, scope.env.names()).map(str::to_owned);
+            let kind = NoteKind::UndefinedVariable { name: name.clone(), suggestion };
+            self.note_at(scope.command, kind);
+        }
+    }
+}
+
+/// Where the words of a command are expanded.
+#[derive(Clone, Copy)]
+pub(super) struct CommandScope<'s, 'a> {
+    /// The variables it sees.
+    pub(super) env: &'s Environment,
+    /// Arguments declared so far, with or without a value.
+    pub(super) args: &'s Assignments<Value>,
+    /// The command.
+    pub(super) command: &'s Command<'a>,
+}
+
+/// Variables over other variables.
+pub(super) struct Overlay<'s> {
+    /// Looked up first.
+    pub(super) over: &'s Environment,
+    /// Looked up then.
+    pub(super) base: &'s Environment,
+}
+
+impl Scope for Overlay<'_> {
+    fn get(&self, name: &str) -> Lookup<'_> {
+        match self.over.get(name) {
+            Lookup::Unset => self.base.get(name),
+            found => found,
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Platforms in a build: the arguments that are always there, and how step names show them.
+
+use oci::{ImageConfig, Platform};
+
+use super::environment::{Environment, Lookup, Scope};
+
+/// The arguments that `FROM` may always use, and stages once they declare them. Build arguments replace them.
+pub(super) fn predefined(build: &Platform, target: &Platform, stage: &str) -> [(&'static str, String); 11] {
+    let stage = if stage.is_empty() { "default" } else { stage };
+    [
+        ("BUILDPLATFORM", build.short()),
+        ("BUILDOS", build.os.clone()),
+        ("BUILDOSVERSION", build.os_version.clone()),
+        ("BUILDARCH", build.architecture.clone()),
+        ("BUILDVARIANT", build.variant.clone()),
+        ("TARGETPLATFORM", target.to_string()),
+        ("TARGETOS", target.os.clone()),
+        ("TARGETOSVERSION", target.os_version.clone()),
+        ("TARGETARCH", target.architecture.clone()),
+        ("TARGETVARIANT", target.variant.clone()),
+        ("TARGETSTAGE", stage.to_owned()),
+    ]
+}
+
+/// The platform an image brings along when nobody asked for one.
+pub(super) fn of_image(image: &ImageConfig, target: &Platform, supported: &[Platform]) -> Platform {
+    let fits =
+        |platform: &&Platform| platform.os == image.platform.os && platform.architecture == image.platform.architecture;
+    [target].into_iter().chain(supported).find(fits).unwrap_or(target).clone()
+}
+
+/// The platform as step names show it, with the one that is compiled for where the step knows another: `linux/amd64->arm64`.
+pub(super) fn shown(platform: &Platform, env: Option<&Environment>) -> String {
+    let cross = env.and_then(declared_target).map(|target| cross_suffix(platform, target)).unwrap_or_default();
+    format!("{platform}{cross}")
+}
+
+fn cross_suffix(base: &Platform, mut target: Platform) -> String {
+    if target.os.is_empty() {
+        target.os.clone_from(&base.os);
+    }
+    if target.architecture.is_empty() {
+        target.architecture.clone_from(&base.architecture);
+    }
+    let target = target.normalize();
+    if target.os != base.os {
+        return format!("->{target}");
+    }
+    match (target.architecture != base.architecture, target.variant.as_str()) {
+        (false, _) => String::new(),
+        (true, "") => format!("->{}", target.architecture),
+        (true, variant) => format!("->{}/{variant}", target.architecture),
+    }
+}
+
+/// What the variables of a step say it compiles for. parity: `TARGETPLATFORM` counts if it can be parsed, even after
+/// the parts; parts add up.
+fn declared_target(env: &Environment) -> Option<Platform> {
+    let mut platform = None::<Platform>;
+    for name in env.names() {
+        let Lookup::Set(value) = env.get(name) else { continue };
+        match name {
+            "TARGETPLATFORM" => {
+                if let Ok(whole) = Platform::parse(value, &Platform::new("linux", "amd64")) {
+                    return Some(whole);
+                }
+            }
+            "TARGETOS" => platform.get_or_insert_default().os = value.to_owned(),
+            "TARGETARCH" => platform.get_or_insert_default().architecture = value.to_owned(),
+            "TARGETVARIANT" => platform.get_or_insert_default().variant = value.to_owned(),
+            _ => {}
+        }
+    }
+    platform
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(base: &str, variables: &[(&str, &str)], expected: &str) {
+        let base = Platform::parse(base, &Platform::new("linux", "amd64")).unwrap();
+        let mut env = Environment::default();
+        for (key, value) in variables {
+            env.set((*key).into(), Some((*value).into()));
+        }
+        assert_eq!(shown(&base, Some(&env)), expected);
+    }
+
+    #[test]
+    fn cross_compilation_shows() {
+        check("linux/amd64", &[], "linux/amd64");
+        check("linux/amd64", &[("TARGETARCH", "amd64")], "linux/amd64");
+        check("linux/amd64", &[("TARGETARCH", "arm64")], "linux/amd64->arm64");
+        check("linux/amd64", &[("TARGETPLATFORM", "linux/arm/v7")], "linux/amd64->arm/v7");
+        check("linux/amd64", &[("TARGETOS", "windows")], "linux/amd64->windows/amd64");
+        check("linux/amd64", &[("TARGETPLATFORM", "?"), ("TARGETARCH", "arm64")], "linux/amd64->arm64");
+    }
+}

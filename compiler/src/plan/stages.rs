@@ -1,0 +1,277 @@
+//! The stages of a build: those of the text, and the anonymous ones that `--from=image` and mounts bring in.
+//!
+//! Anonymous stages are numbered on after the text's, and count wherever BuildKit v0.32 counts its states: in
+//! `--from=N`, and in the question whether there is only one stage, so that step names can do without its name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
+use std::sync::Arc;
+
+use ast::{Op, OptKind, Span, Step, Str};
+use oci::Platform;
+
+use super::environment::Nothing;
+use super::expand::{self, Expanded, Uses};
+use super::go;
+use super::named::NamedContext;
+use super::paths::PathsId;
+use super::planner::Planner;
+use super::state::State;
+use super::stop::{Done, Stop};
+
+/// The name of nothing.
+pub(super) const SCRATCH: &str = "scratch";
+
+/// Index of a stage.
+pub(super) type StageId = usize;
+
+/// A stage.
+pub(super) struct Stage<'a> {
+    /// Its name; empty when it has none.
+    pub(super) name: &'a str,
+    /// Its name in step names and messages: `stage-0` when it has none; empty for anonymous stages.
+    pub(super) label: String,
+    /// What it is built on: the expanded words of `FROM`, later the canonical reference.
+    pub(super) base_name: String,
+    /// The stage it is built on.
+    pub(super) base: Option<StageId>,
+    /// The context that takes its place.
+    pub(super) named: Option<NamedContext>,
+    /// Its platform, as far as known.
+    pub(super) platform: Option<Platform>,
+    /// The instruction that brings it in; mounts have none.
+    pub(super) span: Option<Span>,
+    /// That instruction as its language prints it; empty for anonymous stages.
+    pub(super) text: Option<&'a Step>,
+    /// Its steps.
+    pub(super) commands: Vec<Arc<Command<'a>>>,
+    /// Stages its steps read from, each with where the last command that does stands.
+    pub(super) deps: BTreeMap<StageId, Span>,
+    /// Whether the text does not define it.
+    pub(super) anonymous: bool,
+    /// How many steps its names count; 0: names are not numbered.
+    pub(super) total: usize,
+    /// How many have been named.
+    pub(super) index: usize,
+    /// Whether its cache is not asked.
+    pub(super) ignore_cache: bool,
+    /// Whether its base was resolved as something that is needed.
+    pub(super) resolved: bool,
+    /// Whether its result can be used.
+    pub(super) dispatched: bool,
+    /// Whether the triggers of its base were added.
+    pub(super) triggered: bool,
+    /// What of it is used, if it is a local directory.
+    pub(super) paths: PathsId,
+    /// How many stages still start from its result.
+    pub(super) heirs: usize,
+    /// Its result so far; `None` before it starts and when its last heir took it.
+    pub(super) state: Option<State>,
+}
+
+/// A step of a stage.
+pub(super) struct Command<'a> {
+    /// It.
+    pub(super) step: StepRef<'a>,
+    /// The stages it reads from: one for `COPY --from`, one for each mount of `RUN`.
+    pub(super) sources: Vec<StageId>,
+    /// Whether the base brought it in.
+    pub(super) trigger: bool,
+}
+
+/// A step of the text, or one that a base image brings in.
+pub(super) enum StepRef<'a> {
+    /// Of the text.
+    Text(&'a Step),
+    /// Of a base.
+    Trigger(Box<Step>),
+}
+
+impl Deref for StepRef<'_> {
+    type Target = Step;
+
+    fn deref(&self) -> &Step {
+        match self {
+            Self::Text(step) => step,
+            Self::Trigger(step) => step,
+        }
+    }
+}
+
+impl Command<'_> {
+    /// Where it stands.
+    pub(super) fn span(&self) -> Span {
+        self.step.span
+    }
+}
+
+impl<'a> Planner<'a> {
+    /// A stage without anything.
+    pub(super) fn new_stage(&mut self, base_name: String, span: Option<Span>) -> Stage<'a> {
+        Stage {
+            name: "",
+            label: String::new(),
+            base_name,
+            base: None,
+            named: None,
+            platform: None,
+            span,
+            text: None,
+            commands: Vec::new(),
+            deps: BTreeMap::new(),
+            anonymous: false,
+            total: 0,
+            index: 0,
+            ignore_cache: false,
+            resolved: false,
+            dispatched: false,
+            triggered: false,
+            paths: self.paths.add_set(),
+            heirs: 0,
+            state: None,
+        }
+    }
+
+    /// Adds a stage; it is built on the stage its base names, and found by its own name from now on.
+    pub(super) fn add_stage(&mut self, mut stage: Stage<'a>) -> StageId {
+        stage.base = self.names.get(&stage.base_name).copied();
+        let id = self.stages.len();
+        if !stage.name.is_empty() {
+            self.names.insert(go::to_lower(stage.name), id);
+        }
+        self.stages.push(stage);
+        id
+    }
+
+    /// The stage of a name, in any case.
+    pub(super) fn find_stage(&self, name: &str) -> Option<StageId> {
+        self.names.get(&go::to_lower(name)).copied()
+    }
+
+    /// Names of stages, for suggestions.
+    pub(super) fn stage_names(&self) -> impl Iterator<Item = &str> {
+        self.stages.iter().map(|stage| stage.label.as_str()).filter(|label| !label.is_empty())
+    }
+
+    /// Adds a command to a stage, with the stages it reads from; `None` when it cannot be.
+    pub(super) fn connect(&mut self, step: StepRef<'a>, trigger: bool) -> Done<Command<'a>> {
+        let from = |opt: &ast::Opt| if let OptKind::From(from) = &opt.kind { Some(from.clone()) } else { None };
+        let sources = match &step.op {
+            Op::Copy(_) => match step.opts.iter().find_map(from).filter(|from| !from.raw().0.is_empty()) {
+                Some(from) => vec![self.copy_source(&from, step.span)?],
+                None => Vec::new(),
+            },
+            Op::Run(_) => self.mount_sources(&step),
+            _ => Vec::new(),
+        };
+        Ok(Command { step, sources, trigger })
+    }
+
+    /// `COPY --from`: a number, the name of a stage, or something outside.
+    fn copy_source(&mut self, from: &Str, span: Span) -> Done<StageId> {
+        let written = ast::word::decode(&from.raw().0);
+        let value = expand::string(from, &Nothing, &mut Uses::default())?;
+        if value != Expanded::Known(written.clone()) {
+            return Err(Stop::error(
+                "variable expansion is not supported for --from, define a new stage with FROM using ARG from global \
+                 scope as a workaround",
+            )
+            .point(from.span));
+        }
+        if let Some(index) = go::atoi(&written) {
+            let found = usize::try_from(index).ok().filter(|index| *index < self.stages.len());
+            return found.ok_or_else(|| {
+                let count = self.stages.len();
+                Stop::error(format!("invalid stage index {index}"))
+                    .help(format!("stages are numbered from 0; the last is {}", count - 1))
+                    .point(from.span)
+            });
+        }
+        Ok(self.find_stage(&written).unwrap_or_else(|| self.add_anonymous(written.into_owned(), Some(span))))
+    }
+
+    /// A stage for every mount. parity: one without `from` mounts from `scratch`, which is a stage like any other.
+    fn mount_sources(&mut self, step: &Step) -> Vec<StageId> {
+        let mounts = step.opts.iter().filter_map(|opt| if let OptKind::Mount(m) = &opt.kind { Some(m) } else { None });
+        let source_of = |mount: &ast::Mount| {
+            let mut named = mount.fields.iter().rev().filter(|field| field.key.eq_ignore_ascii_case("from"));
+            let value = named.find_map(|field| field.value.as_ref()).map(|value| value.raw().lossy().into_owned());
+            value.filter(|value| !value.is_empty()).unwrap_or_else(|| SCRATCH.to_owned())
+        };
+        let names: Vec<String> = mounts.map(source_of).collect();
+        names.into_iter().map(|name| self.find_stage(&name).unwrap_or_else(|| self.add_anonymous(name, None))).collect()
+    }
+
+    fn add_anonymous(&mut self, base_name: String, span: Option<Span>) -> StageId {
+        let stage = self.new_stage(base_name, span);
+        self.add_stage(Stage { anonymous: true, ..stage })
+    }
+
+    /// Adds commands to a stage; those of its base come first.
+    pub(super) fn add_commands(&mut self, id: StageId, commands: Vec<Command<'a>>, first: bool) {
+        let stage = &mut self.stages[id];
+        for command in &commands {
+            stage.deps.extend(command.sources.iter().map(|source| (*source, command.span())));
+        }
+        let at = if first { 0 } else { stage.commands.len() };
+        stage.commands.splice(at..at, commands.into_iter().map(Arc::new));
+    }
+
+    /// All stages that a stage needs, itself included.
+    pub(super) fn reachable(&self, from: StageId) -> BTreeSet<StageId> {
+        let mut reachable = BTreeSet::new();
+        let mut open = vec![from];
+        while let Some(id) = open.pop() {
+            if reachable.insert(id) {
+                let stage = &self.stages[id];
+                open.extend(stage.base);
+                open.extend(stage.deps.keys());
+            }
+        }
+        reachable
+    }
+
+    /// Refuses stages whose steps read from each other in a circle. Bases cannot: they come before.
+    pub(super) fn check_cycles(&self) -> Done {
+        #[derive(Clone, Copy, PartialEq)]
+        enum Mark {
+            New,
+            Open,
+            Done,
+        }
+        let mut marks = vec![Mark::New; self.stages.len()];
+        for root in 0..self.stages.len() {
+            if marks[root] != Mark::New {
+                continue;
+            }
+            // The way down: stages with the dependencies still to look at, and the steps that lead from one to the next.
+            let mut way = vec![(root, self.stages[root].deps.iter())];
+            let mut steps = Vec::new();
+            marks[root] = Mark::Open;
+            while let Some((id, rest)) = way.last_mut() {
+                let Some((dep, span)) = rest.next() else {
+                    marks[*id] = Mark::Done;
+                    way.pop();
+                    steps.pop();
+                    continue;
+                };
+                match marks[*dep] {
+                    Mark::Open => return Err(self.cycle(root, steps.into_iter().chain([*span]))),
+                    Mark::New => {
+                        marks[*dep] = Mark::Open;
+                        way.push((*dep, self.stages[*dep].deps.iter()));
+                        steps.push(*span);
+                    }
+                    Mark::Done => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn cycle(&self, root: StageId, steps: impl Iterator<Item = Span>) -> Stop {
+        let message = format!("circular dependency detected on stage: {}", self.stages[root].label);
+        let help = "a stage can only copy from stages that do not need it: move what both need into a third";
+        steps.fold(Stop::error(message).help(help), |stop, span| self.at(stop, Some(span)))
+    }
+}

@@ -1,0 +1,93 @@
+//! What a stage is after some of its steps: the value that [`super::step`] takes and gives.
+
+use std::sync::Arc;
+
+use ast::Span;
+use llb::{Edge, NetMode};
+use oci::{ImageConfig, Platform};
+
+use super::environment::{Assignments, Environment, Value};
+use super::history::HistoryId;
+use super::image::EnvEntry;
+
+/// The result of a stage so far.
+#[derive(Clone, Debug)]
+pub(super) struct State {
+    /// The filesystem; `None` is scratch.
+    pub(super) root: Option<Edge>,
+    /// Where processes run and relative paths start.
+    pub(super) dir: String,
+    /// Who runs processes; empty is the engine's choice.
+    pub(super) user: String,
+    /// What processes get, arguments included.
+    pub(super) env: Environment,
+    /// Host name of processes.
+    pub(super) hostname: String,
+    /// Network of processes.
+    pub(super) network: NetMode,
+    /// What processes run on, in normal form; `None` is what the build is for.
+    pub(super) process_platform: Option<Platform>,
+    /// What the stage is for, as asked.
+    pub(super) platform: Platform,
+    /// The image config without history and variables.
+    pub(super) image: ImageConfig,
+    /// Its variables.
+    pub(super) image_env: Assignments<EnvEntry>,
+    /// Its history.
+    pub(super) history: HistoryId,
+    /// The image it started from, as it was.
+    pub(super) base_image: Option<Arc<ImageConfig>>,
+    /// Arguments declared so far, with their values.
+    pub(super) args: Assignments<Value>,
+    /// Whether the text set the working directory.
+    pub(super) dir_set: bool,
+    /// Instructions that only the last of a stage counts of.
+    pub(super) once: Once,
+}
+
+/// Where the last of each stands in this stage.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Once {
+    /// `CMD`.
+    pub(super) cmd: Option<Span>,
+    /// `ENTRYPOINT`.
+    pub(super) entrypoint: Option<Span>,
+    /// `HEALTHCHECK`.
+    pub(super) healthcheck: Option<Span>,
+}
+
+impl State {
+    /// A stage that starts from nothing.
+    pub(super) fn new(platform: Platform, image: ImageConfig) -> Self {
+        let mut state = Self {
+            root: None,
+            dir: "/".to_owned(),
+            user: String::new(),
+            env: Environment::default(),
+            hostname: String::new(),
+            network: NetMode::default(),
+            process_platform: None,
+            platform,
+            image: ImageConfig::default(),
+            image_env: Assignments::default(),
+            history: None,
+            base_image: None,
+            args: Assignments::default(),
+            dir_set: false,
+            once: Once::default(),
+        };
+        state.set_image(image);
+        state
+    }
+
+    /// Takes an image config; its history is the caller's business.
+    pub(super) fn set_image(&mut self, mut image: ImageConfig) {
+        self.image_env = super::image::take_env(&mut image.config);
+        self.image = image;
+    }
+
+    /// Whether everything about the stage is known.
+    pub(super) fn is_complete(&self) -> bool {
+        !self.env.incomplete
+    }
+}

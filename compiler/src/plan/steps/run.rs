@@ -1,0 +1,288 @@
+//! `RUN`: a process on the stage, with its mounts, documents, network and privileges.
+
+use ast::word::{self, Mode, Word};
+use ast::{Command as Process, OptKind};
+use llb::{CdiDevice, ExecMeta, NetMode, ProxyEnv, SecurityMode};
+use oci::json::lossy;
+
+use super::command::{listed, with_shell};
+use super::mounts::TypedMount;
+use crate::plan::build::{self, ExecMount, ExecMountKind, Said};
+use crate::plan::environment::{Environment, Scope};
+use crate::plan::go;
+use crate::plan::history::Layer;
+use crate::plan::naming::document_summary;
+use crate::plan::planner::{Overlay, Planner};
+use crate::plan::stages::{Command, StageId};
+use crate::plan::state::State;
+use crate::plan::stop::{Done, Stop};
+
+/// Where scripts in documents are mounted.
+const SCRIPTS: &str = "/dev/pipes/";
+
+/// What a process runs.
+struct Script {
+    /// Its arguments.
+    args: Vec<String>,
+    /// The mount its program is in.
+    mount: Option<ExecMount>,
+    /// What its name says of a document.
+    summary: String,
+    /// Whether a text was not UTF-8.
+    lossy: bool,
+}
+
+impl Planner<'_> {
+    pub(in crate::plan) fn run(
+        &mut self,
+        id: StageId,
+        state: &mut State,
+        command: &Command<'_>,
+        process: &Process,
+    ) -> Done {
+        let typed = self.typed_mounts(state, command)?;
+        // A process may read anything.
+        let paths = self.stages[id].paths;
+        self.paths.mark_all(paths);
+        let script = self.script(state, process)?;
+        let mut mounts = self.mounts(id, state, command, &typed)?;
+        let said = self.run_said(id, state, command, &typed, &script.summary);
+
+        let created_by = format!("RUN {}", run_text(&script.args, state));
+        let settings = &self.settings.process;
+        let root = ExecMount {
+            target: "/".to_owned(),
+            source: state.root,
+            selector: String::new(),
+            readonly: false,
+            kind: ExecMountKind::Root,
+        };
+        let mut all = vec![root];
+        all.extend(script.mount);
+        all.append(&mut mounts.mounts);
+        if settings.shm_size > 0 {
+            all.push(shared_memory(settings.shm_size));
+        }
+        let mut env = env_entries(&state.env);
+        if let Some((socket, _)) = mounts.sockets.first().filter(|_| state.env.value("SSH_AUTH_SOCK").is_none()) {
+            env.push(format!("SSH_AUTH_SOCK={socket}"));
+        }
+        let process = build::Process {
+            meta: ExecMeta {
+                args: script.args,
+                env,
+                cwd: state.dir.clone(),
+                user: state.user.clone(),
+                proxy_env: self.proxy(),
+                extra_hosts: settings.hosts.clone(),
+                hostname: state.hostname.clone(),
+                ulimit: settings.ulimits.clone(),
+                cgroup_parent: settings.cgroup_parent.clone(),
+                remove_mount_stubs_recursive: true,
+                valid_exit_codes: Vec::new(),
+            },
+            network: network(command)?.unwrap_or(state.network),
+            security: security(command)?,
+            devices: devices(command),
+            secret_env: mounts.secret_env,
+            resources: settings.resources.clone(),
+            lossy: script.lossy,
+        };
+        let platform = state.process_platform.clone().unwrap_or_else(|| self.target.platform.clone());
+        let graph = &mut self.shared.graph;
+        let edge = build::exec(graph, all, mounts.secrets, mounts.sockets, process, Some(platform), said);
+        state.root = Some(edge);
+        self.commit(state, created_by, Layer::Solved);
+        Ok(())
+    }
+
+    fn run_said(
+        &mut self,
+        id: StageId,
+        state: &State,
+        command: &Command<'_>,
+        typed: &[TypedMount],
+        summary: &str,
+    ) -> Said {
+        let secrets = masked(typed);
+        let overlay = Overlay { over: &secrets, base: &state.env };
+        let env: &dyn Scope = if secrets.len() == 0 { &state.env } else { &overlay };
+        let text = [&command.step.text.0[..], summary.as_bytes()].concat();
+        let shown = self.shown_command(&text, env);
+        let number = self.next_step(id);
+        let platform = state.process_platform.as_ref();
+        let name = self.step_name(number, command.trigger, &shown, platform, Some(&state.env));
+        let key = self.request.module.dialect.description_key;
+        let mut said =
+            Said::named(name).describe(key, lossy(&command.step.text.0)).at(self.location(Some(command.span())));
+        said.meta.ignore_cache = self.stages[id].ignore_cache;
+        said
+    }
+
+    fn script(&mut self, state: &State, process: &Process) -> Done<Script> {
+        let lossy_text = process.args.iter().any(|arg| std::str::from_utf8(&arg.0).is_err());
+        let mut script = Script {
+            args: process.args.iter().map(|arg| lossy(&arg.0)).collect(),
+            mount: None,
+            summary: String::new(),
+            lossy: lossy_text,
+        };
+        if let Some(first) = process.documents.first() {
+            let ([line], true) = (&process.args[..], process.shell) else {
+                return Err(Stop::error(format!("parsing produced an invalid run command: {}", listed(&script.args))));
+            };
+            if is_opener(&line.0) {
+                let body = first.chomped();
+                script.summary = format!(" ({})", document_summary(&lossy(&first.content.0)));
+                script.lossy = std::str::from_utf8(&body).is_err();
+                if state.image.platform.os != "windows" && body.starts_with(b"#!") {
+                    // The document says itself what runs it.
+                    let source = self.inline_document(&first.name, 0o755, body.into_owned());
+                    script.mount = Some(script_mount(source));
+                    script.args = vec![go::join(SCRIPTS, &first.name)];
+                } else {
+                    script.args = vec![lossy(&body)];
+                }
+            } else {
+                // Line and documents are put together again; the shell knows what to do with them.
+                let mut text = line.0.clone();
+                for document in &process.documents {
+                    text.push(b'\n');
+                    text.extend_from_slice(&document.content.0);
+                    text.extend_from_slice(document.name.as_bytes());
+                }
+                script.lossy = std::str::from_utf8(&text).is_err();
+                script.args = vec![lossy(&text)];
+            }
+        }
+        let runs_itself = script.mount.is_some();
+        if process.shell && !runs_itself {
+            script.args = with_shell(state, script.args.join(" "));
+        }
+        Ok(script)
+    }
+
+    /// Proxies among the build arguments, in any case; the last in byte order counts.
+    fn proxy(&self) -> Option<ProxyEnv> {
+        let mut proxy = None::<ProxyEnv>;
+        for (key, value) in &self.build_args {
+            let lower = key.to_ascii_lowercase();
+            let field = |proxy: &mut ProxyEnv| match lower.as_str() {
+                "http_proxy" => value.as_ref().clone_into(&mut proxy.http_proxy),
+                "https_proxy" => value.as_ref().clone_into(&mut proxy.https_proxy),
+                "ftp_proxy" => value.as_ref().clone_into(&mut proxy.ftp_proxy),
+                "no_proxy" => value.as_ref().clone_into(&mut proxy.no_proxy),
+                _ => value.as_ref().clone_into(&mut proxy.all_proxy),
+            };
+            if matches!(lower.as_str(), "http_proxy" | "https_proxy" | "ftp_proxy" | "no_proxy" | "all_proxy") {
+                field(proxy.get_or_insert_default());
+            }
+        }
+        proxy
+    }
+}
+
+/// Whether a line is nothing but the opener of one document.
+fn is_opener(line: &[u8]) -> bool {
+    let digits = line.iter().position(|b| !b.is_ascii_digit()).unwrap_or(line.len());
+    let Some(rest) = line[digits..].strip_prefix(b"<<") else { return false };
+    let name = rest.strip_prefix(b"-").unwrap_or(rest).trim_ascii_start();
+    if name.is_empty() || name.contains(&b'<') {
+        return false;
+    }
+    let word = Word::parse(name, b'\\', Mode::Name);
+    word.words_unset().is_some_and(|words| words.len() == 1)
+}
+
+fn script_mount(source: llb::Edge) -> ExecMount {
+    ExecMount {
+        target: SCRIPTS.to_owned(),
+        source: Some(source),
+        selector: "/".to_owned(),
+        readonly: true,
+        kind: ExecMountKind::Bind,
+    }
+}
+
+fn shared_memory(size: i64) -> ExecMount {
+    ExecMount {
+        target: "/dev/shm".to_owned(),
+        source: None,
+        selector: String::new(),
+        readonly: false,
+        kind: ExecMountKind::Tmpfs { size },
+    }
+}
+
+/// Variables that secrets set, as names of steps show them.
+fn masked(typed: &[TypedMount]) -> Environment {
+    let mut env = Environment::default();
+    for name in typed.iter().filter_map(TypedMount::secret_variable) {
+        env.set(name.into(), Some("****".into()));
+    }
+    env
+}
+
+fn env_entries(env: &Environment) -> Vec<String> {
+    env.iter().map(|(key, value)| [&**key, "=", value.as_deref().unwrap_or_default()].concat()).collect()
+}
+
+/// The process as history shows it: arguments of the build first.
+fn run_text(args: &[String], state: &State) -> String {
+    let mut text = String::new();
+    if state.args.len() > 0 {
+        text = format!("|{} ", state.args.len());
+        for (key, value) in state.args.iter() {
+            let value = state.env.value(key).or(value.as_ref()).map_or("", |value| &**value);
+            text.extend([key, "=", value, " "]);
+        }
+    }
+    text + &args.join(" ")
+}
+
+fn network(command: &Command<'_>) -> Done<Option<NetMode>> {
+    let mode =
+        command.step.opts.iter().find_map(|opt| if let OptKind::Network(mode) = &opt.kind { Some(mode) } else { None });
+    match mode.map(|mode| word::decode(&mode.raw().0)).as_deref() {
+        None | Some("default") => Ok(None),
+        Some("none") => Ok(Some(NetMode::None)),
+        Some("host") => Ok(Some(NetMode::Host)),
+        Some(other) => Err(Stop::error(format!("unsupported network mode {}", ast::quote(other.as_bytes())))),
+    }
+}
+
+fn security(command: &Command<'_>) -> Done<SecurityMode> {
+    let mode = command
+        .step
+        .opts
+        .iter()
+        .find_map(|opt| if let OptKind::Security(mode) = &opt.kind { Some(mode) } else { None });
+    match mode.map(|mode| word::decode(&mode.raw().0)).as_deref() {
+        None | Some("sandbox") => Ok(SecurityMode::Sandbox),
+        Some("insecure") => Ok(SecurityMode::Insecure),
+        Some(other) => Err(Stop::error(format!("unsupported security mode {}", ast::quote(other.as_bytes())))),
+    }
+}
+
+fn devices(command: &Command<'_>) -> Vec<CdiDevice> {
+    let device = |opt: &ast::Opt| match &opt.kind {
+        OptKind::Device { name, required } => Some(CdiDevice { name: name.clone(), optional: !required }),
+        _ => None,
+    };
+    command.step.opts.iter().filter_map(device).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_opener;
+
+    #[test]
+    fn openers() {
+        for line in ["<<EOF", "3<<-EOF", "<<'E F'", "<< EOF"] {
+            assert!(is_opener(line.as_bytes()), "{line}");
+        }
+        for line in ["<<EOF cat", "cat <<EOF", "<<", "<<A <<B", "<<<x", ""] {
+            assert!(!is_opener(line.as_bytes()), "{line}");
+        }
+    }
+}
