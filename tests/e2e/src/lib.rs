@@ -7,6 +7,7 @@ pub mod base;
 pub mod binaries;
 pub mod docker;
 pub mod image;
+pub mod measure;
 pub mod process;
 pub mod registry;
 pub mod tree;
