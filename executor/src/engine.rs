@@ -12,7 +12,7 @@ use crate::runtime::{Embedded, Runtime};
 use crate::snapshot::{Committed, Snapshots};
 use crate::sources::Fetching;
 use crate::store::Store;
-use crate::{Cancel, Error, Result, exporters, progress, session, snapshot, solver, sources};
+use crate::{Cancel, Error, Result, exporters, ops, progress, session, snapshot, solver, sources};
 
 /// An executor over one store directory. Several processes may share the directory.
 pub struct Engine {
@@ -64,9 +64,13 @@ pub struct Response {
 impl Engine {
     /// Opens (and makes) the store directory at `root`.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
+        Self::with_runtime(root, Arc::new(Embedded::new()))
+    }
+
+    /// Opens the store directory at `root` and runs processes with another runtime than the embedded one.
+    pub fn with_runtime(root: impl Into<PathBuf>, runtime: Arc<dyn Runtime>) -> Result<Self> {
         let store = Store::open(root)?;
         let snapshots = snapshot::open(store.root())?;
-        let runtime = Arc::new(Embedded::new());
         Ok(Self { store, snapshots, runtime, fetching: Fetching::default() })
     }
 
@@ -78,6 +82,7 @@ impl Engine {
     /// Builds what a definition asks for and hands it to the outputs.
     pub fn solve(&self, request: &Request, sink: &dyn progress::Sink) -> Result<Response> {
         let decoded = llb::decode(&request.definition).map_err(|error| Error::Definition(error.to_string()))?;
+        check(&decoded.graph, &request.allow)?;
         let host = host_platform();
         let terminals = decoded.graph.outputs.clone();
         let trees = self.build(request, decoded, &host, sink)?;
@@ -132,6 +137,18 @@ impl Engine {
         let context = exporters::Context { store, snapshots, epoch, progress, cancel, fetching, sources };
         progress.during(name, || exporters::export(built, output, context))
     }
+}
+
+/// Refuses what cannot be run before anything runs.
+fn check(graph: &llb::Graph, allow: &[String]) -> Result<()> {
+    if let Some(finding) = llb::verify::verify(graph).into_iter().find(|finding| finding.flaw.is_fatal()) {
+        return Err(Error::Definition(finding.to_string()));
+    }
+    let execs = graph.nodes.iter().filter_map(|node| match &node.op {
+        llb::Op::Exec(exec) => Some(exec),
+        _ => None,
+    });
+    execs.into_iter().try_for_each(|exec| ops::exec::check_entitlements(exec, allow))
 }
 
 /// A result with what the terminal vertex says of it.

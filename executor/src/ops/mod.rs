@@ -6,6 +6,8 @@
 
 mod build;
 mod diff;
+pub mod exec;
+pub mod file;
 mod merge;
 mod passthrough;
 
@@ -50,18 +52,14 @@ pub fn run(inputs: &[Committed], context: Context<'_>) -> Result<Ran> {
         llb::Op::Source(source) => {
             unreachable!("source {} is fetched after it was pinned", source.identifier)
         }
-        llb::Op::Exec(exec) => missing(&exec.meta.args.join(" "))?,
-        llb::Op::File(actions) => missing(&format!("{} file actions", actions.len()))?,
+        llb::Op::Exec(exec) => exec::run(exec, inputs, context)?,
+        llb::Op::File(actions) => file::run(actions, inputs, context)?,
         llb::Op::Merge(positions) => merge::run(positions, inputs)?,
         llb::Op::Diff(diff) => diff::run(diff, inputs, context)?,
         llb::Op::Passthrough(passthrough) => passthrough::run(passthrough, inputs)?,
         llb::Op::Build(build) => return Ok(Ran::Definition(Box::new(build::read(build, inputs, context)?))),
     };
     Ok(Ran::Outputs(outputs))
-}
-
-fn missing(what: &str) -> Result<Vec<Committed>> {
-    Err(Error::Unsupported { what: what.into(), why: "this operation is being written".into() })
 }
 
 /// Whether an op looks at the files of its inputs; if not, layers that are elsewhere may stay there.
