@@ -4,6 +4,7 @@
 //! input gives a module with holes and diagnostics. Pure: this crate must never read a file, the environment or a clock.
 
 pub mod dockerfile;
+pub mod invariants;
 
 use ast::{Diagnostic, FileId, Module, Span, Step};
 
