@@ -81,6 +81,12 @@ impl Engine {
 
     /// Builds what a definition asks for and hands it to the outputs.
     pub fn solve(&self, request: &Request, sink: &dyn progress::Sink) -> Result<Response> {
+        let solved = self.solve_and_export(request, sink);
+        request.session.opened.close();
+        solved
+    }
+
+    fn solve_and_export(&self, request: &Request, sink: &dyn progress::Sink) -> Result<Response> {
         let decoded = llb::decode(&request.definition).map_err(|error| Error::Definition(error.to_string()))?;
         check(&decoded.graph, &request.allow)?;
         let host = host_platform();

@@ -19,6 +19,8 @@ pub struct Session {
     pub ssh: BTreeMap<String, SshAgent>,
     /// Registries with the user's credentials; one client for all builds of a process keeps connections and tokens.
     pub registries: registry::Client,
+    /// Local directories that a running build reads in place; closed at its end.
+    pub opened: crate::sources::local::Opened,
 }
 
 /// Where a secret's bytes come from; read when a step needs them, kept in memory only.

@@ -1,5 +1,7 @@
 //! Cache keys, and the results they lead to.
 
+pub mod content_hash;
+pub(crate) mod glob;
 mod json;
 mod key;
 mod links;

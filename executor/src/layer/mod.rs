@@ -28,6 +28,7 @@ use crate::store::Blobs;
 use crate::{Cancel, Error, Result};
 
 pub use apply::{Applied, Limits, apply};
+pub(crate) use apply::Item;
 pub use compress::{Compressor, compressor};
 pub use decompress::{Format, decompress, sniff};
 pub use diff::{Clamp, write_diff};

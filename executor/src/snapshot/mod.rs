@@ -19,10 +19,11 @@
 mod area;
 mod change;
 pub(crate) mod entry;
-pub(crate) mod mount;
 mod files;
+pub(crate) mod mount;
 mod native;
 mod overlay;
+pub(crate) mod pool;
 mod scripted;
 pub(crate) mod stack;
 #[cfg(test)]
@@ -43,7 +44,7 @@ pub(crate) use files::{OpenDir, is_missing};
 pub use native::Native;
 pub use overlay::Overlayfs;
 pub use scripted::Scripted;
-pub(crate) use stack::{Dir, Stack, is_whiteout};
+pub(crate) use stack::{Dir, is_whiteout};
 
 /// Name of a layer: its diff id when it came from an image, random when a step made it. Safe as a file name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,6 +54,11 @@ impl LayerId {
     /// The layer of an image with this diff id: stored once, whichever images have it.
     pub fn of_diff_id(diff_id: &Digest) -> Self {
         Self(diff_id.as_str().replace(':', "-").into())
+    }
+
+    /// A name nobody else has.
+    pub fn random() -> Result<Self> {
+        area::random_id()
     }
 }
 

@@ -6,7 +6,7 @@ use oci::{Digest, Platform};
 
 use super::driver::Build;
 use super::vertices::Step;
-use crate::cache::Selector;
+use crate::cache::{self, Selector};
 use crate::ops::{self, Ran};
 use crate::snapshot::Committed;
 use crate::sources::{self, Key, Pinned};
@@ -43,11 +43,9 @@ impl Job<'_> {
 
     /// Computes the digest of what is selected of an input.
     pub(super) fn compare(&self, tree: &Committed, selectors: &[Selector]) -> Result<Digest> {
-        self.with_source(|context| self.build.fetching.materialise(std::slice::from_ref(tree), context))?;
-        Err(crate::Error::Unsupported {
-            what: format!("comparing {} paths", selectors.len()),
-            why: "being written".into(),
-        })
+        self.fetch_files(std::slice::from_ref(tree), true)?;
+        let files = sources::local::files(tree, self.build.snapshots, self.build.session)?;
+        cache::content_hash::digest(&files, selectors, &self.cancel)
     }
 
     /// Runs a vertex that is no source.
@@ -55,12 +53,19 @@ impl Job<'_> {
         let node = &self.step.node;
         self.cancel.check()?;
         if ops::needs_files(&node.op, inputs) {
-            self.with_source(|context| self.build.fetching.materialise(inputs, context))?;
+            self.fetch_files(inputs, matches!(node.op, llb::Op::File(_)))?;
         }
         let Build { store, snapshots, runtime, session, allow, .. } = *self.build;
         let progress = &self.progress();
         let cancel = &self.cancel;
         ops::run(inputs, ops::Context { store, snapshots, runtime, session, allow, node, progress, cancel })
+    }
+
+    /// Makes sure that the files of trees can be read; directories of the user's are read where they are if `in_place`.
+    fn fetch_files(&self, trees: &[Committed], in_place: bool) -> Result<()> {
+        let elsewhere = trees.iter().filter(|tree| !(in_place && sources::local::is_local(tree)));
+        let elsewhere: Vec<Committed> = elsewhere.cloned().collect();
+        self.with_source(|context| self.build.fetching.materialise(&elsewhere, context))
     }
 
     fn with_source<T>(&self, act: impl FnOnce(sources::Context<'_>) -> Result<T>) -> Result<T> {

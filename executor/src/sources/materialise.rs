@@ -56,6 +56,9 @@ impl Fetching {
         if context.snapshots.has(id) {
             return Ok(());
         }
+        if super::local::make_layer(id, context.snapshots, context.session, context.cancel)? {
+            return Ok(());
+        }
         let known = context.store.layer(&id.0)?;
         let digest = self.shown_at.lock().expect("no panic while the map is held").get(id).cloned();
         let progress = &progress::Vertex {

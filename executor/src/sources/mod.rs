@@ -8,6 +8,7 @@ mod content;
 mod http;
 mod image;
 mod layers;
+pub mod local;
 mod materialise;
 mod oci_layout;
 mod select;
@@ -77,7 +78,7 @@ pub enum Key {
 }
 
 /// The sources there are.
-pub static SOURCES: &[&dyn Source] = &[&image::ImageSource, &oci_layout::LayoutSource, &http::HttpSource];
+pub static SOURCES: &[&dyn Source] = &[&image::ImageSource, &oci_layout::LayoutSource, &http::HttpSource, &local::LocalSource];
 
 /// The source that serves an identifier.
 pub fn find(identifier: &str) -> Result<&'static dyn Source> {

@@ -1,0 +1,153 @@
+//! Unpacking an archive that is the source of a copy.
+//!
+//! Mirrors what Docker's `untar` makes of `ADD archive.tar /dest` (moby/go-archive as of BuildKit v0.32): the destination
+//! is the root that nothing leaves, entries replace what is there but merge directories, owners are those asked for or
+//! those in the archive, modes and times are those in the archive (whole seconds, not before 1970).
+
+use std::ffi::{CString, OsStr};
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, Mode, Timespec, Timestamps};
+use rustix::io::Errno;
+
+use crate::layer::header::Kind;
+use crate::layer::{Item, decompress};
+use crate::rootfs::{NewDir, Tree};
+use crate::snapshot::{Files, entry, is_missing, xattr};
+use crate::{Cancel, Error, Result};
+
+/// Opens a source if it is an archive: a regular file that is a tar, as it is or behind a compression.
+pub(super) fn open_archive(from: &Files, src: &str) -> Result<Option<File>> {
+    let file = match from.open_file(Path::new(src)) {
+        Ok(file) => file,
+        Err(error) if is_missing(&error) => return Err(super::copy::not_found(src)),
+        // A directory, a device: copied.
+        Err(_) => return Ok(None),
+    };
+    let mut probe = file.try_clone().map_err(Error::io("open", src))?;
+    let found = is_archive(&probe)?;
+    probe.rewind().map_err(Error::io("read", src))?;
+    Ok(found.then_some(file))
+}
+
+fn is_archive(file: &File) -> Result<bool> {
+    let file = file.try_clone().map_err(Error::io("open", "an archive"))?;
+    let stream = match decompress(Box::new(file)) {
+        Ok(stream) => stream,
+        Err(error @ Error::Unsupported { .. }) => return Err(error),
+        Err(_) => return Ok(false),
+    };
+    let mut archive = tar::Archive::new(stream);
+    let first = archive.entries().ok().and_then(|mut entries| entries.next());
+    Ok(matches!(first, Some(Ok(_))))
+}
+
+/// Unpacks an archive into `dest`, which is made if it is not there.
+pub(super) fn unpack(
+    archive: File,
+    to: &Tree,
+    dest: &str,
+    owner: Option<(u32, u32)>,
+    time: Option<(i64, i64)>,
+    cancel: &Cancel,
+) -> Result<()> {
+    let new = NewDir { mode: 0o755, owner, time };
+    let (dir, _) = to.mkdir_all(Path::new(dest), new).map_err(Error::io("make directory", dest))?;
+    let mut archive = tar::Archive::new(decompress(Box::new(archive))?);
+    let mut untar = Untar { tree: Tree::from_fd(dir), owner, dirs: Vec::new() };
+    let malformed = |error: io::Error| Error::Invalid(format!("cannot read archive: {error}"));
+    for entry in archive.entries().map_err(malformed)? {
+        cancel.check()?;
+        let mut entry = entry.map_err(malformed)?;
+        let Some(item) = Item::read(&mut entry)? else { continue };
+        untar.item(&item, &mut entry).map_err(Error::io("unpack", &item.path))?;
+    }
+    untar.finish()
+}
+
+struct Untar {
+    tree: Tree,
+    owner: Option<(u32, u32)>,
+    /// Directories and their times, set again when all is there.
+    dirs: Vec<(PathBuf, Timestamps)>,
+}
+
+impl Untar {
+    fn item(&mut self, item: &Item, data: &mut dyn Read) -> io::Result<()> {
+        let Some(name) = item.path.file_name() else { return Ok(()) };
+        let new = NewDir { mode: 0o755, owner: Some((0, 0)), time: None };
+        let (parent, _) = self.tree.mkdir_all(item.path.parent().unwrap_or(Path::new("")), new)?;
+        let name = CString::new(name.as_bytes())?;
+        self.clear(&parent, &name, item)?;
+        self.make(&parent, &name, item, data)?;
+        let (uid, gid) = self.owner.unwrap_or((item.uid, item.gid));
+        entry::set_owner(parent.as_fd(), &name, uid, gid)?;
+        for (key, value) in &item.xattrs {
+            // parity: as far as they can be set.
+            let _ = xattr::set(parent.as_fd(), &name, key, value);
+        }
+        if FileType::from_raw_mode(entry::stat(&parent, &name)?.st_mode) != FileType::Symlink {
+            entry::set_mode(parent.as_fd(), &name, item.mode)?;
+        }
+        if item.kind == Kind::Dir {
+            self.dirs.push((item.path.clone(), times(item)));
+        }
+        Ok(entry::set_times(parent.as_fd(), &name, times(item))?)
+    }
+
+    /// Removes what is in the way: everything but a directory under a directory.
+    fn clear(&self, parent: &OwnedFd, name: &CString, item: &Item) -> io::Result<()> {
+        match entry::stat(parent, name) {
+            Ok(found) if item.kind == Kind::Dir && FileType::from_raw_mode(found.st_mode) == FileType::Directory => {
+                Ok(())
+            }
+            Ok(_) => self.tree.remove_all(&item.path),
+            Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    fn make(&self, parent: &OwnedFd, name: &CString, item: &Item, data: &mut dyn Read) -> io::Result<()> {
+        let node = |kind| Ok(rustix::fs::mknodat(parent, &**name, kind, Mode::RUSR | Mode::WUSR, item.device)?);
+        match item.kind {
+            Kind::Dir => match rustix::fs::mkdirat(parent, &**name, Mode::RWXU) {
+                Ok(()) | Err(Errno::EXIST) => Ok(()),
+                Err(errno) => Err(errno.into()),
+            },
+            Kind::File => io::copy(data, &mut entry::create_file(parent.as_fd(), name)?).map(drop),
+            Kind::Symlink => Ok(rustix::fs::symlinkat(OsStr::from_bytes(&item.link), parent, &**name)?),
+            Kind::Link => {
+                let target = self.tree.place(Path::new(OsStr::from_bytes(&item.link)))?;
+                Ok(rustix::fs::linkat(&target.dir, &target.name, parent, &**name, AtFlags::empty())?)
+            }
+            Kind::Char if item.device == 0 => Err(Errno::INVAL.into()),
+            Kind::Char => node(FileType::CharacterDevice),
+            Kind::Block => node(FileType::BlockDevice),
+            Kind::Fifo => node(FileType::Fifo),
+        }
+    }
+
+    fn finish(&self) -> Result<()> {
+        for (path, times) in &self.dirs {
+            let set = || -> io::Result<()> {
+                let place = self.tree.place(path)?;
+                Ok(rustix::fs::utimensat(&place.dir, &place.name, times, AtFlags::SYMLINK_NOFOLLOW)?)
+            };
+            match set() {
+                // A later entry took its place.
+                Err(error) if is_missing(&error) => {}
+                result => result.map_err(Error::io("set the time of", path))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn times(item: &Item) -> Timestamps {
+    let time = Timespec { tv_sec: item.mtime.0.max(0), tv_nsec: 0 };
+    Timestamps { last_access: time, last_modification: time }
+}
