@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::progress::{Silent, Sink};
+use crate::progress::{self, Sink};
 
 /// Flags of a run.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -65,6 +65,9 @@ pub enum Progress {
     Tty,
     /// Lines that stay.
     Plain,
+    /// BuildKit's status as JSON lines.
+    #[value(name = "rawjson")]
+    RawJson,
     /// Nothing.
     Quiet,
 }
@@ -72,7 +75,13 @@ pub enum Progress {
 impl Progress {
     /// Who shows events in this way.
     pub(super) fn renderer(self) -> Box<dyn Sink> {
-        Box::new(Silent)
+        progress::renderer(match self {
+            Self::Auto => progress::Mode::Auto,
+            Self::Tty => progress::Mode::Tty,
+            Self::Plain => progress::Mode::Plain,
+            Self::RawJson => progress::Mode::RawJson,
+            Self::Quiet => progress::Mode::Quiet,
+        })
     }
 }
 

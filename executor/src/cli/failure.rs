@@ -46,6 +46,10 @@ impl Sink for Tail {
         }
         self.inner.event(event);
     }
+
+    fn finish(&self) {
+        self.inner.finish();
+    }
 }
 
 impl Lines {

@@ -1,12 +1,21 @@
 //! What happens while a build runs, as events; renderers show them.
 
 mod clip;
+mod plain;
+mod raw;
+mod renderer;
+mod style;
+#[cfg(test)]
+mod tests;
+mod trace;
+mod tty;
 
 use std::time::SystemTime;
 
 use oci::Digest;
 
 pub use clip::Clipped;
+pub use renderer::{Mode, renderer};
 
 /// One thing that happened. Times are wall clock.
 #[derive(Clone, Debug)]
@@ -79,6 +88,9 @@ pub enum Event {
 pub trait Sink: Send + Sync {
     /// One thing happened.
     fn event(&self, event: Event);
+
+    /// The build is over: whatever waits is shown now.
+    fn finish(&self) {}
 }
 
 /// Takes events and shows none.
@@ -118,7 +130,12 @@ impl Vertex<'_> {
     /// Does the whole work of a vertex that is none of the definition's (an export), told as one.
     pub fn during<T>(&self, name: &str, work: impl FnOnce() -> crate::Result<T>) -> crate::Result<T> {
         let digest = self.digest.clone();
-        self.sink.event(Event::Vertex { digest: digest.clone(), name: name.to_owned(), inputs: Vec::new(), group: None });
+        self.sink.event(Event::Vertex {
+            digest: digest.clone(),
+            name: name.to_owned(),
+            inputs: Vec::new(),
+            group: None,
+        });
         self.sink.event(Event::Started { digest: digest.clone(), at: SystemTime::now() });
         let done = work();
         let error = done.as_ref().err().map(ToString::to_string);
