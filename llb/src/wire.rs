@@ -91,6 +91,7 @@ impl Writer<'_> {
         }
     }
 
+    #[cold]
     fn widen(&mut self, start: usize, length: usize) {
         let (digits, count) = varint(length as u64);
         let end = self.0.len();
@@ -99,14 +100,21 @@ impl Writer<'_> {
         self.0[start - 1..start - 1 + count].copy_from_slice(&digits[..count]);
     }
 
+    #[inline]
     fn key(&mut self, field: u32, wire_type: u32) {
         self.varint(u64::from(field << 3 | wire_type));
     }
 
+    #[inline]
     fn varint(&mut self, value: u64) {
         if value <= ONE_BYTE as u64 {
             return self.0.push(value as u8);
         }
+        self.long_varint(value);
+    }
+
+    #[cold]
+    fn long_varint(&mut self, value: u64) {
         let (digits, count) = varint(value);
         self.0.extend_from_slice(&digits[..count]);
     }

@@ -45,6 +45,9 @@ pub(super) struct Texts {
     pub(super) used: Vec<usize>,
 }
 
+/// Bytes of a vertex with what is said of it, roughly: room to start with.
+const TYPICAL_VERTEX: usize = 768;
+
 /// What is left to do on the walk.
 enum Visit {
     Enter(usize),
@@ -57,7 +60,7 @@ impl<'g> Encoding<'g> {
             graph,
             vertices: DigestMap::with_capacity_and_hasher(graph.nodes.len() + graph.outputs.len(), Default::default()),
             texts: Texts { moved: vec![None; graph.sources.len()], used: Vec::new() },
-            bytes: Vec::new(),
+            bytes: Vec::with_capacity(graph.nodes.len() * TYPICAL_VERTEX),
             places: vec![None; graph.nodes.len()],
             buffer: Vec::new(),
         };
