@@ -29,12 +29,13 @@ const PARALLEL: usize = 4;
 /// Where a name is looked up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// In the registry, and in the store if the registry does not answer with one.
+    /// In the store's image names, then in the registry. Where BuildKit asks the registry first: here a name in the
+    /// store was put there by the user, by a build or an import, and means that image without a round trip.
     #[default]
     Default,
     /// In the registry.
     Pull,
-    /// In the store, and in the registry if it is not there.
+    /// As the default.
     Local,
 }
 
@@ -80,19 +81,16 @@ impl<'a> Images<'a> {
     pub fn find(&self, name: &Reference, platform: &Platform, mode: Mode) -> Result<Image> {
         let repository = Repository { client: self.registries, name: name.clone(), cancel: self.cancel };
         let content = Kept { store: self.store, from: &repository };
-        if mode == Mode::Local
+        if mode != Mode::Pull
             && let Some(root) = self.stored(name)?
         {
-            return select(&content, &root, platform);
+            match select(&content, &root, platform) {
+                // For another platform only; the registry may have it for this one.
+                Err(Error::NotFound(_)) => {}
+                decided => return decided,
+            }
         }
-        let remote = self.root(name, &content).and_then(|root| select(&content, &root, platform));
-        match remote {
-            Err(error) if mode == Mode::Default && !matches!(error, Error::Cancelled) => match self.stored(name)? {
-                Some(root) => select(&content, &root, platform).map_err(|_| error),
-                None => Err(error),
-            },
-            decided => decided,
-        }
+        self.root(name, &content).and_then(|root| select(&content, &root, platform))
     }
 
     /// Downloads all of an image into the store's blobs, layers in parallel. **Errors**: `Invalid` without a store.

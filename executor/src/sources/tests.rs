@@ -314,9 +314,11 @@ fn modes() {
     place.store.put_image(&store::Image { name: name("own"), target: sample.root.clone(), created: 0 }).unwrap();
     let asked = server.log().len();
     place.images().find(&name("own"), &amd64(), Mode::Local).unwrap();
-    assert_eq!(server.log().len(), asked, "nobody is asked for what is there");
     place.images().find(&name("own"), &amd64(), Mode::Default).unwrap();
-    assert_eq!(server.log().len(), asked + 1, "the registry is asked first");
+    assert_eq!(server.log().len(), asked, "nobody is asked for what has a name in the store");
+    let other = place.images().find(&name("own"), &Platform::new("linux", "s390x"), Mode::Default);
+    assert!(matches!(other, Err(Error::NotFound(_))));
+    assert_eq!(server.log().len(), asked + 1, "for another platform the registry is asked");
     assert!(matches!(place.images().find(&name("own"), &amd64(), Mode::Pull), Err(Error::NotFound(_))));
     place.images().find(&name("1"), &amd64(), Mode::Local).unwrap();
 }
