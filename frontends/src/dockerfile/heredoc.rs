@@ -28,10 +28,12 @@ pub(super) fn openers(line: &[u8]) -> Result<Vec<(Opener, Range<u32>)>, String> 
         return Ok(Vec::new());
     }
     let parsed = Word::parse(line, b'\\', Mode::Line);
+    // Where the line is not as it was written (a byte that is no character), an opener's place is the line.
+    let exact = parsed.text.as_bytes() == line;
     let mut found = Vec::new();
     for (word, range) in parsed.words_unset().unwrap_or_default() {
         if let Some(opener) = opener(word.as_bytes())? {
-            found.push((opener, range));
+            found.push((opener, if exact { range } else { 0..line.len() as u32 }));
         }
     }
     Ok(found)
@@ -90,6 +92,12 @@ mod tests {
         check("RUN << EOF", &[("EOF", true, false)]);
         check("RUN echo $((2 << 3))", &[("3))", true, false)]);
         check("COPY <<$a /", &[("$a", true, false)]);
+    }
+
+    #[test]
+    fn places_in_a_line_that_is_not_text() {
+        let line = b"COPY \xff\xff <<E /";
+        assert_eq!(openers(line).unwrap_or_default()[0].1, 0..line.len() as u32);
     }
 
     #[test]
