@@ -5,6 +5,7 @@
 //! when somebody needs the files.
 
 mod content;
+mod git;
 mod http;
 mod image;
 mod layers;
@@ -78,7 +79,8 @@ pub enum Key {
 }
 
 /// The sources there are.
-pub static SOURCES: &[&dyn Source] = &[&image::ImageSource, &oci_layout::LayoutSource, &http::HttpSource, &local::LocalSource];
+pub static SOURCES: &[&dyn Source] =
+    &[&image::ImageSource, &oci_layout::LayoutSource, &http::HttpSource, &git::GitSource, &local::LocalSource];
 
 /// The source that serves an identifier.
 pub fn find(identifier: &str) -> Result<&'static dyn Source> {
@@ -90,4 +92,14 @@ pub fn find(identifier: &str) -> Result<&'static dyn Source> {
         what: format!("source scheme {scheme}://"),
         why: "this executor has no such source".into(),
     })
+}
+
+/// When what a source names was last changed, in seconds since 1970: a commit's time, `Last-Modified`; `None` when nobody
+/// says. Downloads as [`Source::pin`] does.
+pub fn timestamp(source: &llb::Source, context: Context<'_>) -> Result<Option<i64>> {
+    match source.identifier.split_once("://").map_or("", |(scheme, _)| scheme) {
+        "git" => git::commit_time(source, context).map(Some),
+        "http" | "https" => http::last_modified(source, context),
+        _ => Ok(None),
+    }
 }

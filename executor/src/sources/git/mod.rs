@@ -1,0 +1,109 @@
+//! Git repositories: `git://`, over whatever transport `git.fullurl` names.
+//!
+//! Pinning asks the remote for the commit; fetching brings that one commit into a bare repository that all builds of the
+//! remote share (`git-v1/` of the store), and checks it out into a layer. The work is done by the `git` program, as in
+//! BuildKit, whose `source/git` keys, preferences (a branch before a tag) and messages mirror.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `wanted` | what a definition asks for |
+//! | `program` | running `git`, apart from the user's configuration |
+//! | `resolve` | from a name to a commit |
+//! | `repository` | the shared bare repository |
+//! | `checkout` | from a commit to files |
+
+mod checkout;
+mod program;
+mod repository;
+mod resolve;
+#[cfg(test)]
+mod tests;
+mod wanted;
+
+use oci::{Digest, Platform};
+
+use super::{Context, Key, Pinned, Source};
+use crate::Result;
+use crate::snapshot::{Committed, LayerId};
+use program::Git;
+use repository::Repository;
+use resolve::Commit;
+use wanted::Wanted;
+
+/// `git://`.
+pub(super) struct GitSource;
+
+impl Source for GitSource {
+    fn schemes(&self) -> &'static [&'static str] {
+        &["git"]
+    }
+
+    fn pin(&self, source: &llb::Source, _: &Platform, context: Context<'_>) -> Result<Box<dyn Pinned>> {
+        let wanted = Wanted::parse(source)?;
+        let git = Git::new(&wanted, context)?;
+        let commit = resolve::commit(&wanted, &git, context)?;
+        Ok(Box::new(PinnedCommit { wanted, commit }))
+    }
+}
+
+/// When the commit was made, in seconds since 1970.
+pub(super) fn commit_time(source: &llb::Source, context: Context<'_>) -> Result<i64> {
+    let wanted = Wanted::parse(source)?;
+    let git = Git::new(&wanted, context)?;
+    let commit = resolve::commit(&wanted, &git, context)?;
+    Repository::open(&wanted, &git, context)?.fetched(&wanted, &commit, context)?.commit_time(&commit, context)
+}
+
+/// A commit that was found.
+struct PinnedCommit {
+    wanted: Wanted,
+    commit: Commit,
+}
+
+impl PinnedCommit {
+    /// parity: B2's `K` of git sources.
+    fn cache_key(&self) -> String {
+        let wanted = &self.wanted;
+        let mut key = if wanted.keep_git_dir { self.commit.object.clone() } else { self.commit.peeled().to_owned() };
+        if wanted.keep_git_dir {
+            key += ".git";
+            key += &format!("#{}", self.commit.name);
+        }
+        if !wanted.subdir.is_empty() {
+            key += &format!(":{}", wanted.subdir);
+        }
+        if wanted.skip_submodules {
+            key += "(skip-submodules)";
+        }
+        if wanted.commit_mtime {
+            key += "(mtime=commit)";
+        }
+        key
+    }
+
+    /// What is kept of a repository names where it came from.
+    fn layer_id(&self) -> LayerId {
+        let remote = if self.wanted.keep_git_dir { self.wanted.remote.as_str() } else { "" };
+        let digest = Digest::sha256(format!("{}\0{remote}", self.cache_key()).as_bytes());
+        LayerId(format!("git-{}", digest.hex()).into())
+    }
+}
+
+impl Pinned for PinnedCommit {
+    fn key(&self, index: usize, _: Context<'_>) -> Result<Option<Key>> {
+        Ok((index == 0).then(|| Key::Stable(self.cache_key())))
+    }
+
+    fn fetch(&self, context: Context<'_>) -> Result<Committed> {
+        let id = self.layer_id();
+        if !context.snapshots.has(&id) {
+            let git = Git::new(&self.wanted, context)?;
+            let repository =
+                Repository::open(&self.wanted, &git, context)?.fetched(&self.wanted, &self.commit, context)?;
+            context
+                .snapshots
+                .import(&id, &mut |dir| checkout::into(dir, &repository, &self.wanted, &self.commit, context))?;
+        }
+        Ok(Committed { layers: vec![id] })
+    }
+}

@@ -1,0 +1,174 @@
+//! Running `git`, apart from the user's and the system's configuration.
+//!
+//! Secrets go through the environment, which only the same user can read, and not through arguments, which everybody can.
+//! A repository must not make `git` ask questions, nor read files of this machine as submodules. What is cancelled is
+//! killed with all it started.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use super::Wanted;
+use crate::session::SshAgent;
+use crate::sources::Context;
+use crate::store::TempPath;
+use crate::{Error, Result};
+
+const PROXIES: [&str; 8] =
+    ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy"];
+
+/// How `git` is run for a remote.
+pub(super) struct Git {
+    environment: Vec<(OsString, OsString)>,
+    /// Lives as long as it is named in the environment.
+    _known_hosts: Option<TempPath>,
+}
+
+impl Git {
+    pub(super) fn new(wanted: &Wanted, context: Context<'_>) -> Result<Self> {
+        let mut environment: Vec<(OsString, OsString)> = [
+            ("GIT_TERMINAL_PROMPT", "0"),
+            ("GIT_CONFIG_NOSYSTEM", "1"),
+            ("GIT_CONFIG_GLOBAL", "/dev/null"),
+            ("HOME", "/dev/null"),
+            ("LC_ALL", "C"),
+        ]
+        .map(|(name, value)| (name.into(), value.into()))
+        .into();
+        let inherited = PROXIES.into_iter().chain(["PATH"]);
+        environment.extend(inherited.filter_map(|name| Some((name.into(), std::env::var_os(name)?))));
+        if let Some(header) = authorization(wanted, context)? {
+            let key = format!("http.{}.extraheader", token_scope(&wanted.remote));
+            let pairs =
+                [("GIT_CONFIG_COUNT", "1".to_owned()), ("GIT_CONFIG_KEY_0", key), ("GIT_CONFIG_VALUE_0", header)];
+            environment.extend(pairs.map(|(name, value)| (name.into(), value.into())));
+        }
+        if !wanted.ssh.is_empty() {
+            environment.push(("SSH_AUTH_SOCK".into(), agent(&wanted.ssh, context)?));
+        }
+        let known_hosts = known_hosts(wanted, context)?;
+        environment.push(("GIT_SSH_COMMAND".into(), ssh_command(known_hosts.as_ref().map(TempPath::path))));
+        Ok(Self { environment, _known_hosts: known_hosts })
+    }
+
+    /// Runs it in a repository, or outside any; returns what it prints.
+    pub(super) fn run(&self, place: &Place<'_>, arguments: &[&str], context: Context<'_>) -> Result<String> {
+        // A file that is made here is for everybody to read, whatever the mask of whoever builds.
+        let mut command = Command::new("sh");
+        command.args(["-c", "umask 022; exec git \"$@\"", "git", "-c", "protocol.file.allow=user"]);
+        command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
+        place.apply(&mut command);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        let output = wait(command, context)?;
+        context.progress.log(2, &output.stderr);
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let status =
+            output.status.code().map_or_else(|| output.status.to_string(), |code| format!("exit status {code}"));
+        Err(Error::Remote {
+            attempt: format!("git {}", arguments.first().unwrap_or(&"")),
+            reason: format!("git stderr:\n{stderr}: {status}"),
+        })
+    }
+}
+
+/// Where `git` works.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Place<'a> {
+    pub(super) git_dir: Option<&'a Path>,
+    pub(super) work_tree: Option<&'a Path>,
+    /// Where the list of checked out files is kept; unset is in the repository.
+    pub(super) index: Option<&'a Path>,
+}
+
+impl Place<'_> {
+    fn apply(&self, command: &mut Command) {
+        let option = |name: &str, path: &Path| [OsStr::new(name).to_owned(), path.as_os_str().to_owned()];
+        if let Some(path) = self.work_tree {
+            command.args(option("--work-tree", path)).current_dir(path);
+        }
+        if let Some(path) = self.git_dir {
+            command.args(option("--git-dir", path));
+        }
+        if let Some(path) = self.index {
+            command.env("GIT_INDEX_FILE", path);
+        }
+    }
+}
+
+fn wait(mut command: Command, context: Context<'_>) -> Result<Output> {
+    context.cancel.check()?;
+    let child = command.spawn().map_err(|error| Error::Unsupported {
+        what: "a git source".into(),
+        why: format!("the program git cannot be run ({error}); install it"),
+    })?;
+    let group = rustix::process::Pid::from_child(&child);
+    let _hook = context.cancel.on_cancel(move || {
+        // It may have ended just now.
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    });
+    let output = child.wait_with_output().map_err(Error::io("wait for", "git"))?;
+    context.cancel.check()?;
+    Ok(output)
+}
+
+/// `Authorization: …` from the first secret that is there; those for the host come first.
+fn authorization(wanted: &Wanted, context: Context<'_>) -> Result<Option<String>> {
+    let host = wanted.host();
+    let names = [(&wanted.header_secret, false), (&wanted.token_secret, true)];
+    let for_host = names.map(|(name, token)| (format!("{name}.{host}"), token, name.is_empty()));
+    let general = names.map(|(name, token)| (name.clone(), token, name.is_empty()));
+    for (id, token, unset) in for_host.into_iter().chain(general) {
+        if unset {
+            continue;
+        }
+        if let Some(secret) = context.session.secret(&id)? {
+            let basic = || format!("basic {}", oci::base64::encode(&[b"x-access-token:", secret.as_slice()].concat()));
+            let value = if token { basic() } else { String::from_utf8_lossy(&secret).into_owned() };
+            return Ok(Some(format!("Authorization: {value}")));
+        }
+    }
+    Ok(None)
+}
+
+/// parity: a token for one repository of GitHub is tried for its submodules too.
+fn token_scope(remote: &str) -> &str {
+    let all = ["https://github.com/", "https://www.github.com/"];
+    all.into_iter().find(|prefix| remote.starts_with(prefix)).unwrap_or(remote)
+}
+
+fn agent(id: &str, context: Context<'_>) -> Result<OsString> {
+    match context.session.ssh.get(id) {
+        Some(SshAgent::Socket(path)) => Ok(path.clone().into()),
+        None if context.session.ssh.is_empty() => {
+            Err(Error::NotFound(format!("no SSH key {} forwarded from the client", oci::text::quote(id))))
+        }
+        None => Err(Error::NotFound(format!("unset ssh forward key {id}"))),
+    }
+}
+
+fn known_hosts(wanted: &Wanted, context: Context<'_>) -> Result<Option<TempPath>> {
+    if wanted.known_hosts.is_empty() {
+        return Ok(None);
+    }
+    let (path, mut file) = context.store.temp().file("known-hosts")?;
+    file.write_all(wanted.known_hosts.as_bytes()).map_err(Error::io("write", path.path()))?;
+    Ok(Some(path))
+}
+
+fn ssh_command(known_hosts: Option<&Path>) -> OsString {
+    let mut command = OsString::from("ssh -F /dev/null ");
+    match known_hosts {
+        Some(path) => {
+            command.push("-o UserKnownHostsFile='");
+            command.push(path);
+            command.push("'");
+        }
+        None => command.push("-o StrictHostKeyChecking=no"),
+    }
+    command
+}

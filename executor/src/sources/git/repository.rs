@@ -1,0 +1,127 @@
+//! The bare repository that all builds of one remote share.
+//!
+//! It holds the wanted commits one by one, each under a name of its own, so that nothing that happened before decides what
+//! a build gets. A file lock keeps builds apart, also those of other processes.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+
+use oci::Digest;
+use rustix::fs::{FlockOperation, flock};
+
+use super::program::{Git, Place};
+use super::resolve::{Commit, failed};
+use super::wanted::{Wanted, is_commit};
+use crate::sources::Context;
+use crate::{Error, Result};
+
+/// A repository that nobody else works in.
+pub(super) struct Repository<'a> {
+    pub(super) git: &'a Git,
+    pub(super) dir: PathBuf,
+    _lock: File,
+}
+
+impl<'a> Repository<'a> {
+    /// Opens the repository of a remote, and makes it when it is missing.
+    pub(super) fn open(wanted: &Wanted, git: &'a Git, context: Context<'_>) -> Result<Self> {
+        let dir = context.store.root().join("git-v1").join(Digest::sha256(wanted.remote.as_bytes()).hex());
+        fs::create_dir_all(&dir).map_err(Error::io("make", &dir))?;
+        let lock_path = dir.join("llbc.lock");
+        let lock = File::create(&lock_path).map_err(Error::io("make", &lock_path))?;
+        flock(&lock, FlockOperation::LockExclusive)
+            .map_err(std::io::Error::from)
+            .map_err(Error::io("lock", &lock_path))?;
+        // Left by a git that was killed.
+        let _ = fs::remove_file(dir.join("shallow.lock"));
+        Ok(Self { git, dir, _lock: lock })
+    }
+
+    /// With the commit in it.
+    pub(super) fn fetched(self, wanted: &Wanted, commit: &Commit, context: Context<'_>) -> Result<Self> {
+        self.initialise(commit, context)?;
+        if !self.has(&commit.object, context) {
+            self.fetch(wanted, commit, context)?;
+        }
+        self.run(&["update-ref", &local_name(commit), &commit.object], context)?;
+        if commit.is_bare() && !self.has(&format!("{}^{{commit}}", commit.object), context) {
+            return Err(Error::Invalid(format!("{} is no commit of {}", commit.object, wanted.redacted())));
+        }
+        Ok(self)
+    }
+
+    pub(super) fn run(&self, arguments: &[&str], context: Context<'_>) -> Result<String> {
+        self.git.run(&Place { git_dir: Some(&self.dir), ..Place::default() }, arguments, context)
+    }
+
+    /// Seconds since 1970.
+    pub(super) fn commit_time(&self, commit: &Commit, context: Context<'_>) -> Result<i64> {
+        let text = self.run(&["log", "-1", "--format=%ct", &format!("{}^{{commit}}", commit.object)], context)?;
+        text.trim().parse().map_err(|_| Error::Invalid(format!("failed to parse commit timestamp {text:?}")))
+    }
+
+    fn initialise(&self, commit: &Commit, context: Context<'_>) -> Result<()> {
+        if self.dir.join("HEAD").exists() {
+            return Ok(());
+        }
+        let format = if commit.object.len() == 64 { "--object-format=sha256" } else { "--object-format=sha1" };
+        self.run(&["-c", "init.defaultBranch=master", "init", "--quiet", "--bare", format], context).map(drop)
+    }
+
+    fn has(&self, object: &str, context: Context<'_>) -> bool {
+        self.run(&["cat-file", "-e", object], context).is_ok()
+    }
+
+    /// The reference alone and without history; where that fails or the remote has moved on since, the commit by its id;
+    /// where a server hands out no ids, everything.
+    fn fetch(&self, wanted: &Wanted, commit: &Commit, context: Context<'_>) -> Result<()> {
+        let by_id = wanted.fetch_by_commit || is_commit(&commit.reference);
+        let mut last = None;
+        for object in [(!by_id).then_some(&commit.name), Some(&commit.object)].into_iter().flatten() {
+            match self.fetch_one(&wanted.remote, object, context) {
+                Ok(()) if self.has(&commit.object, context) => return Ok(()),
+                Ok(()) => {}
+                Err(Error::Cancelled) => return Err(Error::Cancelled),
+                Err(error) => last = Some(error),
+            }
+        }
+        if let Err(error) = self.fetch_all(&wanted.remote, context) {
+            return Err(failed(wanted, last.unwrap_or(error)));
+        }
+        if self.has(&commit.object, context) {
+            return Ok(());
+        }
+        Err(last.map_or_else(|| moved(commit), |error| failed(wanted, error)))
+    }
+
+    fn fetch_one(&self, remote: &str, object: &str, context: Context<'_>) -> Result<()> {
+        let fetch = |depth: &[&str]| {
+            let arguments = [&["fetch", "--no-tags", "--force"], depth, &["--", remote, object]].concat();
+            self.run(&arguments, context).map(drop)
+        };
+        match fetch(&["--depth=1"]) {
+            // Servers of plain files know no depth.
+            Err(Error::Remote { reason, .. }) if reason.contains("shallow") || reason.contains("--depth") => fetch(&[]),
+            other => other,
+        }
+    }
+
+    fn fetch_all(&self, remote: &str, context: Context<'_>) -> Result<()> {
+        let shallow = self.dir.join("shallow").exists();
+        let depth: &[&str] = if shallow { &["--unshallow"] } else { &[] };
+        let all = "+refs/heads/*:refs/llbc/heads/*";
+        self.run(&[&["fetch", "--tags", "--force"], depth, &["--", remote, all]].concat(), context).map(drop)
+    }
+}
+
+/// The commit's own name here; it keeps the commit from being collected.
+pub(super) fn local_name(commit: &Commit) -> String {
+    format!("refs/llbc/commits/{}", commit.object)
+}
+
+fn moved(commit: &Commit) -> Error {
+    Error::Invalid(format!(
+        "fetched ref {} does not match expected commit {} and commit can not be found in the repository",
+        commit.reference, commit.object
+    ))
+}

@@ -1,0 +1,266 @@
+//! Repositories made here, served by `git daemon` on loopback.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::sources::tests::Place;
+
+/// A repository on a loopback port.
+struct Remote {
+    address: String,
+    child: Child,
+    root: tempfile::TempDir,
+}
+
+impl Drop for Remote {
+    fn drop(&mut self) {
+        // git starts the daemon as a process of its own, in the same group.
+        let group = rustix::process::Pid::from_child(&self.child);
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        let _ = self.child.wait();
+    }
+}
+
+impl Remote {
+    /// `main` with two commits, branch `dev`, annotated tag `v1` on the first commit, plain tag `plain`.
+    fn start() -> Self {
+        use std::os::unix::process::CommandExt;
+        let root = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let child = Command::new("git")
+            .args(["daemon", "--export-all", "--reuseaddr", "--listen=127.0.0.1"])
+            .arg(format!("--port={port}"))
+            .arg(format!("--base-path={}", root.path().display()))
+            .process_group(0)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("these tests need git with its daemon");
+        let remote = Self { address: format!("git://127.0.0.1:{port}"), child, root };
+        let started = Instant::now();
+        while TcpStream::connect(format!("127.0.0.1:{port}")).is_err() {
+            assert!(started.elapsed() < Duration::from_secs(20), "git daemon does not start");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let dir = remote.path("repo");
+        remote.git("", &["init", "--quiet", "-b", "main", "repo"]);
+        fs::create_dir_all(dir.join("docs/deep")).unwrap();
+        fs::write(dir.join("file"), "one").unwrap();
+        fs::write(dir.join("docs/deep/page"), "page").unwrap();
+        std::os::unix::fs::symlink("docs", dir.join("link")).unwrap();
+        remote.commit("repo", 1_000_000_000);
+        remote.git("repo", &["tag", "-a", "-m", "x", "v1"]);
+        remote.git("repo", &["branch", "dev"]);
+        fs::write(dir.join("file"), "two").unwrap();
+        remote.commit("repo", 1_100_000_000);
+        remote.git("repo", &["tag", "plain"]);
+        remote
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    fn git(&self, dir: &str, arguments: &[&str]) -> String {
+        self.git_at(dir, arguments, 1_000_000_000)
+    }
+
+    fn git_at(&self, dir: &str, arguments: &[&str], seconds: i64) -> String {
+        let output = Command::new("git")
+            .args(["-c", "user.name=me", "-c", "user.email=me@example.com", "-c", "protocol.file.allow=always"])
+            .args(arguments)
+            .current_dir(self.path(dir))
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_AUTHOR_DATE", format!("{seconds} +0000"))
+            .env("GIT_COMMITTER_DATE", format!("{seconds} +0000"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    fn commit(&self, dir: &str, seconds: i64) {
+        self.git(dir, &["add", "-A"]);
+        self.git_at(dir, &["commit", "--quiet", "-m", "x"], seconds);
+    }
+
+    fn id(&self, name: &str) -> String {
+        self.git("repo", &["rev-parse", name])
+    }
+
+    fn source(&self, fragment: &str, attrs: &[(&str, &str)]) -> llb::Source {
+        let url = format!("{}/repo", self.address);
+        let mut attrs: std::collections::BTreeMap<_, _> =
+            attrs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        attrs.insert("git.fullurl".into(), url.clone());
+        llb::Source { identifier: format!("{url}{fragment}"), attrs }
+    }
+}
+
+/// Paths of files below a directory, sorted; what is in `.git` is left out.
+fn files(dir: &Path) -> Vec<String> {
+    let mut found: Vec<_> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .flat_map(|entry| {
+            let name = entry.file_name().into_string().unwrap();
+            match entry.file_type().unwrap().is_dir() {
+                true if name == ".git" => vec![".git".to_owned()],
+                true => files(&entry.path()).into_iter().map(|below| format!("{name}/{below}")).collect(),
+                false => vec![name],
+            }
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+/// Key, and the directory of the checked out tree.
+fn build(place: &Place, source: &llb::Source) -> Result<(String, PathBuf)> {
+    place.with(|context| {
+        let pinned = GitSource.pin(source, &Platform::new("linux", "amd64"), context)?;
+        let Some(Key::Stable(key)) = pinned.key(0, context)? else { panic!("no key") };
+        let tree = pinned.fetch(context)?;
+        Ok((key, context.snapshots.layer(&tree.layers[0])?))
+    })
+}
+
+#[test]
+fn names() {
+    let remote = Remote::start();
+    let place = Place::new();
+    let check = |fragment: &str, attrs: &[(&str, &str)], key: &str, content: &str| {
+        let (got, dir) = build(&place, &remote.source(fragment, attrs)).unwrap();
+        assert_eq!(
+            (got.as_str(), fs::read_to_string(dir.join("file")).unwrap().as_str()),
+            (key, content),
+            "{fragment}"
+        );
+        assert_eq!(files(&dir), ["docs/deep/page", "file", "link"]);
+    };
+    let (first, second) = (remote.id("v1^{commit}"), remote.id("main"));
+    check("", &[], &second, "two");
+    check("#main", &[], &second, "two");
+    check("#dev", &[], &first, "one");
+    check("#v1", &[], &first, "one");
+    check("#refs/tags/plain", &[], &second, "two");
+    check(&format!("#{first}"), &[], &first, "one");
+    check("#v1", &[("git.checksum", &first[..7])], &first, "one");
+    check("#v1", &[("git.skipsubmodules", "true")], &format!("{first}(skip-submodules)"), "one");
+    check("", &[("git.fetchbycommit", "true"), ("git.checksum", &first)], &first, "one");
+}
+
+#[test]
+fn a_directory_of_the_tree() {
+    let remote = Remote::start();
+    let place = Place::new();
+    let (key, dir) = build(&place, &remote.source("#main:docs/deep", &[])).unwrap();
+    assert_eq!((key, files(&dir)), (format!("{}:docs/deep", remote.id("main")), vec!["page".to_owned()]));
+    let error = |fragment: &str| build(&Place::new(), &remote.source(fragment, &[])).unwrap_err().to_string();
+    assert_eq!(
+        error("#main:link/deep"),
+        "invalid subdir link/deep: git subpath \"link/deep\" contains non-directory \"link\""
+    );
+    assert_eq!(error("#main:file"), "invalid subdir file: git subpath \"file\" contains non-directory \"file\"");
+    assert_eq!(error("#main:../none"), "invalid subdir none: \"none\": no such file or directory");
+}
+
+#[test]
+fn times_of_the_commit() {
+    use std::os::unix::fs::MetadataExt;
+    let remote = Remote::start();
+    let place = Place::new();
+    let (key, dir) = build(&place, &remote.source("#dev", &[("git.mtime", "commit")])).unwrap();
+    assert_eq!(key, format!("{}(mtime=commit)", remote.id("dev")));
+    for path in ["", "file", "docs", "docs/deep/page", "link"] {
+        assert_eq!(fs::symlink_metadata(dir.join(path)).unwrap().mtime(), 1_000_000_000, "{path}");
+    }
+    place.with(|context| assert_eq!(commit_time(&remote.source("#v1", &[]), context).unwrap(), 1_000_000_000));
+}
+
+#[test]
+fn with_its_repository() {
+    let remote = Remote::start();
+    let (tag, first) = (remote.id("v1"), remote.id("v1^{commit}"));
+    let keep = [("git.keepgitdir", "true")];
+    let place = Place::new();
+    let (key, dir) = build(&place, &remote.source("#v1", &keep)).unwrap();
+    assert_eq!(key, format!("{tag}.git#refs/tags/v1"));
+    assert_eq!(files(&dir), [".git", "docs/deep/page", "file", "link"]);
+    let git = |arguments: &[&str]| {
+        let output =
+            Command::new("git").arg("-C").arg(&dir).args(["-c", "safe.directory=*"]).args(arguments).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    assert_eq!(git(&["rev-parse", "HEAD"]), first);
+    assert_eq!(git(&["status", "--porcelain"]), "");
+    assert_eq!(git(&["describe"]), "v1");
+    assert_eq!(git(&["remote", "get-url", "origin"]), format!("{}/repo", remote.address));
+    assert!(!dir.join(".git/FETCH_HEAD").exists());
+
+    let (key, dir) = build(&place, &remote.source(&format!("#{first}"), &keep)).unwrap();
+    assert_eq!(key, format!("{first}.git#{first}"));
+    assert_eq!(fs::read_to_string(dir.join(".git/HEAD")).unwrap().trim(), first);
+}
+
+#[test]
+fn submodules_leave_only_their_files() {
+    let remote = Remote::start();
+    let address = format!("{}/repo", remote.address);
+    remote.git("", &["init", "--quiet", "-b", "main", "outer"]);
+    remote.git("outer", &["submodule", "--quiet", "add", &address, "inner"]);
+    remote.commit("outer", 1_000_000_000);
+    let url = format!("{}/outer", remote.address);
+    let source = |skip: &str| llb::Source {
+        identifier: url.clone(),
+        attrs: [("git.fullurl".to_owned(), url.clone()), ("git.skipsubmodules".to_owned(), skip.to_owned())].into(),
+    };
+    let place = Place::new();
+    let (_, dir) = build(&place, &source("false")).unwrap();
+    assert_eq!(files(&dir), [".gitmodules", "inner/docs/deep/page", "inner/file", "inner/link"]);
+    let (_, dir) = build(&place, &source("true")).unwrap();
+    assert_eq!(files(&dir), [".gitmodules"]);
+}
+
+#[test]
+fn a_remote_that_moves_on() {
+    let remote = Remote::start();
+    let place = Place::new();
+    let source = remote.source("#main", &[]);
+    place.with(|context| {
+        let pinned = GitSource.pin(&source, &Platform::new("linux", "amd64"), context).unwrap();
+        fs::write(remote.path("repo/file"), "three").unwrap();
+        remote.commit("repo", 1_200_000_000);
+        let tree = pinned.fetch(context).unwrap();
+        let file = context.snapshots.layer(&tree.layers[0]).unwrap().join("file");
+        assert_eq!(fs::read_to_string(file).unwrap(), "two", "what was pinned is what is built");
+    });
+    let (key, dir) = build(&place, &source).unwrap();
+    assert_eq!((key, fs::read_to_string(dir.join("file")).unwrap()), (remote.id("main"), "three".to_owned()));
+}
+
+#[test]
+fn failures() {
+    let remote = Remote::start();
+    let check = |fragment: &str, attrs: &[(&str, &str)], expected: &str| {
+        let error = build(&Place::new(), &remote.source(fragment, attrs)).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error}");
+    };
+    check("#nosuch", &[], "repository does not contain ref nosuch, output: \"\"");
+    let main = remote.id("main");
+    check("#main", &[("git.checksum", "0000")], &format!("expected checksum to match 0000, got {main}"));
+    check("", &[("git.fetchbycommit", "true")], "fetch-by-commit requires a checksum or a commit SHA ref");
+    check("", &[("git.mountsshsock", "default")], "no SSH key \"default\" forwarded from the client");
+    let none = "0".repeat(40);
+    check(&format!("#{none}"), &[], &format!("failed to fetch remote {}/repo: git stderr:", remote.address));
+    let gone = llb::Source {
+        identifier: "git://x".into(),
+        attrs: [("git.fullurl".to_owned(), format!("{}/gone", remote.address))].into(),
+    };
+    let error = build(&Place::new(), &gone).unwrap_err().to_string();
+    assert!(error.starts_with(&format!("failed to fetch remote {}/gone: git stderr:", remote.address)), "{error}");
+}
