@@ -2,9 +2,15 @@
 //!
 //! JSON and text are those of BuildKit v0.32's `frontend.outline` request.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use ast::{LineIndex, Module, Op, Span, Step, Text, visit};
 use serde::Serialize;
 
-use crate::table::{Lines, base64, columns, is_default};
+use crate::plan::{ArgCapture, Captures, MountCapture, StageCapture};
+use crate::table::{base64, columns, is_default};
+
+pub use crate::table::Lines;
 
 /// The outline of a target.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -51,6 +57,110 @@ pub struct OutlineMount {
     pub required: bool,
     /// Where it is first mounted.
     pub location: Lines,
+}
+
+/// The outline of the target that `captures` were taken for; `lines` are those of the module's file.
+pub fn outline(module: &Module, lines: &LineIndex, captures: &Captures) -> Outline {
+    let mut collector = Collector {
+        lines,
+        arg_steps: arg_steps(module),
+        globals: captures.globals.iter().map(|arg| (arg.name.as_str(), arg)).collect(),
+        seen: Seen::default(),
+        outline: Outline::default(),
+    };
+    // From the target on, so that of two arguments of one name the target's is shown.
+    let mut due = vec![captures.target];
+    let mut visited = BTreeSet::new();
+    while let Some(index) = due.pop() {
+        let Some(stage) = captures.stages.get(index).filter(|_| visited.insert(index)) else { continue };
+        collector.stage(stage);
+        due.extend(stage.deps.iter().rev());
+        due.extend(stage.base);
+    }
+    let mut outline = collector.outline.sorted();
+    if let Some(def) = module.defs.get(captures.target) {
+        outline.name = def.name.as_ref().map(|name| name.text.clone()).unwrap_or_default();
+        outline.description = def.doc.as_ref().map(|doc| doc.lossy().into_owned()).unwrap_or_default();
+    }
+    outline
+}
+
+/// Instructions that declare arguments, by where they start.
+fn arg_steps(module: &Module) -> BTreeMap<u32, &Step> {
+    let declares = |step: &&Step| matches!(step.op, Op::Arg(_));
+    visit::steps(module).map(|(step, _)| step).filter(declares).map(|step| (step.span.start, step)).collect()
+}
+
+/// Names that are in the outline.
+#[derive(Default)]
+struct Seen<'a> {
+    args: BTreeSet<&'a str>,
+    secrets: BTreeSet<&'a str>,
+    ssh: BTreeSet<&'a str>,
+}
+
+struct Collector<'a> {
+    lines: &'a LineIndex,
+    arg_steps: BTreeMap<u32, &'a Step>,
+    globals: BTreeMap<&'a str, &'a ArgCapture>,
+    seen: Seen<'a>,
+    outline: Outline,
+}
+
+impl<'a> Collector<'a> {
+    fn stage(&mut self, stage: &'a StageCapture) {
+        // What the stage declares hides the module's arguments, unless it only passes them on.
+        let own: BTreeMap<&str, &ArgCapture> =
+            stage.args.iter().filter(|arg| !arg.inherited).map(|arg| (arg.name.as_str(), arg)).collect();
+        let declared = stage.args.iter().map(|arg| arg.name.as_str());
+        let mut due: Vec<&'a str> = stage.used.iter().map(String::as_str).chain(declared).collect();
+        let mut used = BTreeSet::new();
+        while let Some(name) = due.pop() {
+            let Some(arg) = own.get(name).or_else(|| self.globals.get(name)).copied() else { continue };
+            if used.insert(name) {
+                due.extend(arg.uses.iter().map(String::as_str));
+                self.arg(arg);
+            }
+        }
+        for secret in &stage.secrets {
+            if self.seen.secrets.insert(&secret.id) {
+                let mount = self.mount(secret);
+                self.outline.secrets.push(mount);
+            }
+        }
+        for agent in &stage.ssh {
+            if self.seen.ssh.insert(&agent.id) {
+                let mount = self.mount(agent);
+                self.outline.ssh.push(mount);
+            }
+        }
+    }
+
+    fn arg(&mut self, arg: &'a ArgCapture) {
+        if !self.seen.args.insert(&arg.name) {
+            return;
+        }
+        let description = self.documentation(arg).map(|doc| doc.lossy().into_owned());
+        self.outline.args.push(OutlineArg {
+            name: arg.name.clone(),
+            description: description.unwrap_or_default(),
+            value: arg.value.clone().unwrap_or_default(),
+            location: self.location(arg.step),
+        });
+    }
+
+    fn documentation(&self, arg: &ArgCapture) -> Option<&Text> {
+        let Op::Arg(params) = &self.arg_steps.get(&arg.step.start)?.op else { return None };
+        params.get(arg.index)?.doc.as_ref()
+    }
+
+    fn mount(&self, mount: &MountCapture) -> OutlineMount {
+        OutlineMount { name: mount.id.clone(), required: mount.required, location: self.location(mount.step) }
+    }
+
+    fn location(&self, step: Span) -> Lines {
+        self.lines.lines_of(step).into()
+    }
 }
 
 impl Outline {

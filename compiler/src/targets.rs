@@ -5,7 +5,8 @@
 use ast::{Body, Diagnostic, LineIndex, Module, Op, OptKind, Severity, code};
 use serde::Serialize;
 
-use crate::table::{Lines, columns, is_default};
+use crate::outline::Lines;
+use crate::table::{columns, is_default};
 
 /// A stage that can be built.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
