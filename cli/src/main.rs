@@ -1,2 +1,22 @@
-//! The `llbc` binary.
-fn main() {}
+//! `llbc`: build files in, LLB out, and images when it builds.
+//!
+//! Arguments ([`args`]) become settings ([`settings`]), a command runs on settings ([`commands`]), and its end becomes
+//! an exit code. All talk and all data go through [`printer`].
+
+mod args;
+mod commands;
+mod definition;
+mod failure;
+mod images;
+mod pipeline;
+mod printer;
+mod settings;
+mod world;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Before anything else: this process may be the inside of a container in the making.
+    executor::runtime::enter_shim_if_asked();
+    commands::run(args::parse(std::env::args_os()))
+}

@@ -9,6 +9,10 @@ const CONFIG: &str = "containerimage.config";
 /// Key of the description that holds what a result runs on.
 const PLATFORM: &str = "platform";
 
+/// Key of the description that holds seconds since the epoch that timestamps are to be set to; the name of the exporters'
+/// attribute.
+const EPOCH: &str = "source-date-epoch";
+
 /// What to build.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
@@ -68,6 +72,7 @@ impl Plan {
             let description = &mut result.meta.description;
             description.insert(CONFIG.to_owned(), config);
             description.insert(PLATFORM.to_owned(), output.platform.to_string());
+            description.extend(output.epoch.map(|epoch| (EPOCH.to_owned(), epoch.to_string())));
         }
         self
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::failure::{self, Tail};
 use super::{Settings, print, signals};
+use crate::progress::Sink;
 use crate::{Cancel, Engine, Error, Request, Response, Result};
 
 /// Builds what an encoded definition asks for. Whatever is said on the way goes to standard error.
@@ -13,18 +14,27 @@ pub fn run(definition: Vec<u8>, settings: Settings) -> Result<()> {
     signals::cancel_on_signal(&cancel)?;
     let tail = Tail::new(settings.progress.renderer());
     let request = Request {
+        epoch: epoch(&definition),
         definition,
         session: settings.session,
         outputs: settings.outputs,
         no_cache: settings.no_cache,
         allow: settings.allow,
         max_parallelism: settings.max_parallelism,
-        epoch: None,
         cancel,
     };
     let solved = Engine::open(&settings.root).and_then(|engine| engine.solve(&request, &tail));
+    tail.finish();
     let response = solved.inspect_err(|error| failure::explain(error, &request.definition, &tail))?;
     hand_over(&response, settings.metadata_file.as_deref(), settings.iidfile.as_deref(), settings.quiet)
+}
+
+/// What the definition says timestamps are to be set to; seconds since the epoch.
+fn epoch(definition: &[u8]) -> Option<i64> {
+    // A definition that cannot be read is the engine's to refuse.
+    let decoded = llb::decode(definition).ok()?;
+    let mut descriptions = decoded.graph.outputs.iter().map(|output| &output.meta.description);
+    descriptions.find_map(|description| description.get("source-date-epoch"))?.parse().ok()
 }
 
 /// Gives the caller what is known of the result, in the ways asked for.

@@ -1,0 +1,370 @@
+//! What is typed: one struct a command. What it means is [`crate::settings`]' business.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Compiles Dockerfiles to BuildKit LLB and builds them into images.
+#[derive(Parser)]
+#[command(name = "llbc", version, after_help = NOTES, subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const NOTES: &str = "\
+`llbc FILE` is short for `llbc compile FILE`.
+
+Exit codes: 0 done, 1 failed (errors in the build file, a missing image, a failed step), 2 wrong usage, 130 interrupted.
+
+Examples:
+  llbc Dockerfile | executor -t app
+  llbc build -t app .
+  llbc dump --json Dockerfile | jq .Op
+  llbc check Dockerfile";
+
+/// The commands.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Compile to an LLB definition on standard output
+    Compile(Compile),
+    /// Show the LLB of a build file or of an encoded definition
+    Dump(Dump),
+    /// Compile and build an image in one go
+    Build(Box<Build>),
+    /// Show errors and warnings of build files
+    Check(Check),
+    /// Show arguments, secrets, agents and caches that a build file uses
+    Outline(Describe),
+    /// Show the targets of a build file
+    Targets(Describe),
+    /// Explain a warning: what it means, why, what to write instead
+    Explain(Explain),
+    /// Format build files
+    Fmt(Rest),
+    /// Convert between build languages
+    Convert(Rest),
+    /// Run the language server
+    Lsp(Rest),
+    /// Work with HLB modules
+    Hlb(Rest),
+    /// Print the completion script of a shell
+    Completions(Completions),
+    /// Print the manual page
+    Man,
+}
+
+/// `llbc compile`.
+#[derive(Args)]
+pub(crate) struct Compile {
+    /// Build file; `-` is standard input
+    pub(crate) file: String,
+    #[command(flatten)]
+    pub(crate) options: CompileOptions,
+    /// Write the definition here instead
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// `llbc dump`.
+#[derive(Args)]
+pub(crate) struct Dump {
+    /// Build file or encoded definition; `-` is standard input
+    pub(crate) file: String,
+    #[command(flatten)]
+    pub(crate) format: DumpFormat,
+    #[command(flatten)]
+    pub(crate) options: CompileOptions,
+}
+
+/// What `llbc dump` prints.
+#[derive(Args)]
+#[group(multiple = false)]
+pub(crate) struct DumpFormat {
+    /// One JSON object a vertex, as `buildctl debug dump-llb` prints them
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// LLB as text [default]
+    #[arg(long)]
+    pub(crate) text: bool,
+    /// A graph for Graphviz
+    #[arg(long)]
+    pub(crate) dot: bool,
+    /// The image config
+    #[arg(long)]
+    pub(crate) image: bool,
+}
+
+/// `llbc build`.
+#[derive(Args)]
+pub(crate) struct Build {
+    /// Directory or address of the build context; `-` reads the build file from standard input and has no context
+    /// [default: the directory of the build file]
+    pub(crate) context: Option<String>,
+    /// Build file; `-` is standard input [default: CONTEXT/Dockerfile]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Option<String>,
+    #[command(flatten)]
+    pub(crate) options: CompileOptions,
+    #[command(flatten)]
+    pub(crate) frontend: BuildFlags,
+    #[command(flatten)]
+    pub(crate) run: executor::cli::RunArgs,
+}
+
+/// Flags of `docker build` that are frontend options of another name.
+#[derive(Args)]
+pub(crate) struct BuildFlags {
+    /// Line for /etc/hosts of steps: `NAME:ADDRESS`
+    #[arg(long = "add-host", value_name = "HOST")]
+    pub(crate) add_hosts: Vec<String>,
+    /// Parent control group of steps
+    #[arg(long, value_name = "CGROUP")]
+    pub(crate) cgroup_parent: Option<String>,
+    /// Network of steps: `default`, `none`, `host`
+    #[arg(long, value_name = "MODE")]
+    pub(crate) network: Option<String>,
+    /// Stages not to take from the cache
+    #[arg(long, value_name = "STAGE", value_delimiter = ',')]
+    pub(crate) no_cache_filter: Vec<String>,
+    /// Always ask registries for base images
+    #[arg(long)]
+    pub(crate) pull: bool,
+    /// Size of /dev/shm: `64m`
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) shm_size: Option<String>,
+    /// Limit of steps: `NAME=SOFT[:HARD]`
+    #[arg(long = "ulimit", value_name = "LIMIT")]
+    pub(crate) ulimits: Vec<String>,
+    /// Short for `--output=type=docker`
+    #[arg(long)]
+    pub(crate) load: bool,
+    /// Short for `--output=type=registry`
+    #[arg(long)]
+    pub(crate) push: bool,
+    /// Only show errors and warnings, build nothing
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Import a cache (not supported yet)
+    #[arg(long, value_name = "CACHE", hide = true)]
+    pub(crate) cache_from: Vec<String>,
+    /// Export a cache (not supported yet)
+    #[arg(long, value_name = "CACHE", hide = true)]
+    pub(crate) cache_to: Vec<String>,
+    /// Add an attestation (not supported yet)
+    #[arg(long, value_name = "ATTESTATION", hide = true)]
+    pub(crate) attest: Vec<String>,
+    /// Add provenance (not supported yet)
+    #[arg(long, value_name = "MODE", num_args = 0..=1, default_missing_value = "true", hide = true)]
+    pub(crate) provenance: Option<String>,
+    /// Add a list of packages (not supported yet)
+    #[arg(long, value_name = "MODE", num_args = 0..=1, default_missing_value = "true", hide = true)]
+    pub(crate) sbom: Option<String>,
+}
+
+/// `llbc check`.
+#[derive(Args)]
+pub(crate) struct Check {
+    /// Build files; `-` is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<String>,
+    #[command(flatten)]
+    pub(crate) options: CompileOptions,
+    /// How findings are printed
+    #[arg(long, value_enum, default_value = "human")]
+    pub(crate) format: CheckFormat,
+}
+
+/// How findings are printed.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CheckFormat {
+    /// With the source lines.
+    Human,
+    /// One JSON object a line, on standard output.
+    Json,
+    /// SARIF for code scanners.
+    Sarif,
+    /// Annotations of GitHub workflows.
+    Github,
+    /// `file:line:column: severity: message`.
+    Gcc,
+}
+
+/// `llbc outline`, `llbc targets`.
+#[derive(Args)]
+pub(crate) struct Describe {
+    /// Build file; `-` is standard input
+    pub(crate) file: String,
+    /// As JSON, in BuildKit's form
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) options: CompileOptions,
+}
+
+/// `llbc explain`.
+#[derive(Args)]
+pub(crate) struct Explain {
+    /// Name of the rule
+    pub(crate) rule: Option<String>,
+}
+
+/// `llbc completions`.
+#[derive(Args)]
+pub(crate) struct Completions {
+    /// The shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// Arguments of a command that is not there yet.
+#[derive(Args)]
+pub(crate) struct Rest {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    pub(crate) arguments: Vec<String>,
+}
+
+/// Options of everything that compiles.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Compile options")]
+pub(crate) struct CompileOptions {
+    /// Stage to build
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) target: Option<String>,
+    /// Platform to build for; several with commas
+    #[arg(long = "platform", value_name = "PLATFORM", value_delimiter = ',')]
+    pub(crate) platforms: Vec<String>,
+    /// Build argument; without a value it is taken from the environment
+    #[arg(long = "build-arg", value_name = "KEY[=VALUE]")]
+    pub(crate) build_args: Vec<String>,
+    /// Label of the image
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub(crate) labels: Vec<String>,
+    /// Named context: a directory, `docker-image://…`, `oci-layout://DIR[:TAG][@DIGEST]`, a git or http address
+    #[arg(long = "build-context", value_name = "NAME=SOURCE")]
+    pub(crate) build_contexts: Vec<String>,
+    /// Frontend option, by BuildKit's name
+    #[arg(long = "opt", value_name = "KEY=VALUE")]
+    pub(crate) opts: Vec<String>,
+    /// Directory of the build context, for its ignore file
+    #[arg(id = "context_dir", long = "context", value_name = "DIR")]
+    pub(crate) context_dir: Option<PathBuf>,
+    /// Local directory, by name
+    #[arg(long = "local", value_name = "NAME=DIR")]
+    pub(crate) locals: Vec<String>,
+    /// File that answers for registries (a lock file); may be repeated
+    #[arg(long = "facts", value_name = "FILE")]
+    pub(crate) facts: Vec<PathBuf>,
+    /// Ask no registry and no server; what no file answers is an error
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// Write what was asked and answered to a file, for `--facts`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) write_facts: Option<PathBuf>,
+    /// Id of the client session in the definition
+    #[arg(long, value_name = "ID")]
+    pub(crate) session: Option<String>,
+    /// Platform that build stages run on [default: this machine's]
+    #[arg(long, value_name = "PLATFORM")]
+    pub(crate) build_platform: Option<String>,
+    /// Of several platforms, write only this one
+    #[arg(long, value_name = "PLATFORM")]
+    pub(crate) only_platform: Option<String>,
+    /// Channel of the Dockerfile language
+    #[arg(long, value_enum, default_value = "stable")]
+    pub(crate) channel: Channel,
+    /// Optimization: 0 is BuildKit's own graph
+    #[arg(short = 'O', value_name = "LEVEL", default_value = "0", hide_default_value = true)]
+    pub(crate) optimize: String,
+    /// How errors and warnings are printed
+    #[arg(long, value_enum, default_value = "human")]
+    pub(crate) error_format: ErrorFormat,
+    #[command(flatten)]
+    pub(crate) store: executor::cli::StoreArgs,
+}
+
+/// Channel of the Dockerfile language.
+#[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Channel {
+    /// What every BuildKit takes.
+    #[default]
+    Stable,
+    /// What `docker/dockerfile:labs` takes.
+    Labs,
+}
+
+/// How errors and warnings are printed.
+#[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ErrorFormat {
+    /// With the source lines.
+    #[default]
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Reads the command line; a first argument that is no command is the file of `compile`.
+pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Cli {
+    Cli::parse_from(with_command(arguments.into_iter().collect()))
+}
+
+/// Names of the commands; a list, because building clap's own takes longer than compiling.
+const COMMANDS: &[&str] = &[
+    "compile",
+    "dump",
+    "build",
+    "check",
+    "outline",
+    "targets",
+    "explain",
+    "fmt",
+    "convert",
+    "lsp",
+    "hlb",
+    "completions",
+    "man",
+];
+
+fn with_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let Some(first) = arguments.get(1) else { return arguments };
+    let known = |word: &str| COMMANDS.contains(&word) || ["-h", "--help", "-V", "--version", "help"].contains(&word);
+    if !first.to_str().is_some_and(known) {
+        arguments.insert(1, "compile".into());
+    }
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn check(words: &[&str], expected: &[&str]) {
+        let words = std::iter::once("llbc").chain(words.iter().copied()).map(OsString::from).collect();
+        assert_eq!(with_command(words)[1..], *expected);
+    }
+
+    #[test]
+    fn compile_may_be_left_out() {
+        check(&["Dockerfile"], &["compile", "Dockerfile"]);
+        check(&["--target", "x", "-"], &["compile", "--target", "x", "-"]);
+        check(&["-O0", "Dockerfile"], &["compile", "-O0", "Dockerfile"]);
+        check(&["dump", "Dockerfile"], &["dump", "Dockerfile"]);
+        check(&["--help"], &["--help"]);
+        check(&[], &[]);
+    }
+
+    #[test]
+    fn the_list_of_commands_is_complete() {
+        let command = Cli::command();
+        let names: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+        assert_eq!(names, COMMANDS);
+    }
+
+    #[test]
+    fn the_definition_of_arguments_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

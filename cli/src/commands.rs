@@ -1,0 +1,63 @@
+//! One module a command. A command takes what was typed, turns it into settings, and runs on those.
+
+mod build;
+mod check;
+mod compile;
+mod completions;
+mod describe;
+mod dump;
+mod explain;
+mod lookup;
+
+use std::process::ExitCode;
+
+use crate::args::{Cli, Command, ErrorFormat};
+use crate::failure::{Failure, Result};
+use crate::printer;
+
+/// Runs a command and says how it ended.
+pub(crate) fn run(cli: Cli) -> ExitCode {
+    let format = error_format(&cli.command);
+    match dispatch(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            printer::failure(format, &failure);
+            failure.code()
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<()> {
+    match command {
+        Command::Compile(args) => compile::run(&args),
+        Command::Dump(args) => dump::run(&args),
+        Command::Build(args) => build::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Outline(args) => describe::outline(&args),
+        Command::Targets(args) => describe::targets(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Completions(args) => completions::shell(args.shell),
+        Command::Man => completions::manual(),
+        Command::Fmt(_) => Err(Failure::unsupported(
+            "`llbc fmt`",
+            "the formatter is not written; `llbc check` finds what it would mend",
+        )),
+        Command::Convert(_) => Err(Failure::unsupported("`llbc convert`", "there is one language so far, Dockerfile")),
+        Command::Lsp(_) => Err(Failure::unsupported(
+            "`llbc lsp`",
+            "the language server is not written; `llbc check --format json` gives an editor the same findings",
+        )),
+        Command::Hlb(_) => Err(Failure::unsupported("`llbc hlb`", "HLB has no frontend yet; write a Dockerfile")),
+    }
+}
+
+fn error_format(command: &Command) -> ErrorFormat {
+    match command {
+        Command::Compile(args) => args.options.error_format,
+        Command::Dump(args) => args.options.error_format,
+        Command::Build(args) => args.options.error_format,
+        Command::Check(args) => args.options.error_format,
+        Command::Outline(args) | Command::Targets(args) => args.options.error_format,
+        _ => ErrorFormat::Human,
+    }
+}

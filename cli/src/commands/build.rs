@@ -1,0 +1,170 @@
+//! `llbc build`: compile and run in one process, with the flags of `docker build`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use executor::cli::{RunArgs, Settings as RunSettings};
+
+use super::check;
+use super::lookup::{self, Context};
+use crate::args::{Build, BuildFlags, CheckFormat};
+use crate::failure::{Failure, Result};
+use crate::settings::Settings;
+use crate::{definition, pipeline};
+
+pub(super) fn run(args: &Build) -> Result<()> {
+    check_supported(&args.frontend)?;
+    let settings = compile_settings(args)?;
+    if args.frontend.check {
+        return check::settings(&settings, CheckFormat::Human);
+    }
+    let compiled = pipeline::read(&settings, compiler::compile)?;
+    let plan = pipeline::plan(&settings, compiled)?;
+    let mut run = run_settings(args)?;
+    run.session.locals = settings.locals;
+    run.session.oci_layouts = settings.layouts;
+    executor::cli::run(definition::encode(plan)?, run).map_err(Failure::Build)
+}
+
+fn compile_settings(args: &Build) -> Result<Settings> {
+    let found = lookup::find(args.context.as_deref(), args.file.as_deref())?;
+    let mut options = args.options.clone();
+    if let Context::Directory(directory) = &found.context {
+        options.context_dir.get_or_insert(directory.clone());
+    }
+    let mut settings = Settings::new(found.input, &options)?;
+    match found.context {
+        Context::Directory(_) => {}
+        Context::Remote(address) => drop(settings.options.opts.insert("context".into(), address)),
+        Context::Empty => settings.locals.extend([("context".to_owned(), empty_directory()?)]),
+    }
+    settings.options.opts.extend(frontend_options(&args.frontend, &args.run)?);
+    Ok(settings)
+}
+
+/// A context without files. One directory for all builds: nothing is ever written there.
+fn empty_directory() -> Result<PathBuf> {
+    let path = PathBuf::from("/var/empty");
+    if path.is_dir() {
+        return Ok(path);
+    }
+    let path = std::env::temp_dir().join("llbc-empty-context");
+    std::fs::create_dir_all(&path).map_err(Failure::io("make", &path))?;
+    Ok(path)
+}
+
+fn run_settings(args: &Build) -> Result<RunSettings> {
+    let mut run = args.run.clone();
+    if args.frontend.load {
+        return Err(Failure::unsupported(
+            "--load",
+            "pipe an archive: `llbc build -o type=docker,dest=- . | docker load`",
+        ));
+    }
+    if args.frontend.push {
+        run.outputs.push("type=registry".to_owned());
+    }
+    // What the build file may not take from the cache is said in the definition, vertex by vertex.
+    run.no_cache = false;
+    Ok(RunSettings::new(&run, &args.options.store)?)
+}
+
+/// Flags as the frontend options that clients of BuildKit make of them.
+fn frontend_options(flags: &BuildFlags, run: &RunArgs) -> Result<BTreeMap<String, String>> {
+    let hosts = flags.add_hosts.iter().map(|host| add_host(host)).collect::<Result<Vec<_>>>()?;
+    let no_cache = (run.no_cache || !flags.no_cache_filter.is_empty()).then(|| flags.no_cache_filter.join(","));
+    let network = flags.network.clone().filter(|mode| mode != "default");
+    let options = [
+        ("add-hosts", joined(&hosts)),
+        ("cgroup-parent", flags.cgroup_parent.clone()),
+        ("force-network-mode", network),
+        ("image-resolve-mode", flags.pull.then(|| "pull".to_owned())),
+        ("no-cache", no_cache),
+        ("shm-size", flags.shm_size.as_deref().map(bytes).transpose()?.map(|size| size.to_string())),
+        ("ulimit", joined(&flags.ulimits)),
+    ];
+    Ok(options.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect())
+}
+
+fn joined(values: &[String]) -> Option<String> {
+    (!values.is_empty()).then(|| values.join(","))
+}
+
+/// `NAME:ADDRESS` or `NAME=ADDRESS`; an address in brackets is one of IPv6.
+fn add_host(text: &str) -> Result<String> {
+    let split = text.split_once('=').or_else(|| text.split_once(':'));
+    let Some((host, address)) = split.filter(|(host, address)| !host.is_empty() && !address.is_empty()) else {
+        return Err(Failure::usage(format!("--add-host {text}: expected NAME:ADDRESS"), None));
+    };
+    let address = address.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(address);
+    Ok(format!("{host}={address}"))
+}
+
+/// A number of bytes with an optional unit (`b`, `k`, `m`, `g`, `t`; powers of 1024).
+fn bytes(text: &str) -> Result<u64> {
+    let lower = text.to_lowercase();
+    let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match &lower[digits.len()..] {
+        "" | "b" => Some(0),
+        "k" | "kb" => Some(10),
+        "m" | "mb" => Some(20),
+        "g" | "gb" => Some(30),
+        "t" | "tb" => Some(40),
+        _ => None,
+    };
+    let size = digits.parse::<u64>().ok().zip(shift).and_then(|(number, shift)| number.checked_mul(1 << shift));
+    size.ok_or_else(|| Failure::usage(format!("{text} is not a size"), "write a number and a unit: 64m".to_owned()))
+}
+
+fn check_supported(flags: &BuildFlags) -> Result<()> {
+    if !flags.cache_from.is_empty() || !flags.cache_to.is_empty() {
+        return Err(Failure::unsupported(
+            "importing and exporting caches",
+            "results are kept in the store (--root) from build to build without it",
+        ));
+    }
+    let off = |mode: &Option<String>| mode.as_deref().is_none_or(|mode| mode == "false");
+    if !flags.attest.is_empty() || !off(&flags.provenance) || !off(&flags.sbom) {
+        return Err(Failure::unsupported("adding attestations", "build without --attest, --provenance and --sbom"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown<T: std::fmt::Debug>(result: Result<T>) -> String {
+        match result {
+            Ok(value) => format!("{value:?}"),
+            Err(Failure::Message(message)) => message.text,
+            Err(other) => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, expected) in [
+            ("64m", "67108864"),
+            ("1GB", "1073741824"),
+            ("12", "12"),
+            ("m", "m is not a size"),
+            ("1x", "1x is not a size"),
+            ("99999999999g", "99999999999g is not a size"),
+        ] {
+            assert_eq!(shown(bytes(text)), expected);
+        }
+    }
+
+    #[test]
+    fn hosts() {
+        for (text, expected) in [
+            ("a:1.2.3.4", "\"a=1.2.3.4\""),
+            ("a=::1", "\"a=::1\""),
+            ("a:[::1]", "\"a=::1\""),
+            ("a", "--add-host a: expected NAME:ADDRESS"),
+        ] {
+            assert_eq!(shown(add_host(text)), expected);
+        }
+    }
+}

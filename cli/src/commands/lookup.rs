@@ -1,0 +1,120 @@
+//! Where `llbc build` finds the build file and the context, as `docker build` does.
+
+use std::path::{Path, PathBuf};
+
+use crate::failure::{Failure, Result};
+use crate::settings::{Input, is_remote};
+
+/// What is built from what.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    /// The build file.
+    pub(super) input: Input,
+    /// The context.
+    pub(super) context: Context,
+}
+
+/// The files a build may copy.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Context {
+    /// A directory.
+    Directory(PathBuf),
+    /// A git or http address, which the solver fetches.
+    Remote(String),
+    /// No files.
+    Empty,
+}
+
+/// Finds both from `[CONTEXT]` and `--file`.
+pub(super) fn find(context: Option<&str>, file: Option<&str>) -> Result<Found> {
+    match (context, file) {
+        (Some("-"), Some("-")) => {
+            Err(Failure::usage("both the context and the build file cannot be standard input", None))
+        }
+        (Some("-"), None) => Ok(Found { input: Input::Stdin, context: Context::Empty }),
+        (Some("-"), Some(_)) => {
+            Err(Failure::unsupported("a context archive from standard input", "unpack it and pass the directory"))
+        }
+        (Some(address), Some(file)) if is_remote(address) => {
+            Ok(Found { input: Input::new(file), context: Context::Remote(address.to_owned()) })
+        }
+        (Some(address), None) if is_remote(address) => Err(Failure::unsupported(
+            "reading the build file from a remote context",
+            "fetch the file and pass it with -f; the context itself may be remote",
+        )),
+        (Some(directory), file) => local(Path::new(directory), file),
+        (None, Some("-")) => local(Path::new("."), file),
+        (None, Some(file)) => {
+            let input = Input::new(file);
+            let directory = input.directory().unwrap_or_else(|| ".".into());
+            Ok(Found { input, context: Context::Directory(directory) })
+        }
+        (None, None) => local(Path::new("."), None),
+    }
+}
+
+fn local(directory: &Path, file: Option<&str>) -> Result<Found> {
+    let metadata = std::fs::metadata(directory).map_err(Failure::io("open the context", directory))?;
+    if !metadata.is_dir() {
+        return Err(Failure::usage(
+            format!("the context {} is not a directory", directory.display()),
+            format!("pass the directory, and the build file with -f {}", directory.display()),
+        ));
+    }
+    let input = match file {
+        Some(file) => Input::new(file),
+        None => Input::File(default_file(directory)?),
+    };
+    Ok(Found { input, context: Context::Directory(directory.to_owned()) })
+}
+
+/// `Dockerfile`, else `dockerfile`.
+fn default_file(directory: &Path) -> Result<PathBuf> {
+    let candidates = ["Dockerfile", "dockerfile"].map(|name| directory.join(name));
+    let first = candidates[0].display().to_string();
+    candidates.into_iter().find(|path| path.is_file()).ok_or_else(|| {
+        Failure::message(
+            "io",
+            format!("there is no {first}"),
+            "name the build file with -f FILE (`-` is standard input)",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(context: Option<&str>, file: Option<&str>, expected: &str) {
+        let shown = match find(context, file) {
+            Ok(found) => format!("{} in {:?}", found.input.name(), found.context),
+            Err(Failure::Message(message)) => message.text,
+            Err(other) => format!("{other:?}"),
+        };
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn directories() {
+        check(Some("/"), Some("x/Dockerfile"), r#"x/Dockerfile in Directory("/")"#);
+        check(None, Some("x/Dockerfile"), r#"x/Dockerfile in Directory("x")"#);
+        check(None, Some("Dockerfile.dev"), r#"Dockerfile.dev in Directory(".")"#);
+        check(Some("/proc"), None, "there is no /proc/Dockerfile");
+        check(Some("/etc/passwd"), None, "the context /etc/passwd is not a directory");
+        check(Some("/nosuch"), None, "cannot open the context /nosuch: No such file or directory (os error 2)");
+    }
+
+    #[test]
+    fn standard_input() {
+        check(Some("-"), None, "- in Empty");
+        check(Some("/"), Some("-"), r#"- in Directory("/")"#);
+        check(None, Some("-"), r#"- in Directory(".")"#);
+        check(Some("-"), Some("-"), "both the context and the build file cannot be standard input");
+    }
+
+    #[test]
+    fn addresses() {
+        check(Some("https://example.com/a.git"), Some("-"), r#"- in Remote("https://example.com/a.git")"#);
+        check(Some("https://x/a.git"), None, "reading the build file from a remote context is not supported yet");
+    }
+}

@@ -1,0 +1,60 @@
+//! From settings to a plan: read the file, compile it with the host as the outside, say what was found.
+
+use ast::{Source, Sources};
+use compiler::{Facts, Options, Outcome, Plan, World};
+
+use crate::failure::{Failure, Result};
+use crate::printer;
+use crate::settings::Settings;
+use crate::world::{self, Host};
+
+/// A compilation and the text its findings point into.
+pub(crate) struct Compiled {
+    /// What it gave.
+    pub(crate) outcome: Outcome,
+    /// The text, as file 0.
+    pub(crate) sources: Sources,
+}
+
+impl Compiled {
+    /// The text.
+    pub(crate) fn source(&self) -> &Source {
+        self.sources.get(self.outcome.module.file)
+    }
+}
+
+/// One of the compiler's doors.
+type Door = fn(&Source, &Options, Facts, &dyn World) -> Outcome;
+
+/// Reads the build file.
+pub(crate) fn source(settings: &Settings) -> Result<Source> {
+    Ok(Source::new(settings.input.name(), world::read(&settings.input)?))
+}
+
+/// Reads a build file and sends it through a door.
+pub(crate) fn read(settings: &Settings, door: Door) -> Result<Compiled> {
+    run(settings, source(settings)?, door)
+}
+
+/// Sends a text through a door, and writes the lock file if one is asked for.
+pub(crate) fn run(settings: &Settings, source: Source, door: Door) -> Result<Compiled> {
+    let host = Host::new(settings)?;
+    let outcome = door(&source, &settings.options, Facts::default(), &host);
+    if let Some(path) = &settings.write_facts {
+        std::fs::write(path, host.record(&outcome.facts)).map_err(Failure::io("write", path))?;
+    }
+    let mut sources = Sources::default();
+    sources.add(source);
+    Ok(Compiled { outcome, sources })
+}
+
+/// Prints what was found and gives the plan when there is no error.
+pub(crate) fn plan(settings: &Settings, compiled: Compiled) -> Result<Plan> {
+    let failed = printer::diagnostics(settings.error_format, &compiled.sources, &compiled.outcome.diagnostics);
+    let plan = compiled.outcome.plan.filter(|_| !failed).ok_or(Failure::Diagnosed)?;
+    let Some(platform) = &settings.only_platform else { return Ok(plan) };
+    let offered: Vec<String> = plan.outputs.iter().map(|output| output.platform.to_string()).collect();
+    plan.only(platform).ok_or_else(|| {
+        Failure::usage(format!("--only-platform {platform}: the build is for {}", offered.join(", ")), None)
+    })
+}

@@ -1,0 +1,277 @@
+//! What the options of a compilation mean: frontend options by BuildKit's names, and where the outside is found.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use compiler::Options;
+use oci::Platform;
+
+use crate::args::{Channel, CompileOptions, ErrorFormat};
+use crate::failure::{Failure, Result};
+use crate::images;
+
+/// A compilation, ready to run.
+pub(crate) struct Settings {
+    /// The build file.
+    pub(crate) input: Input,
+    /// What the user asked for.
+    pub(crate) options: Options,
+    /// Local directories by name: `context`, `dockerfile`, named contexts.
+    pub(crate) locals: BTreeMap<String, PathBuf>,
+    /// OCI layout directories by store name.
+    pub(crate) layouts: BTreeMap<String, PathBuf>,
+    /// Facts files, a later one wins.
+    pub(crate) facts: Vec<PathBuf>,
+    /// Whether no registry and no server is asked.
+    pub(crate) offline: bool,
+    /// Where answers are written down.
+    pub(crate) write_facts: Option<PathBuf>,
+    /// Of several platforms, the one to write.
+    pub(crate) only_platform: Option<Platform>,
+    /// How diagnostics are printed.
+    pub(crate) error_format: ErrorFormat,
+    /// The executor's store.
+    pub(crate) store: PathBuf,
+}
+
+/// Where the build file is read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// A file.
+    File(PathBuf),
+    /// Standard input.
+    Stdin,
+}
+
+impl Input {
+    /// `-` is standard input.
+    pub(crate) fn new(file: &str) -> Self {
+        if file == "-" { Self::Stdin } else { Self::File(file.into()) }
+    }
+
+    /// The name to show, as typed.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Stdin => "-".to_owned(),
+        }
+    }
+
+    /// The directory a file lies in.
+    pub(crate) fn directory(&self) -> Option<PathBuf> {
+        let Self::File(path) = self else { return None };
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        Some(parent.unwrap_or(Path::new(".")).to_owned())
+    }
+}
+
+impl Settings {
+    /// Reads the options of a compilation of `input`. The context is the working directory unless said otherwise.
+    pub(crate) fn new(input: Input, args: &CompileOptions) -> Result<Self> {
+        check_level(&args.optimize)?;
+        let host = executor::host_platform();
+        let mut settings = Self {
+            options: Options {
+                opts: frontend_options(args)?,
+                build_platforms: platforms(args.build_platform.as_deref(), &host)?,
+                session: args.session.clone(),
+                labs: args.channel == Channel::Labs,
+            },
+            locals: BTreeMap::new(),
+            layouts: BTreeMap::new(),
+            facts: args.facts.clone(),
+            offline: args.offline,
+            write_facts: args.write_facts.clone(),
+            only_platform: platforms(args.only_platform.as_deref(), &host)?.pop(),
+            error_format: args.error_format,
+            store: args.store.directory(),
+            input,
+        };
+        settings.name_file();
+        settings.find_locals(args)?;
+        for context in &args.build_contexts {
+            settings.add_context(context)?;
+        }
+        Ok(settings)
+    }
+
+    /// parity: clients send the directory of the file as local source and its base name as `filename`.
+    fn name_file(&mut self) {
+        let Input::File(path) = &self.input else { return };
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name != "Dockerfile" && !self.options.opts.contains_key("filename") {
+            self.options.opts.insert("filename".into(), name.into_owned());
+        }
+    }
+
+    fn find_locals(&mut self, args: &CompileOptions) -> Result<()> {
+        let context = args.context_dir.clone().unwrap_or_else(|| ".".into());
+        self.locals.insert("context".into(), context);
+        if let Some(directory) = self.input.directory() {
+            self.locals.insert("dockerfile".into(), directory);
+        }
+        self.locals.extend(executor::cli::directories(&args.locals)?);
+        Ok(())
+    }
+
+    fn add_context(&mut self, text: &str) -> Result<()> {
+        let Some((name, source)) = text.split_once('=') else {
+            return Err(Failure::usage(format!("--build-context {text}: expected NAME=SOURCE"), None));
+        };
+        let value = if let Some(layout) = source.strip_prefix("oci-layout://") {
+            let (directory, digest) = images::layout_digest(layout)?;
+            self.layouts.insert(name.to_owned(), directory);
+            format!("oci-layout://{name}@{digest}")
+        } else if is_remote(source) {
+            source.to_owned()
+        } else {
+            self.locals.extend(executor::cli::directories(&[text.to_owned()])?);
+            format!("local:{name}")
+        };
+        self.options.opts.insert(format!("context:{name}"), value);
+        Ok(())
+    }
+}
+
+/// Whether a context is an address: by scheme, or as git writes hosts.
+pub(crate) fn is_remote(source: &str) -> bool {
+    let schemes = ["docker-image://", "http://", "https://", "git://", "ssh://", "input:", "target:", "local:"];
+    schemes.iter().any(|scheme| source.starts_with(scheme))
+        || source.starts_with("git@")
+        || source.starts_with("github.com/")
+}
+
+fn check_level(level: &str) -> Result<()> {
+    match level {
+        "0" => Ok(()),
+        "1" | "2" => Err(Failure::unsupported(
+            &format!("-O{level}"),
+            "there is no optimizer yet; -O0 (the default) gives BuildKit's own graph",
+        )),
+        _ => Err(Failure::usage(format!("-O{level}: the levels are 0, 1 and 2"), None)),
+    }
+}
+
+fn platforms(list: Option<&str>, host: &Platform) -> Result<Vec<Platform>> {
+    let specifiers = list.into_iter().flat_map(|list| list.split(','));
+    specifiers
+        .map(|text| Platform::parse(text.trim(), host).map_err(|error| Failure::usage(error.to_string(), None)))
+        .collect()
+}
+
+fn frontend_options(args: &CompileOptions) -> Result<BTreeMap<String, String>> {
+    let mut opts = BTreeMap::new();
+    // parity: docker and buildctl send it without being told.
+    if let Ok(epoch) = std::env::var("SOURCE_DATE_EPOCH") {
+        opts.insert("build-arg:SOURCE_DATE_EPOCH".to_owned(), epoch);
+    }
+    for opt in &args.opts {
+        opts.extend(option(opt)?);
+    }
+    for arg in &args.build_args {
+        opts.extend(build_arg(arg, &format!("build-arg:{arg}")));
+    }
+    for label in &args.labels {
+        let (key, value) = label.split_once('=').unwrap_or((label, ""));
+        opts.insert(format!("label:{key}"), value.to_owned());
+    }
+    if let Some(target) = &args.target {
+        opts.insert("target".to_owned(), target.clone());
+    }
+    if !args.platforms.is_empty() {
+        opts.insert("platform".to_owned(), args.platforms.join(","));
+    }
+    Ok(opts)
+}
+
+/// `KEY=VALUE`; a build argument may leave the value to the environment, `no-cache` needs none.
+fn option(text: &str) -> Result<Option<(String, String)>> {
+    if let Some((key, value)) = text.split_once('=') {
+        return Ok(Some((key.to_owned(), value.to_owned())));
+    }
+    if let Some(name) = text.strip_prefix("build-arg:") {
+        return Ok(build_arg(name, text));
+    }
+    match text {
+        "no-cache" => Ok(Some((text.to_owned(), String::new()))),
+        _ => Err(Failure::usage(format!("--opt {text}: expected KEY=VALUE"), None)),
+    }
+}
+
+/// parity: an argument without a value that the environment does not have is not sent.
+fn build_arg(arg: &str, option: &str) -> Option<(String, String)> {
+    match option.split_once('=') {
+        Some((key, value)) => Some((key.to_owned(), value.to_owned())),
+        None => Some((option.to_owned(), std::env::var(arg).ok()?)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(file: &str, args: CompileOptions, expected: &str) {
+        let args = CompileOptions { optimize: "0".into(), ..args };
+        let shown = match Settings::new(Input::new(file), &args) {
+            Ok(settings) => format!("{:?} {:?}", settings.options.opts, settings.locals),
+            Err(Failure::Message(message)) => format!("{message}"),
+            Err(other) => format!("{other:?}"),
+        };
+        assert_eq!(shown, expected);
+    }
+
+    fn some(text: &str) -> Vec<String> {
+        vec![text.to_owned()]
+    }
+
+    #[test]
+    fn a_file_gives_its_name_and_directory() {
+        check("Dockerfile", CompileOptions::default(), r#"{} {"context": ".", "dockerfile": "."}"#);
+        check("-", CompileOptions::default(), r#"{} {"context": "."}"#);
+        check(
+            "a/b.Dockerfile",
+            CompileOptions { context_dir: Some("c".into()), ..CompileOptions::default() },
+            r#"{"filename": "b.Dockerfile"} {"context": "c", "dockerfile": "a"}"#,
+        );
+        check(
+            "a/b",
+            CompileOptions { opts: some("filename=x/y"), ..CompileOptions::default() },
+            r#"{"filename": "x/y"} {"context": ".", "dockerfile": "a"}"#,
+        );
+    }
+
+    #[test]
+    fn flags_are_frontend_options() {
+        let args = CompileOptions {
+            target: Some("t".into()),
+            platforms: vec!["linux/amd64".into(), "linux/arm64".into()],
+            build_args: vec!["A=1=2".into(), "LLBC_NO_SUCH_VARIABLE".into()],
+            labels: some("l=v"),
+            opts: some("hostname=h"),
+            ..CompileOptions::default()
+        };
+        let expected = r#"{"build-arg:A": "1=2", "hostname": "h", "label:l": "v", "platform": "linux/amd64,linux/arm64", "target": "t"} {"context": "."}"#;
+        check("-", args, expected);
+    }
+
+    #[test]
+    fn named_contexts_are_directories_or_addresses() {
+        let context = |text: &str| CompileOptions { build_contexts: some(text), ..CompileOptions::default() };
+        check("-", context("n=/"), r#"{"context:n": "local:n"} {"context": ".", "n": "/"}"#);
+        check("-", context("n=docker-image://a"), r#"{"context:n": "docker-image://a"} {"context": "."}"#);
+        check("-", context("n"), "--build-context n: expected NAME=SOURCE");
+    }
+
+    #[test]
+    fn levels() {
+        let level = |text: &str| {
+            check_level(text).map_err(|error| match error {
+                Failure::Message(message) => message.text,
+                other => format!("{other:?}"),
+            })
+        };
+        assert_eq!(level("0"), Ok(()));
+        assert_eq!(level("1"), Err("-O1 is not supported yet".into()));
+        assert_eq!(level("9"), Err("-O9: the levels are 0, 1 and 2".into()));
+    }
+}
