@@ -98,7 +98,8 @@ impl Engine {
             .map(|(terminal, tree)| describe(terminal, tree, &host))
             .collect::<Result<_>>()?;
         let mut response = Response::default();
-        for output in &request.outputs {
+        let outputs = request.outputs.iter().filter(|output| output.kind != exporters::Kind::CacheOnly);
+        for output in outputs {
             response.metadata.extend(self.export(request, &built, output, sink)?);
         }
         Ok(response)

@@ -73,6 +73,11 @@ impl Rig {
     }
 }
 
+/// Runs a check on every runtime there is.
+pub fn each(check: impl Fn(&dyn Runtime)) {
+    check(&embedded());
+}
+
 /// Runs to the end.
 pub fn run(runtime: &dyn Runtime, spec: &Spec) -> executor::Result<Ran> {
     run_until(runtime, spec, &Cancel::default())

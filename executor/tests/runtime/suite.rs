@@ -1,9 +1,529 @@
-//! What every runtime must do.
+//! What every runtime must do, over real containers. Each test runs on every implementation there is.
 
-use crate::rig::{Rig, embedded, run, stdout};
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use executor::runtime::{Mount, MountSource, Network, Root, Spec};
+use executor::{Cancel, Error, snapshot};
+
+use crate::rig::{Rig, each, is_mounted_below, run, run_until, stdout};
+
+fn bind(root: &Path, selector: &str, dest: &str, readonly: bool) -> Mount {
+    let source = MountSource::Bind { root: root.into(), selector: selector.into() };
+    Mount { dest: dest.into(), source, readonly }
+}
 
 #[test]
-fn a_process_runs() {
+fn streams_and_exit_codes() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let ran = run(runtime, &rig.sh("echo out; echo err >&2; exit 7")).unwrap();
+        assert_eq!((ran.exit.code, ran.stdout.as_str(), ran.stderr.as_str()), (7, "out\n", "err\n"));
+        assert_eq!(run(runtime, &rig.sh("kill -TERM $$; sleep 1; exit 3")).unwrap().exit.code, 3, "init ignores it");
+        assert_eq!(run(runtime, &rig.sh("sh -c 'kill -9 $$'")).unwrap().exit.code, 137);
+    });
+}
+
+#[test]
+fn much_output_comes_whole() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let out = stdout(runtime, &rig.sh("yes 0123456789 | head -c 5000000"));
+        assert_eq!(out.len(), 5_000_000);
+    });
+}
+
+#[test]
+fn a_program_that_is_not_there() {
+    each(|runtime| {
+        let rig = Rig::new();
+        fs::write(rig.root().join("bin/text"), "no program").unwrap();
+        for (args, code, text) in [
+            (&["nothing"][..], 127, "executable file not found in $PATH"),
+            (&["/bin/nothing"], 127, "no such file or directory"),
+            (&["/bin/text"], 126, "permission denied"),
+        ] {
+            let ran = run(runtime, &rig.command(args)).unwrap();
+            assert_eq!(ran.exit.code, code, "{args:?}: {}", ran.stderr);
+            assert!(ran.stderr.contains(text), "{args:?}: {}", ran.stderr);
+        }
+    });
+}
+
+#[test]
+fn standard_input_is_closed() {
+    each(|runtime| {
+        let rig = Rig::new();
+        assert_eq!(stdout(runtime, &rig.sh("cat; echo end")), "end\n");
+    });
+}
+
+#[test]
+fn the_environment_is_what_the_spec_says_and_home() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let mut spec = rig.command(&["/bin/env"]);
+        spec.env = vec!["PATH=/bin".into(), "A=1".into(), "A=2".into()];
+        let lines = |out: String| {
+            let mut lines: Vec<String> = out.lines().map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        assert_eq!(lines(stdout(runtime, &spec)), ["A=2", "HOME=/root", "PATH=/bin"]);
+        spec.user = "build".into();
+        spec.env = vec!["HOME=/mine".into()];
+        assert_eq!(lines(stdout(runtime, &spec)), ["HOME=/mine"]);
+        spec.env = vec![];
+        assert_eq!(lines(stdout(runtime, &spec)), ["HOME=/home/build"]);
+    });
+}
+
+#[test]
+fn users_and_groups() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let id = |user: &str| {
+            let spec = Spec { user: user.into(), ..rig.sh("echo $(id -u) $(id -g) $(id -G)") };
+            stdout(runtime, &spec).trim().to_owned()
+        };
+        assert_eq!(id(""), "0 0 0 10");
+        assert_eq!(id("build"), "1000 100 100 10");
+        assert_eq!(id("1234:5678"), "1234 5678 5678");
+        assert_eq!(id("build:wheel"), "1000 10 10");
+        let error = run(runtime, &Spec { user: "who".into(), ..rig.sh("true") }).map(|ran| ran.exit).unwrap_err();
+        assert_eq!(error.to_string(), "unable to find user who: no matching entries in passwd file");
+    });
+}
+
+#[test]
+fn capabilities_are_the_default_ones() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let caps = |user: &str| {
+            let spec =
+                Spec { user: user.into(), ..rig.sh("grep -E '^(Cap|NoNew|Seccomp:)' /proc/self/status | tr -d '\\t'") };
+            stdout(runtime, &spec).lines().map(str::to_owned).collect::<Vec<_>>().join(" ")
+        };
+        let (none, default) = ("0000000000000000", "00000000a80425fb");
+        let status = |effective| {
+            format!(
+                "CapInh:{none} CapPrm:{effective} CapEff:{effective} CapBnd:{default} CapAmb:{none} NoNewPrivs:0 Seccomp:2"
+            )
+        };
+        assert_eq!(caps(""), status(default));
+        assert_eq!(caps("build"), status(none));
+    });
+}
+
+#[test]
+fn an_insecure_process_has_everything() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let script =
+            "grep -E '^(CapEff|CapAmb|Seccomp:)' /proc/self/status | tr -d '\\t'; mount -t tmpfs none /tmp && echo ok";
+        let out = stdout(runtime, &Spec { insecure: true, ..rig.sh(script) });
+        let lines: Vec<&str> = out.lines().collect();
+        let caps = |line: &str| u64::from_str_radix(line.split(':').nth(1).unwrap(), 16).unwrap();
+        assert!(caps(lines[0]).count_ones() > 35 && caps(lines[0]) == caps(lines[1]), "{out}");
+        assert_eq!(&lines[2..], ["Seccomp:0", "ok"]);
+    });
+}
+
+#[test]
+fn namespaces_are_own_ones() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let namespaces = |spec: &Spec| stdout(runtime, spec);
+        let host = |kind: &str| fs::read_link(format!("/proc/self/ns/{kind}")).unwrap().display().to_string();
+        let spec = rig.sh("for n in pid mnt ipc uts net; do readlink /proc/self/ns/$n; done");
+        let ours = namespaces(&spec);
+        let ours: Vec<&str> = ours.lines().collect();
+        for (kind, own) in ["pid", "mnt", "ipc", "uts"].into_iter().zip(&ours) {
+            assert_ne!(*own, host(kind));
+        }
+        assert_eq!(ours[4], host("net"), "no sandbox yet");
+        let isolated = namespaces(&Spec { network: Network::None, ..spec });
+        assert_ne!(isolated.lines().nth(4).unwrap(), host("net"));
+        assert_eq!(stdout(runtime, &rig.sh("echo $$; ps | wc -l")).lines().next(), Some("1"));
+    });
+}
+
+#[test]
+fn without_network_there_is_a_loopback_only() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let script = "ip -o link | wc -l; ip -o addr show lo | grep -c 127.0.0.1; nc -l -p 8000 -e echo hi & sleep 0.3; nc 127.0.0.1 8000";
+        let spec = Spec { network: Network::None, ..rig.sh(script) };
+        assert_eq!(stdout(runtime, &spec), "1\n1\nhi\n");
+    });
+}
+
+#[test]
+fn names_and_hosts() {
+    each(|runtime| {
+        let rig = Rig::new();
+        assert_eq!(stdout(runtime, &rig.sh("hostname")), "buildkitsandbox\n");
+        let mut spec = rig.sh("hostname; cat /etc/hosts; touch /etc/hosts 2>/dev/null || echo ro");
+        spec.hostname = "box".into();
+        spec.extra_hosts = vec![("db".into(), "10.1.2.3".into())];
+        let want = "box\n127.0.0.1\tlocalhost box\n::1\tlocalhost ip6-localhost ip6-loopback\n10.1.2.3\tdb\nro\n";
+        assert_eq!(stdout(runtime, &spec), want);
+        assert!(stdout(runtime, &rig.sh("cat /etc/resolv.conf")).starts_with("nameserver "));
+    });
+}
+
+#[test]
+fn kernel_file_systems_are_masked_and_protected() {
+    each(|runtime| {
+        let rig = Rig::new();
+        for script in [
+            "echo 1 > /proc/sys/kernel/hostname",
+            "echo h > /proc/sysrq-trigger",
+            "touch /sys/x",
+            "echo 1 > /sys/kernel/uevent_seqnum",
+            "mount -t tmpfs none /tmp",
+            "mount -o remount,rw /proc/sys",
+            "unshare -U true",
+            "unshare -m true",
+            "dmesg",
+        ] {
+            assert_ne!(run(runtime, &rig.sh(script)).unwrap().exit.code, 0, "{script}");
+        }
+        for path in ["/proc/kcore", "/proc/keys", "/proc/timer_list"] {
+            assert_eq!(
+                stdout(runtime, &rig.sh(&format!("test ! -e {path} || cat {path} | wc -c | tr -d ' '")))
+                    .trim_end_matches("0\n"),
+                "",
+                "{path}"
+            );
+        }
+        assert_eq!(stdout(runtime, &rig.sh("test ! -d /sys/firmware || ls -A /sys/firmware")), "");
+    });
+}
+
+#[test]
+fn devices_are_few_and_disks_are_closed() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let devices = stdout(runtime, &rig.sh("cd /dev; ls -d * | sort | tr '\\n' ' '"));
+        for name in ["fd", "full", "null", "ptmx", "pts", "random", "shm", "stderr", "tty", "urandom", "zero"] {
+            assert!(devices.split(' ').any(|device| device == name), "{name}: {devices}");
+        }
+        assert!(!devices.contains("vda") && !devices.contains("kvm"), "{devices}");
+        assert_eq!(
+            stdout(
+                runtime,
+                &rig.sh("head -c 3 /dev/zero | wc -c; echo x > /dev/null; mknod /tmp/n c 1 3; echo x > /tmp/n")
+            ),
+            "3\n"
+        );
+        let disk = fs::metadata("/dev/vda").or_else(|_| fs::metadata("/dev/sda"));
+        let (major, minor) = disk.map(|disk| (disk.rdev() >> 8 & 0xfff, disk.rdev() & 0xff)).unwrap_or((8, 0));
+        let ran = run(runtime, &rig.sh(&format!("mknod /tmp/d b {major} {minor} && head -c 1 /tmp/d"))).unwrap();
+        assert_ne!(ran.exit.code, 0);
+        assert!(ran.stderr.contains("Operation not permitted"), "{}", ran.stderr);
+    });
+}
+
+#[test]
+fn the_working_directory_is_made() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let spec = Spec { cwd: "/w/x".into(), user: "build".into(), ..rig.sh("pwd; touch here") };
+        assert_eq!(stdout(runtime, &spec), "/w/x\n");
+        let made = fs::metadata(rig.root().join("w/x")).unwrap();
+        assert_eq!((made.uid(), made.gid(), made.mode() & 0o7777), (1000, 100, 0o755));
+        assert!(rig.root().join("w/x/here").exists());
+    });
+}
+
+#[test]
+fn binds_are_read_only_or_not_and_select() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let outside = rig.outside("data");
+        fs::create_dir(outside.join("sub")).unwrap();
+        fs::write(outside.join("sub/file"), "text").unwrap();
+        let script = "cat /ro/file /file; touch /ro/x 2>/dev/null || echo ro; touch /rw/y; ls /rw";
+        let mut spec = rig.sh(script);
+        spec.mounts = vec![
+            bind(&outside, "sub/file", "/file", true),
+            bind(&outside, "/sub", "/ro", true),
+            bind(&outside, "sub", "/rw", false),
+        ];
+        assert_eq!(stdout(runtime, &spec), "texttextro\nfile\ny\n");
+        spec.mounts = vec![bind(&outside, "missing", "/x", true)];
+        let error = run(runtime, &spec).map(|ran| ran.exit).unwrap_err();
+        assert_eq!(error.to_string(), "missing: no such file or directory");
+    });
+}
+
+#[test]
+fn mounts_may_lie_in_mounts() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let (outer, inner) = (rig.outside("outer"), rig.outside("inner"));
+        fs::write(inner.join("f"), "inner").unwrap();
+        let mut spec = rig.sh("cat /a/b/f; touch /a/g");
+        spec.mounts = vec![bind(&outer, "", "/a", false), bind(&inner, "", "/a/b", true)];
+        assert_eq!(stdout(runtime, &spec), "inner");
+        assert!(outer.join("g").exists() && !rig.root().join("a/b").exists());
+    });
+}
+
+#[test]
+fn tmpfs_has_a_size() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let mut spec = rig.sh("stat -c %a /t; dd if=/dev/zero of=/t/x bs=1024 count=2048 2>/dev/null || echo full");
+        spec.mounts = vec![Mount { dest: "/t".into(), source: MountSource::Tmpfs { size: 1 << 20 }, readonly: false }];
+        assert_eq!(stdout(runtime, &spec), "1777\nfull\n");
+        assert!(!rig.root().join("t").exists());
+    });
+}
+
+#[test]
+fn secrets_are_memory_with_an_owner_and_leave_nothing() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let secret = |mode, dest: &str| {
+            let source = MountSource::Secret { data: b"hush".to_vec(), uid: 1000, gid: 100, mode };
+            Mount { dest: dest.into(), source, readonly: true }
+        };
+        let mut spec = rig.sh("cat /run/secrets/s; stat -c ' %u:%g %a' /run/secrets/s; echo x 2>/dev/null > /run/secrets/s || echo ro; cat /proc/mounts");
+        spec.user = "build".into();
+        spec.mounts = vec![secret(0o400, "/run/secrets/s"), secret(0o500, "/run/secrets/x")];
+        spec.remove_mount_stubs_recursive = true;
+        let out = stdout(runtime, &spec);
+        let (head, mounts) = out.split_at("hush 1000:100 400\nro\n".len());
+        assert_eq!(head, "hush 1000:100 400\nro\n");
+        let options = |dest: &str| mounts.lines().find(|line| line.contains(dest)).unwrap().to_owned();
+        let plain = options("/run/secrets/s ");
+        assert!(["tmpfs", "ro,", "nosuid", "nodev", "noexec"].iter().all(|word| plain.contains(word)), "{plain}");
+        assert!(!options("/run/secrets/x ").contains("noexec"));
+        assert!(!rig.root().join("run").exists());
+    });
+}
+
+#[test]
+fn a_socket_is_served() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let path = rig.outside("agent").join("socket");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let server = std::thread::spawn(move || {
+            use std::io::{Read, Write};
+            let (mut client, _) = listener.accept().unwrap();
+            let mut request = [0; 5];
+            client.read_exact(&mut request).unwrap();
+            client.write_all(b"hello ").unwrap();
+            client.write_all(&request).unwrap();
+        });
+        let mut spec = rig.sh("stat -c '%F %u:%g %a' /run/agent; echo -n agent | nc local:/run/agent");
+        let source = MountSource::Socket { path, uid: 1000, gid: 100, mode: 0o600 };
+        spec.mounts = vec![Mount { dest: "/run/agent".into(), source, readonly: false }];
+        spec.user = "build".into();
+        let ran = run(runtime, &spec).unwrap();
+        assert_eq!(ran.stdout, "socket 1000:100 600\nhello agent", "{}", ran.stderr);
+        server.join().unwrap();
+    });
+}
+
+#[test]
+fn an_overlay_root_keeps_changes_in_its_upper_directory() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let [upper, work, below] = ["upper", "work", "below"].map(|name| rig.outside(name));
+        fs::write(below.join("lowest"), "x").unwrap();
+        let overlay = snapshot::Overlay { lower: vec![below, rig.root()], upper: upper.clone(), work };
+        let spec = Spec { root: Root::Overlay(overlay), ..rig.sh("cat /lowest; echo y > /new; rm /etc/group") };
+        assert_eq!(stdout(runtime, &spec), "x");
+        assert_eq!(fs::read_to_string(upper.join("new")).unwrap(), "y\n");
+        let whiteout = fs::symlink_metadata(upper.join("etc/group")).unwrap();
+        assert_eq!((whiteout.mode() & libc::S_IFMT, whiteout.rdev()), (libc::S_IFCHR, 0));
+        assert!(!is_mounted_below(&rig.root()));
+    });
+}
+
+#[test]
+fn layers_are_stacked_for_a_mount() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let (low, high) = (rig.outside("low"), rig.outside("high"));
+        fs::create_dir(low.join("d")).unwrap();
+        fs::create_dir(high.join("d")).unwrap();
+        fs::write(low.join("d/a"), "low").unwrap();
+        fs::write(high.join("d/b"), "high").unwrap();
+        let mut spec = rig.sh("cat /m/a /m/b; touch /m/c 2>/dev/null || echo ro");
+        let source = MountSource::Layers { lower: vec![low, high], selector: "/d".into() };
+        spec.mounts = vec![Mount { dest: "/m".into(), source, readonly: true }];
+        assert_eq!(stdout(runtime, &spec), "lowhighro\n");
+    });
+}
+
+#[test]
+fn a_read_only_root_cannot_be_written() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let script = "touch /x 2>/dev/null || echo ro; touch /dev/shm/x /t/x && echo rw";
+        let mut spec = Spec { readonly_root: true, ..rig.sh(script) };
+        spec.mounts = vec![Mount { dest: "/t".into(), source: MountSource::Tmpfs { size: 0 }, readonly: false }];
+        assert_eq!(stdout(runtime, &spec), "ro\nrw\n");
+    });
+}
+
+#[test]
+fn mount_points_leave_no_trace() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let old = fs::File::open(rig.root().join("old")).unwrap();
+        old.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(1000)).unwrap();
+        let mut spec = rig.sh("true");
+        let tmpfs = |dest: &str| Mount { dest: dest.into(), source: MountSource::Tmpfs { size: 0 }, readonly: false };
+        spec.mounts = vec![tmpfs("/old/point"), tmpfs("/new/deep/point")];
+        spec.remove_mount_stubs_recursive = true;
+        stdout(runtime, &spec);
+        let left: Vec<_> = fs::read_dir(rig.root()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert!(!left.iter().any(|name| name == "new"), "{left:?}");
+        assert_eq!(fs::read_dir(rig.root().join("old")).unwrap().count(), 0);
+        assert!(!rig.root().join("etc/hosts").exists() && !rig.root().join("etc/resolv.conf").exists());
+    });
+}
+
+#[test]
+fn limits_of_the_process() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let spec = Spec { ulimits: vec![("nofile".into(), 100, 200)], ..rig.sh("ulimit -n; ulimit -Hn") };
+        assert_eq!(stdout(runtime, &spec), "100\n200\n");
+    });
+}
+
+#[test]
+fn cancelling_kills_everything() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let cancel = Cancel::default();
+        let started = Instant::now();
+        let error = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(300));
+                cancel.cancel();
+            });
+            let script = "trap '' TERM INT; (trap '' TERM; sleep 4321) & sleep 4321";
+            run_until(runtime, &rig.sh(script), &cancel).map(|ran| ran.exit).unwrap_err()
+        });
+        assert!(matches!(error, Error::Cancelled), "{error}");
+        assert!(started.elapsed() < Duration::from_secs(5));
+        assert!(!is_running("4321"));
+        assert!(!is_mounted_below(&rig.root()));
+    });
+}
+
+#[test]
+fn what_is_left_in_the_background_dies_with_the_process() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let started = Instant::now();
+        assert_eq!(stdout(runtime, &rig.sh("sleep 5432 & echo done")), "done\n");
+        assert!(started.elapsed() < Duration::from_secs(5));
+        assert!(!is_running("5432"));
+    });
+}
+
+#[test]
+fn targets_cannot_lead_out_of_the_container() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let outside = rig.outside("outside");
+        let victim = rig.outside("victim");
+        fs::write(outside.join("f"), "data").unwrap();
+        let up = "../".repeat(20);
+        std::os::unix::fs::symlink(&victim, rig.root().join("absolute")).unwrap();
+        std::os::unix::fs::symlink(
+            format!("{up}{}", victim.strip_prefix("/").unwrap().display()),
+            rig.root().join("relative"),
+        )
+        .unwrap();
+        let mut spec = rig.sh("cat /absolute/f /relative/f");
+        spec.mounts = vec![bind(&outside, "", "/absolute", true), bind(&outside, "", "/relative", true)];
+        if let Ok(ran) = run(runtime, &spec) {
+            assert_eq!(ran.stdout, "datadata");
+        }
+        assert_eq!(fs::read_dir(&victim).unwrap().count(), 0);
+        assert!(!is_mounted_below(&victim));
+    });
+}
+
+#[test]
+fn selectors_cannot_lead_out_of_their_tree() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let tree = rig.outside("tree");
+        std::os::unix::fs::symlink("/etc", tree.join("escape")).unwrap();
+        let mut spec = rig.sh("true");
+        spec.mounts = vec![bind(&tree, "escape/shadow", "/x", true)];
+        assert!(run(runtime, &spec).is_err());
+        spec.mounts = vec![bind(&tree, "../../../etc", "/x", true)];
+        assert!(run(runtime, &spec).is_err());
+    });
+}
+
+#[test]
+fn the_program_cannot_reach_the_hosts_binary() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let script = "#!/proc/self/exe\n";
+        let path = rig.root().join("bin/trap");
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        // Whatever starts must not be able to open its own program for writing; mostly nothing starts at all.
+        let before = fs::metadata(env!("CARGO_BIN_EXE_executor")).unwrap().mtime();
+        let _ = run(runtime, &rig.command(&["/bin/trap"]));
+        let _ = run(runtime, &rig.command(&["/proc/self/exe", "--version"]));
+        assert_eq!(fs::metadata(env!("CARGO_BIN_EXE_executor")).unwrap().mtime(), before);
+    });
+}
+
+#[test]
+fn no_descriptor_leaks_in() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let _held = fs::File::open("/etc/passwd").unwrap();
+        assert_eq!(stdout(runtime, &rig.sh("ls /proc/self/fd | wc -l")), "4\n", "three streams and the directory");
+        let ran = run(runtime, &Spec { cwd: "/proc/self/fd/7".into(), ..rig.sh("cat ../../etc/shadow") });
+        assert!(!ran.is_ok_and(|ran| ran.exit.code == 0));
+    });
+}
+
+#[test]
+fn old_times_come_back() {
     let rig = Rig::new();
-    assert_eq!(stdout(&embedded(), &rig.sh("echo hello")), "hello\n");
+    let old = fs::File::open(rig.root().join("old")).unwrap();
+    old.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(1000)).unwrap();
+    let mut spec = rig.sh("true");
+    spec.mounts = vec![Mount { dest: "/old/point".into(), source: MountSource::Tmpfs { size: 0 }, readonly: false }];
+    stdout(&crate::rig::embedded(), &spec);
+    assert_eq!(fs::metadata(rig.root().join("old")).unwrap().mtime(), 1000);
+}
+
+#[test]
+fn memory_that_runs_out_is_named() {
+    let rig = Rig::new();
+    let mut spec = rig.sh("head -c 200000000 /dev/zero | tail -c 199999999 > /dev/null; exit $?");
+    spec.args = vec!["/bin/sh".into(), "-c".into(), "exec dd if=/dev/zero of=/dev/null bs=300M count=1".into()];
+    spec.resources.memory = 32 << 20;
+    spec.resources.memory_swap = 32 << 20;
+    let ran = run(&crate::rig::embedded(), &spec).unwrap();
+    assert_eq!((ran.exit.code, ran.exit.out_of_memory), (137, true), "{}", ran.stderr);
+}
+
+/// Whether a process with this argument runs on the machine.
+fn is_running(argument: &str) -> bool {
+    let commands = fs::read_dir("/proc").unwrap().filter_map(|entry| fs::read(entry.ok()?.path().join("cmdline")).ok());
+    commands
+        .filter(|command| command.starts_with(b"sleep"))
+        .any(|command| command.split(|byte| *byte == 0).any(|word| word == argument.as_bytes()))
 }
