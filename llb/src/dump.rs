@@ -2,7 +2,7 @@
 //!
 //! The forms of a definition are those that `buildctl debug dump-llb` of BuildKit v0.32 prints, so that what reads its
 //! output reads ours. The JSON follows Go's `encoding/json`: defaults are left out, enumerations are numbers, bytes are
-//! base64, HTML characters are escaped. The generated messages carry most of that; what is not plain is in [`message`].
+//! base64, HTML characters are escaped. The generated messages carry most of that; what is not plain is in `message`.
 
 mod dot;
 mod message;

@@ -1,6 +1,6 @@
 //! `Graph` → `Definition`, with the bytes, digests and order that BuildKit's client gives.
 //!
-//! Vertices are written inputs first, in the order in which each vertex visits its inputs ([`order`]). Vertices that
+//! Vertices are written inputs first, in the order in which each vertex visits its inputs (`order`). Vertices that
 //! come out with equal bytes are one: written where the first of them stands, with what is said of all of them. The
 //! walk keeps its own stack, since a chain of steps may be longer than ours; it costs one SHA-256 a vertex.
 //!

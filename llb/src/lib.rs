@@ -10,6 +10,7 @@ pub mod dump;
 mod encode;
 mod graph;
 mod hash;
+pub mod passes;
 mod proto;
 pub mod sample;
 pub mod text;

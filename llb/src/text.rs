@@ -1,7 +1,7 @@
 //! The text form of a graph: what people read and what tests of passes are written in.
 //!
 //! One vertex a line, in the manner of LLVM and Cranelift; the grammar is `grammar/llb.pest`, the vocabulary of each
-//! operation is [`op`]. Whatever a graph can hold the text can say, and what is printed parses to the same graph.
+//! operation is `op`. Whatever a graph can hold the text can say, and what is printed parses to the same graph.
 //! Defaults are those of a frontend's vertices (constraints present and empty, mount stubs removed, copies that keep
 //! mode and time), so that common vertices are short.
 
