@@ -3,8 +3,6 @@
 //! Actions in a row share one tree being changed; a tree is committed when it is an output or when more than one action
 //! starts from it. Sources are read where they are: a user's directory is not copied first.
 
-mod copy;
-mod mode;
 mod owner;
 mod simple;
 #[cfg(test)]
@@ -17,11 +15,11 @@ use std::sync::OnceLock;
 use llb::{CopyAction, FileAction, FileActionKind, Owner};
 use oci::ignore::Patterns;
 
-use self::copy::{Options, not_found};
-use self::mode::ModeChange;
 use self::simple::Made;
 use crate::ops::Context;
 use crate::rootfs::Tree;
+use crate::snapshot::copy::{self, Options, not_found};
+use crate::snapshot::mode::ModeChange;
 use crate::snapshot::{Active, Committed, Files};
 use crate::sources::local;
 use crate::{Error, Result};

@@ -18,8 +18,10 @@
 
 mod area;
 mod change;
+pub(crate) mod copy;
 pub(crate) mod entry;
 mod files;
+pub(crate) mod mode;
 pub(crate) mod mount;
 mod native;
 mod overlay;

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags};
 
-use super::copy::not_found;
 use crate::cache::glob;
 use crate::rootfs::{NewDir, Tree};
+use crate::snapshot::copy::not_found;
 use crate::snapshot::{Files, OpenDir, entry, is_missing};
 use crate::{Error, Result};
 

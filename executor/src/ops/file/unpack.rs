@@ -24,7 +24,7 @@ use crate::{Cancel, Error, Result};
 pub(super) fn open_archive(from: &Files, src: &str) -> Result<Option<File>> {
     let file = match from.open_file(Path::new(src)) {
         Ok(file) => file,
-        Err(error) if is_missing(&error) => return Err(super::copy::not_found(src)),
+        Err(error) if is_missing(&error) => return Err(crate::snapshot::copy::not_found(src)),
         // A directory, a device: copied.
         Err(_) => return Ok(None),
     };

@@ -7,7 +7,7 @@ const STICKY: u32 = 0o1000;
 
 /// A change of permission bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum ModeChange {
+pub(crate) enum ModeChange {
     /// As it is.
     Keep,
     /// These bits.
@@ -18,7 +18,7 @@ pub(super) enum ModeChange {
 
 /// One operation on the bits of somebody.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Clause {
+pub(crate) struct Clause {
     /// Bits that may change.
     who: u32,
     op: u8,
@@ -32,7 +32,7 @@ pub(super) struct Clause {
 
 impl ModeChange {
     /// Parses a mode text. **Errors**: not a mode.
-    pub(super) fn parse(text: &str) -> Result<Self> {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
         let bad = || Error::Invalid(format!("invalid mode {text:?}: invalid syntax"));
         if text.starts_with(|c: char| c.is_ascii_digit()) {
             let bits = u32::from_str_radix(text, 8).map_err(|_| bad())?;
@@ -46,7 +46,7 @@ impl ModeChange {
     }
 
     /// The bits something gets.
-    pub(super) fn apply(&self, mode: u32, is_dir: bool) -> u32 {
+    pub(crate) fn apply(&self, mode: u32, is_dir: bool) -> u32 {
         match self {
             Self::Keep => mode & 0o7777,
             Self::Set(bits) => *bits,

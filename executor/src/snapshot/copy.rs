@@ -18,32 +18,32 @@ use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamp
 use rustix::io::Errno;
 
 use super::mode::ModeChange;
+use super::stack::kind;
+use super::{Files, OpenDir, entry, pool, xattr};
 use crate::rootfs::{NewDir, Tree};
-use crate::snapshot::stack::kind;
-use crate::snapshot::{Files, OpenDir, entry, pool, xattr};
 use crate::{Cancel, Error, Result};
 
 /// Permission bits of directories that are made on the way.
 const NEW_DIR: u32 = 0o755;
 
 /// How a copy is made.
-pub(super) struct Options {
+pub(crate) struct Options {
     /// Owner of everything; `None` keeps.
-    pub(super) owner: Option<(u32, u32)>,
+    pub(crate) owner: Option<(u32, u32)>,
     /// What permissions become.
-    pub(super) mode: ModeChange,
+    pub(crate) mode: ModeChange,
     /// Times of everything, seconds and nanoseconds since the epoch; `None` keeps.
-    pub(super) time: Option<(i64, i64)>,
+    pub(crate) time: Option<(i64, i64)>,
     /// Patterns to take, relative to the source.
-    pub(super) include: Option<Patterns>,
+    pub(crate) include: Option<Patterns>,
     /// Patterns to leave out.
-    pub(super) exclude: Option<Patterns>,
+    pub(crate) exclude: Option<Patterns>,
     /// Whether the contents of a directory are copied, not itself.
-    pub(super) contents: bool,
+    pub(crate) contents: bool,
     /// Whether a link as source is followed.
-    pub(super) follow: bool,
+    pub(crate) follow: bool,
     /// Whether what is in the way is replaced.
-    pub(super) replace: bool,
+    pub(crate) replace: bool,
 }
 
 impl Options {
@@ -55,7 +55,7 @@ impl Options {
 }
 
 /// Copies what is at `src` to `dest` (both absolute; a slash or `/.` at the end of `dest` says "directory").
-pub(super) fn copy(from: &Files, src: &str, to: &Tree, dest: &str, options: &Options, cancel: &Cancel) -> Result<()> {
+pub(crate) fn copy(from: &Files, src: &str, to: &Tree, dest: &str, options: &Options, cancel: &Cancel) -> Result<()> {
     let wanted = match dest.rsplit_once('/') {
         Some((parent, name)) if !matches!(name, "" | ".") => parent,
         _ => dest,
@@ -76,7 +76,7 @@ fn land(to: &Tree, src: &str, dest: &str, src_is_dir: bool, options: &Options) -
     let dest = to.real_path(Path::new(dest)).map_err(Error::io("find", dest))?;
     let found = match to.stat(&dest) {
         Ok(stat) => Some(is_dir(&stat)),
-        Err(error) if crate::snapshot::is_missing(&error) => None,
+        Err(error) if super::is_missing(&error) => None,
         Err(error) => return Err(Error::io("read", dest)(error)),
     };
     let into = match (src_is_dir, found) {
@@ -116,7 +116,7 @@ fn set_times_again(to: &Tree, made: &[PathBuf], options: &Options) -> Result<()>
 }
 
 /// BuildKit's words for a source that is not there.
-pub(super) fn not_found(path: &str) -> Error {
+pub(crate) fn not_found(path: &str) -> Error {
     Error::NotFound(format!("{path:?}: not found"))
 }
 
