@@ -36,7 +36,7 @@ impl Glob {
                 Some(rest) if !rest.contains(['*', '?', '[', ']', '\\', '/', '^']) => {
                     Self::FileSuffix(rest.as_bytes().into())
                 }
-                _ => Self::Automaton(Automaton::parse(&translation.expression)?),
+                _ => Self::Automaton(Automaton::parse(&translation.expression, translation.open)?),
             },
         })
     }
@@ -52,37 +52,86 @@ impl Glob {
     }
 }
 
-/// Whether Go's `filepath.Match` accepts the pattern: classes are closed and hold whole ranges, escapes escape something.
+/// Whether Go's `filepath.Match(pattern, ".")` finds no fault. It looks no further than to where `.` does not match any
+/// more; what comes after is the expression's affair.
 fn is_well_formed(pattern: &str) -> bool {
-    let mut chars = pattern.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' if chars.next().is_none() => return false,
-            '[' => {
-                chars.next_if_eq(&'^');
-                if !skip_class(&mut chars) {
-                    return false;
-                }
-            }
-            _ => {}
+    let (mut rest, mut name) = (pattern, ".");
+    while !rest.is_empty() {
+        let starless = rest.trim_start_matches('*');
+        let star = starless.len() < rest.len();
+        let (chunk, after) = starless.split_at(chunk_len(starless));
+        rest = after;
+        if star && chunk.is_empty() {
+            return true;
+        }
+        let Some(mut left) = match_chunk(chunk, name) else { return false };
+        if star && !matches!(left, Some(left) if left.is_empty() || !rest.is_empty()) {
+            // The star takes the only character there is.
+            left = match_chunk(chunk, "").flatten();
+        }
+        match left {
+            Some(left) if left.is_empty() || !rest.is_empty() => name = left,
+            _ => return true,
         }
     }
     true
 }
 
-/// Skips the ranges of a class and its `]`; there must be at least one range.
-fn skip_class(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> bool {
-    let one_of = |chars: &mut std::iter::Peekable<std::str::Chars<'_>>| match chars.next() {
-        None | Some('-' | ']') => false,
-        Some('\\') => chars.next().is_some(),
-        Some(_) => true,
-    };
-    loop {
-        if !one_of(chars) || chars.next_if_eq(&'-').is_some() && !one_of(chars) {
-            return false;
+/// Bytes up to the next star that stands outside brackets.
+fn chunk_len(pattern: &str) -> usize {
+    let (mut in_class, mut escaped) = (false, false);
+    for (index, byte) in pattern.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = index + 1 < pattern.len(),
+            b'[' => in_class = true,
+            b']' => in_class = false,
+            b'*' if !in_class => return index,
+            _ => {}
         }
-        if chars.next_if_eq(&']').is_some() {
-            return true;
+    }
+    pattern.len()
+}
+
+/// Matches a chunk without stars at the start of a name: `None` when it is malformed, else what it leaves, if it matches.
+fn match_chunk<'a>(chunk: &str, name: &'a str) -> Option<Option<&'a str>> {
+    let mut chars = chunk.chars().peekable();
+    let mut names = name.chars();
+    let mut matches = true;
+    while let Some(c) = chars.next() {
+        let there = names.next();
+        matches &= there.is_some_and(|there| match c {
+            '[' => true,
+            '?' => there != '/',
+            '\\' => chars.peek() == Some(&there),
+            _ => c == there,
+        });
+        match c {
+            '[' => matches &= match_class(&mut chars, there)?,
+            '\\' => drop(chars.next()?),
+            _ => {}
+        }
+    }
+    Some(matches.then_some(names.as_str()))
+}
+
+/// Reads a class after its `[` through its `]`; there must be at least one range. Whether it holds the character.
+fn match_class(chars: &mut std::iter::Peekable<std::str::Chars<'_>>, c: Option<char>) -> Option<bool> {
+    let one_of = |chars: &mut std::iter::Peekable<std::str::Chars<'_>>| match chars.next()? {
+        '-' | ']' => None,
+        '\\' => chars.next(),
+        other => Some(other),
+    };
+    let negated = chars.next_if_eq(&'^').is_some();
+    let mut found = false;
+    loop {
+        let low = one_of(chars)?;
+        let high = if chars.next_if_eq(&'-').is_some() { one_of(chars)? } else { low };
+        found |= c.is_some_and(|c| (low..=high).contains(&c));
+        // Something must follow: another range, or the end.
+        if *chars.peek()? == ']' {
+            chars.next();
+            return Some(found != negated);
         }
     }
 }
@@ -100,11 +149,13 @@ enum Shape {
 struct Translation {
     shape: Shape,
     expression: String,
+    /// Whether the end is not anchored.
+    open: bool,
 }
 
 impl Translation {
     fn of(pattern: &str) -> Self {
-        let mut this = Self { shape: Shape::Exact, expression: String::new() };
+        let mut this = Self { shape: Shape::Exact, expression: String::new(), open: false };
         let mut chars = pattern.chars().peekable();
         let mut first = true;
         while let Some(c) = chars.next() {
@@ -119,10 +170,14 @@ impl Translation {
                     this.expression.push('\\');
                     this.expression.push(c);
                 }
-                '\\' => {
-                    let escaped = chars.next().expect("a well-formed pattern does not end in a backslash");
-                    this.meta(&format!("\\{escaped}"));
-                }
+                '\\' => match chars.next() {
+                    Some(escaped) => this.meta(&format!("\\{escaped}")),
+                    // It escapes the anchor that would follow: a dollar, and then anything.
+                    None => {
+                        this.expression.push_str("\\$");
+                        this.open = true;
+                    }
+                },
                 '[' | ']' => this.meta(c.encode_utf8(&mut [0; 4])),
                 _ => this.expression.push(c),
             }
@@ -153,6 +208,8 @@ impl Translation {
 #[derive(Clone, Debug)]
 pub(super) struct Automaton {
     states: Vec<State>,
+    /// Whether the path may go on after the last state.
+    open: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -191,7 +248,7 @@ impl Set {
 
 impl Automaton {
     /// Compiles an expression as [`Translation`] writes it; `None` for what Go's regexp refuses.
-    fn parse(expression: &str) -> Option<Self> {
+    fn parse(expression: &str, open: bool) -> Option<Self> {
         let mut states = Vec::new();
         let mut rest = expression;
         while let Some(c) = rest.chars().next() {
@@ -219,7 +276,7 @@ impl Automaton {
                 None => State::One(set),
             });
         }
-        Some(Self { states })
+        Some(Self { states, open })
     }
 
     fn matches(&self, path: &[u8]) -> bool {
@@ -249,6 +306,7 @@ impl Automaton {
                     _ => {}
                 }
             }
+            next[accept] |= self.open && current[accept];
             (current, inside) = (next, still_inside);
         }
         current[accept]
@@ -449,6 +507,8 @@ mod tests {
         check("^a*", &["+ab", "-^ab"]);
         check("a^*", &["-a^", "-a"]);
         check("\\W*", &["+-a", "-a"]);
+        check("x*\\", &["+x$", "+xy$z/a", "-x", "-x\\"]);
+        check("a*[]b]", &["+a]", "+axb", "-a"]);
         assert!(Glob::new("\\z").is_none());
         assert!(Glob::new("\\é").is_none());
     }

@@ -36,8 +36,8 @@ pub enum PatternError {
 impl Patterns {
     /// Compiles a list; empty patterns are skipped.
     ///
-    /// **Errors**: the first pattern that is none. A character class that runs backwards (`[z-a]`) is refused here,
-    /// where BuildKit refuses it with the same words when the first path is matched.
+    /// **Errors**: the first pattern that is none. What only its translation shows to be none (`[z-a]`, `\b`) is refused
+    /// here, where BuildKit refuses it, in the same words, when a path is first matched with it.
     pub fn new<S: AsRef<str>>(patterns: &[S]) -> Result<Self, PatternError> {
         let compiled = patterns.iter().map(|pattern| pattern.as_ref().trim()).filter(|pattern| !pattern.is_empty());
         let patterns = compiled.map(compile).collect::<Result<Vec<_>, _>>()?;
@@ -212,6 +212,8 @@ mod tests {
             ("[a-]", "syntax error in pattern"),
             ("[z-a]", "syntax error in pattern"),
             ("a\\", "syntax error in pattern"),
+            ("a*[", "syntax error in pattern"),
+            (".*\\", "syntax error in pattern"),
             ("*[", "syntax error in pattern"),
             ("![", "syntax error in pattern"),
         ] {
