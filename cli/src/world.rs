@@ -49,11 +49,12 @@ impl<'s> Host<'s> {
                 if let Some(answer) = self.image_here(reference, platform, *mode)? {
                     return Ok(answer);
                 }
-                self.online(&format!("digest and config of {reference} for {platform}"))?;
+                // In the words of a registry that does not have it: for this build there is nobody else to ask.
+                self.online(format!("failed to resolve source metadata for {reference}: {reference}: not found"))?;
                 images::from_registry(reference, platform)
             }
             Question::Timestamp { source } => {
-                self.online(&format!("the time of {source}"))?;
+                self.online(format!("the time of {source} is not known"))?;
                 Err(AskError {
                     message: format!("cannot tell the time of {source}: asking servers for times is not supported yet"),
                     help: Some("set SOURCE_DATE_EPOCH to a number, or give the time in a facts file".into()),
@@ -88,14 +89,12 @@ impl<'s> Host<'s> {
         images::from_store(&self.settings.store, reference, platform)
     }
 
-    fn online(&self, what: &str) -> std::result::Result<(), AskError> {
+    fn online(&self, missing: String) -> std::result::Result<(), AskError> {
         if !self.settings.offline {
             return Ok(());
         }
-        Err(AskError {
-            message: format!("{what}: not known offline"),
-            help: Some("compile once with --write-facts FILE where the network is, then pass --facts FILE".into()),
-        })
+        let help = "nobody is asked with --offline; compile once without it and with --write-facts FILE, then pass --facts FILE";
+        Err(AskError { message: missing, help: Some(help.into()) })
     }
 }
 

@@ -5,7 +5,8 @@
 //!  "span":{"start":{"line":2,"column":1},"end":{"line":2,"column":4}},"help":null,"url":null}
 //! ```
 //!
-//! `ranges` are first and last lines, from 1; where the compiler mirrors BuildKit they are the ones BuildKit reports.
+//! `ranges` are first and last lines, from 1, an entry for each line; where the compiler mirrors BuildKit they are the
+//! lines BuildKit reports.
 //! `span` is the exact place: columns count bytes from 1, the end is one past the last byte. Both are `null` where no
 //! text is to blame.
 
@@ -104,13 +105,14 @@ fn print(line: &Line<'_>) -> String {
     serde_json::to_string(line).expect("a line is plain data")
 }
 
-/// The lines BuildKit reports, else those of the place.
+/// The lines BuildKit reports, else those of the place; one range a line, as BuildKit gives them.
 fn ranges(sources: &Sources, diagnostic: &Diagnostic) -> Vec<(u32, u32)> {
-    match (&diagnostic.locations, diagnostic.at) {
+    let whole: Vec<(u32, u32)> = match (&diagnostic.locations, diagnostic.at) {
         (Some(locations), _) => locations.iter().flatten().copied().collect(),
         (None, Some(span)) => vec![sources.get(span.file).lines.lines_of(span)],
         (None, None) => Vec::new(),
-    }
+    };
+    whole.into_iter().flat_map(|(first, last)| (first..=last).map(|line| (line, line))).collect()
 }
 
 fn place(sources: &Sources, span: Span) -> Place {
@@ -146,7 +148,7 @@ mod tests {
         finding.locations = Some(vec![vec![(1, 2)], vec![(4, 4)]]);
         check(
             &finding,
-            r#"{"severity":"warning","code":"X","message":"m","file":"Dockerfile","ranges":[[1,2],[4,4]],"span":{"start":{"line":1,"column":1},"end":{"line":1,"column":2}},"help":null,"url":null}"#,
+            r#"{"severity":"warning","code":"X","message":"m","file":"Dockerfile","ranges":[[1,1],[2,2],[4,4]],"span":{"start":{"line":1,"column":1},"end":{"line":1,"column":2}},"help":null,"url":null}"#,
         );
     }
 

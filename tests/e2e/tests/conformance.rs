@@ -225,7 +225,7 @@ fn normalized(dump: &str) -> Vec<Value> {
             });
             *id = json!(format!("pg-{}", index + 1));
         }
-        if let Some(description) = metadata["description"].as_object_mut() {
+        if let Some(description) = metadata.get_mut("description").and_then(Value::as_object_mut) {
             description.retain(|key, _| !ADDED.contains(&key.as_str()));
             if description.is_empty() {
                 metadata.as_object_mut().unwrap().remove("description");
