@@ -174,6 +174,8 @@ output scratch
             "line 1, column 16: expected list, map, a word, action, number, base64, or string",
         );
         check_error("%0 = exec bind(\"/\"", "line 1, column 19: expected )");
+        let deep = format!("%0 = file f({}1{})", "g(".repeat(200), ")".repeat(200));
+        check_error(&deep, "line 1, column 179: nested too deeply");
         check_error("%99999999999 = source \"x\"", "line 1, column 1: number out of range");
     }
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use pest::Parser as _;
 use pest::error::{ErrorVariant, InputLocation, LineColLocation};
-use pest::iterators::Pair;
+use pest::iterators::{Pair, Pairs};
+use pest::{Parser as _, Token};
 
 use super::args::{Args, At, Item, Kind, Value, error};
 use super::{TextError, op};
@@ -16,11 +16,28 @@ struct Grammar;
 
 type Result<T> = std::result::Result<T, TextError>;
 
+/// Rules within rules; a call within a call takes three, a definition within a definition five.
+const MAX_DEPTH: usize = 256;
+
 /// Parses the text form of a graph.
 pub fn parse(text: &str) -> Result<Graph> {
     let mut pairs = Grammar::parse(Rule::graph, text).map_err(|error| syntax_error(text, error))?;
+    refuse_depth(pairs.clone())?;
     let graph = pairs.next().expect("a parse of `graph` gives one");
     read_graph(first(graph))
+}
+
+/// Refuses texts that nest deeper than any graph does: reading recurses.
+fn refuse_depth(pairs: Pairs<'_, Rule>) -> Result<()> {
+    let mut depth = 0_usize;
+    for token in pairs.tokens() {
+        match token {
+            Token::End { .. } => depth -= 1,
+            Token::Start { pos, .. } if depth == MAX_DEPTH => return error(pos.line_col(), "nested too deeply"),
+            Token::Start { .. } => depth += 1,
+        }
+    }
+    Ok(())
 }
 
 fn syntax_error(text: &str, error: pest::error::Error<Rule>) -> TextError {
