@@ -84,6 +84,8 @@ pub struct Syntax {
     pub reference: Name,
     /// The image and the arguments after it, as written.
     pub command: String,
+    /// The line to report, from 1; parity: for a text that is a JSON object, BuildKit counts from 0.
+    pub line: u32,
 }
 
 /// The classes of errors ([`Diagnostic::code`]) that parsing finds, in the order in which they are reported.

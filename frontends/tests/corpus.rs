@@ -98,9 +98,10 @@ fn errors_are_those_on_record() {
 #[test]
 fn the_syntax_directive_is_the_one_on_record() {
     for case in &cases() {
-        let found = parse(case).syntax.map(|syntax| (syntax.reference.text, syntax.command));
+        let found = parse(case).syntax.map(|syntax| (syntax.reference.text, syntax.command, syntax.line));
         let text = |field: &str| case.expected["syntax"][field].as_str().unwrap().to_owned();
-        let expected = case.expected.get("syntax").map(|_| (text("ref"), text("cmdline")));
+        let line = || case.expected["syntax"]["ranges"][0].as_u64().unwrap() as u32;
+        let expected = case.expected.get("syntax").map(|_| (text("ref"), text("cmdline"), line()));
         assert_eq!(found, expected, "{}", case.name);
     }
 }

@@ -3,8 +3,8 @@
 //! BuildKit reads them twice, by slightly different rules: once while it splits lines ([`Directives`], which takes
 //! blanks before `#`, and knows no `#!` line), and once on the text alone ([`find`], for `syntax` and `check`).
 
+use super::scan;
 use super::text::{is_regex_blank, trim_start, trimmed};
-use super::{scan, text};
 use std::ops::Range;
 
 /// A directive there is.
@@ -106,12 +106,18 @@ pub(super) fn check_in_comment(comment: &[u8]) -> Option<&[u8]> {
 ///
 /// `syntax` is also found after `//`; BuildKit's third form, a JSON object, is found by [`syntax_in_json`].
 pub(super) fn find(bytes: &[u8], wanted: Name) -> Option<Range<usize>> {
-    let mut start = if bytes.starts_with(scan::BYTE_ORDER_MARK) { scan::BYTE_ORDER_MARK.len() } else { 0 };
-    if bytes[start..].starts_with(b"#!") {
-        start = bytes.iter().position(|b| *b == b'\n').map_or(bytes.len(), |end| end + 1);
-    }
+    let start = start(bytes);
     let found = find_after(bytes, start, wanted, b"#");
     if wanted == Name::Syntax { found.or_else(|| find_after(bytes, start, wanted, b"//")) } else { found }
+}
+
+/// Where directives are looked for: after a byte order mark and a `#!` line.
+fn start(bytes: &[u8]) -> usize {
+    let start = if bytes.starts_with(scan::BYTE_ORDER_MARK) { scan::BYTE_ORDER_MARK.len() } else { 0 };
+    if !bytes[start..].starts_with(b"#!") {
+        return start;
+    }
+    bytes.iter().position(|b| *b == b'\n').map_or(bytes.len(), |end| end + 1)
 }
 
 fn find_after(bytes: &[u8], start: usize, wanted: Name, sign: &[u8]) -> Option<Range<usize>> {
@@ -137,14 +143,15 @@ pub(super) fn up_to_blank(value: &[u8]) -> &[u8] {
     value.split(|b| *b == b' ').next().unwrap_or_default()
 }
 
-/// The string under `syntax` if the whole text is a JSON object.
-pub(super) fn syntax_in_json(bytes: &[u8]) -> Option<String> {
-    let bytes = bytes.strip_prefix(scan::BYTE_ORDER_MARK).unwrap_or(bytes);
-    if !text::trimmed(bytes).starts_with(b"{") {
+/// The string under `syntax` if the whole text is a JSON object, and how many lines precede the object.
+pub(super) fn syntax_in_json(bytes: &[u8]) -> Option<(String, u32)> {
+    let start = start(bytes);
+    let json = trimmed(&bytes[start..]);
+    if !json.starts_with(b"{") {
         return None;
     }
-    let object: serde_json::Value = serde_json::from_slice(trimmed(bytes)).ok()?;
-    object.get("syntax")?.as_str().map(str::to_owned)
+    let object: serde_json::Value = serde_json::from_slice(json).ok()?;
+    Some((object.get("syntax")?.as_str()?.to_owned(), u32::from(bytes[..start].ends_with(b"\n"))))
 }
 
 #[cfg(test)]
@@ -188,7 +195,8 @@ mod tests {
     fn in_a_comment_and_in_json() {
         assert_eq!(check_in_comment(b"check=skip=A b"), Some(&b"skip=A"[..]));
         assert_eq!(check_in_comment(b"see check=skip=A"), None);
-        assert_eq!(syntax_in_json(br#"{"syntax": "a/b"}"#).as_deref(), Some("a/b"));
+        assert_eq!(syntax_in_json(br#"{"syntax": "a/b"}"#), Some(("a/b".to_owned(), 0)));
+        assert_eq!(syntax_in_json(b"#!x\n{\"syntax\": \"a\"}"), Some(("a".to_owned(), 1)));
         assert_eq!(syntax_in_json(b"FROM a"), None);
     }
 }

@@ -230,11 +230,12 @@ fn syntax_directive(input: &Input<'_>) -> Option<Syntax> {
         let reference = directives::up_to_blank(&input.bytes[range.clone()]);
         let end = range.start + reference.len();
         let text = String::from_utf8_lossy(reference).into_owned();
-        return Some(Syntax { reference: Name { text, span: span(range.start..end) }, command });
+        let line = input.bytes[..range.start].iter().filter(|b| **b == b'\n').count() as u32 + 1;
+        return Some(Syntax { reference: Name { text, span: span(range.start..end) }, command, line });
     }
     // parity: here the whole string is the reference.
-    let command = directives::syntax_in_json(input.bytes)?;
-    Some(Syntax { reference: Name { text: command.clone(), span: span(0..0) }, command })
+    let (command, line) = directives::syntax_in_json(input.bytes)?;
+    Some(Syntax { reference: Name { text: command.clone(), span: span(0..0) }, command, line })
 }
 
 fn checks_directive(bytes: &[u8]) -> Result<Checks, String> {
