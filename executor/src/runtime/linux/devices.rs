@@ -17,7 +17,6 @@ const LINKS: &[(&str, &str)] = &[
     ("stdin", "/proc/self/fd/0"),
     ("stdout", "/proc/self/fd/1"),
     ("stderr", "/proc/self/fd/2"),
-    ("core", "/proc/kcore"),
     ("ptmx", "pts/ptmx"),
 ];
 
@@ -52,6 +51,9 @@ fn fill(dev: impl AsFd, insecure: bool) -> rustix::io::Result<()> {
     }
     for (name, target) in LINKS {
         fs::symlinkat(*target, dev, *name)?;
+    }
+    if std::path::Path::new("/proc/kcore").exists() {
+        fs::symlinkat("/proc/kcore", dev, "core")?;
     }
     for name in DIRS {
         fs::mkdirat(dev, *name, Mode::from_raw_mode(0o755))?;

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{FileType, Gid, Uid};
+use rustix::fs::{AtFlags, FileType, Gid, StatxFlags, Uid};
 use rustix::mount::{MountAttrFlags, MountPropagationFlags, UnmountFlags};
 
 use super::plan::{self, Plan, Reply, Source};
@@ -22,6 +22,10 @@ pub(super) const RESOLV_CONF: &str = "resolv.conf";
 
 /// Where programs are looked for when the environment does not say.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Most mounts that can lie on the root when it is entered: the host's root, the scratch files, one a mount of the plan;
+/// a plan with more has no room in the kernel's tables either.
+const MAX_STACKED: usize = 10_000;
 
 /// Name of the file of a mount in the scratch file system.
 pub(super) fn scratch_name(mount: usize) -> String {
@@ -152,14 +156,34 @@ pub(super) fn kind_of_fd(fd: &OwnedFd) -> Kind {
 
 /// Makes the root the root, and lets go of the host's.
 fn enter(root: &Tree) -> Result<()> {
-    let attempt = || -> rustix::io::Result<()> {
+    let attempt = || -> rustix::io::Result<bool> {
         rustix::process::fchdir(root.fd())?;
         rustix::process::pivot_root(".", ".")?;
-        // The host's root now lies on top of ours.
-        rustix::mount::unmount(".", UnmountFlags::DETACH)?;
-        rustix::process::chdir("/")
+        // The host's root now lies on top of ours, and on it what was attached to take files from. All of that goes,
+        // until `/..`, which shows what lies on top, is our root again.
+        for _ in 0..MAX_STACKED {
+            rustix::mount::unmount(".", UnmountFlags::DETACH)?;
+            rustix::process::chdir("/")?;
+            if is_on_top(root)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     };
-    attempt().map_err(|e| Error::io("enter", "the root")(e.into()))
+    match attempt() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Error::Invalid("cannot let go of the host's root".into())),
+        Err(e) => Err(Error::io("enter", "the root")(e.into())),
+    }
+}
+
+/// Whether nothing is mounted on the root of this process.
+fn is_on_top(root: &Tree) -> rustix::io::Result<bool> {
+    let identity = |dir: std::os::fd::BorrowedFd<'_>, path: &str, flags| {
+        let stat = rustix::fs::statx(dir, path, flags, StatxFlags::INO | StatxFlags::MNT_ID)?;
+        Ok::<_, rustix::io::Errno>((stat.stx_mnt_id, stat.stx_ino, stat.stx_dev_major, stat.stx_dev_minor))
+    };
+    Ok(identity(rustix::fs::CWD, "/..", AtFlags::empty())? == identity(root.fd(), "", AtFlags::EMPTY_PATH)?)
 }
 
 /// Lets the user reopen its own streams by name. Not on every kind of file possible, and not needed there.
