@@ -16,6 +16,8 @@ pub(super) enum Glob {
     Suffix(Box<[u8]>),
     /// `*.ext`: no slash, and this end.
     FileSuffix(Box<[u8]>),
+    /// `**/*.ext`: this end, in any directory. Paths with line feeds, which two stars do not cross, go to the automaton.
+    AnySuffix(Box<[u8]>, Automaton),
     /// Anything else.
     Automaton(Automaton),
 }
@@ -32,12 +34,19 @@ impl Glob {
             Shape::Exact => Self::Exact(bytes.into()),
             Shape::Prefix => Self::Prefix(bytes[..bytes.len() - 2].into()),
             Shape::Suffix => Self::Suffix(bytes[2..].into()),
-            Shape::Expression => match pattern.strip_prefix('*') {
-                Some(rest) if !rest.contains(['*', '?', '[', ']', '\\', '/', '^']) => {
-                    Self::FileSuffix(rest.as_bytes().into())
-                }
-                _ => Self::Automaton(Automaton::parse(&translation.expression, translation.open)?),
-            },
+            Shape::Expression => Self::expression(pattern, &translation)?,
+        })
+    }
+
+    fn expression(pattern: &str, translation: &Translation) -> Option<Self> {
+        let plain = |text: &&str| !text.contains(['*', '?', '[', ']', '\\', '/', '^']);
+        if let Some(suffix) = pattern.strip_prefix('*').filter(plain) {
+            return Some(Self::FileSuffix(suffix.as_bytes().into()));
+        }
+        let automaton = Automaton::parse(&translation.expression, translation.open)?;
+        Some(match pattern.strip_prefix("**/*").filter(plain) {
+            Some(suffix) => Self::AnySuffix(suffix.as_bytes().into(), automaton),
+            None => Self::Automaton(automaton),
         })
     }
 
@@ -47,6 +56,9 @@ impl Glob {
             Self::Prefix(prefix) => path.starts_with(prefix),
             Self::Suffix(suffix) => path.ends_with(suffix) || suffix.strip_prefix(b"/") == Some(path),
             Self::FileSuffix(suffix) => path.ends_with(suffix) && !path.contains(&b'/'),
+            Self::AnySuffix(suffix, automaton) => {
+                path.ends_with(suffix) && (!path.contains(&b'\n') || automaton.matches(path))
+            }
             Self::Automaton(automaton) => automaton.matches(path),
         }
     }
@@ -210,6 +222,10 @@ pub(super) struct Automaton {
     states: Vec<State>,
     /// Whether the path may go on after the last state.
     open: bool,
+    /// What every match starts with: it refuses most paths without a run.
+    prefix: Box<[u8]>,
+    /// What every match ends with.
+    suffix: Box<[u8]>,
 }
 
 #[derive(Clone, Debug)]
@@ -276,10 +292,16 @@ impl Automaton {
                 None => State::One(set),
             });
         }
-        Some(Self { states, open })
+        let prefix = literal(states.iter());
+        let suffix = if open { String::new() } else { literal(states.iter().rev()).chars().rev().collect() };
+        Some(Self { prefix: prefix.into_bytes().into(), suffix: suffix.into_bytes().into(), states, open })
     }
 
     fn matches(&self, path: &[u8]) -> bool {
+        path.starts_with(&self.prefix) && path.ends_with(&self.suffix) && self.run(path)
+    }
+
+    fn run(&self, path: &[u8]) -> bool {
         let accept = self.states.len();
         let mut current = vec![false; accept + 1];
         // Whether the directories of a state have begun: it consumes until a slash lets it go.
@@ -327,6 +349,20 @@ impl Automaton {
             _ => {}
         }
     }
+}
+
+/// The characters that states ask for one by one, up to the first that leaves a choice.
+///
+/// U+FFFD leaves one: it also stands for a byte that is no text.
+fn literal<'a>(states: impl Iterator<Item = &'a State>) -> String {
+    let one = |state: &State| match state {
+        State::One(Set { negated: false, ranges }) => match ranges[..] {
+            [(low, high)] if low == high && low != char::REPLACEMENT_CHARACTER => Some(low),
+            _ => None,
+        },
+        _ => None,
+    };
+    states.map_while(one).collect()
 }
 
 /// The first character and its length; an invalid byte counts as U+FFFD, as in Go.

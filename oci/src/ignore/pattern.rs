@@ -76,6 +76,19 @@ impl Patterns {
         (matched, MatchInfo(info))
     }
 
+    /// [`Patterns::matches_below`] for an entry that nothing is below of: nothing is allocated.
+    pub fn matches_file(&self, path: impl AsRef<[u8]>, parent: &MatchInfo) -> bool {
+        let path = path.as_ref();
+        self.patterns.iter().enumerate().fold(false, |matched, (index, pattern)| {
+            let above = parent.0.get(index).copied().unwrap_or(false);
+            let matches = || match parent.0.is_empty() {
+                true => pattern.matches_or_above(path),
+                false => pattern.glob.matches(path),
+            };
+            if above || pattern.exclusion == matched && matches() { !pattern.exclusion } else { matched }
+        })
+    }
+
     /// Whether a matched directory must be entered all the same, because a `!` pattern may match below it.
     ///
     /// Exact when every `!` pattern starts with plain names (`!dir/file`, `!dir/**`), else any may match anywhere.
@@ -127,8 +140,9 @@ impl Pattern {
     }
 
     fn matches_or_above(&self, path: &[u8]) -> bool {
-        let above = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(index, _)| &path[..index]);
-        self.glob.matches(path) || above.filter(|parent| !parent.is_empty()).any(|parent| self.glob.matches(parent))
+        // parity: above an absolute path is the empty one, which `*` matches.
+        let mut above = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(index, _)| &path[..index]);
+        self.glob.matches(path) || above.any(|parent| self.glob.matches(parent))
     }
 }
 
@@ -170,8 +184,13 @@ mod tests {
 
     fn walk(patterns: &Patterns, path: &str) -> bool {
         let ends = path.match_indices('/').map(|(index, _)| index).chain([path.len()]);
-        let steps = ends.map(|end| &path[..end]);
-        steps.fold((false, MatchInfo::default()), |(_, info), step| patterns.matches_below(step, &info)).0
+        let mut walked = (false, MatchInfo::default());
+        for end in ends {
+            let as_file = patterns.matches_file(&path[..end], &walked.1);
+            walked = patterns.matches_below(&path[..end], &walked.1);
+            assert_eq!(walked.0, as_file);
+        }
+        walked.0
     }
 
     #[test]
