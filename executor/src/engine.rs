@@ -169,7 +169,8 @@ fn describe(terminal: llb::Output, tree: Committed, host: &Platform) -> Result<B
         (None, None) => host.clone(),
     };
     let config = description.get("containerimage.config").map(|text| text.clone().into_bytes());
-    Ok(Built { tree, platform, config })
+    let base_config = description.get("containerimage.base.config").map(|text| text.clone().into_bytes());
+    Ok(Built { tree, platform, config, base_config })
 }
 
 /// The platform this process runs on, in normal form.

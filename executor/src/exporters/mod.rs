@@ -3,6 +3,17 @@
 //! An exporter gets one [`Built`] for each platform. Its image config is what the frontend wrote into the definition;
 //! the exporter completes it (`rootfs`, `history` times). Outputs are written aside and renamed: never half.
 
+mod annotations;
+mod archive;
+mod attrs;
+mod config;
+mod dest;
+mod image;
+mod layers;
+#[cfg(test)]
+mod tests;
+mod tree;
+
 use std::collections::BTreeMap;
 
 use oci::Platform;
@@ -38,6 +49,8 @@ pub struct Built {
     pub platform: Platform,
     /// Image config as JSON; `None` when the definition has none.
     pub config: Option<Vec<u8>>,
+    /// Config of the image it was built on, as JSON: times of its history are kept when those of the result are fixed.
+    pub base_config: Option<Vec<u8>>,
 }
 
 /// What an exporter works with.
@@ -80,9 +93,18 @@ pub fn title(kind: Kind) -> &'static str {
 }
 
 /// Hands results to one output. **Shape** of `built`: one for each platform, the host's last; never empty.
-pub fn export(_built: &[Built], output: &Output, _context: Context<'_>) -> Result<Metadata> {
+pub fn export(built: &[Built], output: &Output, context: Context<'_>) -> Result<Metadata> {
+    if built.is_empty() {
+        return Err(Error::Definition("there is no result to export".into()));
+    }
+    let image = || attrs::ImageAttrs::parse(&output.attrs, context.epoch);
+    let tree = || attrs::TreeAttrs::parse(&output.attrs, context.epoch);
     match output.kind {
         Kind::CacheOnly => Ok(Metadata::new()),
-        kind => Err(Error::Unsupported { what: title(kind).into(), why: "this exporter is being written".into() }),
+        Kind::Image => image::export(built, &image()?, context),
+        Kind::Oci => archive::export(built, output, &image()?, false, context),
+        Kind::Docker => archive::export(built, output, &image()?, true, context),
+        Kind::Tar => tree::export_tar(built, output, &tree()?, context),
+        Kind::Local => tree::export_dir(built, output, &tree()?, context),
     }
 }

@@ -18,7 +18,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::LayerId;
 use crate::{Error, Result};
@@ -40,6 +40,9 @@ pub struct Contents {
     pub whiteouts: bool,
     /// Whether it holds opaque directories.
     pub opaque: bool,
+    /// When it was made, seconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<i64>,
     /// Directories that are in it for their time alone: part of the tree, left out of images. Raw bytes of paths.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quiet: Vec<Vec<u8>>,
@@ -102,6 +105,9 @@ impl Area {
     /// Makes a staged layer visible. Another process may have been first with the same layer: then that one stays.
     pub(super) fn publish(&self, staged: Staged, id: &LayerId, contents: &Contents) -> Result<()> {
         let info = staged.path().join("info");
+        let created =
+            SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|now| i64::try_from(now.as_secs()).ok());
+        let contents = &Contents { created: contents.created.or(created), ..contents.clone() };
         let text = serde_json::to_vec(contents).expect("plain data has a JSON form");
         fs::write(&info, text).map_err(Error::io("write", &info))?;
         let marker = self.unsynced.join(&*id.0);
@@ -311,7 +317,7 @@ mod tests {
         let area = Area::open(root.path()).unwrap();
         let id = publish(&area, "old");
         let marker = root.path().join(UNSYNCED).join("old");
-        let long_ago = std::time::SystemTime::now() - WRITTEN_BACK * 2;
+        let long_ago = SystemTime::now() - WRITTEN_BACK * 2;
         File::options().write(true).open(&marker).unwrap().set_modified(long_ago).unwrap();
         let area = Area::open(root.path()).unwrap();
         assert!(!marker.exists());

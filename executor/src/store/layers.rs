@@ -34,6 +34,13 @@ impl Store {
         })
     }
 
+    /// What is known of the layers that have a blob.
+    pub fn layers_of_blob(&self, digest: &Digest) -> Result<Vec<Layer>> {
+        let query = "SELECT layer FROM layer_blob WHERE digest = ?1";
+        let ids = self.db().read(|db| texts(db, query, digest.as_str()))?;
+        ids.iter().map(|id| self.layer(id)).collect()
+    }
+
     /// Adds to what is known of a layer.
     pub fn put_layer(&self, id: &str, layer: &Layer) -> Result<()> {
         self.put_layers([(id, layer)])

@@ -1,0 +1,142 @@
+//! Annotations from output attributes: `annotation[-TYPE][\[PLATFORM\]].KEY`.
+
+use std::collections::BTreeMap;
+
+use crate::{Error, Result};
+
+type Map = BTreeMap<String, String>;
+
+/// What annotations are on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum On {
+    Manifest,
+    ManifestDescriptor,
+    Index,
+    IndexDescriptor,
+}
+
+/// Annotations by what they are on and the platform they are for (empty: all).
+#[derive(Clone, Debug, Default)]
+pub(super) struct Annotations(BTreeMap<(On, String), Map>);
+
+impl Annotations {
+    /// Adds an attribute; `false` when it is none.
+    pub(super) fn add(&mut self, attr: &str, value: &str) -> Result<bool> {
+        let Some(rest) = attr.strip_prefix("annotation") else { return Ok(false) };
+        let Some((head, key)) = split_key(rest) else { return Ok(false) };
+        let (kind, platform) = match head.split_once('[') {
+            Some((kind, platform)) => (kind, platform.strip_suffix(']').unwrap_or(platform)),
+            None => (head, ""),
+        };
+        let on = match kind {
+            "" | "-manifest" => On::Manifest,
+            "-manifest-descriptor" => On::ManifestDescriptor,
+            "-index" => On::Index,
+            "-index-descriptor" => On::IndexDescriptor,
+            other => {
+                let other = other.trim_start_matches('-');
+                return Err(Error::Invalid(format!("unrecognized annotation type {other}")));
+            }
+        };
+        self.0.entry((on, platform.to_owned())).or_default().insert(key.to_owned(), value.to_owned());
+        Ok(true)
+    }
+
+    /// Checks that there is what they are on. `platforms` are those of the results.
+    pub(super) fn check(&self, platforms: &[String], docker_types: bool) -> Result<()> {
+        for (on, platform) in self.0.keys() {
+            if !platform.is_empty() && !platforms.contains(platform) {
+                return Err(Error::Invalid(format!("invalid annotation: no platform {platform} found in source")));
+            }
+            if docker_types && *on != On::Manifest {
+                return Err(Error::Invalid("cannot export annotations with \"oci-mediatypes=false\"".into()));
+            }
+            if platforms.len() == 1 && matches!(on, On::Index | On::IndexDescriptor) {
+                return Err(Error::Invalid("index annotations not supported for single platform export".into()));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn manifest(&self, platform: &str) -> Map {
+        self.of(On::Manifest, platform)
+    }
+
+    pub(super) fn manifest_descriptor(&self, platform: &str) -> Map {
+        self.of(On::ManifestDescriptor, platform)
+    }
+
+    pub(super) fn index(&self) -> Map {
+        self.of(On::Index, "")
+    }
+
+    pub(super) fn index_descriptor(&self) -> Map {
+        self.of(On::IndexDescriptor, "")
+    }
+
+    /// Those for all platforms, then those for one.
+    fn of(&self, on: On, platform: &str) -> Map {
+        let all = self.0.get(&(on, String::new())).into_iter().flatten();
+        let own = self.0.get(&(on, platform.to_owned())).into_iter().flatten();
+        all.chain(own).map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+}
+
+/// Splits `-type[platform].key` at the first dot outside brackets.
+fn split_key(rest: &str) -> Option<(&str, &str)> {
+    let dot = match rest.find('[') {
+        Some(open) if !rest[..open].contains('.') => open + rest[open..].find(']')? + 1,
+        _ => rest.find('.')?,
+    };
+    let key = rest[dot..].strip_prefix('.')?;
+    (!key.is_empty()).then(|| (&rest[..dot], key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(attrs: &[&str]) -> Annotations {
+        let mut annotations = Annotations::default();
+        for attr in attrs {
+            assert!(annotations.add(attr, attr).unwrap(), "{attr}");
+        }
+        annotations
+    }
+
+    #[test]
+    fn kinds_and_platforms() {
+        let annotations = parsed(&[
+            "annotation.a.b",
+            "annotation-manifest[linux/amd64].c",
+            "annotation-index.d",
+            "annotation-manifest-descriptor.e",
+        ]);
+        let keys = |map: Map| map.into_keys().collect::<Vec<_>>();
+        assert_eq!(keys(annotations.manifest("linux/amd64")), ["a.b", "c"]);
+        assert_eq!(keys(annotations.manifest("linux/arm64")), ["a.b"]);
+        assert_eq!(keys(annotations.manifest_descriptor("linux/arm64")), ["e"]);
+        assert_eq!(keys(annotations.index()), ["d"]);
+        assert!(!Annotations::default().add("annotation", "x").unwrap());
+        assert!(!Annotations::default().add("name", "x").unwrap());
+        assert!(Annotations::default().add("annotation-foo.k", "x").is_err());
+    }
+
+    #[test]
+    fn what_they_are_on_must_exist() {
+        let both = ["linux/amd64".to_owned(), "linux/arm64".to_owned()];
+        let check = |attr: &str, platforms: &[String], docker| {
+            parsed(&[attr]).check(platforms, docker).err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        assert_eq!(check("annotation-index.k", &both, false), "");
+        assert_eq!(
+            check("annotation-index.k", &both[..1], false),
+            "index annotations not supported for single platform export"
+        );
+        assert_eq!(
+            check("annotation[linux/s390x].k", &both, false),
+            "invalid annotation: no platform linux/s390x found in source"
+        );
+        assert_eq!(check("annotation-index.k", &both, true), "cannot export annotations with \"oci-mediatypes=false\"");
+    }
+}

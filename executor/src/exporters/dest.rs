@@ -1,0 +1,100 @@
+//! Where one file goes: written aside and renamed, or streamed to standard output.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
+
+/// A file being written; dropped unfinished it is removed.
+pub(super) struct Target {
+    file: File,
+    aside: Option<Aside>,
+}
+
+struct Aside {
+    path: PathBuf,
+    to: PathBuf,
+}
+
+impl Target {
+    /// Starts writing to a path, or to standard output. What is no regular file (a pipe, a device) is written to as it is.
+    pub(super) fn open(dest: Option<&Path>) -> Result<Self> {
+        let Some(dest) = dest else {
+            let stdout = io::stdout().as_fd().try_clone_to_owned();
+            let file = stdout.map_err(Error::io("write to", "standard output"))?.into();
+            return Ok(Self { file, aside: None });
+        };
+        if fs::metadata(dest).is_ok_and(|meta| !meta.is_file() && !meta.is_dir()) {
+            let file = File::options().write(true).open(dest).map_err(Error::io("write", dest))?;
+            return Ok(Self { file, aside: None });
+        }
+        let Some(name) = dest.file_name().filter(|_| !dest.is_dir()) else {
+            return Err(Error::Invalid(format!(
+                "cannot write {}: it is a directory, and a file is wanted",
+                dest.display()
+            )));
+        };
+        let aside = format!(".{}.{}", name.to_string_lossy(), std::process::id());
+        let path = dest.with_file_name(aside);
+        let file = File::create(&path).map_err(Error::io("write", dest))?;
+        Ok(Self { file, aside: Some(Aside { path, to: dest.to_owned() }) })
+    }
+
+    /// The file.
+    pub(super) fn file(&mut self) -> &mut File {
+        &mut self.file
+    }
+
+    /// Makes it visible.
+    pub(super) fn finish(mut self) -> Result<()> {
+        let Some(aside) = self.aside.take() else { return Ok(()) };
+        fs::rename(&aside.path, &aside.to).map_err(Error::io("write", &aside.to)).inspect_err(|_| {
+            let _ = fs::remove_file(&aside.path);
+        })
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        if let Some(aside) = &self.aside {
+            let _ = fs::remove_file(&aside.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_seen_before_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let dest = dir.path().join("out.tar");
+        fs::write(&dest, "old").unwrap();
+        let mut dropped = Target::open(Some(&dest)).unwrap();
+        dropped.file().write_all(b"half").unwrap();
+        drop(dropped);
+        assert_eq!(fs::read_to_string(&dest).unwrap(), "old");
+        let mut target = Target::open(Some(&dest)).unwrap();
+        target.file().write_all(b"new").unwrap();
+        target.finish().unwrap();
+        assert_eq!(fs::read_to_string(&dest).unwrap(), "new");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn where_no_file_can_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = Target::open(Some(dir.path())).err().unwrap().to_string();
+        assert!(error.ends_with("it is a directory, and a file is wanted"), "{error}");
+        assert!(Target::open(Some(&dir.path().join("missing/out"))).is_err());
+        let mut null = Target::open(Some(Path::new("/dev/null"))).unwrap();
+        null.file().write_all(b"x").unwrap();
+        null.finish().unwrap();
+        assert!(!Path::new("/dev/null").is_file());
+    }
+}

@@ -1,0 +1,206 @@
+//! Images: manifests and configs as blobs of the store, then names and registries.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use oci::{Descriptor, Digest, Index, Manifest, Reference, Time, media};
+use serde_json::{Value, json};
+
+use super::attrs::ImageAttrs;
+use super::layers::{self, LayerBlob, Wanted};
+use super::{Built, Context, Metadata, config};
+use crate::registry::Push;
+use crate::store::{self, Image, write_blob};
+use crate::{Error, Result};
+
+/// A written image.
+pub(super) struct Written {
+    /// Its manifest, or its index when there are several platforms.
+    pub(super) root: Descriptor,
+    /// Its config, when there is one platform.
+    pub(super) config: Option<Digest>,
+    /// All blobs but the root, each once, in no order that means something.
+    pub(super) blobs: Vec<Descriptor>,
+    /// The manifests, in the order of the platforms.
+    pub(super) manifests: Vec<Manifest>,
+}
+
+/// Writes results to the image store, and to registries.
+pub(super) fn export(built: &[Built], attrs: &ImageAttrs, context: Context<'_>) -> Result<Metadata> {
+    // Pushing needs no bytes that a registry has already; keeping does.
+    let keep = attrs.store.unwrap_or(!attrs.push);
+    let written = write(built, attrs, attrs.docker_types.unwrap_or(false), keep, context)?;
+    let names = names(attrs, &written.root.digest)?;
+    if keep {
+        let created = created(attrs);
+        for name in &names {
+            context.store.put_image(&Image { name: name.clone(), target: written.root.clone(), created })?;
+        }
+    }
+    if attrs.push {
+        if names.is_empty() {
+            return Err(Error::Invalid("cannot push an image without a name: add `name=`".into()));
+        }
+        names.iter().try_for_each(|name| push(name, &written, attrs, context))?;
+    }
+    metadata(&written, &names, attrs)
+}
+
+/// Writes manifests, configs and missing layers as blobs. With `complete` all layers' bytes are in the store then.
+pub(super) fn write(
+    built: &[Built],
+    attrs: &ImageAttrs,
+    docker: bool,
+    complete: bool,
+    context: Context<'_>,
+) -> Result<Written> {
+    let platforms: Vec<_> = built.iter().map(|built| built.platform.short()).collect();
+    attrs.annotations.check(&platforms, docker)?;
+    let trees: Vec<_> = built.iter().map(|built| &built.tree).collect();
+    let layers = layers::blobs(&trees, Wanted::new(attrs, complete), context)?;
+    let mut written = Written {
+        root: Descriptor::new("", Digest::sha256(b""), 0),
+        config: None,
+        blobs: Vec::new(),
+        manifests: Vec::new(),
+    };
+    let mut described = Vec::new();
+    for (built, layers) in built.iter().zip(&layers) {
+        described.push(write_manifest(built, layers, attrs, docker, &mut written, context)?);
+    }
+    if let [_] = described.as_slice() {
+        written.root = described.remove(0);
+        written.config = Some(written.manifests[0].config.digest.clone());
+        return Ok(written);
+    }
+    written.blobs.extend(described.iter().cloned());
+    let mut index = Index::new(described);
+    index.media_type = if docker { media::DOCKER_INDEX } else { media::OCI_INDEX }.to_owned();
+    index.annotations = attrs.annotations.index();
+    written.root = put(&index.media_type.clone(), &index.to_json(), context)?;
+    written.root.annotations = attrs.annotations.index_descriptor();
+    Ok(written)
+}
+
+fn write_manifest(
+    built: &Built,
+    layers: &[LayerBlob],
+    attrs: &ImageAttrs,
+    docker: bool,
+    written: &mut Written,
+    context: Context<'_>,
+) -> Result<Descriptor> {
+    let bytes =
+        config::complete(built.config.as_deref(), built.base_config.as_deref(), &built.platform, layers, attrs.epoch)?;
+    let (config_type, manifest_type) = match docker {
+        true => (media::DOCKER_CONFIG, media::DOCKER_MANIFEST),
+        false => (media::OCI_CONFIG, media::OCI_MANIFEST),
+    };
+    let config = put(config_type, &bytes, context)?;
+    let platform = built.platform.short();
+    let layers = layers.iter().map(|layer| described(&layer.blob, docker)).collect();
+    let mut manifest = Manifest::new(config.clone(), layers);
+    manifest.media_type = manifest_type.to_owned();
+    manifest.annotations = attrs.annotations.manifest(&platform);
+    let mut descriptor = put(manifest_type, &manifest.to_json(), context)?;
+    descriptor.annotations = attrs.annotations.manifest_descriptor(&platform);
+    descriptor.platform = Some(built.platform.clone());
+    written.blobs.push(config);
+    written.blobs.extend(manifest.layers.iter().cloned());
+    written.manifests.push(manifest);
+    Ok(descriptor)
+}
+
+/// A layer as a manifest describes it: types of the one family, no annotations of ours.
+fn described(blob: &Descriptor, docker: bool) -> Descriptor {
+    const PAIRS: [(&str, &str); 3] = [
+        (media::OCI_LAYER, media::DOCKER_LAYER),
+        (media::OCI_LAYER_GZIP, media::DOCKER_LAYER_GZIP),
+        (media::OCI_LAYER_ZSTD, media::DOCKER_LAYER_ZSTD),
+    ];
+    let mut blob = blob.clone();
+    let pair = PAIRS.iter().find(|(oci, docker)| [*oci, *docker].contains(&&*blob.media_type));
+    if let Some((oci_type, docker_type)) = pair {
+        blob.media_type = if docker { *docker_type } else { *oci_type }.to_owned();
+    }
+    blob.annotations.retain(|key, _| !docker && !is_internal(key));
+    blob
+}
+
+fn is_internal(key: &str) -> bool {
+    matches!(key, "containerd.io/uncompressed" | "buildkit/createdat" | "buildkit/rewritten-timestamp")
+        || key.starts_with("containerd.io/distribution.source.")
+}
+
+fn put(media_type: &str, bytes: &[u8], context: Context<'_>) -> Result<Descriptor> {
+    let descriptor = Descriptor::of(media_type, bytes);
+    if context.store.blobs().size(&descriptor.digest)?.is_none() {
+        write_blob(context.store.blobs(), &mut &*bytes, Some(&descriptor.digest))?;
+    }
+    Ok(descriptor)
+}
+
+/// The names an image gets.
+fn names(attrs: &ImageAttrs, digest: &Digest) -> Result<Vec<Reference>> {
+    let mut names = attrs.names.clone();
+    if attrs.canonical {
+        names.extend(attrs.names.iter().map(|name| name.clone().without_object().with_digest(digest.clone())));
+    }
+    if let Some(prefix) = &attrs.dangling_prefix
+        && (names.is_empty() || !attrs.dangling_empty_only)
+    {
+        let name = format!("{prefix}@{digest}");
+        names
+            .push(Reference::parse(&name).map_err(|error| Error::Invalid(format!("failed to parse {name}: {error}")))?);
+    }
+    Ok(names)
+}
+
+fn push(name: &Reference, written: &Written, attrs: &ImageAttrs, context: Context<'_>) -> Result<()> {
+    let by_digest = name.clone().without_object().with_digest(written.root.digest.clone());
+    let target = if attrs.by_digest { &by_digest } else { name };
+    let origins = |digest: &Digest| origins(digest, context.store);
+    let (blobs, progress, cancel) = (context.store.blobs(), context.progress, context.cancel);
+    let _part = context.progress.part(format!("pushing {}", target.familiar()), 0);
+    context.sources.session.registries.push(&written.root, &Push { target, blobs, origins: &origins, progress, cancel })
+}
+
+/// Repositories that have a blob, as far as is known.
+fn origins(digest: &Digest, store: &store::Store) -> Vec<Reference> {
+    let found = store.layers_of_blob(digest).unwrap_or_default();
+    let origins = found.iter().flat_map(|layer| &layer.origins);
+    origins
+        .filter_map(|origin| origin.strip_prefix("docker-image://"))
+        .filter_map(|name| Reference::parse(name).ok())
+        .collect()
+}
+
+/// Seconds since the epoch at which the image is said to be made.
+pub(super) fn created(attrs: &ImageAttrs) -> i64 {
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs() as i64);
+    attrs.epoch.unwrap_or_else(now)
+}
+
+/// The root with what is said of it outside the image.
+pub(super) fn announced(written: &Written, attrs: &ImageAttrs) -> Descriptor {
+    let mut root = written.root.clone();
+    let created = serde_json::to_value(Time::from_unix(created(attrs), 0)).ok();
+    if let Some(Value::String(created)) = created {
+        root.annotations.entry("org.opencontainers.image.created".into()).or_insert(created);
+    }
+    root
+}
+
+/// What is told of the export.
+pub(super) fn metadata(written: &Written, names: &[Reference], attrs: &ImageAttrs) -> Result<Metadata> {
+    let mut metadata = Metadata::new();
+    metadata.insert("containerimage.digest".into(), json!(written.root.digest));
+    if let Some(config) = &written.config {
+        metadata.insert("containerimage.config.digest".into(), json!(config));
+    }
+    metadata.insert("containerimage.descriptor".into(), json!(announced(written, attrs)));
+    if !names.is_empty() {
+        let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+        metadata.insert("image.name".into(), json!(names.join(",")));
+    }
+    Ok(metadata)
+}

@@ -1,0 +1,151 @@
+//! The layers of a tree as blobs: those that exist are taken, the others are written, several at once.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use oci::{Descriptor, Digest};
+
+use super::Context;
+use super::attrs::ImageAttrs;
+use crate::layer::{Clamp, Compression, compressor, decompress, pack};
+use crate::snapshot::{Committed, LayerId};
+use crate::store::Layer;
+use crate::{Error, Result};
+
+/// A layer of an image.
+#[derive(Clone, Debug)]
+pub(super) struct LayerBlob {
+    /// Digest of its tar.
+    pub(super) diff_id: Digest,
+    /// Its blob; the media type may be of either family.
+    pub(super) blob: Descriptor,
+    /// When it was made, seconds since the epoch.
+    pub(super) created: Option<i64>,
+}
+
+/// How layers are wanted.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted {
+    compression: Compression,
+    force: bool,
+    /// Latest time in layers that a build made.
+    clamp: Clamp,
+    /// Whether the bytes of all blobs must be in the store.
+    complete: bool,
+}
+
+impl Wanted {
+    /// What attributes ask for.
+    pub(super) fn new(attrs: &ImageAttrs, complete: bool) -> Self {
+        let clamp = Clamp(attrs.epoch.filter(|_| attrs.rewrite_timestamp));
+        Self { compression: attrs.compression, force: attrs.force_compression, clamp, complete }
+    }
+}
+
+/// Makes sure that the layers of trees are blobs. **Shape**: for each tree its layers, lowest first.
+pub(super) fn blobs(trees: &[&Committed], wanted: Wanted, context: Context<'_>) -> Result<Vec<Vec<LayerBlob>>> {
+    let distinct: BTreeMap<&LayerId, ()> = trees.iter().flat_map(|tree| &tree.layers).map(|id| (id, ())).collect();
+    let queue = Mutex::new(distinct.into_keys());
+    let done = Mutex::new(BTreeMap::new());
+    let work = || -> Result<()> {
+        loop {
+            let next = queue.lock().expect("no panic while it is held").next();
+            let Some(id) = next else { return Ok(()) };
+            context.cancel.check()?;
+            let blob = blob(id, wanted, context)?;
+            done.lock().expect("no panic while it is held").insert(id.clone(), blob);
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let ended = workers.into_iter().map(|worker| worker.join().expect("packing does not panic"));
+        ended.collect::<Vec<_>>().into_iter().collect::<Result<()>>()
+    })?;
+    let done = done.into_inner().expect("no panic while it was held");
+    Ok(trees.iter().map(|tree| tree.layers.iter().map(|id| done[id].clone()).collect()).collect())
+}
+
+/// Makes sure that one layer is a blob.
+fn blob(id: &LayerId, wanted: Wanted, context: Context<'_>) -> Result<LayerBlob> {
+    let known = context.store.layer(&id.0)?;
+    let of_image = !known.origins.is_empty() || id.0.starts_with("sha256-");
+    let created = context.snapshots.contents(id).ok().and_then(|contents| contents.created);
+    let taken = |blob: Descriptor, diff_id| LayerBlob { diff_id, blob, created };
+    let clamp = if of_image { Clamp(None) } else { wanted.clamp };
+    if clamp == Clamp(None)
+        && let Some(diff_id) = known.diff_id.clone()
+        && let Some(blob) = choose(&known, wanted, of_image, context)?
+    {
+        return Ok(taken(blob, diff_id));
+    }
+    if of_image && let Some(diff_id) = known.diff_id.clone() {
+        return Ok(taken(converted(id, &known, wanted, context)?, diff_id));
+    }
+    let (packed, diff_id) = packed(id, wanted.compression, clamp, context)?;
+    if let Some(expected) = &known.diff_id
+        && clamp == Clamp(None)
+        && *expected != diff_id
+    {
+        let of = format!("layer {}", id.0);
+        return Err(Error::DigestMismatch { of, want: expected.to_string(), got: diff_id.to_string() });
+    }
+    if clamp == Clamp(None) {
+        let learnt = Layer { diff_id: Some(diff_id.clone()), blobs: vec![packed.clone()], origins: Vec::new() };
+        context.store.put_layer(&id.0, &learnt)?;
+    }
+    Ok(taken(packed, diff_id))
+}
+
+/// A blob that will do. A layer of an image keeps its compression unless another is forced.
+fn choose(known: &Layer, wanted: Wanted, of_image: bool, context: Context<'_>) -> Result<Option<Descriptor>> {
+    let is_wanted = |blob: &&Descriptor| wanted.compression.is_of(&blob.media_type);
+    let others = known.blobs.iter().filter(|_| of_image && !wanted.force);
+    for blob in known.blobs.iter().filter(is_wanted).chain(others) {
+        let here = context.store.blobs().size(&blob.digest)?.is_some();
+        if here || (!wanted.complete && !known.origins.is_empty()) {
+            return Ok(Some(blob.clone()));
+        }
+    }
+    Ok(None)
+}
+
+/// A layer of an image whose blob is elsewhere, or compressed in another way than it must be.
+fn converted(id: &LayerId, known: &Layer, wanted: Wanted, context: Context<'_>) -> Result<Descriptor> {
+    // Fetching a layer leaves its blob in the store.
+    context.materialise(&Committed { layers: vec![id.clone()] })?;
+    if let Some(blob) = choose(known, wanted, true, context)? {
+        return Ok(blob);
+    }
+    for blob in &known.blobs {
+        if context.store.blobs().size(&blob.digest)?.is_some() {
+            return recompressed(id, blob, wanted.compression, context);
+        }
+    }
+    // The blob was removed but its files are here: the same tar may come of them, which the caller of `packed` checks.
+    let (packed, diff_id) = packed(id, wanted.compression, Clamp(None), context)?;
+    if known.diff_id.as_ref() == Some(&diff_id) {
+        return Ok(packed);
+    }
+    Err(Error::NotFound(format!("layer {}: its blob is not in the store any more, and its source is not known", id.0)))
+}
+
+fn recompressed(id: &LayerId, blob: &Descriptor, compression: Compression, context: Context<'_>) -> Result<Descriptor> {
+    let mut tar = decompress(Box::new(context.store.blobs().open(&blob.digest)?))?;
+    let mut out = compressor(context.store.blobs().write()?, compression)?;
+    std::io::copy(&mut tar, &mut out).map_err(Error::io("compress", blob.digest.as_str()))?;
+    let out = out.finish().map_err(Error::io("compress", blob.digest.as_str()))?;
+    let (digest, size) = out.commit(None)?;
+    let converted = Descriptor::new(compression.media_type(false), digest, size);
+    let learnt = Layer { diff_id: None, blobs: vec![converted.clone()], origins: Vec::new() };
+    context.store.put_layer(&id.0, &learnt)?;
+    Ok(converted)
+}
+
+/// Writes a layer's directory as a blob.
+fn packed(id: &LayerId, compression: Compression, clamp: Clamp, context: Context<'_>) -> Result<(Descriptor, Digest)> {
+    context.materialise(&Committed { layers: vec![id.clone()] })?;
+    let (dir, contents) = (context.snapshots.layer(id)?, context.snapshots.contents(id)?);
+    let packed = pack(&dir, &contents, compression, clamp, context.store.blobs(), context.cancel)?;
+    Ok((Descriptor::new(compression.media_type(false), packed.digest, packed.size), packed.diff_id))
+}

@@ -1,0 +1,244 @@
+//! The files of a result: as a directory, or as a tar.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::{CStr, OsStr};
+use std::fs;
+use std::io::{self, BufWriter, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FileType, Stat};
+
+use super::attrs::TreeAttrs;
+use super::dest::Target;
+use super::{Built, Context, Metadata};
+use crate::layer::header::{END, Entry, Kind, padding, write_header};
+use crate::rootfs::Tree;
+use crate::snapshot::copy::{self, Options};
+use crate::snapshot::mode::ModeChange;
+use crate::snapshot::stack::kind;
+use crate::snapshot::{Files, OpenDir, entry};
+use crate::{Error, Output, Result};
+
+/// Writes the files into a directory. As BuildKit's client does, everything belongs to whoever runs this.
+pub(super) fn export_dir(
+    built: &[Built],
+    output: &Output,
+    attrs: &TreeAttrs,
+    context: Context<'_>,
+) -> Result<Metadata> {
+    let dest = output.dest.as_deref().ok_or_else(|| Error::Invalid("a directory needs `dest=`".into()))?;
+    fs::create_dir_all(dest).map_err(Error::io("make", dest))?;
+    let opened = open(built, attrs, context)?;
+    let owner = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    for (prefix, files) in &opened {
+        let to = dest.join(prefix);
+        fs::create_dir_all(&to).map_err(Error::io("make", &to))?;
+        let tree = Tree::open(&to).map_err(Error::io("open", &to))?;
+        let options = Options {
+            owner: Some(owner),
+            mode: ModeChange::Keep,
+            time: attrs.epoch.map(|epoch| (epoch, 0)),
+            include: None,
+            exclude: None,
+            contents: true,
+            follow: false,
+            replace: true,
+        };
+        let label = if prefix.is_empty() { "copying files".into() } else { format!("copying files {prefix}") };
+        let _part = context.progress.part(label, 0);
+        copy::copy(files, "/", &tree, "/", &options, context.cancel)?;
+        if attrs.delete {
+            let wanted = files.open_dir(Path::new("/")).map_err(Error::io("open", "/"))?;
+            let found =
+                Files::at(&to).and_then(|files| files.open_dir(Path::new("/"))).map_err(Error::io("open", &to))?;
+            remove_others(&tree, &wanted, &found, &mut PathBuf::from("/")).map_err(Error::io("clean", &to))?;
+        }
+    }
+    Ok(Metadata::new())
+}
+
+/// Writes the files as one tar.
+pub(super) fn export_tar(
+    built: &[Built],
+    output: &Output,
+    attrs: &TreeAttrs,
+    context: Context<'_>,
+) -> Result<Metadata> {
+    let opened = open(built, attrs, context)?;
+    let mut target = Target::open(output.dest.as_deref())?;
+    let shown = output.dest.clone().unwrap_or_else(|| "standard output".into());
+    let _part = context.progress.part("sending tarball", 0);
+    let mut out = BufWriter::with_capacity(256 << 10, target.file());
+    let written = write_tar(&opened, attrs, context, &mut out).and_then(|()| out.flush());
+    drop(out);
+    context.cancel.check()?;
+    written.map_err(Error::io("write", shown))?;
+    target.finish()?;
+    Ok(Metadata::new())
+}
+
+/// The trees by the directory they go to; empty is the top.
+fn open(built: &[Built], attrs: &TreeAttrs, context: Context<'_>) -> Result<Vec<(String, Files)>> {
+    let split = attrs.split.unwrap_or(built.len() > 1);
+    let mut opened = Vec::new();
+    let mut seen = BTreeMap::new();
+    for built in built {
+        context.materialise(&built.tree)?;
+        let view = context.snapshots.view(&built.tree)?;
+        let files = Files::of(view).map_err(Error::io("open", "the result"))?;
+        let platform = built.platform.short();
+        if !split {
+            let root = files.open_dir(Path::new("/")).map_err(Error::io("open", "/"))?;
+            claim(&root, &mut PathBuf::new(), &platform, &mut seen)?;
+        }
+        opened.push((if split { platform.replace('/', "_") } else { String::new() }, files));
+    }
+    Ok(opened)
+}
+
+/// Notes whose a file is; two platforms cannot have the same.
+fn claim(dir: &OpenDir, path: &mut PathBuf, platform: &str, seen: &mut BTreeMap<PathBuf, String>) -> Result<()> {
+    for name in dir.names().map_err(Error::io("list", &*path))? {
+        path.push(OsStr::from_bytes(name.to_bytes()));
+        let stat = dir.stat(&name).map_err(Error::io("read", &*path))?;
+        if kind(&stat) == FileType::Directory {
+            claim(&dir.open_dir(&name).map_err(Error::io("open", &*path))?, path, platform, seen)?;
+        } else if let Some(other) = seen.insert(path.clone(), platform.to_owned()) {
+            let path = path.display();
+            return Err(Error::Invalid(format!(
+                "cannot overwrite {path} from {other} with {platform} when split option is disabled"
+            )));
+        }
+        path.pop();
+    }
+    Ok(())
+}
+
+/// Removes what is in a directory and not in the result.
+fn remove_others(tree: &Tree, wanted: &OpenDir, found: &OpenDir, path: &mut PathBuf) -> io::Result<()> {
+    for name in found.names()? {
+        path.push(OsStr::from_bytes(name.to_bytes()));
+        match wanted.stat(&name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => tree.remove_all(path)?,
+            Err(error) => return Err(error),
+            Ok(stat) if kind(&stat) == FileType::Directory => {
+                remove_others(tree, &wanted.open_dir(&name)?, &found.open_dir(&name)?, path)?;
+            }
+            _ => {}
+        }
+        path.pop();
+    }
+    Ok(())
+}
+
+fn write_tar(
+    opened: &[(String, Files)],
+    attrs: &TreeAttrs,
+    context: Context<'_>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    for (prefix, files) in opened {
+        let mut walk = Walk {
+            out,
+            epoch: attrs.epoch,
+            context,
+            path: Vec::new(),
+            links: HashMap::new(),
+            buffer: vec![0; 256 << 10],
+        };
+        if !prefix.is_empty() {
+            walk.path = format!("{prefix}/").into_bytes();
+            let mtime = attrs.epoch.unwrap_or(0);
+            write_header(walk.out, &Entry { mode: 0o755, mtime, ..Entry::new(&walk.path, Kind::Dir) })?;
+        }
+        walk.dir(&files.open_dir(Path::new("/"))?)?;
+    }
+    out.write_all(&END)
+}
+
+struct Walk<'a> {
+    out: &'a mut dyn Write,
+    epoch: Option<i64>,
+    context: Context<'a>,
+    path: Vec<u8>,
+    /// Files with several names: the first one, by device and inode.
+    links: HashMap<(u64, u64), Vec<u8>>,
+    buffer: Vec<u8>,
+}
+
+impl Walk<'_> {
+    fn dir(&mut self, dir: &OpenDir) -> io::Result<()> {
+        for name in dir.names()? {
+            if self.context.cancel.is_cancelled() {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            let length = self.path.len();
+            self.path.extend_from_slice(name.to_bytes());
+            self.entry(dir, &name)?;
+            self.path.truncate(length);
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, dir: &OpenDir, name: &CStr) -> io::Result<()> {
+        let stat = dir.stat(name)?;
+        let kind = match kind(&stat) {
+            FileType::Directory => {
+                self.path.push(b'/');
+                self.header(dir, name, &stat, Kind::Dir, &[])?;
+                return self.dir(&dir.open_dir(name)?);
+            }
+            FileType::Socket => return Ok(()),
+            FileType::Symlink => {
+                let link = dir.readlink(name)?;
+                return self.header(dir, name, &stat, Kind::Symlink, link.to_bytes());
+            }
+            FileType::CharacterDevice => Kind::Char,
+            FileType::BlockDevice => Kind::Block,
+            FileType::Fifo => Kind::Fifo,
+            _ => Kind::File,
+        };
+        if stat.st_nlink > 1 {
+            let inode = (stat.st_dev, stat.st_ino);
+            if let Some(first) = self.links.get(&inode).cloned() {
+                return self.header(dir, name, &stat, Kind::Link, &first);
+            }
+            self.links.insert(inode, self.path.clone());
+        }
+        self.header(dir, name, &stat, kind, &[])?;
+        if kind == Kind::File { self.bytes(dir, name, stat.st_size as u64) } else { Ok(()) }
+    }
+
+    fn header(&mut self, dir: &OpenDir, name: &CStr, stat: &Stat, kind: Kind, link: &[u8]) -> io::Result<()> {
+        let mut header = Entry::new(&self.path, kind);
+        header.mode = stat.st_mode & 0o7777;
+        (header.uid, header.gid) = (stat.st_uid.into(), stat.st_gid.into());
+        header.size = if kind == Kind::File { stat.st_size as u64 } else { 0 };
+        // parity: rounded, as Go's writer does when no format is asked for.
+        header.mtime = self.epoch.unwrap_or(stat.st_mtime + i64::from(stat.st_mtime_nsec >= 500_000_000));
+        header.link = link;
+        if matches!(kind, Kind::Char | Kind::Block) {
+            header.device = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
+        }
+        header.xattrs = dir.xattrs(name)?.into_iter().map(|(key, value)| (key.into_bytes(), value)).collect();
+        write_header(self.out, &header)
+    }
+
+    fn bytes(&mut self, dir: &OpenDir, name: &CStr, size: u64) -> io::Result<()> {
+        let mut file = entry::open_file(dir.fd(), name)?.take(size);
+        let mut copied = 0;
+        loop {
+            let length = file.read(&mut self.buffer)?;
+            if length == 0 {
+                break;
+            }
+            self.out.write_all(&self.buffer[..length])?;
+            copied += length as u64;
+        }
+        if copied < size {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a file became shorter"));
+        }
+        self.out.write_all(padding(size))
+    }
+}
