@@ -107,7 +107,7 @@ pub fn plan(request: &Request<'_>, facts: &Facts) -> Draft {
     let mut draft = Draft::default();
     let settings = match settings::parse(request.options) {
         Ok(settings) => settings,
-        Err(error) => return Draft { refused: Some(error), ..draft },
+        Err(error) => return Draft { refused: Some(*error), ..draft },
     };
     let mut ask = |question: Question| match facts.answers.get(&question) {
         Some(answer) => answer.as_ref().ok().cloned(),
@@ -118,7 +118,7 @@ pub fn plan(request: &Request<'_>, facts: &Facts) -> Draft {
     };
     let context = match ContextPlan::read(&settings, &mut ask) {
         Ok(context) => context,
-        Err(error) => return Draft { refused: Some(error), ..draft },
+        Err(error) => return Draft { refused: Some(*error), ..draft },
     };
     if request.module.diagnostics.iter().any(|found| found.severity == Severity::Error) {
         return draft;

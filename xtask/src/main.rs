@@ -21,10 +21,16 @@ struct Task {
 const TASKS: &[Task] = &[
     Task { name: "setup", summary: "install the programs that tests and benchmarks need", run: setup::run },
     Task { name: "demo", summary: "build an image from a Dockerfile and run something from it", run: demo::run },
+    Task { name: "conformance", summary: "run the conformance corpus: [DIR] [--filter F]", run: conformance },
     Task { name: "test", summary: "run every check and every test", run: test::run },
     Task { name: "bench", summary: "measure, side by side with docker and buildah", run: bench::run },
     Task { name: "gen", summary: "generate files (`--check`: see whether they are fresh)", run: generated },
 ];
+
+fn conformance(arguments: &[String]) -> Result<()> {
+    let mut print = |text: &str| drop(shell::print(text));
+    xtask::conformance::task(arguments, &mut print).map_err(Into::into)
+}
 
 fn generated(arguments: &[String]) -> Result<()> {
     let check = arguments.first().is_some_and(|argument| argument == "--check");

@@ -70,7 +70,7 @@ impl Planner<'_> {
         let stage = &self.stages[id];
         if stage.base_name == SCRATCH && stage.named.is_none() {
             let platform = self.target.platform.clone();
-            self.stages[id].state = Some(State::new(platform.clone(), image::scratch(&platform)));
+            self.set_state(id, State::new(platform.clone(), image::scratch(&platform)));
             self.stages[id].platform = Some(platform);
             return Ok(());
         }
@@ -113,7 +113,7 @@ impl Planner<'_> {
         }
         state.adopt(&image);
         self.set_base_image(&mut state, ImageConfig { created: None, ..image });
-        self.stages[id].state = Some(state);
+        self.set_state(id, state);
         Ok(())
     }
 
@@ -131,7 +131,7 @@ impl Planner<'_> {
         state.base_image = Some(Arc::new(image.clone()));
         state.process_platform = Some(platform.normalize());
         self.set_base_image(&mut state, ImageConfig { created: None, ..image });
-        self.stages[id].state = Some(state);
+        self.set_state(id, state);
         self.stages[id].platform = Some(platform.clone());
         Ok(true)
     }
@@ -159,7 +159,7 @@ impl Planner<'_> {
         let image = ImageConfig { created: None, ..base.clone() };
         state.base_image = Some(Arc::new(base));
         self.set_base_image(&mut state, image);
-        self.stages[id].state = Some(state);
+        self.set_state(id, state);
         Ok(())
     }
 

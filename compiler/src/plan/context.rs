@@ -59,12 +59,12 @@ impl ContextPlan {
     pub(super) fn read(
         settings: &Settings<'_>,
         ask: &mut dyn FnMut(Question) -> Option<Answer>,
-    ) -> Result<Self, Diagnostic> {
+    ) -> Result<Self, Box<Diagnostic>> {
         let key = settings.opt("contextkey").unwrap_or(CONTEXT);
         let address = settings.opt(key).unwrap_or_default();
         let remote = read_remote(settings, address, ask).map_err(|message| {
             let diagnostic = Diagnostic::error(CODE, message, None);
-            Diagnostic { locations: Some(Vec::new()), ..diagnostic }
+            Box::new(Diagnostic { locations: Some(Vec::new()), ..diagnostic })
         })?;
         let text_local = settings.opt("dockerfilekey");
         let is_single_file = matches!(remote, Some(Remote::Web { is_archive: false, .. }));

@@ -60,7 +60,7 @@ impl Planner<'_> {
                 state.env.incomplete = true;
             }
         }
-        self.stages[id].state = Some(state);
+        self.set_state(id, state);
     }
 
     /// The state a stage starts with: its base's.

@@ -190,6 +190,8 @@ impl<'w> Walk<'w> {
     /// Operands first, then the name: the order in which faults are found.
     fn variable(&mut self, variable: &Variable) -> Result<Cow<'w, str>, String> {
         let name = self.word.slice(&variable.name);
+        // Only what this reference depends on counts: a fault beside something unknown is a fault all the same.
+        let before = std::mem::take(&mut self.unknown);
         let operands: Vec<String> =
             variable.operands().map(|pieces| self.evaluate(pieces)).collect::<Result<_, _>>()?;
         self.interrupted |= !operands.is_empty();
@@ -197,6 +199,7 @@ impl<'w> Walk<'w> {
         if self.unknown {
             return Ok(Cow::Borrowed(""));
         }
+        self.unknown = before;
         if found.is_none() && self.word.mode.keeps_unset() {
             let mut written = String::new();
             variable.write_unset(name, &operands, &mut written);
@@ -341,8 +344,11 @@ mod tests {
 
     #[test]
     fn unknown_is_not_unset() {
-        let env = Environment { incomplete: true, ..environment() };
-        let value = |raw: &str| expand(raw.as_bytes(), b'\\', Mode::Word, &env, &mut Uses::default()).map_err(|f| f.0);
+        let mut env = environment();
+        env.incomplete = true;
+        let value = |raw: &'static str| {
+            expand(raw.as_bytes(), b'\\', Mode::Word, &env, &mut Uses::default()).map_err(|fault| fault.0)
+        };
         assert_eq!(value("$SET"), Ok(Expanded::Known("value".into())));
         assert_eq!(value("${NO:-d}"), Ok(Expanded::Unknown));
         assert_eq!(value("${NO:?must}"), Ok(Expanded::Unknown));

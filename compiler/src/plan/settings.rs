@@ -73,10 +73,10 @@ pub(super) struct ProcessSettings {
 }
 
 /// Reads the options. The first thing wrong is the error.
-pub(super) fn parse(options: &Options) -> Result<Settings<'_>, Diagnostic> {
+pub(super) fn parse(options: &Options) -> Result<Settings<'_>, Box<Diagnostic>> {
     read(options).map_err(|Bad { message, help }| {
         let diagnostic = Diagnostic::error("option", message, None);
-        Diagnostic { locations: Some(Vec::new()), help, ..diagnostic }
+        Box::new(Diagnostic { locations: Some(Vec::new()), help, ..diagnostic })
     })
 }
 

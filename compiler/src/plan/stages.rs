@@ -8,6 +8,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use ast::{Op, OptKind, Span, Step, Str};
+use llb::Edge;
 use oci::Platform;
 
 use super::environment::Nothing;
@@ -65,6 +66,8 @@ pub(super) struct Stage<'a> {
     pub(super) paths: PathsId,
     /// How many stages still start from its result.
     pub(super) heirs: usize,
+    /// Its filesystem so far; `None` is scratch, or not known.
+    pub(super) root: Option<Edge>,
     /// Its result so far; `None` before it starts and when its last heir took it.
     pub(super) state: Option<State>,
 }
@@ -128,8 +131,15 @@ impl<'a> Planner<'a> {
             triggered: false,
             paths: self.paths.add_set(),
             heirs: 0,
+            root: None,
             state: None,
         }
+    }
+
+    /// Sets the result of a stage.
+    pub(super) fn set_state(&mut self, id: StageId, state: State) {
+        self.stages[id].root = state.root;
+        self.stages[id].state = Some(state);
     }
 
     /// Adds a stage; it is built on the stage its base names, and found by its own name from now on.

@@ -212,7 +212,7 @@ impl Planner<'_> {
         }
         let action = local_action(chain, words, target, source)?;
         let edge = match from {
-            Some(from) => self.stages[from].state.as_ref().and_then(|state| state.root),
+            Some(from) => self.stages[from].root,
             None => Some(self.context_edge()),
         };
         chain.copy(edge, action);

@@ -152,7 +152,7 @@ impl Planner<'_> {
         let mut root = match mount.kind {
             Type::Tmpfs => None,
             _ if from_context => Some(self.context_edge()),
-            _ => self.stages[source].state.as_ref().and_then(|state| state.root),
+            _ => self.stages[source].root,
         };
         let target = mount.absolute_target(&state.dir)?;
         let mut selector = go::join("/", &mount.source);

@@ -155,8 +155,7 @@ impl Planner<'_> {
                 script.args = vec![lossy(&text)];
             }
         }
-        let runs_itself = script.mount.is_some();
-        if process.shell && !runs_itself {
+        if process.shell {
             script.args = with_shell(state, script.args.join(" "));
         }
         Ok(script)

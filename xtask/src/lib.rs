@@ -1,0 +1,5 @@
+//! What tasks and tests share.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod conformance;
