@@ -81,6 +81,12 @@ enum Ended {
 
 type Work<'a> = Box<dyn FnOnce() -> Ended + Send + 'a>;
 
+/// A run that has no thread yet.
+struct Waiting<'a> {
+    id: VertexId,
+    work: Work<'a>,
+}
+
 struct Driver<'scope, 'env> {
     build: &'env Build<'env>,
     scope: &'scope Scope<'scope, 'env>,
@@ -96,7 +102,7 @@ struct Driver<'scope, 'env> {
     runs: usize,
     max_runs: usize,
     /// Runs that wait for others to end.
-    waiting: VecDeque<Work<'env>>,
+    waiting: VecDeque<Waiting<'env>>,
     outcome: Option<Result<()>>,
 }
 
@@ -240,6 +246,7 @@ impl<'scope, 'env> Driver<'scope, 'env> {
         let vertex = &mut self.vertices[id];
         if matches!(vertex.step.node.op, Op::Source(_)) {
             let pinned = vertex.pinned.clone();
+            self.report.started(&vertex.step);
             self.spawn(id, move |job| Ended::Pinned(id, job.pin(pinned, index)));
             return Ok(());
         }
@@ -321,15 +328,16 @@ impl<'scope, 'env> Driver<'scope, 'env> {
         };
         let work = self
             .work(id, move |job| Ended::Ran(id, pinned.map_or_else(|| job.run(&inputs), |pinned| job.fetch(&*pinned))));
-        self.waiting.push_back(work);
+        self.waiting.push_back(Waiting { id, work });
         self.start_waiting();
         Ok(())
     }
 
     fn start_waiting(&mut self) {
         while self.runs < self.max_runs {
-            let Some(work) = self.waiting.pop_front() else { return };
+            let Some(Waiting { id, work }) = self.waiting.pop_front() else { return };
             self.runs += 1;
+            self.report.started(&self.vertices[id].step);
             self.start_thread(work);
         }
     }
@@ -374,7 +382,6 @@ impl<'scope, 'env> Driver<'scope, 'env> {
     fn work(&mut self, id: VertexId, act: impl FnOnce(&Job<'env>) -> Ended + Send + 'env) -> Work<'env> {
         let vertex = &self.vertices[id];
         let job = Job { build: self.build, step: vertex.step.clone(), cancel: vertex.cancel.clone() };
-        self.report.started(&job.step);
         Box::new(move || act(&job))
     }
 

@@ -20,7 +20,7 @@
 mod edge;
 #[cfg(test)]
 mod tests;
-mod walk;
+mod want;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -169,8 +169,8 @@ pub struct Scheduler {
     queue: VecDeque<VertexId>,
     /// Tasks that were started and have not ended.
     in_flight: BTreeSet<(VertexId, Task)>,
-    /// Whether a job may have ended, or something may have become unwanted.
-    stale: bool,
+    /// What the event being handled leads to.
+    actions: Vec<Action>,
 }
 
 struct Vertex {
@@ -209,8 +209,10 @@ struct Output {
     asked: Option<Vec<usize>>,
     answered: bool,
     loading: bool,
-    /// Who looks at this edge.
+    /// Vertices that want this edge.
     waiters: BTreeSet<VertexId>,
+    /// Jobs that want it.
+    jobs: BTreeSet<JobId>,
 }
 
 #[derive(Default)]
@@ -251,12 +253,8 @@ impl Scheduler {
     /// Takes an event and says what to do about it.
     pub fn on(&mut self, event: Event, actions: &mut Vec<Action>) {
         self.apply(event);
-        self.settle(actions);
-        if std::mem::take(&mut self.stale) {
-            self.finish_jobs(actions);
-            self.cancel_unwanted(actions);
-            self.settle(actions);
-        }
+        self.settle();
+        actions.append(&mut self.actions);
     }
 
     /// Whether the edge's result is there.
@@ -267,17 +265,8 @@ impl Scheduler {
 
     fn apply(&mut self, event: Event) {
         match event {
-            Event::Want(job, edges) => {
-                for edge in &edges {
-                    self.raise(*edge, Level::Done, None);
-                }
-                self.jobs.insert(job, edges);
-                self.stale = true;
-            }
-            Event::Drop(job) => {
-                self.jobs.remove(&job);
-                self.stale = true;
-            }
+            Event::Want(job, edges) => self.want(job, edges),
+            Event::Drop(job) => self.drop_job(job),
             Event::Keyed { vertex, content, more } => self.keyed(vertex, &content, more),
             Event::Matched { edge, keys, loadable, missed } => self.matched(edge, keys, loadable, missed),
             Event::Content { vertex, input, key } => {
@@ -315,10 +304,8 @@ impl Scheduler {
         if output.level == Level::Done {
             return; // It was run for another output meanwhile, and has the keys it was saved under.
         }
-        let hit = output.keys.is_empty() && !keys.is_empty();
         output.keys = keys;
         output.loadable = loadable;
-        self.stale |= hit;
         self.enqueue(edge.vertex);
     }
 
@@ -344,8 +331,9 @@ impl Scheduler {
 
     fn done(&mut self, edge: Edge) {
         self.output_mut(edge).level = Level::Done;
-        self.stale = true;
         self.wake(edge);
+        self.release_unneeded(edge.vertex);
+        self.finish_jobs(edge);
     }
 
     fn task_failed(&mut self, id: VertexId, task: Task) {
@@ -364,11 +352,6 @@ impl Scheduler {
         }
     }
 
-    fn fail(&mut self, id: VertexId) {
-        self.vertex_mut(id).failed = true;
-        self.stale = true;
-    }
-
     /// Notes that a task is over and the vertex is to be looked at.
     fn ended(&mut self, id: VertexId, task: Task) {
         self.in_flight.remove(&(id, task));
@@ -376,16 +359,6 @@ impl Scheduler {
             self.vertex_mut(id).cancelled = false;
         }
         self.enqueue(id);
-    }
-
-    /// Wants an edge to get to a level, for a vertex or for a job.
-    fn raise(&mut self, edge: Edge, goal: Level, by: Option<VertexId>) {
-        let output = self.output_mut(edge);
-        output.waiters.extend(by);
-        if output.goal < goal {
-            output.goal = goal;
-            self.enqueue(edge.vertex);
-        }
     }
 
     fn wake(&mut self, edge: Edge) {

@@ -60,8 +60,9 @@ impl Vertices {
     ) -> (Vec<Option<scheduler::Edge>>, Vec<VertexId>) {
         let mut ids: Vec<VertexId> = Vec::with_capacity(decoded.graph.nodes.len());
         let mut new = Vec::new();
-        for (node, digest) in decoded.graph.nodes.into_iter().zip(decoded.digests) {
+        for (mut node, digest) in decoded.graph.nodes.into_iter().zip(decoded.digests) {
             let ignore_cache = no_cache || node.meta.ignore_cache;
+            node.meta.ignore_cache = ignore_cache;
             let known = self.by_digest.get(&(digest.clone(), ignore_cache)).copied();
             let id = known.unwrap_or_else(|| {
                 let inputs: Vec<_> = node.inputs.iter().map(|input| edge(*input, &ids)).collect();

@@ -7,12 +7,16 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::{Error, Result};
 
 /// How long a writer waits for another process's transaction, which take milliseconds.
 const BUSY: Duration = Duration::from_secs(60);
+
+/// Pages of the log after which it is folded into the file: a short log is read quickly by the next process.
+const LOG_PAGES: i64 = 250;
 
 /// Version of the tables below, kept in the file; a file of another version is refused.
 const VERSION: i64 = 1;
@@ -77,6 +81,9 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
     if version(connection)? == 0 {
         create(connection)?;
     }
+    connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
+    // Not when a process ends, which would wait for the disk.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.pragma_update(None, "synchronous", "NORMAL")
 }
 

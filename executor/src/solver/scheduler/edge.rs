@@ -4,68 +4,71 @@ use super::*;
 
 impl Scheduler {
     /// Looks at queued vertices until nothing more follows from what is known.
-    pub(super) fn settle(&mut self, actions: &mut Vec<Action>) {
+    pub(super) fn settle(&mut self) {
         while let Some(id) = self.queue.pop_front() {
             self.vertex_mut(id).queued = false;
-            self.step(id, actions);
+            self.step(id);
         }
     }
 
-    fn step(&mut self, id: VertexId, actions: &mut Vec<Action>) {
+    fn step(&mut self, id: VertexId) {
         let vertex = self.vertex(id);
         if vertex.failed || vertex.cancelled {
             return;
         }
         match &vertex.run {
-            Run::Expanded(edges) => return self.adopt(id, edges.clone(), actions),
-            Run::Ran => return self.save(id, actions),
+            Run::Expanded(edges) if vertex.outputs.iter().any(Output::is_wanted) => {
+                return self.adopt(id, edges.clone());
+            }
+            Run::Ran => return self.save(id),
             Run::Failed if !self.contents_running(id) => return self.fail(id),
-            Run::Failed | Run::Saving | Run::Done => return,
+            Run::Expanded(_) | Run::Failed | Run::Saving | Run::Done => return,
             Run::Idle | Run::Running => {}
         }
         for output in 0..u32::try_from(vertex.outputs.len()).expect("outputs are few") {
-            self.step_output(Edge { vertex: id, output }, actions);
+            self.step_output(Edge { vertex: id, output });
         }
     }
 
-    fn step_output(&mut self, edge: Edge, actions: &mut Vec<Action>) {
+    fn step_output(&mut self, edge: Edge) {
         let output = self.output_mut(edge);
         if output.level >= output.goal {
             return;
         }
         if self.vertex(edge.vertex).keyed == 0 {
-            return self.compute_key(edge.vertex, actions);
+            return self.compute_key(edge.vertex);
         }
         if self.output_mut(edge).level < Level::Slow {
-            self.look(edge, actions);
+            self.look(edge);
         }
         let output = self.output_mut(edge);
         if output.level == Level::Slow && output.goal == Level::Done {
-            self.get(edge, actions);
+            self.get(edge);
         }
     }
 
     /// Looks for the edge in the cache, as far as its goal says.
-    fn look(&mut self, edge: Edge, actions: &mut Vec<Action>) {
+    fn look(&mut self, edge: Edge) {
         let id = edge.vertex;
         if self.vertex(id).ignore_cache {
             return self.reach(edge, Level::Slow);
         }
         self.raise_inputs(id, Level::Fast);
-        if self.input_levels(id).any(|level| level < Level::Fast) || !self.is_answered(edge, actions) {
+        if self.input_levels(id).any(|level| level < Level::Fast) || !self.is_answered(edge) {
             return;
         }
         if !self.output_mut(edge).keys.is_empty() {
-            return self.reach(edge, Level::Slow);
+            self.reach(edge, Level::Slow);
+            return self.release_unneeded(id);
         }
         self.reach(edge, Level::Fast);
         if self.output_mut(edge).goal > Level::Fast {
-            self.look_further(edge, actions);
+            self.look_further(edge);
         }
     }
 
     /// Whether the cache has answered for all keys that are known; asks it when it has not been asked.
-    fn is_answered(&mut self, edge: Edge, actions: &mut Vec<Action>) -> bool {
+    fn is_answered(&mut self, edge: Edge) -> bool {
         let known = self.known(edge.vertex);
         let asked = known.iter().map(Vec::len).chain([self.vertex(edge.vertex).keyed]).collect();
         let output = self.output_mut(edge);
@@ -74,15 +77,15 @@ impl Scheduler {
         }
         output.asked = Some(asked);
         output.answered = false;
-        actions.push(Action::Query(edge, known));
+        self.actions.push(Action::Query(edge, known));
         false
     }
 
     /// Nothing was found under the keys that are known: gets more keys, from the most promising inputs first.
-    fn look_further(&mut self, edge: Edge, actions: &mut Vec<Action>) {
+    fn look_further(&mut self, edge: Edge) {
         let id = edge.vertex;
         if self.vertex(id).more_keys {
-            return self.compute_key(id, actions);
+            return self.compute_key(id);
         }
         let missed = self.output_mut(edge).missed.clone();
         let missed = |input: usize| missed.get(input).copied().unwrap_or(true);
@@ -93,7 +96,7 @@ impl Scheduler {
         }
         let first: Vec<_> = open.iter().copied().filter(|input| missed(*input)).collect();
         for input in if first.is_empty() { open } else { first } {
-            self.look_at_input(id, input, actions);
+            self.look_at_input(id, input);
         }
     }
 
@@ -103,22 +106,22 @@ impl Scheduler {
         self.level(input.edge) >= Level::Slow && (!input.comparable || input.content.is_some())
     }
 
-    fn look_at_input(&mut self, id: VertexId, index: usize, actions: &mut Vec<Action>) {
+    fn look_at_input(&mut self, id: VertexId, index: usize) {
         let input = &self.vertex(id).inputs[index];
         match self.level(input.edge) {
-            Level::Nothing | Level::Fast => self.raise(input.edge, Level::Slow, Some(id)),
-            Level::Slow => self.raise(input.edge, Level::Done, Some(id)),
-            Level::Done => self.compare(id, index, actions),
+            Level::Nothing | Level::Fast => self.raise(input.edge, Level::Slow, id),
+            Level::Slow => self.raise(input.edge, Level::Done, id),
+            Level::Done => self.compare(id, index),
         }
     }
 
     /// Gets the result, from the cache or by running.
-    fn get(&mut self, edge: Edge, actions: &mut Vec<Action>) {
+    fn get(&mut self, edge: Edge) {
         let output = self.output_mut(edge);
         let matched = !output.keys.is_empty();
         if matched && output.loadable {
             if !std::mem::replace(&mut output.loading, true) {
-                actions.push(Action::Load(edge));
+                self.actions.push(Action::Load(edge));
             }
             return;
         }
@@ -127,41 +130,42 @@ impl Scheduler {
             return;
         }
         if self.vertex(id).more_keys {
-            return self.compute_key(id, actions);
+            return self.compute_key(id);
         }
         self.raise_inputs(id, Level::Done);
         if !matched {
-            self.compare_all(id, actions);
+            self.compare_all(id);
         }
         if self.input_levels(id).all(|level| level == Level::Done) {
             self.vertex_mut(id).run = Run::Running;
             self.start(id, Task::Run);
-            actions.push(Action::Run(id));
+            self.actions.push(Action::Run(id));
         }
     }
 
-    fn compute_key(&mut self, id: VertexId, actions: &mut Vec<Action>) {
+    fn compute_key(&mut self, id: VertexId) {
         if !self.is_running(id, Task::Key) {
             self.start(id, Task::Key);
-            actions.push(Action::Key(id, self.vertex(id).keyed));
+            let index = self.vertex(id).keyed;
+            self.actions.push(Action::Key(id, index));
         }
     }
 
     /// Computes the content keys of the inputs that are done: later builds find this vertex by them.
-    fn compare_all(&mut self, id: VertexId, actions: &mut Vec<Action>) {
+    fn compare_all(&mut self, id: VertexId) {
         for index in 0..self.vertex(id).inputs.len() {
             if self.level(self.vertex(id).inputs[index].edge) == Level::Done {
-                self.compare(id, index, actions);
+                self.compare(id, index);
             }
         }
     }
 
-    fn compare(&mut self, id: VertexId, index: usize, actions: &mut Vec<Action>) {
+    fn compare(&mut self, id: VertexId, index: usize) {
         let input = &self.vertex(id).inputs[index];
         let task = Task::Content(index);
         if input.comparable && input.content.is_none() && !self.is_running(id, task) {
             self.start(id, task);
-            actions.push(Action::Content(id, index));
+            self.actions.push(Action::Content(id, index));
         }
     }
 
@@ -171,21 +175,22 @@ impl Scheduler {
     }
 
     /// Takes over what a nested build made, once it is all there.
-    fn adopt(&mut self, id: VertexId, edges: Vec<Edge>, actions: &mut Vec<Action>) {
+    fn adopt(&mut self, id: VertexId, edges: Vec<Edge>) {
         for edge in &edges {
-            self.raise(*edge, Level::Done, Some(id));
+            self.raise(*edge, Level::Done, id);
         }
         if edges.iter().all(|edge| self.is_done(*edge)) {
             self.vertex_mut(id).run = Run::Running;
             self.start(id, Task::Run);
-            actions.push(Action::Adopt(id, edges));
+            self.actions.push(Action::Adopt(id, edges));
         }
     }
 
-    fn save(&mut self, id: VertexId, actions: &mut Vec<Action>) {
+    fn save(&mut self, id: VertexId) {
         if !self.contents_running(id) {
             self.vertex_mut(id).run = Run::Saving;
-            actions.push(Action::Save(id, self.known_to_save(id)));
+            let known = self.known_to_save(id);
+            self.actions.push(Action::Save(id, known));
         }
     }
 
@@ -216,7 +221,7 @@ impl Scheduler {
 
     fn raise_inputs(&mut self, id: VertexId, goal: Level) {
         for index in 0..self.vertex(id).inputs.len() {
-            self.raise(self.vertex(id).inputs[index].edge, goal, Some(id));
+            self.raise(self.vertex(id).inputs[index].edge, goal, id);
         }
     }
 
