@@ -83,10 +83,17 @@ fn run_definition(args: Args) -> Result<()> {
     run(definition, settings)
 }
 
+/// **Errors**: nothing to read. BuildKit takes no bytes for a definition of scratch; here they mean that the program
+/// before the pipe has failed, since `llbc` always writes an image config.
 fn read_definition(file: &str) -> Result<Vec<u8>> {
-    if file != "-" {
-        return std::fs::read(file).map_err(Error::io("read", file));
+    let bytes = if file == "-" { read_stdin()? } else { std::fs::read(file).map_err(Error::io("read", file))? };
+    if bytes.is_empty() {
+        return Err(Error::Definition("it is empty; the program that should have written it has failed".into()));
     }
+    Ok(bytes)
+}
+
+fn read_stdin() -> Result<Vec<u8>> {
     let mut stdin = std::io::stdin().lock();
     if stdin.is_terminal() {
         return Err(Error::Invalid(

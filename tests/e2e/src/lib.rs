@@ -10,12 +10,14 @@ pub mod image;
 pub mod measure;
 pub mod process;
 pub mod registry;
+pub mod sandbox;
 pub mod tree;
 
 pub use binaries::Binaries;
 pub use docker::Docker;
 pub use process::{Error, Result, Run};
 pub use registry::Registry;
+pub use sandbox::Sandbox;
 pub use tree::Tree;
 
 use std::path::{Path, PathBuf};
