@@ -19,12 +19,13 @@ use crate::{Cancel, Error, Result};
 pub(super) fn checksum(files: &Files, path: &str, selector: &Selector, cancel: &Cancel) -> Result<Digest> {
     // The root is "" here, as keys have it.
     let wanted = if path == "/" { "" } else { path };
-    let prefix = match (selector.wildcard, glob::split(path).0) {
-        (true, "/") => "",
-        (true, plain) => plain,
-        (false, _) => wanted,
+    let (plain, pattern) = glob::split(path);
+    let prefix = match plain {
+        "/" if selector.wildcard => "",
+        plain if selector.wildcard => plain,
+        _ => wanted,
     };
-    let real = files.real_path(Path::new(prefix), selector.wildcard).map_err(Error::io("find", path))?;
+    let real = files.real_path(Path::new(prefix), selector.wildcard && !pattern.is_empty()).map_err(Error::io("find", path))?;
     let (scan, walk) = Scan::run(cancel, |scan, pool| {
         let mut walk = Walk::new(selector, wanted, scan, pool)?;
         walk.base(files, prefix, &real)?;
