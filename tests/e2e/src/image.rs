@@ -68,12 +68,13 @@ pub fn comparable(config: &Value) -> Value {
 }
 
 /// An instruction without what BuildKit has spelled in several ways over the years: flags of copies (left out by engine
-/// 20.10), lists of ports and health checks (Go's own print of changing types). The corpus holds today's exact spelling.
+/// 20.10), values of arguments (likewise), lists of ports and health checks (Go's own print of changing types). The corpus holds today's exact spelling.
 fn version_neutral(instruction: &str) -> String {
     let mut words = instruction.split(' ');
     let keyword = words.next().unwrap_or_default();
     match keyword {
         "EXPOSE" | "HEALTHCHECK" => keyword.to_owned(),
+        "ARG" => instruction.split('=').next().unwrap_or_default().to_owned(),
         "COPY" | "ADD" => {
             let rest: Vec<&str> = words.skip_while(|word| word.starts_with("--")).collect();
             format!("{keyword} {}", rest.join(" "))
@@ -107,6 +108,7 @@ mod tests {
     fn spellings_of_one_instruction_are_one() {
         for (newer, older) in [
             ("COPY --chmod=755 --link a b # buildkit", "COPY a b # buildkit"),
+            ("ARG V=1", "ARG V"),
             ("EXPOSE [80/tcp]", "EXPOSE map[80/tcp:{}]"),
         ] {
             assert_eq!(version_neutral(newer), version_neutral(older));
