@@ -15,8 +15,10 @@
 //! | `tidy` | from the changes an overlay collected to a layer |
 //! | `change` | from two trees to the layer between them |
 //! | `overlay`, `native`, `scripted` | the implementations of [`Snapshots`] |
+//! | `auto` | overlay mounts or copies, whichever the system has |
 
 mod area;
+mod auto;
 mod change;
 pub(crate) mod copy;
 pub(crate) mod entry;
@@ -41,6 +43,7 @@ use oci::Digest;
 use crate::Result;
 
 pub use area::{Contents, Staged};
+pub use auto::Auto;
 pub use files::{Files, Node};
 pub(crate) use files::{OpenDir, is_missing};
 pub use native::Native;
@@ -179,8 +182,7 @@ pub trait Snapshots: Send + Sync {
 
 /// Opens the layers of the store directory at `root`: with overlay mounts where the system has them, else with copies.
 pub fn open(root: &Path) -> Result<Arc<dyn Snapshots>> {
-    let overlay = Overlayfs::open(root)?;
-    if overlay.is_supported() { Ok(Arc::new(overlay)) } else { Ok(Arc::new(Native::open(root)?)) }
+    Ok(Arc::new(Auto::open(root)?))
 }
 
 /// Copies what is in one directory into another, empty one, with all metadata.
