@@ -5,7 +5,7 @@ mod scripted;
 
 use std::path::PathBuf;
 
-pub use linux::Embedded;
+pub use linux::{Embedded, OciRuntime};
 pub use scripted::{Script, Scripted};
 
 use crate::{Cancel, Result, snapshot};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use executor::Cancel;
-use executor::runtime::{Embedded, Exit, Root, Runtime, Spec};
+use executor::runtime::{Embedded, Exit, OciRuntime, Root, Runtime, Spec};
 
 /// A root with busybox, users and little else; removed when dropped.
 pub struct Rig {
@@ -76,6 +76,10 @@ impl Rig {
 /// Runs a check on every runtime there is.
 pub fn each(check: impl Fn(&dyn Runtime)) {
     check(&embedded());
+    for program in ["runc", "crun"] {
+        let runtime = OciRuntime::with_shim(Path::new(program), env!("CARGO_BIN_EXE_executor"));
+        check(&runtime.expect("runc and crun are installed"));
+    }
 }
 
 /// Runs to the end.

@@ -18,6 +18,58 @@ pub(super) const MKNOD: u64 = 1 << 27;
 /// Highest number of a capability that is tried; the kernel has 41 today.
 const LAST: u32 = 63;
 
+/// Names of capabilities, without `CAP_`, by number.
+const NAMES: [&str; 41] = [
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+];
+
+/// Names of those capabilities of a set that this process could give: a runtime refuses others.
+pub(super) fn names(set: u64) -> Vec<String> {
+    let own = rustix::thread::capabilities(sys::SELF).map_or(0, |sets| sets.permitted.bits());
+    let given = NAMES.iter().enumerate().filter(|(number, _)| set & own & 1 << number != 0);
+    given.map(|(_, name)| format!("CAP_{name}")).collect()
+}
+
 /// Drops everything but `allowed` from the bounding set; needs `CAP_SETPCAP`, so it is done first.
 pub(super) fn bound(allowed: u64) -> io::Result<()> {
     (0..=LAST).filter(|cap| allowed >> cap & 1 == 0).try_for_each(sys::drop_from_bounding_set)

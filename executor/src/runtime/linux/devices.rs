@@ -24,8 +24,14 @@ const LINKS: &[(&str, &str)] = &[
 const DIRS: &[&str] = &["pts", "shm", "mqueue"];
 
 /// Devices of the host that an insecure container gets, when the host has them.
-const INSECURE: &[(&str, u32, u32)] =
-    &[("kmsg", 1, 11), ("cuse", 10, 203), ("fuse", 10, 229), ("kvm", 10, 232), ("loop-control", 10, 237)];
+const INSECURE: &[(&str, u32, u32)] = &[
+    ("kmsg", 1, 11),
+    ("net/tun", 10, 200),
+    ("cuse", 10, 203),
+    ("fuse", 10, 229),
+    ("kvm", 10, 232),
+    ("loop-control", 10, 237),
+];
 
 /// Loop devices beyond those in use that an insecure container gets, as in BuildKit.
 const SPARE_LOOPS: u32 = 7;
@@ -58,22 +64,24 @@ fn fill(dev: impl AsFd, insecure: bool) -> rustix::io::Result<()> {
     for name in DIRS {
         fs::mkdirat(dev, *name, Mode::from_raw_mode(0o755))?;
     }
-    if !insecure {
-        return Ok(());
-    }
-    for (name, major, minor) in INSECURE.iter().filter(|(name, ..)| host_has(name)) {
-        node(name, FileType::CharacterDevice, 0o666, *major, *minor)?;
-    }
-    if host_has("net/tun") {
+    if insecure {
         fs::mkdirat(dev, "net", Mode::from_raw_mode(0o755))?;
-        node("net/tun", FileType::CharacterDevice, 0o666, 10, 200)?;
-    }
-    if host_has("loop-control") {
-        for minor in 0..=first_free_loop() + SPARE_LOOPS {
-            node(&format!("loop{minor}"), FileType::BlockDevice, 0o660, 7, minor)?;
+        for (name, kind, major, minor) in self::insecure() {
+            let kind = if kind == "b" { FileType::BlockDevice } else { FileType::CharacterDevice };
+            node(&name, kind, 0o666, major, minor)?;
         }
     }
     Ok(())
+}
+
+/// Name, kind (`b`, `c`), major and minor number of the host's devices that an insecure container gets.
+pub(super) fn insecure() -> Vec<(String, &'static str, u32, u32)> {
+    let here = INSECURE.iter().filter(|(name, ..)| host_has(name));
+    let mut devices: Vec<_> = here.map(|(name, major, minor)| (name.to_string(), "c", *major, *minor)).collect();
+    if host_has("loop-control") {
+        devices.extend((0..=first_free_loop() + SPARE_LOOPS).map(|minor| (format!("loop{minor}"), "b", 7, minor)));
+    }
+    devices
 }
 
 fn host_has(name: &str) -> bool {

@@ -3,7 +3,6 @@
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, FileType, Gid, StatxFlags, Uid};
@@ -23,9 +22,9 @@ pub(super) const RESOLV_CONF: &str = "resolv.conf";
 /// Where programs are looked for when the environment does not say.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Most mounts that can lie on the root when it is entered: the host's root, the scratch files, one a mount of the plan;
-/// a plan with more has no room in the kernel's tables either.
-const MAX_STACKED: usize = 10_000;
+/// Most mounts that may lie on the root when it is entered: the host's root, the scratch files on that, and what the host
+/// itself had put on its root.
+const MAX_STACKED: usize = 64;
 
 /// Name of the file of a mount in the scratch file system.
 pub(super) fn scratch_name(mount: usize) -> String {
@@ -92,7 +91,7 @@ fn mount_all(container: &Container) -> Result<()> {
 }
 
 /// One mount of the plan, with its attributes, still detached.
-fn make_mount(container: &Container, index: usize) -> Result<OwnedFd> {
+pub(super) fn make_mount(container: &Container, index: usize) -> Result<OwnedFd> {
     let mount = &container.plan.mounts[index];
     let made = container.mounts[index].as_ref();
     let copy = |fd: &OwnedFd| fd.try_clone().map_err(Error::io("copy", &mount.dest));
@@ -100,7 +99,9 @@ fn make_mount(container: &Container, index: usize) -> Result<OwnedFd> {
         (Source::Tmpfs { size }, _) => return tmpfs(*size, mount.readonly),
         (Source::Secret { owner, .. }, _) => (container.scratch.bind(&scratch_name(index))?, secret_attributes(*owner)),
         (Source::Socket { .. }, _) => (container.scratch.bind(&scratch_name(index))?, MountAttrFlags::empty()),
-        (Source::Overlay { selector, .. }, Some(fd)) => (select(fd, selector)?, MountAttrFlags::empty()),
+        (Source::Overlay { selector, .. }, Some(fd)) => {
+            (select(container, index, fd, selector)?, MountAttrFlags::empty())
+        }
         (_, Some(fd)) => (copy(fd)?, MountAttrFlags::empty()),
         (_, None) => return Err(Error::Invalid(format!("the mount at {} was not made", mount.dest))),
     };
@@ -126,14 +127,15 @@ fn secret_attributes(owner: plan::Owner) -> MountAttrFlags {
     if owner.mode & 0o111 == 0 { inert } else { inert - MountAttrFlags::MOUNT_ATTR_NOEXEC }
 }
 
-/// What a selector names in a mount of ours. The mount is attached first (below everything, where nobody sees it), as only
-/// then parts of it can be bound.
-fn select(mount: &OwnedFd, selector: &str) -> Result<OwnedFd> {
+/// What a selector names in a mount of ours. The mount is attached to a directory of the scratch files first, as only of
+/// what is attached parts can be bound.
+fn select(container: &Container, index: usize, mount: &OwnedFd, selector: &str) -> Result<OwnedFd> {
     let failed = |e: io::Error| Error::io("open", selector)(e);
     if Path::new("/").join(selector) == Path::new("/") {
         return mount.try_clone().map_err(failed);
     }
-    mounts::attach_to(mount, mounts::host_dir("/")?).map_err(|e| failed(e.into()))?;
+    let point = container.scratch.point(&format!("whole-{index}"))?;
+    mounts::attach_to(mount, point).map_err(|e| failed(e.into()))?;
     let tree = Tree::from_fd(mount.try_clone().map_err(failed)?);
     let selected = tree.resolve(Path::new(selector)).map_err(failed)?;
     mounts::bind(selected, "").map_err(|e| failed(e.into()))
@@ -244,14 +246,8 @@ impl Program {
         if !env.iter().any(|entry| entry.starts_with("HOME=")) {
             env.push(format!("HOME={}", user::home(root, uid)));
         }
-        let path = env.iter().find_map(|entry| entry.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
         let name = plan.args[0].clone();
-        let candidates = if name.contains('/') {
-            vec![c_string(name.as_bytes())?]
-        } else {
-            let absolute = path.split(':').filter(|dir| dir.starts_with('/'));
-            absolute.map(|dir| c_string(Path::new(dir).join(&name).as_os_str().as_bytes())).collect::<Result<_>>()?
-        };
+        let candidates = candidates(&name, &env).iter().map(|path| c_string(path.as_bytes())).collect::<Result<_>>()?;
         let args = plan.args.iter().map(|arg| c_string(arg.as_bytes())).collect::<Result<_>>()?;
         let env = env.iter().map(|entry| c_string(entry.as_bytes())).collect::<Result<_>>()?;
         Ok(Self { candidates, name, args, env })
@@ -259,29 +255,41 @@ impl Program {
 
     /// Becomes the program. Returns when it cannot.
     fn execute(&self) -> Reply {
-        let pointers = |strings: &[CString]| -> Vec<*const libc::c_char> {
-            strings.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect()
-        };
-        let (args, env) = (pointers(&self.args), pointers(&self.env));
-        let mut refused = None;
+        let mut first = None;
         let _ = sys::close_on_exec_from(3);
         sys::reset_signals();
         for candidate in &self.candidates {
-            // SAFETY: all pointers are of strings that live here, and both lists end with null.
-            unsafe { libc::execve(candidate.as_ptr(), args.as_ptr(), env.as_ptr()) };
-            let error = io::Error::last_os_error();
+            let error = sys::execute(candidate, &self.args, &self.env);
             if !matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)) {
-                refused.get_or_insert((candidate.to_string_lossy().into_owned(), error));
+                first.get_or_insert((candidate.to_string_lossy().into_owned(), error));
             }
         }
-        match refused {
-            Some((path, error)) => Reply::NotStarted(format!("exec {path}: {}", text(&error)), 126),
-            None if self.name.contains('/') => {
-                Reply::NotStarted(format!("exec: {:?}: no such file or directory", self.name), 127)
-            }
-            None => Reply::NotStarted(format!("exec: {:?}: executable file not found in $PATH", self.name), 127),
+        match first {
+            Some((path, error)) => refused(&path, &error),
+            None => not_found(&self.name),
         }
     }
+}
+
+/// Paths to try for a program, in this order.
+pub(super) fn candidates(name: &str, env: &[String]) -> Vec<String> {
+    if name.contains('/') {
+        return vec![name.to_owned()];
+    }
+    let path = env.iter().find_map(|entry| entry.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
+    let absolute = path.split(':').filter(|dir| dir.starts_with('/'));
+    absolute.map(|dir| Path::new(dir).join(name).to_string_lossy().into_owned()).collect()
+}
+
+/// A program is there and cannot be executed: what is said, and the exit code a shell gives.
+pub(super) fn refused(path: &str, error: &io::Error) -> Reply {
+    Reply::NotStarted(format!("exec {path}: {}", text(error)), 126)
+}
+
+/// A program is not there.
+pub(super) fn not_found(name: &str) -> Reply {
+    let reason = if name.contains('/') { "no such file or directory" } else { "executable file not found in $PATH" };
+    Reply::NotStarted(format!("exec: {name:?}: {reason}"), 127)
 }
 
 fn c_string(bytes: &[u8]) -> Result<CString> {

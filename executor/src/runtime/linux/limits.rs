@@ -31,6 +31,11 @@ pub(super) fn resource((name, soft, hard): &(String, i64, i64)) -> Result<(u32, 
     Ok((*number, soft.cast_unsigned(), hard.cast_unsigned()))
 }
 
+/// Name of a limit.
+pub(super) fn name(number: u32) -> &'static str {
+    RESOURCES.iter().find(|(_, known)| *known == number).map_or("?", |(name, _)| *name)
+}
+
 /// Sets a limit of this process.
 pub(super) fn set((number, soft, hard): (u32, u64, u64)) -> Result<()> {
     let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
@@ -38,8 +43,8 @@ pub(super) fn set((number, soft, hard): (u32, u64, u64)) -> Result<()> {
     if unsafe { libc::setrlimit(number as _, &raw const limit) } == 0 {
         return Ok(());
     }
-    let name = RESOURCES.iter().find(|(_, known)| *known == number).map_or("?", |(name, _)| *name);
-    Err(Error::Invalid(format!("cannot set ulimit {name}={soft}:{hard}: {}", std::io::Error::last_os_error())))
+    let error = std::io::Error::last_os_error();
+    Err(Error::Invalid(format!("cannot set ulimit {}={soft}:{hard}: {error}", name(number))))
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@
 //! | `caps`, `seccomp`, `cgroup`, `limits`, `user` | parts of a confinement |
 //! | `names` | /etc/hosts, /etc/resolv.conf |
 //! | `agent` | sockets of the host, served inside |
+//! | `oci` | the same container by another runtime |
 //! | `binary` | this program, protected from containers |
 
 mod agent;
@@ -30,6 +31,7 @@ mod init;
 mod limits;
 mod mounts;
 mod names;
+mod oci;
 mod output;
 mod plan;
 mod request;
@@ -48,6 +50,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use agent::Servers;
 use binary::Binary;
@@ -100,16 +103,21 @@ impl Default for Embedded {
 
 impl Runtime for Embedded {
     fn run(&self, spec: &Spec, output: Output<'_>, cancel: &Cancel) -> Result<Exit> {
+        self.run_by(None, spec, output, cancel)
+    }
+}
+
+impl Embedded {
+    /// Runs a process, in a container made by another runtime if one is given.
+    fn run_by(&self, oci: Option<plan::Oci>, spec: &Spec, output: Output<'_>, cancel: &Cancel) -> Result<Exit> {
         if !rustix::process::geteuid().is_root() {
             return Err(Error::Unsupported {
                 what: "running a container as an ordinary user".into(),
-                why: "namespaces are made with root's rights; run it as root (sudo), or inside `unshare -Urm`".into(),
+                why: "namespaces are made with root's rights; run it as root (sudo)".into(),
             });
         }
-        if cancel.is_cancelled() {
-            return Err(Error::Cancelled);
-        }
-        let request::Prepared { request, agents } = request::prepare(spec)?;
+        cancel.check()?;
+        let request::Prepared { request, agents } = request::prepare(spec, oci)?;
         let mut shim = Shim::start(&self.binary()?.path())?;
         // A shim that ended already has said why, or will be found to be gone.
         let _ = request.send(&mut shim.control);
@@ -121,6 +129,57 @@ impl Runtime for Embedded {
         drop(hook);
         shim.finish();
         outcome(ended?, output, cancel)
+    }
+}
+
+/// A runtime of the OCI kind: `crun`, `runc`, or another one that takes a bundle.
+pub struct OciRuntime {
+    program: PathBuf,
+    shim: Embedded,
+}
+
+impl OciRuntime {
+    /// The runtime at a path, or of a name that is looked up in `PATH`. **Errors**: `NotFound`.
+    pub fn find(program: &Path) -> Result<Self> {
+        Self::with_shim(program, "/proc/self/exe")
+    }
+
+    /// The same with another shim than this program, see [`Embedded::with_shim`].
+    pub fn with_shim(program: &Path, shim: impl Into<PathBuf>) -> Result<Self> {
+        let candidates: Vec<PathBuf> = match program.components().count() {
+            1 => std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
+                .map(|dir| dir.join(program))
+                .collect(),
+            _ => vec![program.to_owned()],
+        };
+        let found = candidates.into_iter().find_map(|path| path.canonicalize().ok().filter(|path| path.is_file()));
+        let program = found.ok_or_else(|| Error::NotFound(format!("no OCI runtime at {}", program.display())))?;
+        Ok(Self { program, shim: Embedded::with_shim(shim) })
+    }
+}
+
+impl Runtime for OciRuntime {
+    fn run(&self, spec: &Spec, output: Output<'_>, cancel: &Cancel) -> Result<Exit> {
+        let (id, bundle) = make_bundle()?;
+        let oci = plan::Oci { program: self.program.clone(), bundle: bundle.clone(), id };
+        let result = self.shim.run_by(Some(oci), spec, output, cancel);
+        // Empty for us: what was in it was in the runtime's own namespace.
+        let _ = std::fs::remove_dir(&bundle);
+        result
+    }
+}
+
+/// A name for a container that nobody else has, and an empty directory of that name.
+fn make_bundle() -> Result<(String, PathBuf)> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    loop {
+        let id = format!("llbc-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let bundle = std::env::temp_dir().join(&id);
+        match std::fs::create_dir(&bundle) {
+            // Of a process in another namespace with the same number, or of one that was killed.
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
+            made => return made.map(|()| (id, bundle.clone())).map_err(Error::io("make", bundle)),
+        }
     }
 }
 

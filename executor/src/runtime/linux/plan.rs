@@ -37,6 +37,19 @@ pub(super) struct Plan {
     pub(super) rlimits: Vec<(u32, u64, u64)>,
     pub(super) cgroup: Cgroup,
     pub(super) remove_stubs_recursive: bool,
+    /// Another runtime that makes the container.
+    pub(super) oci: Option<Oci>,
+}
+
+/// A runtime that takes an OCI bundle.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Oci {
+    /// Its program.
+    pub(super) program: PathBuf,
+    /// An empty directory of the host that the bundle is mounted on, seen by the runtime only.
+    pub(super) bundle: PathBuf,
+    /// Name of the container.
+    pub(super) id: String,
 }
 
 /// The root of the container.

@@ -26,7 +26,7 @@ pub(super) struct Prepared {
 }
 
 /// Opens and writes all that a spec names.
-pub(super) fn prepare(spec: &Spec) -> Result<Prepared> {
+pub(super) fn prepare(spec: &Spec, oci: Option<plan::Oci>) -> Result<Prepared> {
     if spec.args.is_empty() {
         return Err(Error::Invalid("no command to run: the process has no arguments".into()));
     }
@@ -47,6 +47,7 @@ pub(super) fn prepare(spec: &Spec) -> Result<Prepared> {
         rlimits: spec.ulimits.iter().map(limits::resource).collect::<Result<_>>()?,
         cgroup: cgroup(spec),
         remove_stubs_recursive: spec.remove_mount_stubs_recursive,
+        oci,
     };
     Ok(Prepared { request: Request { plan, secrets: side.secrets, fds: side.fds }, agents: side.agents })
 }

@@ -68,8 +68,19 @@ impl Scratch {
 
     /// A directory that stays empty.
     pub(super) fn empty(&self) -> Result<OwnedFd> {
+        self.open(EMPTY)
+    }
+
+    /// A new directory, to attach what must be attached somewhere and seen nowhere.
+    pub(super) fn point(&self, name: &str) -> Result<OwnedFd> {
+        let failed = |errno: rustix::io::Errno| Error::io("make", name)(errno.into());
+        rustix::fs::mkdirat(&self.mount, name, Mode::RWXU).map_err(failed)?;
+        self.open(name)
+    }
+
+    fn open(&self, name: &str) -> Result<OwnedFd> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        rustix::fs::openat(&self.mount, EMPTY, flags, Mode::empty())
-            .map_err(|errno| Error::io("open", EMPTY)(errno.into()))
+        let open = rustix::fs::openat(&self.mount, name, flags, Mode::empty());
+        open.map_err(|errno| Error::io("open", name)(errno.into()))
     }
 }

@@ -20,7 +20,7 @@ use super::plan::{self, Plan, Reply, Request, Source};
 use super::scratch::Scratch;
 use super::stubs::{self, Kind, Stubs};
 use super::user::{self, Identity};
-use super::{init, mounts, sys};
+use super::{init, mounts, oci, sys};
 use crate::rootfs::{NewDir, Tree};
 use crate::snapshot::{self, mount};
 use crate::{Error, Result};
@@ -62,12 +62,21 @@ fn supervise(control: &UnixStream) -> Result<Reply> {
     let received = control.try_clone().and_then(|mut from| Request::receive(&mut from));
     let request = received.map_err(Error::io("receive", "the plan"))?;
     let (container, stubs) = prepare(request, control)?;
+    if container.plan.oci.is_some()
+        && let Some(reply) = oci::find_program(&container)
+    {
+        stubs.clean(&container.root);
+        return Ok(reply);
+    }
     let init = start(&container)?;
     // Only the container writes to the executor's pipes from here on.
     let _ = silence();
     let code = wait(init.as_fd(), control).map_err(Error::io("wait for", "the container"))?;
     let out_of_memory = container.cgroup.had_out_of_memory();
     stubs.clean(&container.root);
+    if let Some(oci) = &container.plan.oci {
+        oci::remove_groups(oci);
+    }
     container.cgroup.remove();
     Ok(Reply::Exited { code, out_of_memory })
 }
@@ -80,7 +89,10 @@ fn prepare(request: Request, control: &UnixStream) -> Result<(Container, Stubs)>
     let mounts = make_mounts(&plan, &scratch, &secrets, &fds)?;
     let stubs = stubs::make(&root, &mount_points(&plan, &mounts), plan.remove_stubs_recursive)?;
     make_cwd(&root, &plan.cwd, &identity)?;
-    let cgroup = Cgroup::make(&plan.cgroup, plan.insecure)?;
+    let cgroup = match plan.oci {
+        Some(_) => Cgroup::none(),
+        None => Cgroup::make(&plan.cgroup, plan.insecure),
+    };
     if let Some(warning) = &cgroup.warning {
         let _ = Reply::Warning(warning.clone()).send(control);
     }
@@ -168,15 +180,21 @@ fn make_cwd(root: &Tree, cwd: &str, identity: &Identity) -> Result<()> {
 
 /// Starts the container's first process.
 fn start(container: &Container) -> Result<OwnedFd> {
-    let mut namespaces = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
-    if container.plan.no_network {
-        namespaces |= libc::CLONE_NEWNET;
+    let mut namespaces = libc::CLONE_NEWNS | libc::CLONE_NEWPID;
+    if container.plan.oci.is_none() {
+        namespaces |= libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP;
+        if container.plan.no_network {
+            namespaces |= libc::CLONE_NEWNET;
+        }
     }
-    let flags = namespaces as u64 | libc::CLONE_NEWCGROUP as u64;
+    let flags = u64::from(namespaces.cast_unsigned());
     Reply::Ready.send(&container.control).map_err(Error::io("tell", "the executor"))?;
     match sys::clone(flags, container.cgroup.fd()).map_err(Error::io("start", "the container"))? {
         sys::Cloned::Parent(init) => Ok(init),
-        sys::Cloned::Child => init::main(container),
+        sys::Cloned::Child => match &container.plan.oci {
+            Some(oci) => oci::main(container, oci),
+            None => init::main(container),
+        },
     }
 }
 

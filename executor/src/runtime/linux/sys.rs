@@ -1,5 +1,6 @@
 //! The system calls that `rustix` does not wrap, each as one safe function.
 
+use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -156,6 +157,17 @@ pub(super) fn wait(pidfd: BorrowedFd<'_>) -> io::Result<i32> {
 /// Asks the kernel to kill this process when its parent ends.
 pub(super) fn die_with_parent() -> io::Result<()> {
     Ok(rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?)
+}
+
+/// Executes a program. Returns only when it cannot.
+pub(super) fn execute(program: &CStr, args: &[CString], env: &[CString]) -> io::Error {
+    let pointers = |strings: &[CString]| -> Vec<*const libc::c_char> {
+        strings.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect()
+    };
+    let (args, env) = (pointers(args), pointers(env));
+    // SAFETY: all pointers are of strings that live here, and both lists end with null.
+    unsafe { libc::execve(program.as_ptr(), args.as_ptr(), env.as_ptr()) };
+    io::Error::last_os_error()
 }
 
 /// This process, for calls that take one.

@@ -45,22 +45,27 @@ struct Group {
 impl Cgroup {
     /// Makes a group with the limits. What cannot be had is a warning: a build that works on a machine with control
     /// groups works on one without, only less confined.
-    pub(super) fn make(limits: &plan::Cgroup, insecure: bool) -> Result<Self> {
-        let mut cgroup = Self {
-            group: None,
-            legacy: Vec::new(),
-            killed_before: killed_for_memory(),
-            is_filtered: false,
-            insecure,
-            warning: None,
-        };
+    pub(super) fn make(limits: &plan::Cgroup, insecure: bool) -> Self {
+        let mut cgroup = Self { insecure, ..Self::none() };
         if insecure && !limits.is_limiting() {
-            return Ok(cgroup);
+            return cgroup;
         }
         if let Err(e) = cgroup.try_make(limits) {
             cgroup.warning = Some(format!("the container has no control group ({e}): limits are not applied"));
         }
-        Ok(cgroup)
+        cgroup
+    }
+
+    /// No group: somebody else sees to it.
+    pub(super) fn none() -> Self {
+        Self {
+            group: None,
+            legacy: Vec::new(),
+            killed_before: killed_for_memory(),
+            is_filtered: false,
+            insecure: false,
+            warning: None,
+        }
     }
 
     fn try_make(&mut self, limits: &plan::Cgroup) -> io::Result<()> {

@@ -21,6 +21,9 @@ const X32_BIT: u32 = 0x4000_0000;
 /// `CLONE_NEW*`: clone may make processes and threads, no namespaces.
 const NEW_NAMESPACES: u32 = 0x7e02_0000;
 
+/// Personalities a process may take: Linux, with 16-bit uname, with both, and asking for its own.
+const PERSONALITIES: [u32; 5] = [0, 0x8, 0x20000, 0x20008, 0xffff_ffff];
+
 /// What becomes of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
@@ -50,6 +53,10 @@ const ARCHITECTURES: &[Architecture] = &[
     Architecture { audit: 0xc000_003e, column: Column::X86_64, conditional: [41, 56, 135], has_x32: true },
     Architecture { audit: 0x4000_0003, column: Column::X86, conditional: [359, 120, 136], has_x32: false },
 ];
+#[cfg(target_arch = "x86_64")]
+const OCI_ARCHITECTURES: &[&str] = &["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"];
+#[cfg(target_arch = "aarch64")]
+const OCI_ARCHITECTURES: &[&str] = &["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"];
 #[cfg(target_arch = "aarch64")]
 const ARCHITECTURES: &[Architecture] = &[
     Architecture { audit: 0xc000_00b7, column: Column::Aarch64, conditional: [198, 220, 92], has_x32: false },
@@ -66,6 +73,25 @@ pub(super) fn default_filter() -> Vec<sock_filter> {
     }
     code.push(ret(libc::SECCOMP_RET_KILL_PROCESS));
     code
+}
+
+/// The same in the words of the OCI's runtime-spec, for runtimes that make filters of their own.
+pub(super) fn oci() -> serde_json::Value {
+    let argument = |index: u32, op: &str, value: u32| serde_json::json!({ "index": index, "value": value, "op": op });
+    let allow = |names: &[&str], args: Vec<serde_json::Value>| serde_json::json!({ "names": names, "action": "SCMP_ACT_ALLOW", "args": args });
+    let mut calls = vec![allow(&syscalls::names(), Vec::new())];
+    calls.push(allow(&["socket"], vec![argument(0, "SCMP_CMP_LT", libc::AF_ALG as u32)]));
+    calls.push(allow(&["socket"], vec![argument(0, "SCMP_CMP_EQ", libc::AF_ALG as u32 + 1)]));
+    calls.push(allow(&["socket"], vec![argument(0, "SCMP_CMP_GT", libc::AF_VSOCK as u32)]));
+    calls.extend(PERSONALITIES.map(|value| allow(&["personality"], vec![argument(0, "SCMP_CMP_EQ", value)])));
+    calls.push(allow(&["clone"], vec![argument(0, "SCMP_CMP_MASKED_EQ", NEW_NAMESPACES)]));
+    calls.push(serde_json::json!({ "names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": libc::ENOSYS }));
+    serde_json::json!({
+        "defaultAction": "SCMP_ACT_ERRNO",
+        "defaultErrnoRet": libc::EPERM,
+        "architectures": OCI_ARCHITECTURES,
+        "syscalls": calls,
+    })
 }
 
 fn calls_of(architecture: &Architecture) -> Vec<sock_filter> {
@@ -141,16 +167,11 @@ fn leaf(action: Action) -> Vec<sock_filter> {
             refuse,
         ],
         Action::Clone => vec![load(ARGUMENT), jump(libc::BPF_JSET, NEW_NAMESPACES, 1, 0), allow, refuse],
-        Action::Personality => vec![
-            load(ARGUMENT),
-            jump(libc::BPF_JEQ, 0, 4, 0),
-            jump(libc::BPF_JEQ, 0x8, 3, 0),
-            jump(libc::BPF_JEQ, 0x20000, 2, 0),
-            jump(libc::BPF_JEQ, 0x20008, 1, 0),
-            jump(libc::BPF_JEQ, 0xffff_ffff, 0, 1),
-            allow,
-            refuse,
-        ],
+        Action::Personality => {
+            let compared = PERSONALITIES.iter().zip((0..PERSONALITIES.len() as u8).rev());
+            let compare = compared.map(|(value, left)| jump(libc::BPF_JEQ, *value, left + 1, 0));
+            [load(ARGUMENT)].into_iter().chain(compare).chain([refuse, allow]).collect()
+        }
     }
 }
 

@@ -27,6 +27,11 @@ pub(super) fn allowed(column: Column) -> impl Iterator<Item = u32> {
     ALLOWED.iter().map(move |(_, numbers)| numbers[column as usize]).filter(|number| *number != __)
 }
 
+/// Names of the allowed calls.
+pub(super) fn names() -> Vec<&'static str> {
+    ALLOWED.iter().map(|(name, _)| *name).collect()
+}
+
 /// Name, and its number on x86-64, x86, x32 (without the bit that marks it), aarch64 and arm.
 #[rustfmt::skip]
 const ALLOWED: &[(&str, [u32; 5])] = &[
