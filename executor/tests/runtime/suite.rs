@@ -207,9 +207,9 @@ fn kernel_file_systems_are_masked_and_protected() {
 fn devices_are_few_and_disks_are_closed() {
     each(|runtime| {
         let rig = Rig::new();
-        let devices = stdout(runtime, &rig.sh("cd /dev; echo * | tr " " "\\n" | sort | tr '\\n' ' '"));
+        let devices = stdout(runtime, &rig.sh("cd /dev; echo *"));
         for name in ["fd", "full", "null", "ptmx", "pts", "random", "shm", "stderr", "tty", "urandom", "zero"] {
-            assert!(devices.split(' ').any(|device| device == name), "{name}: {devices}");
+            assert!(devices.split_whitespace().any(|device| device == name), "{name}: {devices}");
         }
         assert!(!devices.contains("vda") && !devices.contains("kvm"), "{devices}");
         assert_eq!(
