@@ -12,9 +12,9 @@ use crate::{Checks, Diagnostic, FileId, Span};
 pub struct Text(pub Vec<u8>);
 
 impl Text {
-    /// The text for people; invalid UTF-8 becomes U+FFFD.
+    /// The text for people; every byte that is not UTF-8 becomes U+FFFD.
     pub fn lossy(&self) -> std::borrow::Cow<'_, str> {
-        String::from_utf8_lossy(&self.0)
+        crate::word::decode(&self.0)
     }
 }
 
@@ -181,7 +181,7 @@ impl Step {
     pub fn keyword_text(&self) -> std::borrow::Cow<'_, str> {
         let text = &self.text.0;
         let end = text.iter().position(|b| b.is_ascii_whitespace() || *b == 0x0b).unwrap_or(text.len());
-        String::from_utf8_lossy(&text[..end])
+        crate::word::decode(&text[..end])
     }
 }
 

@@ -92,7 +92,7 @@ fn damaged_files_still_parse() {
     }
 }
 
-/// The time of a text grows with its length: eight times the text takes nowhere near sixty-four times the time.
+/// The time of a text grows with its length: sixteen times the text takes nowhere near 256 times the time.
 #[test]
 fn time_is_linear() {
     let shapes: [(&str, fn(usize) -> String); 8] = [
@@ -112,9 +112,9 @@ fn time_is_linear() {
         start.elapsed()
     };
     for (name, shape) in shapes {
-        let (small, large) = (shape(1000), shape(8000));
-        let best = |text: &str| (0..3).map(|_| time(text)).min().unwrap();
+        let (small, large) = (shape(2000), shape(32_000));
+        let best = |text: &str| (0..5).map(|_| time(text)).min().unwrap();
         let ratio = best(&large).as_secs_f64() / best(&small).as_secs_f64().max(1e-6);
-        assert!(ratio < 30.0, "{name}: eight times the text took {ratio:.0} times the time");
+        assert!(ratio < 100.0, "{name}: sixteen times the text took {ratio:.0} times the time");
     }
 }

@@ -114,7 +114,7 @@ pub(super) fn check<'f>(words: &'f [Word<'_>], specs: &[Spec]) -> (Vec<Flag<'f>>
 fn check_one<'f>(word: &'f Word<'_>, specs: &[Spec], before: &[Flag<'_>]) -> Result<Flag<'f>, String> {
     let equals = word.text.iter().position(|b| *b == b'=');
     let written = &word.text[..equals.unwrap_or(word.text.len())];
-    let written = String::from_utf8_lossy(written);
+    let written = ast::word::decode(written);
     let name = written.strip_prefix("--").unwrap_or(&written);
     let Some((name, kind)) = specs.iter().find(|(known, _)| *known == name) else {
         let mut known: Vec<&str> = specs.iter().map(|(known, _)| *known).collect();
@@ -129,7 +129,7 @@ fn check_one<'f>(word: &'f Word<'_>, specs: &[Spec], before: &[Flag<'_>]) -> Res
         (Kind::Bool, None) => b"true",
         (_, None) | (Kind::Bool, Some(b"")) => return Err(format!("missing a value on flag: {written}")),
         (Kind::Bool, Some(value)) => boolean(value).ok_or_else(|| {
-            let value = String::from_utf8_lossy(value);
+            let value = ast::word::decode(value);
             format!("expecting boolean value for flag {written}, not: {value}")
         })?,
         (Kind::Text | Kind::Texts, Some(value)) => value,

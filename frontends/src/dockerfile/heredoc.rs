@@ -55,7 +55,7 @@ pub(super) fn opener(word: &[u8]) -> Result<Option<Opener>, String> {
     let [word] = unquoted.as_slice() else { return Ok(None) };
     let quoted = words(name, Mode::Name)?;
     let [raw] = quoted.as_slice() else {
-        let name = String::from_utf8_lossy(name);
+        let name = ast::word::decode(name);
         return Err(format!("internal lexing of heredoc produced inconsistent results: {name}"));
     };
     let quotes = |text: &str| text.bytes().filter(|b| matches!(b, b'\'' | b'"')).count();

@@ -1,6 +1,6 @@
 //! Durations and counts as Go's `time.ParseDuration` and `strconv.ParseInt` read them, with their messages.
 
-use ast::quote;
+use std::fmt::Write;
 
 const NANOSECONDS: [(&str, u64); 8] = [
     ("ns", 1),
@@ -17,7 +17,7 @@ const NANOSECONDS: [(&str, u64); 8] = [
 ///
 /// **Errors**: what is wrong, in Go's words.
 pub(super) fn duration(text: &str) -> Result<i64, String> {
-    let invalid = || format!("time: invalid duration {}", quote(text.as_bytes()));
+    let invalid = || format!("time: invalid duration {}", quote(text));
     let (negative, mut rest) = match text.strip_prefix(['-', '+']) {
         Some(rest) => (text.starts_with('-'), rest),
         None => (false, text),
@@ -34,10 +34,10 @@ pub(super) fn duration(text: &str) -> Result<i64, String> {
         let unit_length = after.find(|c: char| c == '.' || c.is_ascii_digit()).unwrap_or(after.len());
         let (unit, after) = after.split_at(unit_length);
         if unit.is_empty() {
-            return Err(format!("time: missing unit in duration {}", quote(text.as_bytes())));
+            return Err(format!("time: missing unit in duration {}", quote(text)));
         }
         let Some((_, scale)) = NANOSECONDS.iter().find(|(known, _)| *known == unit) else {
-            let (unit, text) = (quote(unit.as_bytes()), quote(text.as_bytes()));
+            let (unit, text) = (quote(unit), quote(text));
             return Err(format!("time: unknown unit {unit} in duration {text}"));
         };
         let value = whole.checked_mul(*scale).and_then(|value| value.checked_add(fraction_of(fraction, *scale)));
@@ -82,12 +82,31 @@ fn fraction_of(digits: &str, scale: u64) -> u64 {
     (value as f64 * (scale as f64 / divisor)) as u64
 }
 
+/// Text in double quotes as the messages of Go's `time` have it: byte by byte.
+fn quote(text: &str) -> String {
+    let mut out = String::from("\"");
+    for b in text.bytes() {
+        match b {
+            b'"' | b'\\' => {
+                out.push('\\');
+                out.push(char::from(b));
+            }
+            b' '..=0x7f => out.push(char::from(b)),
+            _ => {
+                let _ = write!(out, "\\x{b:02x}");
+            }
+        }
+    }
+    out.push('"');
+    out
+}
+
 /// A whole number of 32 bits.
 ///
 /// **Errors**: what is wrong, in Go's words.
 pub(super) fn int32(text: &str) -> Result<i64, String> {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let wrong = |what: &str| Err(format!("strconv.ParseInt: parsing {}: {what}", quote(text.as_bytes())));
+    let wrong = |what: &str| Err(format!("strconv.ParseInt: parsing {}: {what}", ast::quote(text.as_bytes())));
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return wrong("invalid syntax");
     }
@@ -108,6 +127,7 @@ mod tests {
         assert_eq!(duration("-.5us"), Ok(-500));
         assert_eq!(duration("1.000000001s"), Ok(1_000_000_001));
         assert_eq!(duration("5"), Err("time: missing unit in duration \"5\"".into()));
+        assert_eq!(duration("5ü"), Err(r#"time: unknown unit "\xc3\xbc" in duration "5\xc3\xbc""#.into()));
         assert_eq!(duration("5x"), Err("time: unknown unit \"x\" in duration \"5x\"".into()));
         for invalid in ["", "x", ".s", "-", "9223372036854775808ns", "99999999999999999999s"] {
             assert_eq!(duration(invalid), Err(format!("time: invalid duration {invalid:?}")), "{invalid}");

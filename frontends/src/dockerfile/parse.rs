@@ -226,10 +226,10 @@ pub(super) fn located(mut diagnostic: Diagnostic, first: u32, last: u32) -> Diag
 fn syntax_directive(input: &Input<'_>) -> Option<Syntax> {
     let span = |range: Range<usize>| Span::new(input.file, range.start as u32, range.end as u32);
     if let Some(range) = directives::find(input.bytes, Directive::Syntax) {
-        let command = String::from_utf8_lossy(&input.bytes[range.clone()]).into_owned();
+        let command = ast::word::decode(&input.bytes[range.clone()]).into_owned();
         let reference = directives::up_to_blank(&input.bytes[range.clone()]);
         let end = range.start + reference.len();
-        let text = String::from_utf8_lossy(reference).into_owned();
+        let text = ast::word::decode(reference).into_owned();
         let line = input.bytes[..range.start].iter().filter(|b| **b == b'\n').count() as u32 + 1;
         return Some(Syntax { reference: Name { text, span: span(range.start..end) }, command, line });
     }
@@ -240,13 +240,13 @@ fn syntax_directive(input: &Input<'_>) -> Option<Syntax> {
 
 fn checks_directive(bytes: &[u8]) -> Result<Checks, String> {
     let Some(range) = directives::find(bytes, Directive::Check) else { return Ok(Checks::default()) };
-    Checks::parse(&String::from_utf8_lossy(directives::up_to_blank(&bytes[range])))
+    Checks::parse(&ast::word::decode(directives::up_to_blank(&bytes[range])))
 }
 
 /// The settings of rules in the comments above a step: of the first comment that has any.
 pub(super) fn checks_in_comments(comments: &[ast::Comment]) -> Option<Box<Checks>> {
     let text = comments.iter().find_map(|comment| directives::check_in_comment(&comment.text.0))?;
-    Checks::parse(&String::from_utf8_lossy(text)).ok().map(Box::new)
+    Checks::parse(&ast::word::decode(text)).ok().map(Box::new)
 }
 
 /// What a comment says of `name`: the text after it.

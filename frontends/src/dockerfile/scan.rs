@@ -185,7 +185,7 @@ impl<'s> Scanner<'s> {
                     true
                 }
                 other => {
-                    let other = String::from_utf8_lossy(other).into_owned();
+                    let other = ast::word::decode(other).into_owned();
                     let at = content.start + value.start..content.start + value.end;
                     self.complain(format!("invalid escape token '{other}' does not match ` or \\"), at);
                     true

@@ -36,7 +36,8 @@ fn check(instruction: &Instruction<'_>) -> Option<Hit> {
         (_, true) => upper,
         _ => return None,
     };
-    if keyword.text == wanted {
+    // parity: to Go, a word with bytes that are not UTF-8 is of neither case.
+    if keyword.text == wanted && !keyword.text.contains(char::REPLACEMENT_CHARACTER) {
         return None;
     }
     let fix = replace("write both keywords alike", keyword.span, wanted);

@@ -30,7 +30,8 @@ pub(super) static RULE: Rule = Rule {
 fn check(instruction: &Instruction<'_>) -> Option<Hit> {
     let name = instruction.stage?.alias.as_ref()?.name.as_ref()?;
     let lower = name.text.to_lowercase();
-    if name.text == lower {
+    // parity: to Go, a name with bytes that are not UTF-8 is never its own lower case.
+    if name.text == lower && !name.text.contains(char::REPLACEMENT_CHARACTER) {
         return None;
     }
     // Safe: the stage is known by its lower-case name already.

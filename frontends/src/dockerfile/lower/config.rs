@@ -4,7 +4,7 @@ use ast::{Command, Op, Str, Text};
 
 use super::{Lowering, list};
 use crate::dockerfile::syntax::{Args, Instruction};
-use crate::dockerfile::text::{is_regex_blank, trim};
+use crate::dockerfile::text::{is_regex_blank, trim, trimmed};
 
 /// The one argument of `WORKDIR`, `USER`, `MAINTAINER`: the rest of the line.
 pub(super) fn single(parsed: &Instruction<'_>, name: &str, lowering: &mut Lowering<'_>) -> Option<Str> {
@@ -100,7 +100,7 @@ pub(super) fn on_build(parsed: &Instruction<'_>, lowering: &mut Lowering<'_>) ->
         return None;
     };
     lowering.flags(parsed, &[]);
-    let name = String::from_utf8_lossy(&trigger.name.text).to_uppercase();
+    let name = ast::word::decode(trimmed(&trigger.name.text)).to_uppercase();
     match name.as_str() {
         "ONBUILD" => {
             lowering.error("Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed", &trigger.name.range);

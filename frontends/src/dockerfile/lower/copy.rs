@@ -63,7 +63,8 @@ fn option(flag: &Flag<'_>, lowering: &Lowering<'_>) -> Option<OptKind> {
         "unpack" => OptKind::Unpack(is_true),
         "exclude" => OptKind::Exclude(lowering.flag_literal(flag)),
         _ if flag.value.is_empty() => return None,
-        "from" => OptKind::From(lowering.flag_literal(flag)),
+        // Read as a word, though one that expansion would change is refused later.
+        "from" => OptKind::From(lowering.flag_word(flag)),
         "chown" => OptKind::Chown(lowering.flag_word(flag)),
         "chmod" => OptKind::Chmod(lowering.flag_word(flag)),
         _ => OptKind::Checksum(lowering.flag_word(flag)),

@@ -22,7 +22,7 @@ pub(super) fn lower(parsed: &Instruction<'_>, lowering: &mut Lowering<'_>) -> Op
         lowering.error("HEALTHCHECK requires at least one argument", &parsed.name.range);
         return None;
     };
-    let name = String::from_utf8_lossy(&kind.text).to_uppercase();
+    let name = ast::word::decode(&kind.text).to_uppercase();
     let mut check =
         Healthcheck { test: Vec::new(), interval: 0, timeout: 0, start_period: 0, start_interval: 0, retries: 0 };
     if name == "NONE" {
@@ -72,7 +72,7 @@ fn test(name: &str, command: &Args<'_>) -> Result<Vec<Text>, String> {
 }
 
 fn set(check: &mut Healthcheck, flag: &Flag<'_>, lowering: &mut Lowering<'_>) {
-    let text = String::from_utf8_lossy(flag.value);
+    let text = ast::word::decode(flag.value);
     let value = if flag.name == "retries" { retries(&text) } else { interval(flag.name, &text) };
     let value = match value {
         Ok(value) => value,

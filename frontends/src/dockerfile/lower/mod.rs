@@ -86,7 +86,7 @@ pub(super) fn hole(context: &Context<'_>) -> Unit {
 /// What the instruction does; `None` if there is no telling.
 fn op(parsed: &Instruction<'_>, lowering: &mut Lowering<'_>) -> Option<Op> {
     let Some(keyword) = parsed.keyword else {
-        let name = String::from_utf8_lossy(&parsed.name.text);
+        let name = ast::word::decode(&parsed.name.text);
         let suggestion = ast::suggest_any_case(&name, Keyword::names());
         let message = ast::with_suggestion(format!("unknown instruction: {name}"), suggestion.as_deref());
         lowering.error(message, &parsed.name.range);
@@ -164,10 +164,7 @@ impl Lowering<'_> {
     }
 
     fn name(&self, word: &Word<'_>) -> Name {
-        Name {
-            text: String::from_utf8_lossy(&word.text).into_owned(),
-            span: self.context.line.span(word.range.clone()),
-        }
+        Name { text: ast::word::decode(&word.text).into_owned(), span: self.context.line.span(word.range.clone()) }
     }
 
     fn document(&self, raw: &RawDocument) -> Document {

@@ -25,7 +25,7 @@ pub(super) fn lower(parsed: &Instruction<'_>, lowering: &mut Lowering<'_>) -> Op
 }
 
 fn option(flag: &Flag<'_>, lowering: &mut Lowering<'_>) {
-    let written = String::from_utf8_lossy(flag.value);
+    let written = ast::word::decode(flag.value);
     let kind = match flag.name {
         "device" => device(flag),
         "mount" => mount(flag, lowering).map(OptKind::Mount),
@@ -50,7 +50,7 @@ fn mount(flag: &Flag<'_>, lowering: &Lowering<'_>) -> Result<Mount, String> {
     let mut mount = Mount { raw: flag.value.into(), fields: Vec::with_capacity(fields.len()) };
     for (text, range) in fields {
         let equals = text.iter().position(|b| *b == b'=');
-        let key = String::from_utf8_lossy(&text[..equals.unwrap_or(text.len())]).into_owned();
+        let key = ast::word::decode(&text[..equals.unwrap_or(text.len())]).into_owned();
         let value = equals.map(|equals| &text[equals + 1..]);
         if key.eq_ignore_ascii_case("from") && value.is_some_and(has_variable) {
             return Err("'from' doesn't support variable expansion, define alias stage instead".to_owned());
@@ -75,7 +75,7 @@ fn device(flag: &Flag<'_>) -> Result<OptKind, String> {
     let mut name = String::new();
     let mut required = false;
     for (field, _) in fields {
-        let field = String::from_utf8_lossy(&field).into_owned();
+        let field = ast::word::decode(&field).into_owned();
         let (key, value) = field.split_once('=').map_or((field.as_str(), None), |(key, value)| (key, Some(value)));
         match (key.to_lowercase().as_str(), value) {
             ("required", None) => required = true,
