@@ -7,7 +7,7 @@ mod args;
 mod commands;
 mod definition;
 mod failure;
-mod images;
+mod layout;
 mod pipeline;
 mod printer;
 mod settings;

@@ -8,7 +8,7 @@ use oci::Platform;
 
 use crate::args::{Channel, CompileOptions, ErrorFormat};
 use crate::failure::{Failure, Result};
-use crate::images;
+use crate::layout;
 
 /// A compilation, ready to run.
 pub(crate) struct Settings {
@@ -30,8 +30,8 @@ pub(crate) struct Settings {
     pub(crate) only_platform: Option<Platform>,
     /// How diagnostics are printed.
     pub(crate) error_format: ErrorFormat,
-    /// The executor's store.
-    pub(crate) store: PathBuf,
+    /// The executor's store, and registries.
+    pub(crate) store: executor::cli::StoreArgs,
 }
 
 /// Where the build file is read from.
@@ -84,7 +84,7 @@ impl Settings {
             write_facts: args.write_facts.clone(),
             only_platform: platforms(args.only_platform.as_deref(), &host)?.pop(),
             error_format: args.error_format,
-            store: args.store.directory(),
+            store: args.store.clone(),
             input,
         };
         settings.name_file();
@@ -118,8 +118,8 @@ impl Settings {
         let Some((name, source)) = text.split_once('=') else {
             return Err(Failure::usage(format!("--build-context {text}: expected NAME=SOURCE"), None));
         };
-        let value = if let Some(layout) = source.strip_prefix("oci-layout://") {
-            let (directory, digest) = images::layout_digest(layout)?;
+        let value = if let Some(place) = source.strip_prefix("oci-layout://") {
+            let (directory, digest) = layout::find(place)?;
             self.layouts.insert(name.to_owned(), directory);
             format!("oci-layout://{name}@{digest}")
         } else if is_remote(source) {

@@ -4,20 +4,34 @@
 //! image the order is: facts files, OCI layouts named on the command line, the executor's store, the registry. Nothing
 //! is cached here; the compiler never asks twice.
 
-use std::path::PathBuf;
+use std::sync::OnceLock;
 
-use compiler::{Answer, AskError, Lock, Question, ResolveMode, World};
+use compiler::{Answer, AskError, ImageAnswer, Lock, Question, ResolveMode, World};
+use executor::registry::Client;
+use executor::session::Session;
+use executor::sources::{Images, Mode};
+use executor::store::Store;
+use executor::{Cancel, Engine, Error};
+use oci::Platform;
 
 use crate::failure::{Failure, Result};
-use crate::images;
-use crate::settings::Settings;
+use crate::settings::{Input, Settings};
 
 type Answered = std::result::Result<Answer, AskError>;
+
+/// What to do about something that nobody may be asked.
+const OFFLINE: &str =
+    "nobody is asked with --offline; compile once without it and with --write-facts FILE, then pass --facts FILE";
+/// What to do about an image that nobody has.
+const NO_IMAGE: &str = "check the name; `executor images ls` lists the images of the store";
 
 /// What this machine and its network know.
 pub(crate) struct Host<'s> {
     settings: &'s Settings,
     lock: Lock,
+    client: OnceLock<std::result::Result<Client, AskError>>,
+    store: OnceLock<Option<Store>>,
+    cancel: Cancel,
 }
 
 impl<'s> Host<'s> {
@@ -30,7 +44,7 @@ impl<'s> Host<'s> {
                 Failure::message("facts", format!("{}: {error}", path.display()), "see `llbc compile --write-facts`")
             })?);
         }
-        Ok(Self { settings, lock })
+        Ok(Self { settings, lock, client: OnceLock::new(), store: OnceLock::new(), cancel: Cancel::default() })
     }
 
     /// The facts files and what was answered beside them, as text.
@@ -45,21 +59,8 @@ impl<'s> Host<'s> {
         }
         match question {
             Question::ContextFile { context, path } => self.file(context, path),
-            Question::Image { reference, platform, mode } => {
-                if let Some(answer) = self.image_here(reference, platform, *mode)? {
-                    return Ok(answer);
-                }
-                // In the words of a registry that does not have it: for this build there is nobody else to ask.
-                self.online(format!("failed to resolve source metadata for {reference}: {reference}: not found"))?;
-                images::from_registry(reference, platform)
-            }
-            Question::Timestamp { source } => {
-                self.online(format!("the time of {source} is not known"))?;
-                Err(AskError {
-                    message: format!("cannot tell the time of {source}: asking servers for times is not supported yet"),
-                    help: Some("set SOURCE_DATE_EPOCH to a number, or give the time in a facts file".into()),
-                })
-            }
+            Question::Image { reference, platform, mode } => self.image(reference, platform, *mode),
+            Question::Timestamp { source } => self.time(source),
         }
     }
 
@@ -74,27 +75,56 @@ impl<'s> Host<'s> {
         }
     }
 
-    fn image_here(
-        &self,
-        reference: &str,
-        platform: &oci::Platform,
-        mode: ResolveMode,
-    ) -> std::result::Result<Option<Answer>, AskError> {
-        if let Some(layout) = reference.strip_prefix("oci-layout://") {
-            return images::from_layout(&self.settings.layouts, layout, platform).map(Some);
+    fn image(&self, reference: &str, platform: &Platform, mode: ResolveMode) -> Answered {
+        let mode = match mode {
+            ResolveMode::Default => Mode::Default,
+            ResolveMode::Local => Mode::Local,
+            // What may not be asked for anew is taken as it is.
+            ResolveMode::Pull if self.settings.offline => Mode::Local,
+            ResolveMode::Pull => Mode::Pull,
+        };
+        let images = Images {
+            store: self.store(),
+            registries: self.client()?,
+            layouts: &self.settings.layouts,
+            cancel: &self.cancel,
+        };
+        match images.resolve(reference, platform, mode) {
+            Ok(found) => Ok(Answer::Image(ImageAnswer { digest: found.digest, config: found.config })),
+            Err(error) => Err(self.unanswered(&error, matches!(error, Error::NotFound(_)).then_some(NO_IMAGE))),
         }
-        if mode == ResolveMode::Pull {
-            return Ok(None);
-        }
-        images::from_store(&self.settings.store, reference, platform)
     }
 
-    fn online(&self, missing: String) -> std::result::Result<(), AskError> {
-        if !self.settings.offline {
-            return Ok(());
+    fn time(&self, source: &str) -> Answered {
+        if self.settings.offline {
+            return Err(AskError { message: format!("the time of {source} is not known"), help: Some(OFFLINE.into()) });
         }
-        let help = "nobody is asked with --offline; compile once without it and with --write-facts FILE, then pass --facts FILE";
-        Err(AskError { message: missing, help: Some(help.into()) })
+        let session = Session { registries: self.client()?.clone(), ..Session::default() };
+        let asked = Engine::open(self.settings.store.directory())
+            .and_then(|engine| engine.timestamp(source, &session, &self.cancel));
+        asked.map(Answer::Timestamp).map_err(|error| self.unanswered(&error, None))
+    }
+
+    fn unanswered(&self, error: &Error, help: Option<&str>) -> AskError {
+        let help = if self.settings.offline { Some(OFFLINE) } else { help };
+        AskError { message: error.to_string(), help: help.map(str::to_owned) }
+    }
+
+    fn client(&self) -> std::result::Result<&Client, AskError> {
+        let made = self.client.get_or_init(|| {
+            let made = self.settings.store.client(self.settings.offline);
+            made.map_err(|error| AskError { message: error.to_string(), help: None })
+        });
+        made.as_ref().map_err(Clone::clone)
+    }
+
+    /// The executor's store, if there is one: a look must not make it, and one that cannot be opened is not ours.
+    fn store(&self) -> Option<&Store> {
+        let open = || {
+            let directory = self.settings.store.directory();
+            directory.join("blobs-v1").is_dir().then(|| Store::open(directory).ok()).flatten()
+        };
+        self.store.get_or_init(open).as_ref()
     }
 }
 
@@ -119,23 +149,19 @@ impl World for Host<'_> {
 }
 
 /// Reads a whole text from where the settings say.
-pub(crate) fn read(input: &crate::settings::Input) -> Result<Vec<u8>> {
+pub(crate) fn read(input: &Input) -> Result<Vec<u8>> {
     use std::io::{IsTerminal, Read};
-
-    use crate::settings::Input;
 
     match input {
         Input::File(path) => std::fs::read(path).map_err(Failure::io("read", path)),
         Input::Stdin => {
             let mut stdin = std::io::stdin().lock();
             if stdin.is_terminal() {
-                return Err(Failure::usage(
-                    "standard input is a terminal",
-                    "pipe a build file in, or name one".to_owned(),
-                ));
+                let help = "pipe a build file in, or name one".to_owned();
+                return Err(Failure::usage("standard input is a terminal", help));
             }
             let mut bytes = Vec::new();
-            stdin.read_to_end(&mut bytes).map_err(Failure::io("read", PathBuf::from("standard input")))?;
+            stdin.read_to_end(&mut bytes).map_err(Failure::io("read", "standard input"))?;
             Ok(bytes)
         }
     }

@@ -79,6 +79,14 @@ impl Engine {
         &self.store
     }
 
+    /// When what a source names was last changed, in seconds since 1970; `None` when nobody says.
+    pub fn timestamp(&self, identifier: &str, session: &session::Session, cancel: &Cancel) -> Result<Option<i64>> {
+        let source = llb::Source { identifier: identifier.to_owned(), attrs: BTreeMap::new() };
+        let progress = &progress::Vertex { sink: &progress::Silent, digest: Digest::sha256(identifier.as_bytes()) };
+        let (store, snapshots) = (&self.store, &*self.snapshots);
+        sources::timestamp(&source, sources::Context { store, snapshots, session, progress, cancel })
+    }
+
     /// Builds what a definition asks for and hands it to the outputs.
     pub fn solve(&self, request: &Request, sink: &dyn progress::Sink) -> Result<Response> {
         let solved = self.solve_and_export(request, sink);

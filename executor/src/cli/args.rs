@@ -2,7 +2,11 @@
 
 use std::path::PathBuf;
 
+use crate::Result;
 use crate::progress::{self, Sink};
+use crate::registry::credentials::Credentials;
+use crate::registry::hosts::Hosts;
+use crate::registry::{Client, Config};
 
 /// Flags of a run.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -47,12 +51,16 @@ pub struct RunArgs {
     pub oci_runtime: Option<PathBuf>,
 }
 
-/// Where the store is.
+/// Where images are: the store, and how registries are reached.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct StoreArgs {
     /// Directory of the store [default: /var/lib/llbc as root, else $XDG_DATA_HOME/llbc]
     #[arg(long, value_name = "DIR", env = "LLBC_ROOT", hide_env_values = true)]
     pub root: Option<PathBuf>,
+    /// What there is to say about registries: mirrors, plain HTTP, certificates (JSON) [default: /etc/llbc/registries.json,
+    /// if it exists]
+    #[arg(long, value_name = "FILE", env = "LLBC_REGISTRIES", hide_env_values = true)]
+    pub registries: Option<PathBuf>,
 }
 
 /// How progress is shown.
@@ -85,7 +93,18 @@ impl Progress {
     }
 }
 
+/// Where an administrator says something about registries.
+const REGISTRIES: &str = "/etc/llbc/registries.json";
+
 impl StoreArgs {
+    /// Who talks to registries, with the user's credentials; `offline` it talks to none.
+    pub fn client(&self, offline: bool) -> Result<Client> {
+        let usual = || Some(PathBuf::from(REGISTRIES)).filter(|path| path.exists());
+        let hosts =
+            self.registries.clone().or_else(usual).map(|path| Hosts::read(&path)).transpose()?.unwrap_or_default();
+        Ok(Client::new(Config { hosts, credentials: Credentials::default_file(), offline }))
+    }
+
     /// The directory: as said, else root's place, else the user's data directory.
     pub fn directory(&self) -> PathBuf {
         if let Some(root) = &self.root {

@@ -39,8 +39,8 @@ struct Args {
     run: RunArgs,
     #[command(flatten)]
     store: StoreArgs,
-    /// Local directory of the build, by name
-    #[arg(long = "local", value_name = "NAME=DIR", default_value = "context=.")]
+    /// Local directory of the build, by name; `context` is the working directory unless said otherwise
+    #[arg(long = "local", value_name = "NAME=DIR")]
     locals: Vec<String>,
     /// OCI layout directory, by name
     #[arg(long = "oci-layout", value_name = "NAME=DIR")]
@@ -78,7 +78,8 @@ pub fn main() -> ExitCode {
 fn run_definition(args: Args) -> Result<()> {
     let definition = read_definition(&args.file)?;
     let mut settings = Settings::new(&args.run, &args.store)?;
-    settings.session.locals = session::directories(&args.locals)?;
+    settings.session.locals.insert("context".into(), ".".into());
+    settings.session.locals.extend(session::directories(&args.locals)?);
     settings.session.oci_layouts = session::directories(&args.oci_layouts)?;
     run(definition, settings)
 }

@@ -2,10 +2,12 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::failure::{self, Tail};
 use super::{Settings, print, signals};
 use crate::progress::Sink;
+use crate::runtime::OciRuntime;
 use crate::{Cancel, Engine, Error, Request, Response, Result};
 
 /// Builds what an encoded definition asks for. Whatever is said on the way goes to standard error.
@@ -23,10 +25,19 @@ pub fn run(definition: Vec<u8>, settings: Settings) -> Result<()> {
         max_parallelism: settings.max_parallelism,
         cancel,
     };
-    let solved = Engine::open(&settings.root).and_then(|engine| engine.solve(&request, &tail));
+    let solved =
+        engine(&settings.root, settings.oci_runtime.as_deref()).and_then(|engine| engine.solve(&request, &tail));
     tail.finish();
     let response = solved.inspect_err(|error| failure::explain(error, &request.definition, &tail))?;
     hand_over(&response, settings.metadata_file.as_deref(), settings.iidfile.as_deref(), settings.quiet)
+}
+
+/// An engine over the store, with the runtime asked for.
+fn engine(root: &Path, runtime: Option<&Path>) -> Result<Engine> {
+    match runtime {
+        Some(program) => Engine::with_runtime(root, Arc::new(OciRuntime::find(program)?)),
+        None => Engine::open(root),
+    }
 }
 
 /// What the definition says timestamps are to be set to; seconds since the epoch.

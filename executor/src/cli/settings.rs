@@ -43,6 +43,7 @@ impl Settings {
             session: Session {
                 secrets: session::secrets(&args.secrets)?,
                 ssh: session::agents(&args.ssh)?,
+                registries: store.client(false)?,
                 ..Session::default()
             },
             outputs: outputs(args)?,

@@ -31,6 +31,8 @@ pub struct Config {
     pub hosts: Hosts,
     /// Docker's `config.json`.
     pub credentials: Option<PathBuf>,
+    /// Whether no server is ever asked: no registry has anything then.
+    pub offline: bool,
 }
 
 /// Talks to registries. Cheap to clone; clones share connections and tokens.
@@ -39,6 +41,7 @@ pub struct Client(Arc<Inner>);
 
 struct Inner {
     hosts: Hosts,
+    offline: bool,
     authority: Authority,
     transport: Transport,
     gate: Gate,
@@ -47,7 +50,7 @@ struct Inner {
 /// Credentials of the Docker command line, nothing said about hosts.
 impl Default for Client {
     fn default() -> Self {
-        Self::new(Config { hosts: Hosts::default(), credentials: Credentials::default_file() })
+        Self::new(Config { credentials: Credentials::default_file(), ..Config::default() })
     }
 }
 
@@ -55,7 +58,13 @@ impl Client {
     /// A client.
     pub fn new(config: Config) -> Self {
         let authority = Authority::new(Credentials::new(config.credentials));
-        Self(Arc::new(Inner { hosts: config.hosts, authority, transport: Transport::default(), gate: Gate::default() }))
+        Self(Arc::new(Inner {
+            hosts: config.hosts,
+            offline: config.offline,
+            authority,
+            transport: Transport::default(),
+            gate: Gate::default(),
+        }))
     }
 
     /// Breaks all connections, so that whoever waits for a registry fails at once. For a build that is cancelled.
@@ -107,7 +116,7 @@ impl Client {
 
     /// The servers that answer for a reference's registry.
     pub(super) fn endpoints(&self, reference: &Reference) -> Vec<Endpoint> {
-        self.0.hosts.endpoints(reference.domain())
+        if self.0.offline { Vec::new() } else { self.0.hosts.endpoints(reference.domain()) }
     }
 
     /// Asks each server in turn. A mirror that fails in any way is passed over; the registry's own answer counts.
