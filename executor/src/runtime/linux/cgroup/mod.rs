@@ -132,8 +132,8 @@ impl Group {
             let chain: Vec<&Path> = parent.ancestors().collect();
             chain.into_iter().rev().for_each(|above| delegate(&tree, above));
         }
+        sweep(&parent_fd);
         let name = format!("llbc-{}", std::process::id());
-        let _ = rustix::fs::unlinkat(&parent_fd, &name, AtFlags::REMOVEDIR);
         rustix::fs::mkdirat(&parent_fd, &name, Mode::from_raw_mode(0o755))?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = rustix::fs::openat(&parent_fd, &name, flags, Mode::empty())?;
@@ -153,6 +153,21 @@ impl Group {
             }
         }
         missing
+    }
+}
+
+/// Removes groups that killed processes left. A group in use cannot be removed, and one of a process that is about to be
+/// in it belongs to a process that lives.
+fn sweep(parent: &OwnedFd) {
+    let Ok(entries) = rustix::fs::Dir::read_from(parent) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let pid =
+            name.to_str().ok().and_then(|name| name.strip_prefix("llbc-")).and_then(|pid| pid.parse::<u32>().ok());
+        let is_own = pid == Some(std::process::id());
+        if pid.is_some_and(|pid| is_own || !Path::new("/proc").join(pid.to_string()).exists()) {
+            let _ = rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR);
+        }
     }
 }
 
