@@ -1,8 +1,8 @@
 //! The container's control group: which devices it may use, its limits, whether memory ran out.
 //!
-//! The group is one of the unified hierarchy (version 2), which every kernel has beside or instead of the old ones, and
-//! which is mounted privately here, so that it does not matter what the host mounts where. The first process is born in
-//! it: moving a process into a group costs milliseconds, being born there microseconds.
+//! The group is one of the unified hierarchy (version 2), which every kernel has beside or instead of the old ones; where
+//! the host does not mount it, it is mounted privately. The first process is born in the group: moving a process into one
+//! costs milliseconds, being born there microseconds. (Mounting costs milliseconds, too, so the host's mount is used.)
 //!
 //! Limits need controllers. Where the old hierarchies have them, the shim joins a group there for the run.
 
@@ -36,10 +36,27 @@ pub(super) struct Cgroup {
 }
 
 struct Group {
-    /// Its parent, opened before anything else could be mounted there.
     parent: OwnedFd,
     name: String,
     dir: OwnedFd,
+    /// A mount of it, to show to the container.
+    mount: Option<OwnedFd>,
+}
+
+/// Where hosts mount the unified hierarchy: alone, or beside the old ones.
+const MOUNTED: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
+
+/// The top of the unified hierarchy.
+fn hierarchy() -> io::Result<OwnedFd> {
+    const CGROUP2_MAGIC: i64 = 0x6367_7270;
+    let mounted = MOUNTED.iter().find_map(|path| {
+        let dir = mounts::host_dir(path).ok()?;
+        (rustix::fs::fstatfs(&dir).ok()?.f_type as i64 == CGROUP2_MAGIC).then_some(dir)
+    });
+    match mounted {
+        Some(dir) => Ok(dir),
+        None => mounts::filesystem("cgroup2", &[], mounts::INERT).map_err(io::Error::other),
+    }
 }
 
 impl Cgroup {
@@ -69,8 +86,7 @@ impl Cgroup {
     }
 
     fn try_make(&mut self, limits: &plan::Cgroup) -> io::Result<()> {
-        let hierarchy = mounts::filesystem("cgroup2", &[], mounts::INERT).map_err(io::Error::other)?;
-        let group = Group::make(&hierarchy, limits)?;
+        let group = Group::make(&hierarchy()?, limits)?;
         if !self.insecure {
             self.is_filtered = devices::restrict(&group.dir).is_ok();
         }
@@ -116,7 +132,7 @@ impl Cgroup {
             group.leave();
         }
         if let Some(group) = self.group {
-            drop(group.dir);
+            drop((group.dir, group.mount));
             let _ = rustix::fs::unlinkat(&group.parent, &group.name, AtFlags::REMOVEDIR);
         }
     }
@@ -137,7 +153,9 @@ impl Group {
         rustix::fs::mkdirat(&parent_fd, &name, Mode::from_raw_mode(0o755))?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = rustix::fs::openat(&parent_fd, &name, flags, Mode::empty())?;
-        Ok(Self { parent: parent_fd, name, dir })
+        // A mount that is nobody's cannot be copied on every kernel: then the container sees none.
+        let mount = mounts::bind(&dir, "").ok();
+        Ok(Self { parent: parent_fd, name, dir, mount })
     }
 
     fn path(&self) -> PathBuf {
@@ -159,7 +177,9 @@ impl Group {
 /// Removes groups that killed processes left. A group in use cannot be removed, and one of a process that is about to be
 /// in it belongs to a process that lives.
 fn sweep(parent: &OwnedFd) {
-    let Ok(entries) = rustix::fs::Dir::read_from(parent) else { return };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let Ok(dir) = rustix::fs::openat(parent, ".", flags, Mode::empty()) else { return };
+    let Ok(entries) = rustix::fs::Dir::new(dir) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
         let pid =
@@ -235,15 +255,10 @@ pub(super) fn mount(cgroup: &Cgroup, root: &Tree, insecure: bool) -> Result<()> 
         use rustix::mount::MountAttrFlags;
         mounts::restrict(root.fd(), MountAttrFlags::MOUNT_ATTR_NODEV)?;
     }
-    if !root.exists(Path::new("/sys/fs/cgroup")).unwrap_or(false) {
-        return Ok(());
-    }
-    let attributes = if insecure { mounts::INERT } else { mounts::INERT | mounts::RDONLY };
-    match mounts::filesystem("cgroup2", &[], attributes) {
-        Ok(mount) => mounts::attach(root, mount, "/sys/fs/cgroup"),
-        // Nothing to show: where groups cannot be mounted there are none.
-        Err(_) => Ok(()),
-    }
+    let shown = cgroup.group.as_ref().and_then(|group| group.mount.as_ref());
+    let Some(mount) = shown.filter(|_| root.exists(Path::new("/sys/fs/cgroup")).unwrap_or(false)) else { return Ok(()) };
+    mounts::restrict(mount, if insecure { mounts::INERT } else { mounts::INERT | mounts::RDONLY })?;
+    mounts::attach(root, mount, "/sys/fs/cgroup")
 }
 
 fn killed_for_memory() -> u64 {
