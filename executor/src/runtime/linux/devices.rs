@@ -58,9 +58,6 @@ fn fill(dev: impl AsFd, insecure: bool) -> rustix::io::Result<()> {
     for (name, target) in LINKS {
         fs::symlinkat(*target, dev, *name)?;
     }
-    if std::path::Path::new("/proc/kcore").exists() {
-        fs::symlinkat("/proc/kcore", dev, "core")?;
-    }
     for name in DIRS {
         fs::mkdirat(dev, *name, Mode::from_raw_mode(0o755))?;
     }

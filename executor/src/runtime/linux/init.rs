@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, FileType, Gid, StatxFlags, Uid};
@@ -22,8 +22,7 @@ pub(super) const RESOLV_CONF: &str = "resolv.conf";
 /// Where programs are looked for when the environment does not say.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Most mounts that may lie on the root when it is entered: the host's root, the scratch files on that, and what the host
-/// itself had put on its root.
+/// Most mounts that may lie on the root when it is entered: the host's root, and what the host had put on it.
 const MAX_STACKED: usize = 64;
 
 /// Name of the file of a mount in the scratch file system.
@@ -67,11 +66,10 @@ fn mount_all(container: &Container) -> Result<()> {
     let (root, plan) = (&container.root, &container.plan);
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", private).map_err(|e| Error::io("make private", "/")(e.into()))?;
-    // Files can be bound only from what is attached in this namespace.
-    let top = mounts::host_dir("/")?;
-    let attach = |mount, what| mounts::attach_to(mount, &top).map_err(|e| Error::io("attach", what)(e.into()));
-    attach(container.scratch.fd(), "memory-backed files")?;
-    attach(root.fd(), "the root")?;
+    // Files can be bound only from what is attached in this namespace: it covers the host's /proc, which every host has
+    // and nobody needs from here on. (On `/` it would have to be unmounted on its own, which takes the kernel long.)
+    attach_to_host(container.scratch.fd(), "/proc")?;
+    attach_to_host(root.fd(), "/")?;
 
     mounts::kernel(root, plan.insecure)?;
     cgroup::mount(&container.cgroup, root, plan.insecure)?;
@@ -88,6 +86,10 @@ fn mount_all(container: &Container) -> Result<()> {
         mounts::attach(root, mount, &plan.mounts[index].dest)?;
     }
     if plan.readonly_root { mounts::restrict(root.fd(), mounts::RDONLY) } else { Ok(()) }
+}
+
+fn attach_to_host(mount: BorrowedFd<'_>, dir: &str) -> Result<()> {
+    mounts::attach_to(mount, mounts::host_dir(dir)?).map_err(|e| Error::io("mount onto", dir)(e.into()))
 }
 
 /// One mount of the plan, with its attributes, still detached.
@@ -161,8 +163,8 @@ fn enter(root: &Tree) -> Result<()> {
     let attempt = || -> rustix::io::Result<bool> {
         rustix::process::fchdir(root.fd())?;
         rustix::process::pivot_root(".", ".")?;
-        // The host's root now lies on top of ours, and on it what was attached to take files from. All of that goes,
-        // until `/..`, which shows what lies on top, is our root again.
+        // The host's root now lies on top of ours, and on it whatever the host had put there. All of that goes, until
+        // `/..`, which shows what lies on top, is our root again.
         for _ in 0..MAX_STACKED {
             rustix::mount::unmount(".", UnmountFlags::DETACH)?;
             rustix::process::chdir("/")?;
@@ -181,7 +183,7 @@ fn enter(root: &Tree) -> Result<()> {
 
 /// Whether nothing is mounted on the root of this process.
 fn is_on_top(root: &Tree) -> rustix::io::Result<bool> {
-    let identity = |dir: std::os::fd::BorrowedFd<'_>, path: &str, flags| {
+    let identity = |dir: BorrowedFd<'_>, path: &str, flags| {
         let stat = rustix::fs::statx(dir, path, flags, StatxFlags::INO | StatxFlags::MNT_ID)?;
         Ok::<_, rustix::io::Errno>((stat.stx_mnt_id, stat.stx_ino, stat.stx_dev_major, stat.stx_dev_minor))
     };
