@@ -50,7 +50,8 @@ const INNER: &[(&str, &[&str])] = &[
 /// Modules that are not here (`error`, `cancel`, `progress`, `session`, `rootfs`) are vocabulary that all may name.
 const EXECUTOR_RANKS: &[&[&str]] = &[
     &["store"],
-    &["layer", "snapshot"],
+    &["snapshot"],
+    &["layer"],
     &["cache"],
     &["registry", "sources", "exporters", "import", "runtime"],
     &["ops"],
@@ -61,8 +62,6 @@ const EXECUTOR_RANKS: &[&[&str]] = &[
 
 /// Arrows between modules of one rank, or against the ranks, each with its reason.
 const EXECUTOR_EXTRA: &[(&str, &str)] = &[
-    // A snapshot is committed by looking at what a layer directory holds.
-    ("snapshot", "layer"),
     // An image source pulls, an image exporter pushes.
     ("sources", "registry"),
     ("exporters", "registry"),
@@ -112,19 +111,33 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
 /// Rust files below a folder (or the file itself), sorted.
 fn rust_files(path: &Path) -> Vec<PathBuf> {
     if path.is_file() {
-        return vec![path.to_owned()];
+        return if path.extension().is_some_and(|extension| extension == "rs") {
+            vec![path.to_owned()]
+        } else {
+            Vec::new()
+        };
     }
     let Ok(entries) = std::fs::read_dir(path) else { return Vec::new() };
-    let mut files: Vec<PathBuf> = entries
-        .map(|entry| entry.unwrap().path())
-        .flat_map(|path| match path.extension() {
-            Some(extension) if extension == "rs" => vec![path],
-            None => rust_files(&path),
-            Some(_) => Vec::new(),
-        })
-        .collect();
+    let mut files: Vec<PathBuf> = entries.flat_map(|entry| rust_files(&entry.unwrap().path())).collect();
     files.sort();
     files
+}
+
+/// Whether a file is part of a module that only tests have: `#[cfg(test)] mod NAME;` in one of the files above it.
+fn is_test(file: &Path) -> bool {
+    let declares = |parent: &Path, name: &str| {
+        let text = std::fs::read_to_string(parent).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        let declaration = format!("mod {name};");
+        lines.windows(2).any(|pair| pair[0].starts_with("#[cfg(test)]") && pair[1].ends_with(&declaration))
+    };
+    file.ancestors().take_while(|path| !path.ends_with("src")).any(|path| {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let folder = path.parent().unwrap();
+        [folder.join("mod.rs"), folder.join("lib.rs"), folder.with_extension("rs")]
+            .iter()
+            .any(|parent| declares(parent, &name))
+    })
 }
 
 /// Lines that ship: no comments, nothing from the first test module on.
@@ -155,10 +168,9 @@ fn violations(file: &str, text: &str, banned: &[&str]) -> Vec<String> {
 }
 
 fn violations_below(path: &str, banned: &[&str]) -> Vec<String> {
-    let is_test = |file: &Path| file.ends_with("tests.rs") || file.components().any(|part| part.as_os_str() == "tests");
     rust_files(&root().join(path))
         .iter()
-        .filter(|file| !is_test(file.strip_prefix(root()).unwrap()))
+        .filter(|file| !is_test(file))
         .flat_map(|file| violations(&file.display().to_string(), &std::fs::read_to_string(file).unwrap(), banned))
         .collect()
 }
