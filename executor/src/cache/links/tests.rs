@@ -1,3 +1,5 @@
+//! Links of cache keys, on a store in a temporary directory.
+
 use super::*;
 use crate::cache::InputKey;
 use crate::store::tests::scratch;
