@@ -528,7 +528,7 @@ impl Parser<'_> {
                 _ => {
                     let rest = &self.text[start..];
                     let escape = self.escape;
-                    self.position += rest.find(|c| c == '"' || c == '$' || c == escape).unwrap_or(rest.len());
+                    self.position += rest.find(['"', '$', escape]).unwrap_or(rest.len());
                     out.push(Piece::Literal(range(start, self.position)));
                 }
             }

@@ -1,6 +1,12 @@
 //! Time to parse a Dockerfile: `cargo run --release -p frontends --example parse_speed -- FILE`.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a measuring tool")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a measuring tool"
+)]
 
 use std::time::Instant;
 

@@ -1,6 +1,8 @@
 //! Holds the scanner against `grammar/dockerfile.pest`: the same lines, the same trees, over the whole corpus and over
 //! files made up from pieces of it.
 
+#![allow(clippy::disallowed_methods, reason = "a test reads its cases from files")]
+
 use std::path::{Path, PathBuf};
 
 use pest::Parser as _;

@@ -49,7 +49,6 @@ pub(super) struct Unit {
 
 /// A step, or the stage that a `FROM` begins. Not boxed: it is moved once, into its place.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "made for every instruction and moved once")]
 pub(super) enum Lowered {
     Step(Step),
     Stage(Def),
