@@ -6,7 +6,7 @@ use ast::{Checks, Diagnostic, LineIndex, Module, Severity, Span, Step, code, vis
 
 use super::{Check, Hit, Instruction, RULES, Rule, Stage};
 use crate::Options;
-use crate::plan::{Finding, Note};
+use crate::plan::{Finding, Note, NoteKind};
 
 /// The option that replaces the settings in the file.
 const OVERRIDE: &str = "build-arg:BUILDKIT_DOCKERFILE_CHECK";
@@ -31,7 +31,8 @@ pub fn settings(module: &Module, options: &Options) -> Result<Checks, Box<Diagno
 /// Warnings after the first error are left out, for BuildKit would not have got that far; further errors are not.
 /// `lines` are those of the module's file.
 pub fn report(module: &Module, lines: &LineIndex, checks: &Checks, findings: &[Finding]) -> Vec<Diagnostic> {
-    let mut report = Report { lines, checks, commented: commented(module), out: Vec::new() };
+    let steps = steps(module).map(|(step, _)| step).collect();
+    let mut report = Report { lines, checks, steps, commented: commented(module), out: Vec::new() };
     let first_error = module.diagnostics.iter().find(|diagnostic| diagnostic.severity == Severity::Error);
     match first_error.map(|error| error.code) {
         Some(code::SYNTAX) => {}
@@ -62,6 +63,8 @@ fn steps(module: &Module) -> impl Iterator<Item = (&Step, Option<&ast::Def>)> {
 struct Report<'a> {
     lines: &'a LineIndex,
     checks: &'a Checks,
+    /// Every step, in file order.
+    steps: Vec<&'a Step>,
     commented: Vec<(u32, &'a Checks)>,
     out: Vec<Diagnostic>,
 }
@@ -131,19 +134,32 @@ impl Report<'_> {
                 Finding::Note(_) => {}
             }
         }
-        sort_neighbours(&mut self.out[start..]);
+        let lines = self.lines;
+        sort_neighbours(&mut self.out[start..], lines);
     }
 
     fn note(&mut self, note: &Note) {
         for rule in RULES {
             let Check::Note(check) = rule.check else { continue };
             let Some(message) = check(&note.kind) else { continue };
-            let hit = Hit { at: note.at, whole: note.at, message, fix: None };
+            let hit = Hit { at: self.caret(note).unwrap_or(note.at), whole: note.at, message, fix: None };
             match note.step {
                 Some(step) => self.hit(rule, step, hit),
                 None => self.hit_with(rule, self.checks.allows(rule.name, rule.experimental), hit),
             }
         }
+    }
+
+    /// The very variable a note is about, where its text stands in the file.
+    fn caret(&self, note: &Note) -> Option<Span> {
+        let (NoteKind::UndefinedVariable { name, .. } | NoteKind::UndefinedInFrom { name, .. }) = &note.kind else {
+            return None;
+        };
+        // A trigger's text is that of another file.
+        let start = note.step.filter(|step| *step == note.at)?.start;
+        let index = self.steps.binary_search_by_key(&start, |step| step.span.start).ok()?;
+        let mentions = visit::mentions(self.steps[index]);
+        mentions.into_iter().find(|mention| mention.name == *name).map(|mention| mention.span)
     }
 
     /// Reports a hit unless settings, those above the instruction at `step` included, say no.
@@ -188,9 +204,13 @@ impl Report<'_> {
 }
 
 /// Sorts runs of findings of one rule at one place by message: BuildKit's order within them is that of a hash map.
-fn sort_neighbours(findings: &mut [Diagnostic]) {
+fn sort_neighbours(findings: &mut [Diagnostic], lines: &LineIndex) {
+    let place = |finding: &Diagnostic| match (&finding.locations, finding.at) {
+        (Some(locations), _) => locations.first().and_then(|lines| lines.first().copied()),
+        (None, at) => at.map(|at| lines.lines_of(at)),
+    };
     let same = |a: &Diagnostic, b: &Diagnostic| {
-        a.severity == Severity::Warning && (a.code, a.severity, a.at) == (b.code, b.severity, b.at)
+        a.severity == Severity::Warning && (a.code, a.severity) == (b.code, b.severity) && place(a) == place(b)
     };
     for run in findings.chunk_by_mut(same) {
         run.sort_by(|a, b| a.message.cmp(&b.message));
