@@ -8,7 +8,7 @@ mod mounts;
 mod session;
 
 use crate::ops::Context;
-use crate::progress::Clipped;
+use crate::progress::{Clipped, Event};
 use crate::runtime::{self, Spec};
 use crate::snapshot::Committed;
 use crate::{Error, Result};
@@ -35,6 +35,9 @@ pub fn run(exec: &llb::Exec, inputs: &[Committed], context: Context<'_>) -> Resu
     check_devices(exec)?;
     let mounted = mounts::prepare(exec, inputs, context)?;
     let spec = spec(exec, &mounted, context)?;
+    if spec.network == runtime::Network::Default {
+        context.progress.sink.event(Event::Warning { digest: None, message: runtime::network_notice().into() });
+    }
     let clipped = Clipped::new(context.progress);
     let exit = context.runtime.run(&spec, &|stream, data| clipped.write(stream, data), context.cancel)?;
     drop(spec);

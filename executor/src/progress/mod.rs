@@ -75,9 +75,9 @@ pub enum Event {
         /// When.
         at: SystemTime,
     },
-    /// Something to tell the user about a vertex.
+    /// Something to tell the user.
     Warning {
-        /// The vertex.
+        /// The vertex it is about; `None` is the build, and is shown once however often it is said.
         digest: Option<Digest>,
         /// One line.
         message: String,

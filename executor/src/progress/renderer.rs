@@ -1,5 +1,6 @@
 //! Shows events on standard error, in one of the ways there are.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
@@ -66,12 +67,17 @@ struct Shared {
 
 struct State {
     view: View,
+    /// What was said of the build as a whole.
+    notices: BTreeSet<String>,
     has_ended: bool,
 }
 
 impl Display {
     fn start(view: View, interval: Duration) -> Self {
-        let shared = Arc::new(Shared { state: Mutex::new(State { view, has_ended: false }), ended: Condvar::new() });
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State { view, notices: BTreeSet::new(), has_ended: false }),
+            ended: Condvar::new(),
+        });
         let ticking = shared.clone();
         let clock = std::thread::spawn(move || tick(&ticking, interval));
         Self { shared, clock: Mutex::new(Some(clock)) }
@@ -82,6 +88,11 @@ impl Sink for Display {
     fn event(&self, event: Event) {
         let mut state = self.shared.state();
         if state.has_ended {
+            return;
+        }
+        if let Event::Warning { digest: None, message } = &event
+            && !state.notices.insert(message.clone())
+        {
             return;
         }
         let now = SystemTime::now();

@@ -199,7 +199,8 @@ fn outcome(replies: Vec<Reply>, output: Output<'_>, cancel: &Cancel) -> Result<E
                 // Memory that ran out elsewhere meanwhile is not why a process ended well.
                 return Ok(Exit { code, out_of_memory: out_of_memory && code != 0 });
             }
-            Reply::Ready | Reply::Warning(_) => {}
+            Reply::Warning(message) => output(2, format!("warning: {message}\n").as_bytes()),
+            Reply::Ready => {}
         }
     }
     Err(Error::Invalid("the container's shim ended without an answer; was it killed?".into()))

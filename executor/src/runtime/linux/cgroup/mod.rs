@@ -256,7 +256,9 @@ pub(super) fn mount(cgroup: &Cgroup, root: &Tree, insecure: bool) -> Result<()> 
         mounts::restrict(root.fd(), MountAttrFlags::MOUNT_ATTR_NODEV)?;
     }
     let shown = cgroup.group.as_ref().and_then(|group| group.mount.as_ref());
-    let Some(mount) = shown.filter(|_| root.exists(Path::new("/sys/fs/cgroup")).unwrap_or(false)) else { return Ok(()) };
+    let Some(mount) = shown.filter(|_| root.exists(Path::new("/sys/fs/cgroup")).unwrap_or(false)) else {
+        return Ok(());
+    };
     mounts::restrict(mount, if insecure { mounts::INERT } else { mounts::INERT | mounts::RDONLY })?;
     mounts::attach(root, mount, "/sys/fs/cgroup")
 }
