@@ -3,6 +3,7 @@
 mod bench;
 mod demo;
 mod generate;
+mod new;
 mod setup;
 mod shell;
 mod test;
@@ -24,6 +25,7 @@ const TASKS: &[Task] = &[
     Task { name: "conformance", summary: "run the conformance corpus: [DIR] [--filter F]", run: conformance },
     Task { name: "test", summary: "run every check and every test", run: test::run },
     Task { name: "bench", summary: "measure, side by side with docker and buildah", run: bench::run },
+    Task { name: "new", summary: "start a lint rule: rule NAME", run: new::run },
     Task { name: "gen", summary: "generate files (`--check`: see whether they are fresh)", run: generated },
 ];
 
