@@ -43,7 +43,7 @@ pub struct RunArgs {
     /// Write the image id to a file
     #[arg(long, value_name = "FILE")]
     pub iidfile: Option<PathBuf>,
-    /// Most steps at once; 0 is one per processor
+    /// Most steps at once; 0 leaves it to the executor
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub max_parallelism: usize,
     /// Run steps with an OCI runtime (crun, runc) instead of the built-in one

@@ -21,7 +21,7 @@ pub struct Settings {
     pub allow: Vec<String>,
     /// Whether the cache is not read.
     pub no_cache: bool,
-    /// Most steps at once; 0 is one per processor.
+    /// Most steps at once; 0 leaves it to the executor.
     pub max_parallelism: usize,
     /// An OCI runtime to use.
     pub oci_runtime: Option<PathBuf>,

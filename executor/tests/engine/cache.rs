@@ -120,3 +120,35 @@ fn a_result_whose_layer_is_lost_is_made_again() {
     let again = bench.build(&graph(CHAIN)).ok();
     assert_eq!(again.ends["/bin/sh -c echo one > /f"], "ran");
 }
+
+#[test]
+fn layers_of_an_image_are_fetched_when_somebody_needs_them() {
+    let bench = Bench::new();
+    let image_layers = || {
+        let entries = std::fs::read_dir(bench.path("store/layers-v1")).unwrap().map(Result::unwrap);
+        entries.map(|entry| entry.path()).filter(|path| path.to_string_lossy().contains("sha256")).collect::<Vec<_>>()
+    };
+    bench.build(&graph("output %0")).ok();
+    assert!(image_layers().is_empty(), "an image that nobody looks into stays where it is");
+    bench.build(&graph(CHAIN)).ok();
+    assert_eq!(image_layers().len(), 1);
+    image_layers().iter().for_each(|path| std::fs::remove_dir_all(path).unwrap());
+    let cached = bench.build(&graph(CHAIN)).ok();
+    assert!(cached.ends.values().all(|end| end == "cached"), "{cached:#?}");
+    assert!(image_layers().is_empty(), "a cached build needs no files");
+    bench.build(&graph(&CHAIN.replace("two", "2"))).ok();
+    assert_eq!(image_layers().len(), 1);
+}
+
+#[test]
+fn several_processes_share_a_store() {
+    let bench = Bench::new();
+    let build = || bench.build(&graph(CHAIN)).ok();
+    std::thread::scope(|scope| {
+        let builds: Vec<_> = (0..4).map(|_| scope.spawn(build)).collect();
+        builds.into_iter().for_each(|build| drop(build.join().unwrap()));
+    });
+    let again = build();
+    assert!(again.ends.values().all(|end| end == "cached"), "{again:#?}");
+    bench.expect_clean();
+}
