@@ -149,7 +149,13 @@ fn plan_platforms(
     shared: &mut Shared,
 ) -> (Option<Vec<Output>>, Captures) {
     let targets: Vec<Option<&Platform>> = match (request.purpose, &settings.target_platforms[..]) {
-        (Purpose::Build, platforms @ [_, ..]) => platforms.iter().map(Some).collect(),
+        // One that is asked for twice is built once.
+        (Purpose::Build, platforms @ [_, ..]) => platforms
+            .iter()
+            .enumerate()
+            .filter(|(at, platform)| !platforms[..*at].contains(platform))
+            .map(|(_, platform)| Some(platform))
+            .collect(),
         _ => vec![None],
     };
     let mut outputs = Vec::with_capacity(targets.len());
@@ -233,12 +239,21 @@ impl Planner<'_> {
 
     fn plan_target(&mut self) -> Done<StageId> {
         self.set_globals()?;
-        self.set_epoch()?;
-        self.add_stages()?;
-        let target = self.find_target()?;
+        if let Err(stop) = self.set_epoch() {
+            self.report(stop);
+        }
+        self.add_stages();
+        let target = match self.find_target() {
+            Ok(target) => target,
+            Err(stop) => {
+                self.report(stop);
+                // Whatever was meant, the last stage has mistakes of its own to tell.
+                self.stages.len().checked_sub(1).ok_or(Stop::Unknown)?
+            }
+        };
         self.connect_stages()?;
-        let needed = self.resolve(target)?;
-        self.dispatch(&needed, target)?;
+        let needed = self.resolve(target);
+        self.dispatch(&needed, target);
         Ok(target)
     }
 

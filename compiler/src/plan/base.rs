@@ -19,14 +19,22 @@ use crate::plan::Purpose;
 /// Images that people mean when they mistype a name.
 const COMMON_IMAGES: [&str; 7] = ["alpine", "busybox", "centos", "debian", "golang", "ubuntu", "fedora"];
 
+/// What a stage starts from.
+enum Start {
+    /// Nothing.
+    Scratch,
+    /// An image, or whatever takes its place.
+    Reference(Reference),
+}
+
 impl Planner<'_> {
     /// Resolves the base of every stage that is needed, and the triggers that come with it, which may need more stages.
-    pub(super) fn resolve(&mut self, target: StageId) -> Done<BTreeSet<StageId>> {
+    pub(super) fn resolve(&mut self, target: StageId) -> BTreeSet<StageId> {
         loop {
             let reachable = self.reachable(target);
-            self.resolve_bases(&reachable)?;
-            if !self.add_triggers(&reachable)? {
-                return Ok(reachable);
+            self.resolve_bases(&reachable);
+            if !self.add_triggers(&reachable) {
+                return reachable;
             }
         }
     }
@@ -36,27 +44,55 @@ impl Planner<'_> {
         self.request.purpose == Purpose::Lint && self.settings.target.is_empty()
     }
 
-    fn resolve_bases(&mut self, reachable: &BTreeSet<StageId>) -> Done {
-        for id in 0..self.stages.len() {
-            let stage = &mut self.stages[id];
-            if stage.base.is_some() || stage.dispatched || stage.resolved {
-                continue;
-            }
-            let needed =
-                reachable.contains(&id) || self.request.purpose == Purpose::Lint && self.settings.target.is_empty();
-            stage.resolved = needed;
-            let span = stage.span;
-            let result = self.resolve_base(id, needed);
+    /// Resolves what is not resolved yet. Errors are reported after everything that was noted on the way, because
+    /// BuildKit looks at all bases at once.
+    fn resolve_bases(&mut self, reachable: &BTreeSet<StageId>) {
+        let open: Vec<StageId> = (0..self.stages.len()).filter(|id| self.is_open(*id)).collect();
+        let starts: Vec<Done<Start>> = open.iter().map(|id| self.start(*id)).collect();
+        // References that are none come first: a registry takes longer to answer.
+        let (mut malformed, mut failed) = (Vec::new(), Vec::new());
+        for (id, start) in open.into_iter().zip(starts) {
+            let needed = reachable.contains(&id) || self.wants_all();
+            self.stages[id].resolved = needed;
+            let span = self.stages[id].span;
+            let result = match start {
+                _ if self.stages[id].broken => Err(Stop::Unknown),
+                Ok(Start::Reference(reference)) => self.resolve_base(id, reference, needed),
+                Ok(Start::Scratch) => self.start_from_scratch(id),
+                Err(stop) => {
+                    malformed.push(stop);
+                    Err(Stop::Unknown)
+                }
+            };
             if self.stages[id].anonymous {
                 self.stages[id].dispatched = true;
             }
-            match result {
-                Ok(()) => {}
-                Err(stop @ Stop::Error(_)) => return Err(self.at(stop, span)),
-                Err(Stop::Unknown) => self.stages[id].state = Some(self.unknown_state()),
+            if let Err(stop) = result {
+                failed.push(self.at(stop, span));
+                self.stages[id].state = Some(self.unknown_state());
             }
         }
-        Ok(())
+        malformed.into_iter().chain(failed).for_each(|stop| self.report(stop));
+    }
+
+    fn is_open(&self, id: StageId) -> bool {
+        let stage = &self.stages[id];
+        stage.base.is_none() && !stage.dispatched && !stage.resolved
+    }
+
+    /// What a stage starts from.
+    fn start(&self, id: StageId) -> Done<Start> {
+        let stage = &self.stages[id];
+        if stage.broken || stage.base_name == SCRATCH && stage.named.is_none() {
+            return Ok(Start::Scratch);
+        }
+        match Reference::parse(&stage.base_name) {
+            Ok(reference) => Ok(Start::Reference(reference.or_latest())),
+            Err(error) => {
+                let name = ast::quote(stage.base_name.as_bytes());
+                Err(self.at(Stop::error(format!("failed to parse stage name {name}: {error}")), stage.span))
+            }
+        }
     }
 
     /// A stage whose base is not known: whatever it does, its variables may be anything.
@@ -66,27 +102,25 @@ impl Planner<'_> {
         state
     }
 
-    fn resolve_base(&mut self, id: StageId, needed: bool) -> Done {
-        let stage = &self.stages[id];
-        if stage.base_name == SCRATCH && stage.named.is_none() {
-            let platform = self.target.platform.clone();
-            self.set_state(id, State::new(platform.clone(), image::scratch(&platform)));
-            self.stages[id].platform = Some(platform);
-            return Ok(());
-        }
-        let name = stage.base_name.clone();
-        let reference = Reference::parse(&name).map_err(|error| {
-            Stop::error(format!("failed to parse stage name {}: {error}", ast::quote(name.as_bytes())))
-        })?;
-        let reference = reference.or_latest();
-        let platform = self.or_target(stage.platform.as_ref());
-        self.stages[id].base_name = reference.to_string();
+    fn start_from_scratch(&mut self, id: StageId) -> Done {
+        let platform = self.target.platform.clone();
+        self.set_state(id, State::new(platform.clone(), image::scratch(&platform)));
+        self.stages[id].platform = Some(platform);
+        Ok(())
+    }
+
+    fn resolve_base(&mut self, id: StageId, reference: Reference, needed: bool) -> Done {
+        let stage = &mut self.stages[id];
+        let name = std::mem::replace(&mut stage.base_name, reference.to_string());
+        let platform = self.or_target(self.stages[id].platform.as_ref());
         if needed && self.stages[id].named.is_some() {
             return self.resolve_named(id);
         }
         if !needed {
-            // parity: the number is taken though nobody will see it; a trigger may yet make the stage needed.
-            self.next_step(id);
+            // parity: what is not needed now but for a trigger later keeps what was made of it: a stage loses a number, and
+            // an image is not pinned.
+            let edge = self.add_image(id, &reference.to_string(), &platform);
+            self.stages[id].root = Some(edge);
             self.stages[id].platform = Some(platform);
             return Ok(());
         }

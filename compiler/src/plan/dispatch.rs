@@ -14,7 +14,7 @@ use super::stop::Done;
 
 impl Planner<'_> {
     /// Plans the steps of all stages that are needed.
-    pub(super) fn dispatch(&mut self, needed: &BTreeSet<StageId>, target: StageId) -> Done {
+    pub(super) fn dispatch(&mut self, needed: &BTreeSet<StageId>, target: StageId) {
         if let Err(stop) = self.read_ignore_file() {
             self.report(stop);
         }
@@ -31,7 +31,6 @@ impl Planner<'_> {
         }
         let paths = self.stages[target].paths;
         self.paths.mark_all(paths);
-        Ok(())
     }
 
     /// The last heir of a stage takes its state, the others get copies: long chains stay cheap.

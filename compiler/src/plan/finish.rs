@@ -2,9 +2,11 @@
 
 use oci::Platform;
 
+use super::Purpose;
 use super::image::env_entries;
 use super::planner::Planner;
 use super::stages::StageId;
+use super::stop::Stop;
 use crate::Output;
 
 impl Planner<'_> {
@@ -17,6 +19,14 @@ impl Planner<'_> {
         let mut image = state.image;
         image.config.env = env_entries(&state.image_env);
         image.history = self.shared.history.until(state.history);
+        let is_late = |entry: &oci::History| entry.created.is_some_and(|time| !time.is_printable());
+        if self.request.purpose == Purpose::Build && image.history.iter().any(is_late) {
+            let message = "failed to marshal image config: json: error calling MarshalJSON for type *time.Time: \
+                           Time.MarshalJSON: year outside of range [0,9999]";
+            let help = "SOURCE_DATE_EPOCH counts seconds, not milliseconds";
+            self.report(Stop::error(message).help(help).nowhere(None));
+            return None;
+        }
         if !self.target.implicit {
             overwrite(&mut image.platform, &self.target.platform);
         }

@@ -24,31 +24,38 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Adds the stages of the text. An error in one leaves it out; the others follow.
-    pub(super) fn add_stages(&mut self) -> Done {
+    /// Adds the stages of the text. One that is wrong stays in its place, and nothing is known of it.
+    pub(super) fn add_stages(&mut self) {
         for (at, def) in self.request.module.defs.iter().enumerate() {
             let Body::Fs(steps) = &def.body;
             let Some((from, rest)) = steps.split_first() else { continue };
             let Op::From(base) = &from.op else { continue };
             let name = def.name.as_ref().map_or("", |name| name.text.as_str());
-            let mut stage = self.stage(at, name, from, base)?;
-            stage.total += usize::from(stage.base_name != SCRATCH && !self.names.contains_key(&stage.base_name));
-            stage.total += rest.iter().filter(|step| is_counted(step)).count();
-            stage.named = self.stage_context(&stage)?;
-            if stage.named.is_some() {
-                // It is not built: neither a base nor numbers.
-                stage.total = 0;
-                let id = self.add_stage(stage);
-                self.stages[id].base = None;
-                continue;
+            match self.stage(at, name, from, base) {
+                Ok(stage) => self.add_defined(stage, at, rest),
+                Err(stop) => {
+                    self.report(stop);
+                    let stage = self.new_stage(String::new(), Some(from.span));
+                    self.add_stage(Stage { name, label: name.to_owned(), broken: true, ..stage });
+                }
             }
-            if name.is_empty() {
-                stage.label = format!("stage-{at}");
-            }
-            stage.ignore_cache = self.settings.ignores_cache(name);
-            self.add_stage(stage);
         }
-        Ok(())
+    }
+
+    fn add_defined(&mut self, mut stage: Stage<'a>, at: usize, steps: &[Step]) {
+        if stage.named.is_some() {
+            // It is not built: neither a base nor numbers.
+            let id = self.add_stage(stage);
+            self.stages[id].base = None;
+            return;
+        }
+        stage.total += usize::from(stage.base_name != SCRATCH && !self.names.contains_key(&stage.base_name));
+        stage.total += steps.iter().filter(|step| is_counted(step)).count();
+        if stage.name.is_empty() {
+            stage.label = format!("stage-{at}");
+        }
+        stage.ignore_cache = self.settings.ignores_cache(stage.name);
+        self.add_stage(stage);
     }
 
     fn stage(&mut self, at: usize, name: &'a str, from: &'a Step, base: &'a Str) -> Done<Stage<'a>> {
@@ -68,7 +75,9 @@ impl<'a> Planner<'a> {
             None => None,
         };
         let stage = self.new_stage(value, place);
-        Ok(Stage { name, label: name.to_owned(), platform, text: Some(from), ..stage })
+        let mut stage = Stage { name, label: name.to_owned(), platform, text: Some(from), ..stage };
+        stage.named = self.stage_context(&stage)?;
+        Ok(stage)
     }
 
     fn stage_platform(&mut self, at: usize, name: &str, span: Span, written: &Str) -> Done<Platform> {
@@ -137,9 +146,11 @@ impl<'a> Planner<'a> {
         for (id, steps) in self.texts() {
             let mut commands = Vec::with_capacity(steps.len());
             for step in steps {
-                // parity: BuildKit reports no place for these.
-                let command = self.connect(StepRef::Text(step), false);
-                commands.push(command.map_err(|stop| stop.nowhere(Some(step.span)))?);
+                match self.connect(StepRef::Text(step), false) {
+                    Ok(command) => commands.push(command),
+                    // parity: BuildKit reports no place for these.
+                    Err(stop) => self.report(stop.nowhere(Some(step.span))),
+                }
             }
             self.add_commands(id, commands, false);
         }

@@ -208,7 +208,7 @@ impl Planner<'_> {
         platform: Option<&Platform>,
         mode: ResolveMode,
     ) -> Done<(Digest, &[u8])> {
-        let platform = self.or_target(platform);
+        let platform = platform.unwrap_or(&self.settings.build_platforms[0]).clone();
         match self.ask(Question::Image { reference: reference.to_owned(), platform, mode })? {
             Ok(Answer::Image(answer)) => Ok((answer.digest.clone(), &answer.config)),
             Ok(_) => Err(Stop::error(format!("{reference}: the answer is no image"))),

@@ -10,7 +10,7 @@ use super::stop::{Done, Stop};
 
 impl<'a> Planner<'a> {
     /// Adds the triggers of every stage's base. `true`: they may need stages that were not needed before.
-    pub(super) fn add_triggers(&mut self, reachable: &BTreeSet<StageId>) -> Done<bool> {
+    pub(super) fn add_triggers(&mut self, reachable: &BTreeSet<StageId>) -> bool {
         let mut found = false;
         for &id in reachable {
             let texts = self.take_triggers(id);
@@ -22,7 +22,8 @@ impl<'a> Planner<'a> {
                     Err(Stop::Error(mut diagnostic)) => {
                         // Wherever it went wrong, what is reported is the instruction that brought it in.
                         diagnostic.locations = None;
-                        return Err(self.at(Stop::Error(diagnostic), span));
+                        let stop = self.at(Stop::Error(diagnostic), span);
+                        self.report(stop);
                     }
                     Err(Stop::Unknown) => {}
                 }
@@ -31,7 +32,7 @@ impl<'a> Planner<'a> {
             self.stages[id].total += commands.len();
             self.add_commands(id, commands, true);
         }
-        Ok(found)
+        found
     }
 
     /// The triggers that a stage has not run yet: those of its image, or those that the steps of its base keep.

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::sync::Arc;
 
+use ast::word::Mode;
 use ast::{Op, OptKind, Span, Step, Str};
 use llb::Edge;
 use oci::Platform;
@@ -48,6 +49,8 @@ pub(super) struct Stage<'a> {
     pub(super) commands: Vec<Arc<Command<'a>>>,
     /// Stages its steps read from, each with where the last command that does stands.
     pub(super) deps: BTreeMap<StageId, Span>,
+    /// Whether its `FROM` is wrong: nothing is known of it.
+    pub(super) broken: bool,
     /// Whether the text does not define it.
     pub(super) anonymous: bool,
     /// How many steps its names count; 0: names are not numbered.
@@ -122,6 +125,7 @@ impl<'a> Planner<'a> {
             text: None,
             commands: Vec::new(),
             deps: BTreeMap::new(),
+            broken: false,
             anonymous: false,
             total: 0,
             index: 0,
@@ -180,7 +184,7 @@ impl<'a> Planner<'a> {
     /// `COPY --from`: a number, the name of a stage, or something outside.
     fn copy_source(&mut self, from: &Str, span: Span) -> Done<StageId> {
         let written = ast::word::decode(&from.raw().0);
-        let value = expand::string(from, &Nothing, &mut Uses::default())?;
+        let value = expand::expand(&from.raw().0, self.escape, Mode::Word, &Nothing, &mut Uses::default())?;
         if value != Expanded::Known(written.clone()) {
             return Err(Stop::error(
                 "variable expansion is not supported for --from, define a new stage with FROM using ARG from global \

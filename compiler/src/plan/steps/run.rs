@@ -46,6 +46,11 @@ impl Planner<'_> {
         self.paths.mark_all(paths);
         let script = self.script(state, process)?;
         let mut mounts = self.mounts(id, state, command, &typed)?;
+        let devices = devices(command);
+        if !devices.is_empty() && !self.request.options.labs {
+            return Err(Stop::error("device feature is only supported in Dockerfile frontend 1.14.0-labs or later")
+                .help("devices belong to the labs channel: --channel labs"));
+        }
         let said = self.run_said(id, state, command, &typed, &script.summary);
 
         let created_by = format!("RUN {}", run_text(&script.args, state));
@@ -83,7 +88,7 @@ impl Planner<'_> {
             },
             network: network(command)?.unwrap_or(state.network),
             security: security(command)?,
-            devices: devices(command),
+            devices,
             secret_env: mounts.secret_env,
             resources: settings.resources.clone(),
             lossy: script.lossy,
