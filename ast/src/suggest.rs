@@ -20,15 +20,19 @@ pub fn suggest<'o>(word: &str, options: impl IntoIterator<Item = &'o str>) -> Op
             best_distance = distance;
         }
     }
-    best
+    // An empty name may be set, but is nothing to suggest.
+    best.filter(|best| !best.is_empty())
 }
 
 /// [`suggest`] without regard to case; the suggestion takes the case of `word` if that is all one case.
 /// `options` are lower case.
+///
+/// parity: to Go, a word with bytes that are not UTF-8 (U+FFFD here) has no case.
 pub fn suggest_any_case<'o>(word: &str, options: impl IntoIterator<Item = &'o str>) -> Option<String> {
     let lower = word.to_lowercase();
     let found = suggest(&lower, options)?;
-    Some(if word != lower && word == word.to_uppercase() { found.to_uppercase() } else { found.to_owned() })
+    let has_case = !word.contains(char::REPLACEMENT_CHARACTER);
+    Some(if has_case && word != lower && word == word.to_uppercase() { found.to_uppercase() } else { found.to_owned() })
 }
 
 /// Appends ` (did you mean …?)` to a message, if there is something to suggest.
@@ -71,6 +75,11 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_no_suggestion() {
+        assert_eq!(suggest("G1", ["", "PATH"]), None);
+    }
+
+    #[test]
     fn an_exact_match_suggests_nothing() {
         assert_eq!(suggest("run", ["ruh", "run"]), None);
     }
@@ -81,6 +90,7 @@ mod tests {
         assert_eq!(suggest_any_case("WORKDRI", options).as_deref(), Some("WORKDIR"));
         assert_eq!(suggest_any_case("workdri", options).as_deref(), Some("workdir"));
         assert_eq!(suggest_any_case("Entrypiont", options).as_deref(), Some("entrypoint"));
+        assert_eq!(suggest_any_case("WORK\u{fffd}DIR", options).as_deref(), Some("workdir"));
         assert_eq!(with_suggestion("unknown x".into(), Some("y")), "unknown x (did you mean y?)");
     }
 }
