@@ -699,7 +699,8 @@ impl Parser<'_> {
 }
 
 /// Ends an operand that stops with a fault. Where the fault is at the end of the text, it is also what is reported
-/// when the evaluation of a reference that ends there fails: so of such references only the operands are kept.
+/// when the evaluation of a reference that ends there fails: so of such references only the operands and the name are
+/// kept, for both are looked at before.
 fn seal(pieces: &mut Vec<Piece>, end: usize, fault: &Fault) {
     loop {
         match pieces.last_mut() {
@@ -708,8 +709,13 @@ fn seal(pieces: &mut Vec<Piece>, end: usize, fault: &Fault) {
             }
             Some(Piece::Variable(variable)) if variable.range.end as usize == end => {
                 let operands: Vec<Piece> = variable.operands().flatten().cloned().collect();
+                let looked_up = Variable { modifier: Modifier::None, ..(**variable).clone() };
                 pieces.pop();
                 pieces.extend(operands);
+                if !matches!(pieces.last(), Some(Piece::Fault(_))) {
+                    pieces.extend([Piece::Variable(Box::new(looked_up)), Piece::Fault(fault.clone())]);
+                    return;
+                }
             }
             Some(Piece::Quoted(inner)) if matches!(inner.last(), Some(Piece::Fault(_))) => {
                 return seal(inner, end, fault);
@@ -827,7 +833,7 @@ mod tests {
         let brace = "!syntax error: missing '}'";
         check("${a:-${z?m}x", &format!("[v:a-:[v:z?[t:m]|t:x|{brace}]|{brace}]"));
         // The reference ends with the text: should it fail, the brace is what is missing all the same.
-        check("${a:-${z?m}", &format!("[v:a-:[t:m|{brace}]|{brace}]"));
+        check("${a:-${z?m}", &format!("[v:a-:[t:m|v:z|{brace}]|{brace}]"));
         check("${a:-${b/x", &format!("[v:a-:[t:x|{brace}]|{brace}]"));
         check("${a:-'x", &format!("[v:a-:[{brace}]|{brace}]"));
     }
