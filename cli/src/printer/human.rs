@@ -20,7 +20,7 @@ pub(super) fn diagnostic(sources: &Sources, diagnostic: &Diagnostic, colour: boo
         .with_code(diagnostic.code)
         .with_message(&diagnostic.message)
         .with_label(
-            Label::new(place(sources, at)).with_message("").with_color(tint(diagnostic.severity)).with_order(-1),
+            Label::new(place(sources, at)).with_message("here").with_color(tint(diagnostic.severity)).with_order(-1),
         );
     for label in &diagnostic.also {
         report = report
@@ -150,7 +150,7 @@ mod tests {
    │
  2 │ RUM x
    │ ─┬─
-   │  ╰───
+   │  ╰─── here
    │
    │ Help: did you mean RUN?
 ───╯",
@@ -189,7 +189,7 @@ mod tests {
    │
  1 │ FROM
    │     │
-   │     ╰─
+   │     ╰─ here
    │
    │ Help: did you mean RUN?
 ───╯",

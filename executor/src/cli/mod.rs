@@ -89,7 +89,7 @@ fn run_definition(args: Args) -> Result<()> {
 fn read_definition(file: &str) -> Result<Vec<u8>> {
     let bytes = if file == "-" { read_stdin()? } else { std::fs::read(file).map_err(Error::io("read", file))? };
     if bytes.is_empty() {
-        return Err(Error::Definition("it is empty; the program that should have written it has failed".into()));
+        return Err(Error::Invalid("no definition came in: the program that should have written it has failed".into()));
     }
     Ok(bytes)
 }
