@@ -37,6 +37,12 @@ impl Time {
         self.seconds
     }
 
+    /// Whether RFC 3339 can say it: years have four digits.
+    pub fn is_printable(self) -> bool {
+        let local = self.seconds.saturating_add(i64::from(self.offset));
+        (days_from_civil(0, 1, 1) * DAY..days_from_civil(10_000, 1, 1) * DAY).contains(&local)
+    }
+
     /// Nanoseconds within the second.
     pub fn nanos(self) -> u32 {
         self.nanos
@@ -174,6 +180,13 @@ mod tests {
         check("1969-12-31T23:59:59.5Z", "1969-12-31T23:59:59.5Z");
         check("2000-02-29T00:00:00Z", "2000-02-29T00:00:00Z");
         check("9999-12-31T23:59:59Z", "9999-12-31T23:59:59Z");
+    }
+
+    #[test]
+    fn years_have_four_digits() {
+        let is_printable = |seconds| Time::from_unix(seconds, 0).is_printable();
+        assert!(is_printable(-62_167_219_200) && is_printable(253_402_300_799));
+        assert!(!is_printable(-62_167_219_201) && !is_printable(253_402_300_800) && !is_printable(i64::MAX));
     }
 
     #[test]
