@@ -91,6 +91,20 @@ pub fn forget(store: &Store, keys: &[Key], result: &Committed) -> Result<()> {
     })
 }
 
+/// Remembers when results were last of use, and how often: what is not used is pruned first.
+pub fn touch<'a>(store: &Store, used: impl Iterator<Item = &'a Committed>, now: i64) -> Result<()> {
+    let used: BTreeSet<String> = used.map(print_layers).collect();
+    if used.is_empty() {
+        return Ok(());
+    }
+    store.db().write(|db| {
+        let mut upsert = db.prepare_cached(
+            "INSERT INTO used VALUES (?1, ?2, 1) ON CONFLICT (layers) DO UPDATE SET last = ?2, count = count + 1",
+        )?;
+        used.iter().try_for_each(|layers| upsert.execute(params![layers, now]).map(drop))
+    })
+}
+
 /// Puts the results of a vertex into the cache, one for each output, and returns the keys of each. An input without
 /// keys (a local directory that was not compared) cannot be found again: then nothing is saved and there are no keys.
 pub fn save(

@@ -7,4 +7,4 @@ mod key;
 mod links;
 
 pub use key::{InputKey, Selector, VertexKey, of_source, of_vertex};
-pub use links::{Found, Key, Known, content_key, forget, query, results, root_key, save};
+pub use links::{Found, Key, Known, content_key, forget, query, results, root_key, save, touch};

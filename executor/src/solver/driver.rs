@@ -11,6 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use llb::{Decoded, Op};
 use oci::{Digest, Platform};
 
+use super::lanes::{Lane, Lanes};
 use super::report::Report;
 use super::scheduler::{Action, Edge, Event, JobId, Known, Outcome, Scheduler, Task, VertexId};
 use super::tasks::Job;
@@ -26,9 +27,6 @@ use crate::{Cancel, Error, Result, progress};
 
 /// The only job of a build.
 const JOB: JobId = JobId(0);
-
-/// Runs at once when nobody says how many: processes sleep and wait as often as they compute.
-const RUNS_PER_CORE: usize = 16;
 
 /// What a build works with.
 pub struct Build<'a> {
@@ -75,13 +73,26 @@ enum Ended {
     Pinned(VertexId, Result<(Arc<dyn Pinned>, Option<Key>)>),
     Compared(VertexId, usize, Result<Digest>),
     Ran(VertexId, Result<Ran>),
-    Panicked(Box<dyn Any + Send>),
+    Panicked(Lane, Box<dyn Any + Send>),
     Interrupted,
+}
+
+impl Ended {
+    /// The lane that has room again.
+    fn lane(&self) -> Option<Lane> {
+        match self {
+            Self::Pinned(..) => Some(Lane::Pin),
+            Self::Compared(..) => Some(Lane::Compare),
+            Self::Ran(..) => Some(Lane::Run),
+            Self::Panicked(lane, _) => Some(*lane),
+            Self::Interrupted => None,
+        }
+    }
 }
 
 type Work<'a> = Box<dyn FnOnce() -> Ended + Send + 'a>;
 
-/// A run that has no thread yet.
+/// Work that has no thread yet.
 struct Waiting<'a> {
     id: VertexId,
     work: Work<'a>,
@@ -96,20 +107,12 @@ struct Driver<'scope, 'env> {
     report: Report<'env>,
     /// Events that actions done in the loop gave.
     events: VecDeque<Event>,
-    /// Tasks with a thread.
-    threads: usize,
-    /// Those of them that count against the limit.
-    runs: usize,
-    max_runs: usize,
-    /// Runs that wait for others to end.
-    waiting: VecDeque<Waiting<'env>>,
+    lanes: Lanes<Waiting<'env>>,
     outcome: Option<Result<()>>,
 }
 
 impl<'scope, 'env> Driver<'scope, 'env> {
     fn new(build: &'env Build<'env>, scope: &'scope Scope<'scope, 'env>, sender: Sender<Ended>) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let max_runs = if build.max_parallelism == 0 { cores * RUNS_PER_CORE } else { build.max_parallelism };
         Self {
             build,
             scope,
@@ -118,10 +121,7 @@ impl<'scope, 'env> Driver<'scope, 'env> {
             vertices: Vertices::default(),
             report: Report::new(build.sink),
             events: VecDeque::new(),
-            threads: 0,
-            runs: 0,
-            max_runs,
-            waiting: VecDeque::new(),
+            lanes: Lanes::new(build.max_parallelism),
             outcome: None,
         }
     }
@@ -140,7 +140,7 @@ impl<'scope, 'env> Driver<'scope, 'env> {
                 self.scheduler.on(event, &mut actions);
                 actions.drain(..).for_each(|action| self.perform(action));
             }
-            if self.threads == 0 && self.waiting.is_empty() {
+            if self.lanes.is_idle() {
                 assert!(self.outcome.is_some(), "a build with nothing left to do has ended");
                 return;
             }
@@ -153,6 +153,8 @@ impl<'scope, 'env> Driver<'scope, 'env> {
         let outcome = self.outcome.take().expect("the loop ran to its end");
         self.report.finish(&self.vertices, outcome.is_ok());
         outcome?;
+        let used = self.vertices.iter().flat_map(|vertex| vertex.results.values());
+        cache::touch(self.build.store, used, now())?;
         let result = |edge: &Option<Edge>| edge.map_or_else(|| Ok(Committed::default()), |e| self.vertices.result(e));
         outputs.iter().map(result).collect()
     }
@@ -182,8 +184,9 @@ impl<'scope, 'env> Driver<'scope, 'env> {
 
     /// Takes note of how a task ended.
     fn take(&mut self, ended: Ended) {
-        if !matches!(ended, Ended::Interrupted) {
-            self.threads -= 1;
+        if let Some(lane) = ended.lane() {
+            self.lanes.ended(lane);
+            self.start_next(lane);
         }
         match ended {
             Ended::Pinned(id, Ok((pinned, key))) => self.pinned(id, pinned, key),
@@ -193,15 +196,9 @@ impl<'scope, 'env> Driver<'scope, 'env> {
                 self.events.push_back(Event::Content { vertex, input, key });
             }
             Ended::Compared(id, input, Err(error)) => self.failed(id, Task::Content(input), error),
-            Ended::Ran(id, ran) => {
-                self.runs -= 1;
-                self.start_waiting();
-                match ran {
-                    Ok(ran) => self.ran(id, ran),
-                    Err(error) => self.failed(id, Task::Run, error),
-                }
-            }
-            Ended::Panicked(payload) => {
+            Ended::Ran(id, Ok(ran)) => self.ran(id, ran),
+            Ended::Ran(id, Err(error)) => self.failed(id, Task::Run, error),
+            Ended::Panicked(_, payload) => {
                 // The other threads of the scope are told to stop, and joined while this unwinds.
                 self.vertices.iter().for_each(|vertex| vertex.cancel.cancel());
                 resume_unwind(payload);
@@ -246,8 +243,7 @@ impl<'scope, 'env> Driver<'scope, 'env> {
         let vertex = &mut self.vertices[id];
         if matches!(vertex.step.node.op, Op::Source(_)) {
             let pinned = vertex.pinned.clone();
-            self.report.started(&vertex.step);
-            self.spawn(id, move |job| Ended::Pinned(id, job.pin(pinned, index)));
+            self.spawn(Lane::Pin, id, move |job| Ended::Pinned(id, job.pin(pinned, index)));
             return Ok(());
         }
         match cache::of_vertex(&vertex.step.node, self.build.host) {
@@ -285,7 +281,7 @@ impl<'scope, 'env> Driver<'scope, 'env> {
         let tree = self.vertices.result(vertex.step.inputs[input])?;
         let key = vertex.keys.first().expect("a vertex is keyed before its inputs are compared");
         let selectors = key.inputs[input].content.clone().expect("only comparable inputs are compared");
-        self.spawn(id, move |job| Ended::Compared(id, input, job.compare(&tree, &selectors)));
+        self.spawn(Lane::Compare, id, move |job| Ended::Compared(id, input, job.compare(&tree, &selectors)));
         Ok(())
     }
 
@@ -326,20 +322,10 @@ impl<'scope, 'env> Driver<'scope, 'env> {
                 return Ok(());
             }
         };
-        let work = self
-            .work(id, move |job| Ended::Ran(id, pinned.map_or_else(|| job.run(&inputs), |pinned| job.fetch(&*pinned))));
-        self.waiting.push_back(Waiting { id, work });
-        self.start_waiting();
+        self.spawn(Lane::Run, id, move |job| {
+            Ended::Ran(id, pinned.map_or_else(|| job.run(&inputs), |pinned| job.fetch(&*pinned)))
+        });
         Ok(())
-    }
-
-    fn start_waiting(&mut self) {
-        while self.runs < self.max_runs {
-            let Some(Waiting { id, work }) = self.waiting.pop_front() else { return };
-            self.runs += 1;
-            self.report.started(&self.vertices[id].step);
-            self.start_thread(work);
-        }
     }
 
     fn ran(&mut self, id: VertexId, ran: Ran) {
@@ -374,22 +360,26 @@ impl<'scope, 'env> Driver<'scope, 'env> {
         Ok(())
     }
 
-    fn spawn(&mut self, id: VertexId, act: impl FnOnce(&Job<'env>) -> Ended + Send + 'env) {
-        let work = self.work(id, act);
-        self.start_thread(work);
-    }
-
-    fn work(&mut self, id: VertexId, act: impl FnOnce(&Job<'env>) -> Ended + Send + 'env) -> Work<'env> {
+    fn spawn(&mut self, lane: Lane, id: VertexId, act: impl FnOnce(&Job<'env>) -> Ended + Send + 'env) {
         let vertex = &self.vertices[id];
         let job = Job { build: self.build, step: vertex.step.clone(), cancel: vertex.cancel.clone() };
-        Box::new(move || act(&job))
+        self.lanes.push(lane, Waiting { id, work: Box::new(move || act(&job)) });
+        self.start_next(lane);
     }
 
-    fn start_thread(&mut self, work: Work<'env>) {
-        self.threads += 1;
+    fn start_next(&mut self, lane: Lane) {
+        while let Some(Waiting { id, work }) = self.lanes.next(lane) {
+            if lane != Lane::Compare {
+                self.report.started(&self.vertices[id].step);
+            }
+            self.start_thread(lane, work);
+        }
+    }
+
+    fn start_thread(&self, lane: Lane, work: Work<'env>) {
         let sender = self.sender.clone();
         self.scope.spawn(move || {
-            let ended = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(Ended::Panicked);
+            let ended = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| Ended::Panicked(lane, payload));
             // The receiver outlives the scope.
             let _ = sender.send(ended);
         });

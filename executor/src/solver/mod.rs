@@ -5,11 +5,13 @@
 //! | `scheduler` | decides: events in, actions out |
 //! | `driver` | the loop between the scheduler and the threads that act |
 //! | `vertices` | what is known of each vertex: its node, keys, results |
+//! | `lanes` | what waits for a thread |
 //! | `tasks` | what a thread does for one action |
 //! | `report` | what of it is told as progress |
 //! | `names` | names of vertices for people |
 
 mod driver;
+mod lanes;
 mod names;
 mod report;
 pub mod scheduler;

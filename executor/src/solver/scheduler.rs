@@ -5,7 +5,7 @@
 //! | vertex, edge | a step; one of its outputs |
 //! | key | what an edge is found by in the cache; opaque here |
 //! | known keys of an input | keys of the edge it is, and the key of its content as the vertex sees it |
-//! | goal, level | how far an edge should get, and has got: [`Level`] |
+//! | goal, level | how far an edge should get, and has got: `Level` |
 //!
 //! An edge goes `Nothing → Fast → Slow → Done`. *Fast*: looked for under its definition key, which needs only the keys of
 //! its inputs. *Slow*: looked for in every other way, which may need the contents of inputs, and so their results.

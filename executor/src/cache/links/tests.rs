@@ -148,3 +148,17 @@ fn outputs_have_keys_of_their_own() {
     let second = query(&store, std::slice::from_ref(&run), 1, &known).unwrap();
     assert_eq!(results(&store, &second.keys).unwrap(), [tree("y")]);
 }
+
+#[test]
+fn uses_are_counted() {
+    let dir = scratch();
+    let store = Store::open(dir.path()).unwrap();
+    touch(&store, [tree("a b"), tree("c"), tree("c")].iter(), 5).unwrap();
+    touch(&store, [tree("c")].iter(), 9).unwrap();
+    let rows = store.db().read(|db| {
+        let mut query = db.prepare("SELECT layers, last, count FROM used ORDER BY layers")?;
+        let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        rows.collect::<rusqlite::Result<Vec<(String, i64, i64)>>>()
+    });
+    assert_eq!(rows.unwrap(), [("a b".to_owned(), 5, 1), ("c".to_owned(), 9, 2)]);
+}

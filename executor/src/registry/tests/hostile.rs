@@ -276,7 +276,7 @@ fn mirrors_are_asked_first_and_passed_over() {
     let mirror = Server::start(move |_| Reply::ok(bytes.clone()));
     let host = Host { mirrors: vec![broken.host.clone(), format!("{}/hub", mirror.host)], ..Host::default() };
     let hosts = Hosts { registries: [("docker.io".to_owned(), host)].into() };
-    let client = Client::new(Config { hosts, credentials: None });
+    let client = Client::new(Config { hosts, credentials: None, offline: false });
     assert_eq!(client.manifest(&reference("alpine"), &Cancel::default()).unwrap().bytes, manifest);
     assert_eq!(broken.log(), ["GET /v2/library/alpine/manifests/latest?ns=docker.io"]);
     assert_eq!(mirror.log(), ["GET /v2/hub/library/alpine/manifests/latest?ns=docker.io"]);
