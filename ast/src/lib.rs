@@ -4,6 +4,7 @@
 //! filesystem value. Strings stay unexpanded templates ([`Str`]) and every node keeps its [`Span`]. This crate is pure
 //! and depends on nothing of the workspace: it must never know a language, an image, LLB, or the outside world.
 
+pub mod case;
 mod checks;
 mod diagnostic;
 pub mod dump;

@@ -1,5 +1,7 @@
 //! "Did you mean": the closest of some options.
 
+use crate::case;
+
 /// Distances from here on are no typing mistake any more; the bound BuildKit and Terraform use.
 const TOO_FAR: usize = 3;
 
@@ -29,10 +31,10 @@ pub fn suggest<'o>(word: &str, options: impl IntoIterator<Item = &'o str>) -> Op
 ///
 /// parity: to Go, a word with bytes that are not UTF-8 (U+FFFD here) has no case.
 pub fn suggest_any_case<'o>(word: &str, options: impl IntoIterator<Item = &'o str>) -> Option<String> {
-    let lower = word.to_lowercase();
+    let lower = case::lower(word);
     let found = suggest(&lower, options)?;
     let has_case = !word.contains(char::REPLACEMENT_CHARACTER);
-    Some(if has_case && word != lower && word == word.to_uppercase() { found.to_uppercase() } else { found.to_owned() })
+    Some(if has_case && word != lower && word == case::upper(word) { found.to_uppercase() } else { found.to_owned() })
 }
 
 /// Appends ` (did you mean …?)` to a message, if there is something to suggest.

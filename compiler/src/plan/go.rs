@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+pub(super) use ast::case::{lower as to_lower, upper as to_upper};
+
 /// The shortest equivalent slash path (`path.Clean`): `.` when nothing is left.
 pub(super) fn clean(path: &str) -> Cow<'_, str> {
     if is_clean(path) {
@@ -55,21 +57,6 @@ pub(super) fn base(path: &str) -> &str {
         None | Some("") => "/",
         Some(last) => last,
     }
-}
-
-/// Letter by letter, where the other case is one letter too (`strings.ToUpper`).
-pub(super) fn to_upper(text: &str) -> String {
-    text.chars().map(|c| single(c.to_uppercase()).unwrap_or(c)).collect()
-}
-
-/// Letter by letter (`strings.ToLower`).
-pub(super) fn to_lower(text: &str) -> String {
-    text.chars().map(|c| c.to_lowercase().next().unwrap_or(c)).collect()
-}
-
-fn single(mut chars: impl Iterator<Item = char>) -> Option<char> {
-    let first = chars.next();
-    if chars.next().is_some() { None } else { first }
 }
 
 /// Letters alike but for their case (`strings.EqualFold`, without the folds that cross alphabets).

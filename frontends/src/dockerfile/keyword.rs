@@ -39,7 +39,7 @@ impl Keyword {
             return NAMES.iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes())).map(|(_, k)| *k);
         }
         // Letters outside ASCII whose lower case is in it: the Kelvin sign is a k.
-        let lower = std::str::from_utf8(word).ok()?.to_lowercase();
+        let lower = ast::case::lower(std::str::from_utf8(word).ok()?);
         NAMES.iter().find(|(name, _)| *name == lower).map(|(_, k)| *k)
     }
 

@@ -18,7 +18,7 @@
 //! CMD ["sh"]
 //! ```
 
-use ast::{Module, Step, visit};
+use ast::{Module, Step, case, visit};
 
 use crate::lint::{Check, Hit, Rule, replace};
 
@@ -37,9 +37,9 @@ fn check(module: &Module) -> Vec<Hit> {
     for step in steps(module) {
         let name = step.keyword_text();
         // A keyword without letters of either case would count as lower; none has none.
-        if name == name.to_lowercase() {
+        if name == case::lower(&name) {
             lower += 1;
-        } else if name == name.to_uppercase() {
+        } else if name == case::upper(&name) {
             upper += 1;
         }
     }
@@ -48,12 +48,12 @@ fn check(module: &Module) -> Vec<Hit> {
 
 fn violation(step: &Step, majority_is_lower: bool) -> Option<Hit> {
     let name = step.keyword_text();
-    let (wanted, case) =
-        if majority_is_lower { (name.to_lowercase(), "lowercase") } else { (name.to_uppercase(), "uppercase") };
+    let (wanted, name_of_case) =
+        if majority_is_lower { (case::lower(&name), "lowercase") } else { (case::upper(&name), "uppercase") };
     if name == wanted {
         return None;
     }
-    let message = format!("Command '{name}' should match the case of the command majority ({case})");
+    let message = format!("Command '{name}' should match the case of the command majority ({name_of_case})");
     let fix = replace("write the keyword like the others", step.keyword, wanted);
     Some(Hit { at: step.keyword, whole: step.span, message, fix: Some(fix) })
 }

@@ -14,6 +14,8 @@
 //! FROM alpine AS base
 //! ```
 
+use ast::case;
+
 use crate::lint::{Check, Hit, Instruction, Rule, replace};
 
 pub(super) static RULE: Rule = Rule {
@@ -29,9 +31,9 @@ pub(super) static RULE: Rule = Rule {
 fn check(instruction: &Instruction<'_>) -> Option<Hit> {
     let keyword = &instruction.stage?.alias.as_ref()?.keyword;
     let from = instruction.step.keyword_text();
-    let (lower, upper) = (keyword.text.to_lowercase(), keyword.text.to_uppercase());
+    let (lower, upper) = (case::lower(&keyword.text), case::upper(&keyword.text));
     // A `From` of mixed case is another rule's business.
-    let wanted = match (from == from.to_lowercase(), from == from.to_uppercase()) {
+    let wanted = match (from == case::lower(&from), from == case::upper(&from)) {
         (true, _) => lower,
         (_, true) => upper,
         _ => return None,

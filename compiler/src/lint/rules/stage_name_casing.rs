@@ -29,7 +29,7 @@ pub(super) static RULE: Rule = Rule {
 
 fn check(instruction: &Instruction<'_>) -> Option<Hit> {
     let name = instruction.stage?.alias.as_ref()?.name.as_ref()?;
-    let lower = name.text.to_lowercase();
+    let lower = ast::case::lower(&name.text);
     // parity: to Go, a name with bytes that are not UTF-8 is never its own lower case.
     if name.text == lower && !name.text.contains(char::REPLACEMENT_CHARACTER) {
         return None;

@@ -100,7 +100,7 @@ pub(super) fn on_build(parsed: &Instruction<'_>, lowering: &mut Lowering<'_>) ->
         return None;
     };
     lowering.flags(parsed, &[]);
-    let name = ast::word::decode(trimmed(&trigger.name.text)).to_uppercase();
+    let name = ast::case::upper(&ast::word::decode(trimmed(&trigger.name.text)));
     match name.as_str() {
         "ONBUILD" => {
             lowering.error("Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed", &trigger.name.range);

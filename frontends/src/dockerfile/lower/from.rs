@@ -40,7 +40,7 @@ fn stage_name(parsed: &Instruction<'_>, words: &[Word<'_>], lowering: &mut Lower
         [_] => None,
         [_, keyword, name] if is_as(&keyword.text) => {
             let mut lower = lowering.name(name);
-            lower.text = lower.text.to_lowercase();
+            lower.text = ast::case::lower(&lower.text);
             if is_valid(&lower.text) {
                 return Some(lower);
             }
@@ -62,7 +62,7 @@ fn stage_name(parsed: &Instruction<'_>, words: &[Word<'_>], lowering: &mut Lower
 
 /// Whether the word is `as` in any case; the long s is one of its cases.
 fn is_as(word: &[u8]) -> bool {
-    word.eq_ignore_ascii_case(b"as") || std::str::from_utf8(word).is_ok_and(|word| word.to_uppercase() == "AS")
+    word.eq_ignore_ascii_case(b"as") || std::str::from_utf8(word).is_ok_and(|word| ast::case::upper(word) == "AS")
 }
 
 fn is_valid(name: &str) -> bool {

@@ -1,6 +1,6 @@
 //! `RUN`: a command with its mounts, network, security and devices.
 
-use ast::{Command, Mount, MountField, Op, OptKind, Str, StrKind, suggest, with_suggestion};
+use ast::{Command, Mount, MountField, Op, OptKind, Str, StrKind, case, suggest, with_suggestion};
 
 use super::Lowering;
 use super::config::command_args;
@@ -77,7 +77,7 @@ fn device(flag: &Flag<'_>) -> Result<OptKind, String> {
     for (field, _) in fields {
         let field = ast::word::decode(&field).into_owned();
         let (key, value) = field.split_once('=').map_or((field.as_str(), None), |(key, value)| (key, Some(value)));
-        match (key.to_lowercase().as_str(), value) {
+        match (case::lower(key).as_str(), value) {
             ("required", None) => required = true,
             ("required", Some(value)) => {
                 required = ast::parse_bool(value).ok_or_else(|| format!("invalid value for required: {value}"))?;
