@@ -140,9 +140,12 @@ impl Pattern {
     }
 
     fn matches_or_above(&self, path: &[u8]) -> bool {
-        // parity: above an absolute path is the empty one, which `*` matches.
+        // parity: above an absolute path is the empty one, which `*` matches, and the root only where nothing else is.
+        let is_in_root = path.first() == Some(&b'/') && !path[1..].contains(&b'/');
         let mut above = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(index, _)| &path[..index]);
-        self.glob.matches(path) || above.any(|parent| self.glob.matches(parent))
+        self.glob.matches(path)
+            || is_in_root && self.glob.matches(b"/")
+            || above.any(|parent| self.glob.matches(parent))
     }
 }
 
@@ -200,6 +203,8 @@ mod tests {
         check(&["*"], &["+a", "+a/b"]);
         check(&["*/b"], &["-a", "+a/b", "+a/b/c", "-a/c/b"]);
         check(&[""], &["-a"]);
+        assert!(Patterns::new(&["/"]).unwrap().matches("/a"));
+        assert!(!Patterns::new(&["/"]).unwrap().matches("/a/b"));
     }
 
     #[test]
