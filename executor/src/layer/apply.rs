@@ -62,14 +62,12 @@ pub struct Applied {
 pub fn apply(tar: &mut dyn Read, dir: &Path, limits: Limits, cancel: &Cancel) -> Result<Applied> {
     let mut stream = Hashed { inner: tar, hasher: Hasher::sha256(), cancel };
     let mut unpack = Unpack::new(dir, limits)?;
-    let mut archive = tar::Archive::new(&mut stream);
-    let unpacked = read(&mut archive, &mut unpack);
+    let unpacked = read(&mut tar::Archive::new(&mut stream), &mut unpack);
     if cancel.is_cancelled() {
         return Err(Error::Cancelled);
     }
     unpacked?;
     unpack.finish()?;
-    drop(archive);
     io::copy(&mut stream, &mut io::sink()).map_err(Error::io("read", "a layer"))?;
     Ok(Applied { diff_id: stream.hasher.finish(), contents: unpack.contents })
 }

@@ -1,7 +1,8 @@
 //! gzip on all cores, with the same bytes on any number of them.
 //!
 //! The input is cut into blocks of a fixed size; each is compressed on its own with the end of the block before it as
-//! dictionary, ends on a byte boundary, and all of them in a row are one deflate stream.
+//! dictionary, ends on a byte boundary, and all of them in a row are one deflate stream. A block that a sample of shows to
+//! be compressed already (pictures, packages) is stored: deflate would spend its time to make it no smaller.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -17,6 +18,8 @@ const BLOCK: usize = 128 << 10;
 const WINDOW: usize = 32 << 10;
 /// As Go writes it: deflate, no flags, no time, no level hint, system unknown.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+/// Bytes of a sample, taken from the beginning, the middle and the end of a block.
+const SAMPLE: usize = 12 << 10;
 /// Most threads of one stream: beyond, reading the files is what takes time.
 const MAX_THREADS: usize = 16;
 
@@ -148,9 +151,24 @@ fn compress(level: u8, job: Job) {
     let _ = job.done.send(compress_block(level, &job.block, job.dictionary, job.last));
 }
 
+/// Whether deflate makes a block smaller, judging by a sample. Part of the format too.
+fn is_compressible(data: &[u8]) -> io::Result<bool> {
+    let part = SAMPLE / 3;
+    if data.len() < SAMPLE * 2 {
+        return Ok(true);
+    }
+    let middle = (data.len() - part) / 2;
+    let sample = [&data[..part], &data[middle..middle + part], &data[data.len() - part..]].concat();
+    let mut bytes = Vec::with_capacity(SAMPLE * 2);
+    Compress::new(flate2::Compression::fast(), false).compress_vec(&sample, &mut bytes, FlushCompress::Finish)?;
+    // One part in fifty is worth the work.
+    Ok(bytes.len() < SAMPLE - SAMPLE / 50)
+}
+
 fn compress_block(level: u8, block: &[u8], dictionary: usize, last: bool) -> io::Result<Compressed> {
     let (dictionary, data) = block.split_at(dictionary);
     // A new state for each block: a reset one remembers enough of the block before to choose other matches.
+    let level = if is_compressible(data)? { level } else { 0 };
     let mut state = Compress::new(flate2::Compression::new(level.into()), false);
     if !dictionary.is_empty() {
         state.set_dictionary(dictionary)?;

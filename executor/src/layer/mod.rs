@@ -27,8 +27,8 @@ use crate::snapshot::Contents;
 use crate::store::Blobs;
 use crate::{Cancel, Error, Result};
 
-pub use apply::{Applied, Limits, apply};
 pub(crate) use apply::Item;
+pub use apply::{Applied, Limits, apply};
 pub use compress::{Compressor, compressor};
 pub use decompress::{Format, decompress, sniff};
 pub use diff::{Clamp, write_diff};

@@ -151,7 +151,8 @@ impl Walk<'_> {
             taken &= !excluded;
             enter = !excluded || exclude.compiled.may_take_back_below(&path);
         }
-        if !taken && !(is_dir && enter) {
+        let entered = is_dir && enter;
+        if !taken && !entered {
             return Ok(None);
         }
         let seen = match entry::stat(dir, name) {

@@ -31,10 +31,13 @@ const COARSE_TICK: Duration = Duration::from_secs(2);
 /// Size, time of change of the bytes, time of change of the inode: what a change cannot leave as it is.
 type Stamp = [u8; 24];
 
+/// Stamps and hashes of records, by device and inode.
+type Known = HashMap<(u64, u64), (Stamp, [u8; 32])>;
+
 /// What is known.
 pub(super) struct StatCache {
     path: PathBuf,
-    known: HashMap<(u64, u64), (Stamp, [u8; 32])>,
+    known: Known,
     /// When the listing began.
     now: Duration,
     found: AtomicU32,
@@ -113,7 +116,7 @@ fn stamp(stat: &Stat) -> Stamp {
     stamp
 }
 
-fn parse(bytes: &[u8]) -> Option<HashMap<(u64, u64), (Stamp, [u8; 32])>> {
+fn parse(bytes: &[u8]) -> Option<Known> {
     let (content, checksum) = bytes.split_last_chunk::<4>()?;
     if crc32fast::hash(content).to_le_bytes() != *checksum {
         return None;
