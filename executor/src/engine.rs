@@ -96,7 +96,7 @@ impl Engine {
 
     fn solve_and_export(&self, request: &Request, sink: &dyn progress::Sink) -> Result<Response> {
         let decoded = llb::decode(&request.definition).map_err(|error| Error::Definition(error.to_string()))?;
-        check(&decoded.graph, &request.allow)?;
+        ops::check(&decoded.graph, &request.allow)?;
         let host = host_platform();
         let terminals = decoded.graph.outputs.clone();
         let trees = self.build(request, decoded, &host, sink)?;
@@ -152,18 +152,6 @@ impl Engine {
         let context = exporters::Context { store, snapshots, epoch, progress, cancel, fetching, sources };
         progress.during(name, || exporters::export(built, output, context))
     }
-}
-
-/// Refuses what cannot be run before anything runs.
-fn check(graph: &llb::Graph, allow: &[String]) -> Result<()> {
-    if let Some(finding) = llb::verify::verify(graph).into_iter().find(|finding| finding.flaw.is_fatal()) {
-        return Err(Error::Definition(finding.to_string()));
-    }
-    let execs = graph.nodes.iter().filter_map(|node| match &node.op {
-        llb::Op::Exec(exec) => Some(exec),
-        _ => None,
-    });
-    execs.into_iter().try_for_each(|exec| ops::exec::check_entitlements(exec, allow))
 }
 
 /// A result with what the terminal vertex says of it.

@@ -62,6 +62,18 @@ pub fn run(inputs: &[Committed], context: Context<'_>) -> Result<Ran> {
     Ok(Ran::Outputs(outputs))
 }
 
+/// Refuses a graph that cannot be run, before anything of it runs.
+pub(crate) fn check(graph: &llb::Graph, allow: &[String]) -> Result<()> {
+    if let Some(finding) = llb::verify::verify(graph).into_iter().find(|finding| finding.flaw.is_fatal()) {
+        return Err(Error::Definition(finding.to_string()));
+    }
+    let execs = graph.nodes.iter().filter_map(|node| match &node.op {
+        llb::Op::Exec(exec) => Some(exec),
+        _ => None,
+    });
+    execs.into_iter().try_for_each(|exec| exec::check_entitlements(exec, allow))
+}
+
 /// Whether an op looks at the files of its inputs; if not, layers that are elsewhere may stay there.
 pub fn needs_files(op: &llb::Op, inputs: &[Committed]) -> bool {
     match op {

@@ -119,6 +119,24 @@ fn a_nested_build_takes_its_place() {
 }
 
 #[test]
+fn a_nested_build_may_do_no_more_than_the_outer_one() {
+    let bench = Bench::new();
+    let nested = graph(
+        r#"
+        %1 = sh(%0) "echo nested" network=host
+        output %1
+        "#,
+    );
+    let hex: String = crate::bench::definition(&nested).iter().map(|byte| format!("\\\\x{byte:02x}")).collect();
+    let text = format!(
+        "%1 = sh(%0) \"printf '{hex}' > /def\"\n\
+         %2 = build(%1) input(\"buildkit.llb.definition\", 0) attrs={{\"llbbuild.filename\": \"def\"}}\noutput %2\n"
+    );
+    let built = bench.build(&graph(&text));
+    assert_eq!(built.error(), "network.host is not allowed");
+}
+
+#[test]
 fn scratch_is_a_result() {
     let bench = Bench::new();
     assert_eq!(bench.build("output scratch").ok().summary(), "");
