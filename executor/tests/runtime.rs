@@ -1,4 +1,6 @@
-//! One suite for every implementation of `Runtime`: real containers over a busybox root. Needs root.
+//! One suite for every implementation of `Runtime`: real containers over a busybox root. Needs root, busybox-static, runc and crun.
+
+#![allow(clippy::unwrap_used)]
 
 #[path = "runtime/rig.rs"]
 mod rig;

@@ -88,7 +88,7 @@ impl Tty {
         out.push('\r');
         for line in &screen {
             // Cleared first: after a full line the cursor still stands on its last character.
-            write!(out, "\x1b[K{line}\n").expect("writing to a string does not fail");
+            writeln!(out, "\x1b[K{line}").expect("writing to a string does not fail");
         }
         out.push_str("\x1b[J\x1b[?25h");
         self.drawn = if last { 0 } else { screen.len() };

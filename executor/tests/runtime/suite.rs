@@ -40,6 +40,15 @@ fn a_program_that_is_not_there() {
     each(|runtime| {
         let rig = Rig::new();
         fs::write(rig.root().join("bin/text"), "no program").unwrap();
+        fs::write(rig.root().join("bin/foreign"), b"\x7fELF\x02\x01\x01 of no machine").unwrap();
+        fs::set_permissions(rig.root().join("bin/foreign"), fs::Permissions::from_mode(0o755)).unwrap();
+        let ran = run(runtime, &rig.command(&["/bin/foreign"])).unwrap();
+        assert!(
+            ran.exit.code != 0 && ran.stderr.to_lowercase().contains("exec format error"),
+            "{} {}",
+            ran.exit.code,
+            ran.stderr
+        );
         for (args, code, text) in [
             (&["nothing"][..], 127, "executable file not found in $PATH"),
             (&["/bin/nothing"], 127, "no such file or directory"),
@@ -430,6 +439,63 @@ fn cancelling_kills_everything() {
         assert!(!is_running("4321"));
         assert!(!is_mounted_below(&rig.root()));
     });
+}
+
+/// Set for the process that is to be killed: the root it runs a container in, and whether by which OCI runtime.
+const VICTIM: &str = "LLBC_TEST_VICTIM";
+
+#[test]
+fn an_executor_that_is_killed_leaves_nothing() {
+    if let Ok(victim) = std::env::var(VICTIM) {
+        return be_the_victim(&victim);
+    }
+    for runtime in ["embedded", "runc", "crun"] {
+        let rig = Rig::new();
+        let groups = control_groups();
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "suite::an_executor_that_is_killed_leaves_nothing"])
+            .env(VICTIM, format!("{runtime}:{}", rig.root().display()))
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        wait_for("the container to start", || is_running("7654"));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        wait_for("the container to end", || !is_running("7654"));
+        wait_for("its group to go", || control_groups().is_subset(&groups));
+        wait_for("its mount points to go", || !rig.root().join("point").exists());
+        assert!(!is_mounted_below(&rig.root()));
+    }
+}
+
+fn be_the_victim(victim: &str) {
+    let (runtime, root) = victim.split_once(':').unwrap();
+    let rig = Rig::at(root.into());
+    let mut spec = rig.sh("sleep 7654");
+    spec.mounts = vec![Mount { dest: "/point".into(), source: MountSource::Tmpfs { size: 0 }, readonly: false }];
+    let _ = run(&*crate::rig::named(runtime), &spec);
+}
+
+fn control_groups() -> std::collections::BTreeSet<std::path::PathBuf> {
+    let hierarchies = fs::read_dir("/sys/fs/cgroup").unwrap().map(|entry| entry.unwrap().path());
+    let children =
+        |dir: std::path::PathBuf| fs::read_dir(dir).into_iter().flatten().filter_map(|e| Some(e.ok()?.path()));
+    let two_levels = hierarchies.chain(["/sys/fs/cgroup".into()]).flat_map(|dir| {
+        let first: Vec<_> = children(dir).filter(|path| path.is_dir()).collect();
+        let second: Vec<_> =
+            first.iter().filter(|dir| dir.ends_with("llbc")).flat_map(|dir| children(dir.clone())).collect();
+        first.into_iter().chain(second)
+    });
+    let name = |path: &std::path::PathBuf| path.file_name().unwrap().to_string_lossy().starts_with("llbc-");
+    two_levels.filter(|path| path.is_dir() && name(path)).collect()
+}
+
+fn wait_for(what: &str, done: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !done() {
+        assert!(started.elapsed() < Duration::from_secs(20), "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]

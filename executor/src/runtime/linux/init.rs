@@ -302,7 +302,9 @@ fn c_string(bytes: &[u8]) -> Result<CString> {
 
 fn text(error: &io::Error) -> String {
     match error.raw_os_error() {
-        Some(libc::ENOEXEC) => "exec format error".into(),
+        Some(libc::ENOEXEC) => "exec format error: it is no program of this machine's architecture; \
+             to run others, install an emulator for them (qemu-user-static with binfmt-support)"
+            .into(),
         Some(libc::EACCES) => "permission denied".into(),
         _ => error.to_string(),
     }

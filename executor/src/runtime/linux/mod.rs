@@ -1,17 +1,20 @@
 //! The embedded runtime: namespaces, mounts and limits by system calls, with no other program.
 //!
 //! A process with threads cannot make a container safely: between fork and exec it may do next to nothing. So this
-//! program starts itself again as a *shim* of one thread, which forks the container's first process:
+//! program starts itself again, once, as a *zygote* of one thread. For each container that forks a *shim*, which forks the
+//! container's first process:
 //!
 //! ```text
-//! executor ──plan, descriptors──► shim ──clone──► init ──execve──► the program
-//!     ▲ stdout, stderr, replies     │ waits, cleans up
+//! executor ──────────► zygote ──fork──► shim ──clone──► init ──execve──► the program
+//!     └──plan, descriptors──────────────►│ waits, cleans up
+//!     ◄──stdout, stderr, replies─────────┘
 //! ```
 //!
 //! | file | what it is |
 //! |---|---|
 //! | `request` | from a spec to a plan: what the host knows is resolved |
 //! | `plan` | what is sent to the shim, and what it answers |
+//! | `zygote` | the process that shims are forked from |
 //! | `shim` | the process between: root, users, mount points, group, waiting |
 //! | `init` | the first process: mounts, root, user, confinement, exec |
 //! | `mounts`, `devices`, `scratch`, `stubs` | parts of a container's tree |
@@ -41,38 +44,32 @@ mod shim;
 mod stubs;
 mod sys;
 mod user;
+mod zygote;
 
 use std::io;
 use std::net::Shutdown;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use agent::Servers;
-use binary::Binary;
 use plan::Reply;
+use zygote::{Shim, Zygote};
 
 use super::{Exit, Output, Runtime, Spec};
 use crate::{Cancel, Error, Result};
 
-/// First argument that makes this program the shim.
-pub(super) const SHIM: &str = "__llbc-container-shim";
-
-/// Runs the shim when that is what this process was started for; returns otherwise.
+/// Becomes the zygote when that is what this process was started for; returns otherwise.
 pub(super) fn enter_shim_if_asked() {
-    if std::env::args_os().nth(1).is_some_and(|word| word == SHIM) {
-        std::process::exit(shim::main());
+    if std::env::args_os().nth(1).is_some_and(|word| word == zygote::WORD) {
+        std::process::exit(zygote::main());
     }
 }
 
 /// The embedded runtime.
 pub struct Embedded {
     program: PathBuf,
-    binary: OnceLock<Binary>,
+    zygote: Mutex<Option<Zygote>>,
 }
 
 impl Embedded {
@@ -83,15 +80,21 @@ impl Embedded {
 
     /// The runtime whose shim is the program at a path, which must call [`super::enter_shim_if_asked`] first.
     pub fn with_shim(program: impl Into<PathBuf>) -> Self {
-        Self { program: program.into(), binary: OnceLock::new() }
+        Self { program: program.into(), zygote: Mutex::new(None) }
     }
 
-    fn binary(&self) -> Result<&Binary> {
-        if let Some(binary) = self.binary.get() {
-            return Ok(binary);
+    /// Forks a shim, from a new zygote when there is none (any more).
+    fn shim(&self) -> Result<Shim> {
+        let mut zygote = self.zygote.lock().expect("no panic while the zygote is held");
+        if let Some(alive) = &*zygote
+            && let Ok(shim) = alive.fork()
+        {
+            return Ok(shim);
         }
-        let binary = Binary::open(&self.program).map_err(Error::io("protect", &self.program))?;
-        Ok(self.binary.get_or_init(|| binary))
+        let started = Zygote::start(&self.program).and_then(|started| Ok((started.fork()?, started)));
+        let (shim, started) = started.map_err(Error::io("start the container's shim", &self.program))?;
+        *zygote = Some(started);
+        Ok(shim)
     }
 }
 
@@ -118,17 +121,16 @@ impl Embedded {
         }
         cancel.check()?;
         let request::Prepared { request, agents } = request::prepare(spec, oci)?;
-        let mut shim = Shim::start(&self.binary()?.path())?;
+        let mut shim = self.shim()?;
         // A shim that ended already has said why, or will be found to be gone.
         let _ = request.send(&mut shim.control);
         drop(request);
         let control = shim.control.try_clone().map_err(Error::io("copy", "the control socket"))?;
         // The shim kills the container when it hears nothing more from here.
         let hook = cancel.on_cancel(move || drop(control.shutdown(Shutdown::Write)));
-        let ended = output::follow(&shim.control, shim.streams(), output, agents);
+        let replies = output::follow(&shim, output, agents);
         drop(hook);
-        shim.finish();
-        outcome(ended?, output, cancel)
+        outcome(replies?, output, cancel)
     }
 }
 
@@ -204,45 +206,6 @@ fn outcome(replies: Vec<Reply>, output: Output<'_>, cancel: &Cancel) -> Result<E
         }
     }
     Err(Error::Invalid("the container's shim ended without an answer; was it killed?".into()))
-}
-
-/// A running shim.
-struct Shim {
-    child: Child,
-    control: UnixStream,
-    stdout: OwnedFd,
-    stderr: OwnedFd,
-}
-
-impl Shim {
-    fn start(program: &Path) -> Result<Self> {
-        let attempt = || -> io::Result<Self> {
-            let (control, theirs) = UnixStream::pair()?;
-            let (stdout, their_stdout) = io::pipe()?;
-            let (stderr, their_stderr) = io::pipe()?;
-            let child = Command::new(program)
-                .arg(SHIM)
-                .env_clear()
-                .stdin(OwnedFd::from(theirs))
-                .stdout(Stdio::from(their_stdout))
-                .stderr(Stdio::from(their_stderr))
-                // The terminal's signals are for the executor, which cancels in order.
-                .process_group(0)
-                .spawn()?;
-            Ok(Self { child, control, stdout: stdout.into(), stderr: stderr.into() })
-        };
-        attempt().map_err(Error::io("start the container's shim", program))
-    }
-
-    fn streams(&self) -> [std::os::fd::BorrowedFd<'_>; 2] {
-        [self.stdout.as_fd(), self.stderr.as_fd()]
-    }
-
-    /// Waits until the shim has cleaned up.
-    fn finish(mut self) {
-        drop(self.control);
-        let _ = self.child.wait();
-    }
 }
 
 /// Whether servers are needed: a module's border, so that `output` need not know how agents are served.

@@ -1,7 +1,7 @@
 //! Follows a container from the executor's side: its output, the shim's replies.
 
 use std::io::{self, Read};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -9,6 +9,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use super::plan::Reply;
 use super::request::Agent;
 use super::serve;
+use super::zygote::Shim;
 use crate::runtime::Output;
 use crate::{Error, Result};
 
@@ -16,17 +17,12 @@ use crate::{Error, Result};
 const CHUNK: usize = 64 << 10;
 
 /// Hands on output until the container's pipes and the shim's socket are closed; returns what the shim said.
-pub(super) fn follow(
-    control: &UnixStream,
-    streams: [BorrowedFd<'_>; 2],
-    output: Output<'_>,
-    agents: Vec<Agent>,
-) -> Result<Vec<Reply>> {
+pub(super) fn follow(shim: &Shim, output: Output<'_>, agents: Vec<Agent>) -> Result<Vec<Reply>> {
     let mut follower = Follower { replies: Replies::default(), open: [true; 3], buffer: vec![0; CHUNK], output };
     let mut agents = Some(agents);
     let mut servers = None;
     while follower.open.contains(&true) {
-        follower.step(control, streams).map_err(Error::io("follow", "the container"))?;
+        follower.step(shim).map_err(Error::io("follow", "the container"))?;
         if follower.replies.is_ready() && servers.is_none() {
             servers = agents.take().and_then(serve);
         }
@@ -43,9 +39,8 @@ struct Follower<'a> {
 }
 
 impl Follower<'_> {
-    fn step(&mut self, control: &UnixStream, [stdout, stderr]: [BorrowedFd<'_>; 2]) -> io::Result<()> {
-        let control_fd = std::os::fd::AsFd::as_fd(control);
-        let all = [stdout, stderr, control_fd];
+    fn step(&mut self, shim: &Shim) -> io::Result<()> {
+        let all = [shim.stdout.as_fd(), shim.stderr.as_fd(), shim.control.as_fd()];
         let waiting: Vec<usize> = (0..all.len()).filter(|source| self.open[*source]).collect();
         let mut fds: Vec<PollFd> = waiting.iter().map(|s| PollFd::from_borrowed_fd(all[*s], PollFlags::IN)).collect();
         match poll(&mut fds, None) {
@@ -55,7 +50,7 @@ impl Follower<'_> {
         let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
         for (source, _) in waiting.into_iter().zip(ready).filter(|(_, ready)| *ready) {
             self.open[source] = match source {
-                2 => self.replies.read(control)?,
+                2 => self.replies.read(&shim.control)?,
                 stream => self.copy(all[stream], stream as u8 + 1)?,
             };
         }

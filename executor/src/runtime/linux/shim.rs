@@ -1,9 +1,8 @@
 //! The shim: a process of one thread between the executor and a container.
 //!
 //! It makes what can be made outside the container (the root's mount, users, mount points, the control group), starts the
-//! container's first process in its namespaces, waits for it, and cleans up. Its standard input is the socket to the
-//! executor; when that closes, because somebody cancelled or the executor died, it kills the container. When it dies
-//! itself, the kernel does.
+//! container's first process in its namespaces, waits for it, and cleans up. It has a socket to the executor; when that
+//! closes, because somebody cancelled or the executor died, it kills the container. When it dies itself, the kernel does.
 
 use std::collections::HashSet;
 use std::io::Read;
@@ -39,23 +38,14 @@ pub(super) struct Container {
     pub(super) cgroup: Cgroup,
 }
 
-/// Runs the shim in this process, which must have one thread.
-pub(super) fn main() -> i32 {
-    let Ok(control) = take_control() else { return 1 };
-    let reply = match supervise(&control) {
+/// Supervises one container in this process, which must have one thread: makes it, waits for it, cleans up, and says how
+/// it went.
+pub(super) fn main(control: &UnixStream) -> i32 {
+    let reply = match supervise(control) {
         Ok(reply) => reply,
         Err(e) => Reply::Failed(e.to_string()),
     };
-    i32::from(reply.send(&control).is_err())
-}
-
-/// Takes the socket away from standard input and puts a pipe that nobody writes to there.
-fn take_control() -> std::io::Result<UnixStream> {
-    let control = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
-    let (closed, _) = rustix::pipe::pipe()?;
-    rustix::stdio::dup2_stdin(&closed)?;
-    rustix::process::chdir("/")?;
-    Ok(UnixStream::from(control))
+    i32::from(reply.send(control).is_err())
 }
 
 fn supervise(control: &UnixStream) -> Result<Reply> {
@@ -77,7 +67,9 @@ fn supervise(control: &UnixStream) -> Result<Reply> {
     if let Some(oci) = &container.plan.oci {
         oci::remove_groups(oci);
     }
-    container.cgroup.remove();
+    // The executor goes on with the trees as soon as it hears of the end: nothing of ours may hold them then.
+    let Container { cgroup, .. } = container;
+    cgroup.remove();
     Ok(Reply::Exited { code, out_of_memory })
 }
 

@@ -97,6 +97,18 @@ pub(super) fn reset_signals() {
     }
 }
 
+/// Lets the kernel forget children that end.
+pub(super) fn forget_children() {
+    // SAFETY: an ignored signal runs no code of ours.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+}
+
+/// Lets the kernel keep children that end until they are waited for.
+pub(super) fn keep_children() {
+    // SAFETY: the default action runs no code of ours.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
+
 /// Drops a capability from the bounding set; one that the kernel does not know is dropped already.
 pub(super) fn drop_from_bounding_set(capability: u32) -> io::Result<()> {
     // SAFETY: changes credentials of this thread only.

@@ -1,0 +1,105 @@
+//! The process that shims are forked from. Starting this program takes a millisecond, forking it a tenth of that; so it is
+//! started once, waits for work with one thread and little memory, and ends when the executor does.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use super::binary::Binary;
+use super::{fds, shim, sys};
+
+/// First argument that makes this program the zygote.
+pub(super) const WORD: &str = "__llbc-container-shim";
+/// What lists of processes show of it.
+const NAME: &str = "llbc";
+
+/// The executor's side of the zygote.
+pub(super) struct Zygote {
+    process: Child,
+    socket: UnixStream,
+}
+
+/// The executor's side of a shim.
+pub(super) struct Shim {
+    pub(super) control: UnixStream,
+    pub(super) stdout: OwnedFd,
+    pub(super) stderr: OwnedFd,
+}
+
+impl Zygote {
+    /// Starts it from the program at a path.
+    pub(super) fn start(program: &Path) -> io::Result<Self> {
+        let binary = Binary::open(program)?;
+        let (socket, theirs) = UnixStream::pair()?;
+        let process = Command::new(binary.path())
+            .arg0(NAME)
+            .arg(WORD)
+            .env_clear()
+            .stdin(OwnedFd::from(theirs))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // The terminal's signals are for the executor, which cancels in order.
+            .process_group(0)
+            .spawn()?;
+        Ok(Self { process, socket })
+    }
+
+    /// Forks a shim.
+    pub(super) fn fork(&self) -> io::Result<Shim> {
+        let (control, their_control) = UnixStream::pair()?;
+        let (stdout, their_stdout) = io::pipe()?;
+        let (stderr, their_stderr) = io::pipe()?;
+        fds::send(&self.socket, &[their_control.into(), their_stdout.into(), their_stderr.into()])?;
+        Ok(Shim { control, stdout: stdout.into(), stderr: stderr.into() })
+    }
+}
+
+impl Drop for Zygote {
+    fn drop(&mut self) {
+        // Hung up on, it ends at once; its shims end with their containers.
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+        let _ = self.process.wait();
+    }
+}
+
+/// Forks a shim for each message, until the executor hangs up.
+pub(super) fn main() -> i32 {
+    let Ok(socket) = take_socket() else { return 1 };
+    // Shims are nobody's to wait for: the executor hears of their end through their sockets.
+    sys::forget_children();
+    loop {
+        let Ok(message) = fds::receive(&socket, 3) else { return 0 };
+        let Ok(message) = <[OwnedFd; 3]>::try_from(message) else { return 1 };
+        match sys::clone(0, None) {
+            Ok(sys::Cloned::Parent(_)) => {}
+            Ok(sys::Cloned::Child) => {
+                drop(socket);
+                return be_a_shim(message);
+            }
+            // The executor finds the socket closed.
+            Err(_) => {}
+        }
+    }
+}
+
+/// Takes the socket away from standard input and puts a pipe that nobody writes to there.
+fn take_socket() -> io::Result<UnixStream> {
+    let socket = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
+    let (closed, _) = rustix::pipe::pipe()?;
+    rustix::stdio::dup2_stdin(&closed)?;
+    rustix::process::chdir("/")?;
+    Ok(UnixStream::from(socket))
+}
+
+fn be_a_shim([control, stdout, stderr]: [OwnedFd; 3]) -> i32 {
+    sys::keep_children();
+    let taken = rustix::stdio::dup2_stdout(stdout.as_fd()).and_then(|()| rustix::stdio::dup2_stderr(stderr.as_fd()));
+    drop((stdout, stderr));
+    if taken.is_err() {
+        return 1;
+    }
+    shim::main(&UnixStream::from(control))
+}
