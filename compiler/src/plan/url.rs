@@ -1,6 +1,15 @@
 //! Addresses, split as Go's `net/url` splits them: identifiers of sources depend on it.
 
+use core::net::Ipv6Addr;
+use std::fmt::Write as _;
+
 use super::go;
+
+/// What a path need not escape beside letters and digits.
+const PATH_BYTES: &[u8] = b"-_.~$&+,/:;=@";
+
+/// What the name of a host need not escape.
+const HOST_BYTES: &[u8] = b"-_.~!$&'()*+,;=:[]<>\"";
 
 /// An address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +39,7 @@ impl Url {
         let (text, fragment) = text.split_once('#').unwrap_or((text, ""));
         let fragment = unescape(fragment, false)?;
         let (scheme, rest) = split_scheme(text)?;
+        let scheme = scheme.to_ascii_lowercase();
         let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query.to_owned())));
         if scheme.is_empty() && rest.split('/').next().is_some_and(|first| first.contains(':')) {
             return None;
@@ -37,14 +47,14 @@ impl Url {
         let (user, host, path) = match rest.strip_prefix("//") {
             Some(rest) => {
                 let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
-                let (user, host) = split_authority(authority)?;
+                let (user, host) = split_authority(&scheme, authority)?;
                 (user, host, path)
             }
             None => (None, String::new(), rest),
         };
         let decoded = unescape(path, false)?;
-        let written_path = if is_written_well(path) { path.to_owned() } else { escape_path(&decoded) };
-        Some(Self { scheme: scheme.to_ascii_lowercase(), user, host, path: decoded, written_path, query, fragment })
+        let written_path = if is_written_well(path) { path.to_owned() } else { escape(&decoded, PATH_BYTES) };
+        Some(Self { scheme, user, host, path: decoded, written_path, query, fragment })
     }
 
     /// The address without what concerns only its reader: no fragment, no query.
@@ -56,7 +66,8 @@ impl Url {
             if !self.host.is_empty() && !self.path.is_empty() && !self.path.starts_with('/') { "/" } else { "" };
         // parity: a query that was there but empty leaves its sign.
         let question = if self.query.as_deref() == Some("") { "?" } else { "" };
-        [&scheme, slashes, &user, &self.host, separator, &self.written_path, question].concat()
+        let host = escape(&self.host, HOST_BYTES);
+        [&scheme, slashes, &user, &host, separator, &self.written_path, question].concat()
     }
 
     /// The fields of the query; those that cannot be decoded are left out.
@@ -98,29 +109,58 @@ fn split_scheme(text: &str) -> Option<(&str, &str)> {
     Some(("", text))
 }
 
-fn split_authority(authority: &str) -> Option<(Option<String>, String)> {
+fn split_authority(scheme: &str, authority: &str) -> Option<(Option<String>, String)> {
     let (user, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
-    let is_user = |b: u8| b.is_ascii_alphanumeric() || b"-._:~!$&'()*+,;=%@".contains(&b);
-    let user_valid = user.is_none_or(|user| user.bytes().all(is_user) && unescape(user, false).is_some());
-    let host = unescape_host(host)?;
-    user_valid.then(|| (user.map(escape_user), host))
-}
-
-/// parity: a second `@` in a user is escaped when written again.
-fn escape_user(user: &str) -> String {
-    user.replace('@', "%40")
-}
-
-fn unescape_host(host: &str) -> Option<String> {
-    let (name, port) = match host.rfind(']') {
-        Some(end) if host.starts_with('[') => host.split_at(end + 1),
-        _ if host.starts_with('[') => return None,
-        _ => host.find(':').map_or((host, ""), |at| host.split_at(at)),
+    let user = match user {
+        Some(user) => Some(rewritten_user(user)?),
+        None => None,
     };
-    let port_valid = port.is_empty() || port.strip_prefix(':').is_some_and(|p| p.bytes().all(|b| b.is_ascii_digit()));
-    let is_host = |b: u8| b >= 0x80 || b.is_ascii_alphanumeric() || b"-_.~!$&'()*+,;=:[]<>\"%".contains(&b);
-    let decoded = unescape(name, false)?;
-    (port_valid && name.bytes().all(is_host)).then(|| decoded + port)
+    Some((user, read_host(scheme, host)?))
+}
+
+/// `name[:password]`, decoded and escaped again.
+fn rewritten_user(user: &str) -> Option<String> {
+    let is_user = |b: u8| b.is_ascii_alphanumeric() || b"-._~:!$&'()*+,;=%@".contains(&b);
+    let escaped = |part: &str| Some(escape(&unescape(part, false)?, b"-_.~$&+,;="));
+    let (name, password) = user.split_once(':').map_or((user, None), |(name, password)| (name, Some(password)));
+    let password = match password {
+        Some(password) => format!(":{}", escaped(password)?),
+        None => String::new(),
+    };
+    user.bytes().all(is_user).then_some(escaped(name)? + &password)
+}
+
+fn read_host(scheme: &str, host: &str) -> Option<String> {
+    match host.rfind('[') {
+        None => {
+            // On the web a second colon is a mistake; elsewhere it belongs to the name.
+            let is_web = matches!(scheme, "http" | "https");
+            let colon = if is_web { host.find(':') } else { host.rfind(':') };
+            let (name, port) = colon.map_or((host, ""), |at| host.split_at(at));
+            is_port(port).then_some(unescape_host(name)? + port)
+        }
+        Some(0) => {
+            let (address, port) = host[1..].rsplit_once(']')?;
+            let (address, zone) = address.split_once("%25").map_or((address, ""), |(address, zone)| (address, zone));
+            let valid = address.parse::<Ipv6Addr>().is_ok() && is_port(port);
+            let zone = if zone.is_empty() { String::new() } else { format!("%{}", unescape(zone, false)?) };
+            valid.then(|| format!("[{address}{zone}]{port}"))
+        }
+        Some(_) => None,
+    }
+}
+
+fn is_port(text: &str) -> bool {
+    text.is_empty() || text.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// In names of hosts only bytes beyond ASCII may be escaped, and the percent sign itself.
+fn unescape_host(name: &str) -> Option<String> {
+    let is_host = |b: u8| b >= 0x80 || b.is_ascii_alphanumeric() || b == b'%' || HOST_BYTES.contains(&b);
+    let escapes = name.match_indices('%').map(|(at, _)| &name.as_bytes()[at + 1..]);
+    let may_be_escaped = |digits: &[u8]| digits.starts_with(b"25") || digits.first().is_some_and(|b| *b >= b'8');
+    let valid = name.bytes().all(is_host) && { escapes }.all(may_be_escaped);
+    unescape(name, false).filter(|_| valid)
 }
 
 /// Decodes `%xx`; `None` where that is broken.
@@ -146,19 +186,20 @@ fn unescape(text: &str, plus_is_blank: bool) -> Option<String> {
 
 /// Whether a path can be written as it was.
 fn is_written_well(path: &str) -> bool {
-    path.bytes().all(|b| is_path_byte(b) || b"!'()*[]%".contains(&b))
+    path.bytes().all(|b| b.is_ascii_alphanumeric() || PATH_BYTES.contains(&b) || b"!'()*[]%".contains(&b))
 }
 
-fn escape_path(path: &str) -> String {
-    let mut out = String::with_capacity(path.len());
-    for b in path.bytes() {
-        if is_path_byte(b) { out.push(char::from(b)) } else { out.push_str(&format!("%{b:02X}")) }
+/// Escapes what is neither a letter, a digit, nor one of `kept`.
+fn escape(text: &str, kept: &[u8]) -> String {
+    let mut out = String::with_capacity(text.len());
+    for b in text.bytes() {
+        if b.is_ascii_alphanumeric() || kept.contains(&b) {
+            out.push(char::from(b));
+        } else {
+            let _ = write!(out, "%{b:02X}");
+        }
     }
     out
-}
-
-fn is_path_byte(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b"-_.~$&+,/:;=@".contains(&b)
 }
 
 #[cfg(test)]
@@ -178,7 +219,19 @@ mod tests {
         check("http://h/ü x", "h", "/ü x", "http://h/%C3%BC%20x");
         check("http://h/a?", "h", "/a", "http://h/a?");
         check("http://[::1]:8/x", "[::1]:8", "/x", "http://[::1]:8/x");
-        for bad in ["http://h/%zz", "http://h:p/", "http://a b/", ":x", "http://h/\n"] {
+        check("git://u%20s@a:b:1/x", "a:b:1", "/x", "git://u%20s@a:b:1/x");
+        check("http://[fe80::1%25en0]/", "[fe80::1%en0]", "/", "http://[fe80::1%25en0]/");
+        for bad in [
+            "http://a[b/",
+            "http://[1.2.3.4]/",
+            "http://a:1:2/",
+            "http://a%41/",
+            "http://h/%zz",
+            "http://h:p/",
+            "http://a b/",
+            ":x",
+            "http://h/\n",
+        ] {
             assert_eq!(Url::parse(bad), None, "{bad}");
         }
     }
