@@ -90,7 +90,7 @@ impl Engine {
     /// Builds what a definition asks for and hands it to the outputs.
     pub fn solve(&self, request: &Request, sink: &dyn progress::Sink) -> Result<Response> {
         let solved = self.solve_and_export(request, sink);
-        request.session.opened.close();
+        request.session.opened.close(&self.store, &*self.snapshots);
         solved
     }
 

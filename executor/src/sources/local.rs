@@ -27,6 +27,7 @@ use super::{Context, Key, Pinned, Source};
 use crate::session::Session;
 use crate::snapshot::stack::{kind, open_dir};
 use crate::snapshot::{Committed, Contents, Files, LayerId, Node, Snapshots, entry};
+use crate::store::Store;
 use crate::{Cancel, Error, Result};
 
 use listing::Filter;
@@ -83,11 +84,16 @@ impl Opened {
         self.0.lock().expect("no panic while the map is held").get(id).cloned()
     }
 
-    /// Forgets them all, and keeps what was learnt of their files for later builds. A build does so at its end.
-    pub fn close(&self) {
-        for local in std::mem::take(&mut *self.0.lock().expect("no panic while the map is held")).values() {
+    /// Forgets them all, and keeps what was learnt of their files for later builds; layers that were made of them go,
+    /// unless a result stands on them. A build does so at its end.
+    pub fn close(&self, store: &Store, snapshots: &dyn Snapshots) {
+        for (id, local) in std::mem::take(&mut *self.0.lock().expect("no panic while the map is held")) {
             // The next build reads the files again: slower, not wrong.
             let _ = local.remember();
+            if snapshots.has(&id) && store.is_in_result(&id.0).is_ok_and(|used| !used) {
+                // What stays takes room, and nothing else.
+                let _ = snapshots.remove(&id);
+            }
         }
     }
 }

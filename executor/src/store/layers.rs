@@ -60,6 +60,12 @@ impl Store {
         self.db().write(|db| news.iter().try_for_each(|(id, layer)| insert(db, id, layer)))
     }
 
+    /// Whether a cached result has a layer.
+    pub fn is_in_result(&self, id: &str) -> Result<bool> {
+        let query = "SELECT EXISTS (SELECT 1 FROM result WHERE instr(layers, ?1) > 0)";
+        self.db().read(|db| db.prepare_cached(query)?.query_row([id], |row| row.get(0)))
+    }
+
     /// Forgets a layer.
     pub fn forget_layer(&self, id: &str) -> Result<()> {
         self.db().write(|db| {
