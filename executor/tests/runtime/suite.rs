@@ -463,6 +463,8 @@ fn an_executor_that_is_killed_leaves_nothing() {
         child.wait().unwrap();
         wait_for("the container to end", || !is_running("7654"));
         wait_for("its group to go", || control_groups().is_subset(&groups));
+        let bundle = std::env::temp_dir().join(format!("llbc-{}-0", child.id()));
+        wait_for("its bundle to go", || !bundle.exists());
         wait_for("its mount points to go", || !rig.root().join("point").exists());
         assert!(!is_mounted_below(&rig.root()));
     }

@@ -165,7 +165,7 @@ impl Runtime for OciRuntime {
         let (id, bundle) = make_bundle()?;
         let oci = plan::Oci { program: self.program.clone(), bundle: bundle.clone(), id };
         let result = self.shim.run_by(Some(oci), spec, output, cancel);
-        // Empty for us: what was in it was in the runtime's own namespace.
+        // The shim has removed it, unless it could not even start.
         let _ = std::fs::remove_dir(&bundle);
         result
     }

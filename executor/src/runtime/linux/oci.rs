@@ -136,12 +136,15 @@ pub(super) fn find_program(container: &Container) -> Option<Reply> {
     })
 }
 
-/// Removes what a runtime that was killed left: its control groups, which are empty now.
-pub(super) fn remove_groups(oci: &Oci) {
-    let below = |hierarchy: &Path| hierarchy.join(config::GROUP).join(&oci.id);
+/// Removes what a runtime that was killed left, and the directory its bundle was mounted on: all of it is empty now.
+pub(super) fn clean(oci: &Oci) {
+    let _ = std::fs::remove_dir(&oci.bundle);
     let root = Path::new("/sys/fs/cgroup");
     let hierarchies = std::fs::read_dir(root).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
     for hierarchy in hierarchies.chain([root.to_owned()]) {
-        let _ = std::fs::remove_dir(below(&hierarchy));
+        let parent = hierarchy.join(config::GROUP);
+        let _ = std::fs::remove_dir(parent.join(&oci.id));
+        // As long as others are in it, it stays.
+        let _ = std::fs::remove_dir(parent);
     }
 }

@@ -65,7 +65,7 @@ fn supervise(control: &UnixStream) -> Result<Reply> {
     let out_of_memory = container.cgroup.had_out_of_memory();
     stubs.clean(&container.root);
     if let Some(oci) = &container.plan.oci {
-        oci::remove_groups(oci);
+        oci::clean(oci);
     }
     // The executor goes on with the trees as soon as it hears of the end: nothing of ours may hold them then.
     let Container { cgroup, .. } = container;

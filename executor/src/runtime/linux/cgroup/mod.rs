@@ -20,6 +20,8 @@ use super::{caps, mounts, plan};
 use crate::Result;
 use crate::rootfs::{NewDir, Tree};
 
+/// Parent of groups that are not in the executor's own.
+const PARENT: &str = "llbc";
 /// Controllers that limits need.
 const CONTROLLERS: [&str; 3] = ["memory", "cpu", "cpuset"];
 
@@ -134,6 +136,8 @@ impl Cgroup {
         if let Some(group) = self.group {
             drop((group.dir, group.mount));
             let _ = rustix::fs::unlinkat(&group.parent, &group.name, AtFlags::REMOVEDIR);
+            // As long as others are in it, it stays.
+            let _ = rustix::fs::unlinkat(&group.parent, format!("../{PARENT}"), AtFlags::REMOVEDIR);
         }
     }
 }
@@ -202,10 +206,10 @@ impl plan::Cgroup {
 /// the top. All others stay in the executor's own group and under its limits.
 fn parent_path(limits: &plan::Cgroup) -> PathBuf {
     if !limits.parent.is_empty() {
-        return Path::new("/").join(limits.parent.trim_start_matches('/')).join("llbc");
+        return Path::new("/").join(limits.parent.trim_start_matches('/')).join(PARENT);
     }
     if limits.is_limiting() {
-        return PathBuf::from("/llbc");
+        return Path::new("/").join(PARENT);
     }
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/").into()
