@@ -3,7 +3,7 @@
 //!
 //! A [`Tree`] is the open root directory of a tree. Paths are of the tree: `/etc`, `etc` and `../etc` are the same, an
 //! absolute link points into the tree, `..` stops at its root. Everything goes through file descriptors: paths that exist
-//! are resolved by the kernel (`openat2` with `RESOLVE_IN_ROOT`), missing ones by [`walk`], which holds a descriptor of
+//! are resolved by the kernel (`openat2` with `RESOLVE_IN_ROOT`), missing ones by `walk`, which holds a descriptor of
 //! every directory it is in. Results are `io::Result`: callers know the path and wrap it in their own error.
 
 mod remove;
