@@ -6,7 +6,7 @@
 //! unpacked on its own, whatever it will stand on: what it does not hold (parents it does not list, links to files of lower
 //! layers) cannot be taken from below.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -245,6 +245,8 @@ struct Unpack {
     parent: Option<(PathBuf, OwnedFd)>,
     /// Times of directories, set when nothing is made in them any more.
     times: BTreeMap<PathBuf, Timestamps>,
+    /// Directories that had to be made and are not listed yet.
+    implicit: BTreeSet<PathBuf>,
     buffer: Vec<u8>,
 }
 
@@ -252,7 +254,7 @@ impl Unpack {
     fn new(dir: &Path, limits: Limits) -> Result<Self> {
         let tree = Tree::open(dir).map_err(Error::io("open", dir))?;
         let (contents, times, buffer) = (Contents::default(), BTreeMap::new(), vec![0; 256 << 10]);
-        Ok(Self { tree, limits, contents, count: 0, parent: None, times, buffer })
+        Ok(Self { tree, limits, contents, count: 0, parent: None, times, implicit: BTreeSet::new(), buffer })
     }
 
     fn item(&mut self, item: &Item, data: &mut dyn Read) -> Result<()> {
@@ -283,7 +285,8 @@ impl Unpack {
             return Ok(());
         }
         let new = NewDir { mode: 0o755, owner: Some((0, 0)), time: None };
-        let (dir, _) = self.tree.mkdir_all(path, new)?;
+        let (dir, made) = self.tree.mkdir_all(path, new)?;
+        self.implicit.extend(made.iter().map(|dir| dir.strip_prefix("/").unwrap_or(dir).to_owned()));
         // `mkdir_all` may give a descriptor that only names the directory.
         let dir = rustix::fs::openat(
             &dir,
@@ -366,6 +369,7 @@ impl Unpack {
         set_metadata(&parent, &name, item)?;
         if item.kind == Kind::Dir {
             self.times.insert(item.path.clone(), item.times());
+            self.implicit.remove(&item.path);
         }
         Ok(())
     }
@@ -382,6 +386,7 @@ impl Unpack {
         self.tree.remove_all(&item.path)?;
         self.parent.take_if(|(open, _)| open.starts_with(&item.path));
         self.times.retain(|dir, _| !dir.starts_with(&item.path));
+        self.implicit.retain(|dir| !dir.starts_with(&item.path));
         Ok(is_whiteout(&stat))
     }
 
@@ -402,6 +407,8 @@ impl Unpack {
     }
 
     fn finish(&mut self) -> Result<()> {
+        let implicit = self.implicit.iter().map(|dir| dir.as_os_str().as_bytes().to_vec());
+        self.contents.implicit = implicit.collect();
         for (path, times) in &self.times {
             let set = || -> io::Result<()> {
                 let place = self.tree.place(path)?;

@@ -151,6 +151,14 @@ fn later_entries_replace_earlier_ones() {
 #[test]
 fn parents_that_are_not_listed_are_made() {
     check(&[file("a/b/x", b"1")], &["a/ 5", "a/b/ 5", "a/b/x 0"]);
+    let implicit = |entries: &[(Entry<'_>, &[u8])]| {
+        let root = tempfile::tempdir().unwrap();
+        let applied = unpack(&archive(entries), root.path(), Limits::default()).unwrap();
+        applied.contents.implicit.into_iter().map(|path| String::from_utf8(path).unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(implicit(&[file("a/b/x", b"1"), dir("c/"), file("c/y", b"")]), ["a", "a/b"]);
+    assert_eq!(implicit(&[file("a/b/x", b"1"), dir("a/b/")]), ["a"]);
+    assert_eq!(implicit(&[file("a/b/x", b"1"), file("a", b"")]), [""; 0]);
 }
 
 #[test]

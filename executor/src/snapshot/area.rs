@@ -13,11 +13,12 @@
 //! power, layers whose marker names another boot are dropped; after some minutes the markers go, with one `syncfs` that
 //! finds nothing left to write.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::LayerId;
@@ -46,6 +47,10 @@ pub struct Contents {
     /// Directories that are in it for their time alone: part of the tree, left out of images. Raw bytes of paths.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quiet: Vec<Vec<u8>>,
+    /// Directories that are in it only because something is in them, parents first: what a base says of them counts
+    /// (see `cover`). Raw bytes of paths.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub implicit: Vec<Vec<u8>>,
 }
 
 /// The layer directories of a store.
@@ -55,6 +60,8 @@ pub(super) struct Area {
     process: PathBuf,
     boot: String,
     next: AtomicU64,
+    /// What was read of layers, which never change.
+    known: Mutex<HashMap<LayerId, Contents>>,
     // Keeps the process directory ours; released by the kernel however we end.
     _lock: File,
 }
@@ -87,7 +94,15 @@ impl Area {
         let boot = boot_id();
         sweep_unsynced(&layers, &unsynced, &boot)?;
         let (process, lock) = own_staging(&staging)?;
-        Ok(Arc::new(Self { layers, unsynced, process, boot, next: AtomicU64::new(0), _lock: lock }))
+        Ok(Arc::new(Self {
+            layers,
+            unsynced,
+            process,
+            boot,
+            next: AtomicU64::new(0),
+            known: Mutex::default(),
+            _lock: lock,
+        }))
     }
 
     /// Makes an empty directory of ours.
@@ -138,6 +153,16 @@ impl Area {
 
     /// What is known of a layer.
     pub(super) fn contents(&self, id: &LayerId) -> Result<Contents> {
+        let known = || self.known.lock().expect("no panic while the map is held");
+        if let Some(contents) = known().get(id) {
+            return Ok(contents.clone());
+        }
+        let contents = self.read_contents(id)?;
+        known().insert(id.clone(), contents.clone());
+        Ok(contents)
+    }
+
+    fn read_contents(&self, id: &LayerId) -> Result<Contents> {
         let path = self.layers.join(&*id.0).join("info");
         let text = match fs::read(&path) {
             Ok(text) => text,
@@ -151,6 +176,7 @@ impl Area {
     pub(super) fn remove(&self, id: &LayerId) -> Result<()> {
         let staged = self.stage()?;
         let from = self.layers.join(&*id.0);
+        self.known.lock().expect("no panic while the map is held").remove(id);
         match fs::rename(&from, staged.path().join("removed")) {
             Ok(()) => {
                 let _ = fs::remove_file(self.unsynced.join(&*id.0));

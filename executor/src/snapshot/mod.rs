@@ -13,6 +13,7 @@
 //! | `mount` | detached overlay mounts |
 //! | `stack` | reading merged layers without a mount |
 //! | `tidy` | from the changes an overlay collected to a layer |
+//! | `cover` | directories that a layer has only because something is in them |
 //! | `change` | from two trees to the layer between them |
 //! | `overlay`, `native`, `scripted` | the implementations of [`Snapshots`] |
 //! | `auto` | overlay mounts or copies, whichever the system has |
@@ -21,6 +22,7 @@ mod area;
 mod auto;
 mod change;
 pub(crate) mod copy;
+mod cover;
 pub(crate) mod entry;
 mod files;
 pub(crate) mod mode;

@@ -8,7 +8,8 @@ use std::sync::{Arc, OnceLock};
 use super::area::{Area, Contents, Staged, random_id};
 use super::stack::Stack;
 use super::{
-    Active, Committed, LayerId, Overlay, Snapshots, Tree, View, change, distinct, entry, grown_layers, mount, tidy,
+    Active, Committed, LayerId, Overlay, Snapshots, Tree, View, change, cover, distinct, entry, grown_layers, mount,
+    tidy,
 };
 use crate::{Error, Result};
 
@@ -134,10 +135,43 @@ pub(super) fn clone_root(from: &Path, to: &Path) -> Result<()> {
     clone().map_err(Error::io("prepare", to))
 }
 
-/// The directories of a tree's layers, each once.
+/// The directories of a tree's layers, each once, and the covers of those that need one.
 pub(super) fn stack(area: &Area, tree: &Committed) -> Result<Stack> {
-    let layers = distinct(&tree.layers).into_iter().map(|id| area.dir(id)).collect::<Result<_>>()?;
-    Ok(Stack { layers })
+    let mut stack = Stack::default();
+    let ids = distinct(&tree.layers);
+    for (index, id) in ids.iter().enumerate() {
+        let dir = area.dir(id)?;
+        let covered = match area.contents(id)?.implicit {
+            implicit if implicit.is_empty() || index == 0 => None,
+            implicit => cover_of(area, &dir, &implicit, &ids[..index], &stack)?,
+        };
+        stack.layers.push(dir);
+        stack.layers.extend(covered);
+    }
+    Ok(stack)
+}
+
+/// The cover of the layer at `dir` on what is below it.
+fn cover_of(
+    area: &Area,
+    dir: &Path,
+    implicit: &[Vec<u8>],
+    below: &[&LayerId],
+    lower: &Stack,
+) -> Result<Option<PathBuf>> {
+    let names: Vec<_> = below.iter().map(|id| &*id.0).collect();
+    let name = format!("cover-{}", &oci::Digest::sha256(names.join(" ").as_bytes()).hex()[..32]);
+    let path = dir.with_file_name(name);
+    if !path.is_dir() {
+        let staged = area.stage()?;
+        let made = make_root(&staged)?;
+        let written = cover::write(dir, implicit, lower, &made);
+        if !written.map_err(|errno| Error::io("cover", dir)(errno.into()))? {
+            return Ok(None);
+        }
+        cover::publish(&made, &path).map_err(Error::io("make", &path))?;
+    }
+    Ok(Some(path))
 }
 
 /// Publishes a staged layer under a new name, on top of `parent`.

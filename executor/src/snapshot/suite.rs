@@ -263,6 +263,30 @@ fn an_imported_layer_may_be_opaque() {
 }
 
 #[test]
+fn a_base_says_what_directories_are_that_a_layer_only_needs() {
+    each(|snapshots| {
+        let base = step(snapshots, &Committed::default(), "dir tmp\n mode 1777 tmp\n dir tmp/own\n own 5 tmp/own");
+        let id = LayerId("sha256-implicit".into());
+        let mut fill = |path: &Path| {
+            run(path, "dir tmp\n dir tmp/own\n file tmp/own/x 1\n dir new\n file new/y 2");
+            let implicit = ["new", "tmp", "tmp/own"].map(|path| path.as_bytes().to_vec()).to_vec();
+            Ok(Contents { implicit, ..Contents::default() })
+        };
+        snapshots.import(&id, &mut fill).unwrap();
+        let layers = vec![base.layers[0].clone(), id.clone()];
+        let tree = "new/\nnew/y 2\ntmp/ 1777\ntmp/own/ uid 5\ntmp/own/x 1";
+        assert_eq!(print(snapshots.view(&Committed { layers: layers.clone() }).unwrap().path()), tree);
+        // What is on top of it starts from that, and other bases say other things.
+        let next = step(snapshots, &Committed { layers }, "file tmp/z 3");
+        assert_eq!(print(&snapshots.layer(&next.layers[2]).unwrap()), "tmp/ 1777\ntmp/z 3");
+        let other = step(snapshots, &Committed::default(), "dir tmp\n mode 700 tmp");
+        let layers = vec![other.layers[0].clone(), id];
+        let tree = "new/\nnew/y 2\ntmp/ 700\ntmp/own/\ntmp/own/x 1";
+        assert_eq!(print(snapshots.view(&Committed { layers }).unwrap().path()), tree);
+    });
+}
+
+#[test]
 fn the_root_keeps_its_owner_and_mode() {
     each(|snapshots| {
         let base = step(snapshots, &Committed::default(), "mode 700 .\n own 5 .");
