@@ -152,7 +152,10 @@ impl Builder for Buildah {
 
     fn build(&self, context: &Path, cached: bool) -> Command {
         let mut command = self.command();
-        command.args(["bud", "--quiet", "--layers", "--network=none", "--pull-never", "--jobs=0", "-t", TAG]);
+        // runc as docker has it; buildah's first choice, crun, refuses machines with both versions of control groups.
+        let runc = process::find("runc").unwrap_or_else(|| "runc".into());
+        command.args(["bud", "--quiet", "--layers", "--runtime"]).arg(runc);
+        command.args([" "--network=none", "--pull-never", "--jobs=0", "-t", TAG]);
         command.args((!cached).then_some("--no-cache")).arg(context);
         command
     }
