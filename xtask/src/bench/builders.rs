@@ -155,7 +155,7 @@ impl Builder for Buildah {
         // runc as docker has it; buildah's first choice, crun, refuses machines with both versions of control groups.
         let runc = process::find("runc").unwrap_or_else(|| "runc".into());
         command.args(["bud", "--quiet", "--layers", "--runtime"]).arg(runc);
-        command.args([" "--network=none", "--pull-never", "--jobs=0", "-t", TAG]);
+        command.args(["--network=none", "--pull-never", "--jobs=0", "-t", TAG]);
         command.args((!cached).then_some("--no-cache")).arg(context);
         command
     }
