@@ -73,7 +73,7 @@ struct Piped {
 
 impl Builder for Piped {
     fn name(&self) -> &'static str {
-        "llbc | executor"
+        "llbc, executor"
     }
 
     fn build(&self, context: &Path, cached: bool) -> Command {
