@@ -206,6 +206,7 @@ fn planner<'a>(
         paths,
         locals: Vec::new(),
         captures: Captures::new(request.purpose == Purpose::Outline),
+        answers: 0,
     }
 }
 

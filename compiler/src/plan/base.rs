@@ -44,35 +44,38 @@ impl Planner<'_> {
         self.request.purpose == Purpose::Lint && self.settings.target.is_empty()
     }
 
-    /// Resolves what is not resolved yet. Errors are reported after everything that was noted on the way, because
-    /// BuildKit looks at all bases at once.
+    /// Resolves what is not resolved yet. What is wrong without an answer is reported before everything else: BuildKit
+    /// looks at all bases at once, and a registry takes longer than it takes to read a reference. What answers show to
+    /// be wrong is reported after everything that was noted on the way.
     fn resolve_bases(&mut self, reachable: &BTreeSet<StageId>) {
         let open: Vec<StageId> = (0..self.stages.len()).filter(|id| self.is_open(*id)).collect();
         let starts: Vec<Done<Start>> = open.iter().map(|id| self.start(*id)).collect();
-        // References that are none come first: a registry takes longer to answer.
+        let before = self.shared.findings.len();
         let (mut malformed, mut failed) = (Vec::new(), Vec::new());
         for (id, start) in open.into_iter().zip(starts) {
             let needed = reachable.contains(&id) || self.wants_all();
             self.stages[id].resolved = needed;
             let span = self.stages[id].span;
+            let answers = self.answers;
             let result = match start {
                 _ if self.stages[id].broken => Err(Stop::Unknown),
                 Ok(Start::Reference(reference)) => self.resolve_base(id, reference, needed),
                 Ok(Start::Scratch) => self.start_from_scratch(id),
-                Err(stop) => {
-                    malformed.push(stop);
-                    Err(Stop::Unknown)
-                }
+                Err(stop) => Err(stop),
             };
             if self.stages[id].anonymous {
                 self.stages[id].dispatched = true;
             }
             if let Err(stop) = result {
-                failed.push(self.at(stop, span));
+                let errors = if self.answers == answers { &mut malformed } else { &mut failed };
+                errors.push(self.at(stop, span));
                 self.stages[id].state = Some(self.unknown_state());
             }
         }
-        malformed.into_iter().chain(failed).for_each(|stop| self.report(stop));
+        let noted = self.shared.findings.split_off(before);
+        malformed.into_iter().for_each(|stop| self.report(stop));
+        self.shared.findings.extend(noted);
+        failed.into_iter().for_each(|stop| self.report(stop));
     }
 
     fn is_open(&self, id: StageId) -> bool {
@@ -90,7 +93,7 @@ impl Planner<'_> {
             Ok(reference) => Ok(Start::Reference(reference.or_latest())),
             Err(error) => {
                 let name = ast::quote(stage.base_name.as_bytes());
-                Err(self.at(Stop::error(format!("failed to parse stage name {name}: {error}")), stage.span))
+                Err(Stop::error(format!("failed to parse stage name {name}: {error}")))
             }
         }
     }

@@ -80,13 +80,18 @@ pub(super) struct Planner<'a> {
     /// Local contexts whose vertices are completed last.
     pub(super) locals: Vec<PendingLocal>,
     pub(super) captures: Captures,
+    /// How many answers were used.
+    pub(super) answers: usize,
 }
 
 impl<'a> Planner<'a> {
     /// The answer to a question; asks it when there is none yet.
     pub(super) fn ask(&mut self, question: Question) -> Done<Result<&'a Answer, &'a AskError>> {
         match self.facts.answers.get(&question) {
-            Some(answer) => Ok(answer.as_ref()),
+            Some(answer) => {
+                self.answers += 1;
+                Ok(answer.as_ref())
+            }
             None => {
                 self.shared.asks.insert(question);
                 Err(Stop::Unknown)

@@ -6,7 +6,7 @@ use llb::{CacheSharing, Edge, FileActionKind, Owner, SecretEnv, SecretMount, Use
 use crate::plan::build::{ExecMount, ExecMountKind, FileChain, Said};
 use crate::plan::go;
 use crate::plan::planner::{CommandScope, Planner};
-use crate::plan::stages::{Command, StageId};
+use crate::plan::stages::{Command, SCRATCH, StageId};
 use crate::plan::state::State;
 use crate::plan::stop::{Done, Stop};
 
@@ -143,7 +143,8 @@ impl Planner<'_> {
     fn exec_mount(&mut self, state: &State, mount: &TypedMount, source: StageId) -> Done<ExecMount> {
         let from_context = mount.from.is_empty() && mount.kind != Type::Cache;
         if !from_context && !self.stages[source].dispatched {
-            let (from, target) = (quote(mount.from.as_bytes()), quote(mount.target.as_bytes()));
+            let from = if mount.from.is_empty() { SCRATCH } else { &mount.from };
+            let (from, target) = (quote(from.as_bytes()), quote(mount.target.as_bytes()));
             return Err(Stop::error(format!(
                 "cannot mount from stage {from} to {target}, stage needs to be defined before current command"
             ))
