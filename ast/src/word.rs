@@ -712,7 +712,7 @@ fn seal(pieces: &mut Vec<Piece>, end: usize, fault: &Fault) {
                 let looked_up = Variable { modifier: Modifier::None, ..(**variable).clone() };
                 pieces.pop();
                 pieces.extend(operands);
-                if !matches!(pieces.last(), Some(Piece::Fault(_))) {
+                if !ends_with_fault(pieces) {
                     pieces.extend([Piece::Variable(Box::new(looked_up)), Piece::Fault(fault.clone())]);
                     return;
                 }
@@ -741,6 +741,16 @@ fn is_decimal(c: char) -> bool {
 
 fn range(start: usize, end: usize) -> Range<u32> {
     start as u32..end as u32
+}
+
+/// Whether the evaluation of these pieces, as far as they are read, meets a fault.
+fn ends_with_fault(pieces: &[Piece]) -> bool {
+    match pieces.last() {
+        Some(Piece::Fault(_)) => true,
+        Some(Piece::Quoted(inner)) => ends_with_fault(inner),
+        Some(Piece::Variable(variable)) => variable.operands().any(ends_with_fault),
+        Some(Piece::Text(_) | Piece::Literal(_)) | None => false,
+    }
 }
 
 #[cfg(test)]
@@ -835,6 +845,7 @@ mod tests {
         // The reference ends with the text: should it fail, the brace is what is missing all the same.
         check("${a:-${z?m}", &format!("[v:a-:[t:m|v:z|{brace}]|{brace}]"));
         check("${a:-${b/x", &format!("[v:a-:[t:x|{brace}]|{brace}]"));
+        check("${a:-${b/x\"", &format!("[v:a-:[t:x|q[{brace}]]|{brace}]"));
         check("${a:-'x", &format!("[v:a-:[{brace}]|{brace}]"));
     }
 
