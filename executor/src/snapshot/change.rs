@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, Stat};
+use rustix::fs::{AtFlags, FileType};
 use rustix::io::Result;
 
 use super::area::Contents;
+use super::entry;
+use super::entry::Left;
 use super::stack::{self, Dir, Found, kind};
-use super::{entry, xattr};
 
 /// Writes what changed from `lower` to `upper` into the empty directory `out`.
 pub(super) fn write_changes(lower: Option<&Dir>, upper: Option<&Dir>, out: &OwnedFd) -> Result<Contents> {
@@ -31,25 +32,25 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Writes the changes of one directory; returns whether there were any.
-    fn dir(&mut self, lower: Option<&Dir>, upper: Option<&Dir>, out: BorrowedFd) -> Result<bool> {
-        let mut any = false;
+    /// Writes the changes of one directory.
+    fn dir(&mut self, lower: Option<&Dir>, upper: Option<&Dir>, out: BorrowedFd) -> Result<Left> {
+        let mut left = Left::Nothing;
         let entries = upper.map_or(Ok(Default::default()), Dir::entries)?;
         if let Some(lower) = lower {
             for name in lower.entries()?.keys().filter(|name| !entries.contains_key(*name)) {
                 entry::whiteout(out, name)?;
                 self.contents.whiteouts = true;
-                any = true;
+                left = Left::Changes;
             }
         }
         for name in entries.keys() {
-            any |= self.entry(lower, upper.expect("entries are of a directory"), out, name)?;
+            left = left.max(self.entry(lower, upper.expect("entries are of a directory"), out, name)?);
         }
-        Ok(any)
+        Ok(left)
     }
 
-    fn entry(&mut self, lower: Option<&Dir>, upper: &Dir, out: BorrowedFd, name: &CStr) -> Result<bool> {
-        let Some(found) = upper.lookup(name)? else { return Ok(false) };
+    fn entry(&mut self, lower: Option<&Dir>, upper: &Dir, out: BorrowedFd, name: &CStr) -> Result<Left> {
+        let Some(found) = upper.lookup(name)? else { return Ok(Left::Nothing) };
         let below = match lower {
             Some(lower) => lower.lookup(name)?,
             None => None,
@@ -60,13 +61,13 @@ impl Walk<'_> {
         if let Some(below) = below
             && entry::same_file((found.dir, &found.stat), (below.dir, &below.stat), name)?
         {
-            return Ok(false);
+            return Ok(Left::Nothing);
         }
-        self.file(&found, out, name)
+        Ok(if self.file(&found, out, name)? { Left::Changes } else { Left::Nothing })
     }
 
     /// Writes a directory, if it or anything in it changed.
-    fn child(&mut self, lower: Option<&Dir>, upper: &Dir, found: &Found, out: BorrowedFd, name: &CStr) -> Result<bool> {
+    fn child(&mut self, lower: Option<&Dir>, upper: &Dir, found: &Found, out: BorrowedFd, name: &CStr) -> Result<Left> {
         let lower = match lower {
             Some(lower) => lower.open(name)?,
             None => None,
@@ -77,29 +78,21 @@ impl Walk<'_> {
         let length = self.path.len();
         self.path.extend_from_slice(name.to_bytes());
         self.path.push(b'/');
-        let any = self.dir(lower.as_ref(), Some(&upper), child.as_fd())?;
-        let kept = any || self.is_kept_empty(lower.as_ref(), &upper, &found.stat)?;
+        let left = match self.dir(lower.as_ref(), Some(&upper), child.as_fd())? {
+            Left::Changes => Left::Changes,
+            inside => inside.max(Left::of_directory((upper.top(), c"."), &found.stat, lower.as_ref().map(Dir::top))?),
+        };
+        if left == Left::Times {
+            self.contents.quiet.push(self.path[..self.path.len() - 1].to_vec());
+        }
         self.path.truncate(length);
-        if !kept {
+        if left == Left::Nothing {
             rustix::fs::unlinkat(out, name, AtFlags::REMOVEDIR)?;
-            return Ok(false);
+            return Ok(left);
         }
         entry::clone_metadata((upper.top(), c"."), &found.stat, (out, name))?;
         self.contents.bytes += found.stat.st_blocks as u64 * 512;
-        Ok(true)
-    }
-
-    /// Whether a directory with no change in it says something by itself.
-    fn is_kept_empty(&mut self, lower: Option<&Dir>, upper: &Dir, stat: &Stat) -> Result<bool> {
-        let Some(lower) = lower else { return Ok(true) };
-        let below = rustix::fs::fstat(lower.top())?;
-        let same =
-            entry::same_metadata(stat, &below) && xattr::read(upper.top(), c".")? == xattr::read(lower.top(), c".")?;
-        if same && !entry::same_time(stat, &below) {
-            self.contents.quiet.push(self.path[..self.path.len() - 1].to_vec());
-            return Ok(true);
-        }
-        Ok(!same)
+        Ok(left)
     }
 
     fn file(&mut self, found: &Found, out: BorrowedFd, name: &CStr) -> Result<bool> {

@@ -15,6 +15,29 @@ use super::xattr;
 /// Files up to this many bytes are copied through memory: a read and a write cost less than asking for a clone.
 const SMALL: u64 = 128 << 10;
 
+/// What a layer has of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Left {
+    /// Nothing: it is as below.
+    Nothing,
+    /// Directories whose times changed, which are quiet.
+    Times,
+    /// What every image has to say.
+    Changes,
+}
+
+impl Left {
+    /// What a directory says by itself, whatever is in it.
+    pub(super) fn of_directory(upper: (BorrowedFd, &CStr), stat: &Stat, lower: Option<BorrowedFd>) -> Result<Self> {
+        let Some(lower) = lower else { return Ok(Self::Changes) };
+        let below = rustix::fs::fstat(lower)?;
+        if !same_metadata(stat, &below) || xattr::read(upper.0, upper.1)? != xattr::read(lower, c".")? {
+            return Ok(Self::Changes);
+        }
+        Ok(if same_time(stat, &below) { Self::Nothing } else { Self::Times })
+    }
+}
+
 /// Whether two entries have the same type, permissions, owner and device number.
 pub(crate) fn same_metadata(a: &Stat, b: &Stat) -> bool {
     a.st_mode == b.st_mode && a.st_uid == b.st_uid && a.st_gid == b.st_gid && a.st_rdev == b.st_rdev

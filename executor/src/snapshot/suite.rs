@@ -139,6 +139,18 @@ fn a_directory_made_anew_hides_what_was_in_it() {
 }
 
 #[test]
+fn a_directory_made_anew_with_the_same_files_keeps_them() {
+    check(
+        &[
+            "dir d\n file d/x 1\n touch 50 d/x\n file d/y 1\n touch 60 d",
+            "rm d\n dir d\n file d/x 1\n touch 50 d/x\n touch 60 d",
+        ],
+        "d/\n d/y gone",
+        "d/\n d/x 1",
+    );
+}
+
+#[test]
 fn a_directory_instead_of_a_file_and_a_file_instead_of_a_directory() {
     check(
         &["file f 1\n dir d\n file d/x 1", "rm f\n dir f\n file f/y 2\n rm d\n file d 3"],
@@ -189,6 +201,17 @@ fn a_directory_whose_time_alone_changed_is_quiet() {
         assert_eq!(snapshots.contents(&next.layers[1]).unwrap().quiet, [b"d".to_vec()]);
         let view = snapshots.view(&next).unwrap();
         assert_eq!(view.path().join("d").metadata().unwrap().mtime(), 100);
+    });
+}
+
+#[test]
+fn a_directory_above_quiet_ones_is_quiet() {
+    each(|snapshots| {
+        let base = step(snapshots, &Committed::default(), "dir d\n dir d/e\n file d/e/x 1\n dir d/f");
+        let next = step(snapshots, &base, "touch 100 d/e");
+        assert_eq!(snapshots.contents(&next.layers[1]).unwrap().quiet, [b"d/e".to_vec(), b"d".to_vec()]);
+        let changed = step(snapshots, &base, "touch 100 d/e\n file d/f/x 1");
+        assert_eq!(snapshots.contents(&changed.layers[1]).unwrap().quiet, [b"d/e".to_vec()]);
     });
 }
 

@@ -13,6 +13,7 @@ use rustix::fs::{AtFlags, FileType, Stat};
 use rustix::io::{Errno, Result};
 
 use super::area::Contents;
+use super::entry::Left;
 use super::stack::{self, Dir, is_opaque, is_whiteout, kind};
 use super::{entry, xattr};
 
@@ -37,19 +38,19 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Tidies one directory; returns whether anything is left in it.
-    fn dir(&mut self, upper: &OwnedFd, lower: Option<&Dir>, opaque: bool) -> Result<bool> {
+    /// Tidies one directory; returns what is left in it.
+    fn dir(&mut self, upper: &OwnedFd, lower: Option<&Dir>, opaque: bool) -> Result<Left> {
         let before = rustix::fs::fstat(upper)?;
-        let (mut left, mut touched) = (false, false);
+        // Before anything that is equal below is taken out: what is missing now is what was hidden.
+        let mut touched = match lower {
+            Some(lower) if opaque => self.hide(upper, lower)?,
+            _ => false,
+        };
+        let mut left = Left::Nothing;
         for (name, _) in stack::list(upper.as_fd())? {
             let kept = self.entry(upper, lower, opaque, &name)?;
-            left |= kept;
-            touched |= !kept;
-        }
-        if let (true, Some(lower)) = (opaque, lower) {
-            let hidden = self.hide(upper, lower)?;
-            left |= hidden;
-            touched |= hidden;
+            left = left.max(kept);
+            touched |= kept == Left::Nothing;
         }
         if touched {
             rustix::fs::futimens(upper, &entry::times(&before))?;
@@ -57,8 +58,8 @@ impl Walk<'_> {
         Ok(left)
     }
 
-    /// Tidies one entry; returns whether it stays.
-    fn entry(&mut self, upper: &OwnedFd, lower: Option<&Dir>, opaque: bool, name: &CStr) -> Result<bool> {
+    /// Tidies one entry.
+    fn entry(&mut self, upper: &OwnedFd, lower: Option<&Dir>, opaque: bool, name: &CStr) -> Result<Left> {
         let stat = entry::stat(upper, name)?;
         let below = match lower {
             Some(lower) => lower.lookup(name)?,
@@ -79,25 +80,25 @@ impl Walk<'_> {
             // One name of several of a file stays with the others.
             if stat.st_nlink == 1 && entry::same_file((upper.as_fd(), &stat), (below.dir, &below.stat), name)? {
                 rustix::fs::unlinkat(upper, name, AtFlags::empty())?;
-                return Ok(false);
+                return Ok(Left::Nothing);
             }
         }
         self.contents.bytes += stat.st_blocks as u64 * 512;
-        Ok(true)
+        Ok(Left::Changes)
     }
 
-    fn whiteout(&mut self, upper: &OwnedFd, name: &CStr, hides: bool) -> Result<bool> {
+    fn whiteout(&mut self, upper: &OwnedFd, name: &CStr, hides: bool) -> Result<Left> {
         if hides {
             self.contents.whiteouts = true;
             entry::mark_whiteouts(upper.as_fd())?;
-        } else {
-            rustix::fs::unlinkat(upper, name, AtFlags::empty())?;
+            return Ok(Left::Changes);
         }
-        Ok(hides)
+        rustix::fs::unlinkat(upper, name, AtFlags::empty())?;
+        Ok(Left::Nothing)
     }
 
-    /// Tidies a directory in the directory; returns whether it stays.
-    fn child(&mut self, upper: &OwnedFd, lower: Option<Dir>, opaque: bool, name: &CStr, stat: &Stat) -> Result<bool> {
+    /// Tidies a directory in the directory.
+    fn child(&mut self, upper: &OwnedFd, lower: Option<Dir>, opaque: bool, name: &CStr, stat: &Stat) -> Result<Left> {
         let child = stack::open_dir(upper.as_fd(), name)?;
         // A new directory that was moved here is marked too, though nothing is below it.
         let opaque = opaque || is_opaque(&child)?;
@@ -105,28 +106,20 @@ impl Walk<'_> {
         let length = self.path.len();
         self.path.extend_from_slice(name.to_bytes());
         self.path.push(b'/');
-        let left = self.dir(&child, lower.as_ref(), opaque)?;
-        let kept = left || self.is_kept_empty(upper, lower.as_ref(), name, stat)?;
-        self.path.truncate(length);
-        if kept {
-            self.contents.bytes += stat.st_blocks as u64 * 512;
-        } else {
-            rustix::fs::unlinkat(upper, name, AtFlags::REMOVEDIR)?;
-        }
-        Ok(kept)
-    }
-
-    /// Whether an empty directory says something by itself.
-    fn is_kept_empty(&mut self, upper: &OwnedFd, lower: Option<&Dir>, name: &CStr, stat: &Stat) -> Result<bool> {
-        let Some(lower) = lower else { return Ok(true) };
-        let below = rustix::fs::fstat(lower.top())?;
-        let same =
-            entry::same_metadata(stat, &below) && xattr::read(upper.as_fd(), name)? == xattr::read(lower.top(), c".")?;
-        if same && !entry::same_time(stat, &below) {
+        let left = match self.dir(&child, lower.as_ref(), opaque)? {
+            Left::Changes => Left::Changes,
+            inside => inside.max(Left::of_directory((upper.as_fd(), name), stat, lower.as_ref().map(Dir::top))?),
+        };
+        if left == Left::Times {
             self.contents.quiet.push(self.path[..self.path.len() - 1].to_vec());
-            return Ok(true);
         }
-        Ok(!same)
+        self.path.truncate(length);
+        if left == Left::Nothing {
+            rustix::fs::unlinkat(upper, name, AtFlags::REMOVEDIR)?;
+        } else {
+            self.contents.bytes += stat.st_blocks as u64 * 512;
+        }
+        Ok(left)
     }
 
     /// Writes whiteouts for what an opaque directory hid; returns whether there was any.
