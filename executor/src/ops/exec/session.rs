@@ -8,6 +8,9 @@ use crate::{Error, Result};
 /// Longest secret, in bytes; BuildKit's limit.
 const MAX_SECRET: u64 = 500 << 10;
 
+/// The agent of a mount that names none.
+const DEFAULT_AGENT: &str = "default";
+
 /// The bytes of a secret; `None` when it may be missing and is.
 pub(super) fn secret(session: &Session, mount: &llb::SecretMount) -> Result<Option<Vec<u8>>> {
     if mount.id.is_empty() {
@@ -30,13 +33,12 @@ pub(super) fn secret_variable(session: &Session, secret: &llb::SecretEnv) -> Res
 
 /// The socket of an agent; `None` when it may be missing and is.
 pub(super) fn agent(session: &Session, mount: &llb::SecretMount) -> Result<Option<PathBuf>> {
-    match session.ssh.get(&mount.id) {
+    let id = if mount.id.is_empty() { DEFAULT_AGENT } else { &mount.id };
+    match session.ssh.get(id) {
         Some(SshAgent::Socket(path)) => Ok(Some(path.clone())),
         None if mount.optional => Ok(None),
-        None if session.ssh.is_empty() => {
-            Err(Error::NotFound(format!("no SSH key {:?} forwarded from the client", mount.id)))
-        }
-        None => Err(Error::NotFound(format!("unset ssh forward key {}", mount.id))),
+        None if session.ssh.is_empty() => Err(Error::NotFound(format!("no SSH key {id:?} forwarded from the client"))),
+        None => Err(Error::NotFound(format!("unset ssh forward key {id}"))),
     }
 }
 
@@ -89,12 +91,14 @@ mod tests {
 
     #[test]
     fn agents_are_found_or_missed() {
-        let find = |ssh: &[&str], optional| {
+        let find_for = |id: &str, ssh: &[&str], optional| {
             let ssh = ssh.iter().map(|id| (id.to_string(), SshAgent::Socket("/agent".into()))).collect();
-            let mount = llb::SecretMount { id: "default".into(), optional, ..llb::SecretMount::default() };
+            let mount = llb::SecretMount { id: id.into(), optional, ..llb::SecretMount::default() };
             agent(&Session { ssh, ..Session::default() }, &mount).map_err(|e| e.to_string())
         };
+        let find = |ssh: &[&str], optional| find_for("default", ssh, optional);
         assert_eq!(find(&["default"], false), Ok(Some("/agent".into())));
+        assert_eq!(find_for("", &["default"], false), Ok(Some("/agent".into())));
         assert_eq!(find(&[], true), Ok(None));
         assert_eq!(find(&[], false), Err("no SSH key \"default\" forwarded from the client".into()));
         assert_eq!(find(&["other"], false), Err("unset ssh forward key default".into()));
