@@ -38,7 +38,7 @@ const SPARE_LOOPS: u32 = 7;
 
 /// Makes /dev as a detached mount.
 pub(super) fn make(insecure: bool) -> Result<OwnedFd> {
-    let dev = mounts::filesystem("tmpfs", &[("mode", "755"), ("size", "65536k")], mounts::NOSUID)?;
+    let dev = mounts::filesystem("tmpfs", &[("mode", "755"), ("size", "65536k")], mounts::STRICT)?;
     // Modes are meant as they are written; the mask is the process's again when it runs.
     let mask = rustix::process::umask(Mode::empty());
     let result = fill(&dev, insecure);

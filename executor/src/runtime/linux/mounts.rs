@@ -19,6 +19,8 @@ pub(super) const INERT: MountAttrFlags =
     MountAttrFlags::MOUNT_ATTR_NOSUID.union(MountAttrFlags::MOUNT_ATTR_NODEV).union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
 /// No set-user-id.
 pub(super) const NOSUID: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID;
+/// No set-user-id, and every access is noted.
+pub(super) const STRICT: MountAttrFlags = NOSUID.union(MountAttrFlags::MOUNT_ATTR_STRICTATIME);
 /// Read-only.
 pub(super) const RDONLY: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_RDONLY;
 
@@ -44,6 +46,8 @@ pub(super) const READONLY: &[&str] = &["/proc/bus", "/proc/fs", "/proc/irq", "/p
 pub(super) fn filesystem(kind: &str, options: &[(&str, &str)], attributes: MountAttrFlags) -> Result<OwnedFd> {
     let attempt = || {
         let fs = rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
+        // What the list of mounts shows as the device.
+        rustix::mount::fsconfig_set_string(&fs, "source", kind)?;
         for (key, value) in options {
             match *value {
                 "" => rustix::mount::fsconfig_set_flag(&fs, *key)?,

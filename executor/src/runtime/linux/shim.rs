@@ -24,6 +24,9 @@ use crate::rootfs::{NewDir, Tree};
 use crate::snapshot::{self, mount};
 use crate::{Error, Result};
 
+/// Where the kernel's file systems are mounted.
+const KERNEL: &[&str] = &["/dev", "/proc", "/sys"];
+
 /// All that the container's first process needs; inherited over the fork.
 pub(super) struct Container {
     pub(super) plan: Plan,
@@ -154,11 +157,22 @@ fn mount_points(plan: &Plan, mounts: &[Option<OwnedFd>]) -> Vec<(PathBuf, Kind)>
     let own = plan.mounts.iter().zip(mounts).map(|(mount, fd)| (PathBuf::from(&mount.dest), kind(mount, fd)));
     let points: Vec<_> = etc.into_iter().chain(own).collect();
     let targets: HashSet<PathBuf> = points.iter().map(|(path, _)| path.clone()).collect();
-    let covered = |path: &PathBuf| {
-        path.ancestors().skip(1).any(|above| above.parent().is_some() && targets.contains(above))
-            || ["/dev", "/proc", "/sys"].iter().any(|kernel| path.starts_with(kernel))
-    };
-    points.into_iter().filter(|(path, _)| path.parent().is_some() && !covered(path)).collect()
+    let covered =
+        |path: &PathBuf| path.ancestors().skip(1).any(|above| above.parent().is_some() && targets.contains(above));
+    points
+        .iter()
+        .filter(|(path, _)| path.parent().is_some() && !covered(path))
+        .filter_map(|p| outside(plan, p))
+        .collect()
+}
+
+/// The part of a mount point that lies in the tree: what lies below the kernel's file systems is made in those.
+fn outside(plan: &Plan, point: &(PathBuf, Kind)) -> Option<(PathBuf, Kind)> {
+    match KERNEL.iter().find(|kernel| point.0.starts_with(kernel)) {
+        // parity: BuildKit takes the whole path for a stub and so removes what stays after other runs.
+        Some(kernel) => plan.remove_stubs_recursive.then(|| (PathBuf::from(kernel), Kind::Dir)),
+        None => Some(point.clone()),
+    }
 }
 
 /// Makes the working directory when it is missing, owned by the user.
