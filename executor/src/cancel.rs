@@ -100,7 +100,9 @@ mod tests {
         let calls = Arc::new(AtomicU32::new(0));
         let hook = || {
             let calls = calls.clone();
-            move || drop(calls.fetch_add(1, Ordering::Relaxed))
+            move || {
+                calls.fetch_add(1, Ordering::Relaxed);
+            }
         };
         let cancel = Cancel::default();
         let _kept = cancel.on_cancel(hook());

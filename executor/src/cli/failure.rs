@@ -126,7 +126,7 @@ mod tests {
     fn the_last_lines_are_kept_and_a_line_may_come_in_pieces() {
         let mut lines = Lines::default();
         for number in 0..30 {
-            lines.push(format!("line ").as_bytes());
+            lines.push(b"line ");
             lines.push(format!("{number}\n").as_bytes());
         }
         lines.push(b"open");

@@ -1,7 +1,7 @@
 //! A directory of the user's, read where it is.
 //!
-//! Nothing is copied first: pinning lists what the patterns let be seen ([`listing`]), content keys hash through the listing
-//! and remember digests of files by inode, size and times ([`stat_cache`]), copies read the directory itself. Only who needs
+//! Nothing is copied first: pinning lists what the patterns let be seen (`listing`), content keys hash through the listing
+//! and remember digests of files by inode, size and times (`stat_cache`), copies read the directory itself. Only who needs
 //! a real tree of it (a mount, an export) has it made into a layer. As BuildKit's client sends them, all entries belong to
 //! root and sockets are empty files.
 //!

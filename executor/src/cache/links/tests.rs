@@ -90,7 +90,7 @@ fn keys_that_lead_to_the_same_learn_from_each_other() {
     assert!(look(&store, &copy, &[vec![by_definition(&new)]]).keys.is_empty());
     // The content of the new input is that of the old one …
     let both = look(&store, &copy, &[vec![by_definition(&new), by_content("same")]]);
-    assert_eq!(both.keys, [key.clone()]);
+    assert_eq!(both.keys, std::slice::from_ref(&key));
     // … so from now on its definition is enough.
     assert_eq!(look(&store, &copy, &[vec![by_definition(&new)]]).keys, [key]);
 }
