@@ -86,7 +86,7 @@ pub(crate) struct DumpFormat {
     /// One JSON object a vertex, as `buildctl debug dump-llb` prints them
     #[arg(long)]
     pub(crate) json: bool,
-    /// LLB as text [default]
+    /// LLB as text (this is the default)
     #[arg(long)]
     pub(crate) text: bool,
     /// A graph for Graphviz

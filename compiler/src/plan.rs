@@ -1,6 +1,6 @@
 //! The planner: a module, options and facts in; a graph with image configs, or open questions, out.
 //!
-//! A pure function. Steps fold over a [`state::State`]; what is not known is asked for as data, and everything that does
+//! A pure function. Steps fold over a `state::State`; what is not known is asked for as data, and everything that does
 //! not depend on it is planned all the same, so that one run finds every question it can. What it notices on the way it
 //! writes down as [`Note`]s; judging them is the lints' business. Mirrors `dockerfile2llb` and `dockerui` of BuildKit
 //! v0.32 in what it accepts, builds and says; it must never know a language's syntax or the outside world.
