@@ -497,22 +497,7 @@ fn special(job: &Job) -> Result<()> {
 
 /// Copies a regular file.
 fn regular(job: &Job, buffer: &mut Vec<u8>) -> Result<()> {
-    let made_of_nothing = job.source.node(&job.name).is_some_and(|node| kind(&node.seen) != FileType::RegularFile);
-    let mut copy = || -> io::Result<bool> {
-        let target = entry::create_file(job.target.as_fd(), &job.target_name)?;
-        let unchanged = if made_of_nothing { true } else { fill(job, &target, buffer)? };
-        rustix::fs::fchown(&target, Some(Uid::from_raw(job.owner.0)), Some(Gid::from_raw(job.owner.1)))?;
-        rustix::fs::fchmod(&target, Mode::from_raw_mode(job.mode & 0o7777))?;
-        if !made_of_nothing {
-            // After the owner: changing it takes capabilities away.
-            for (key, value) in job.source.xattrs(&job.name)? {
-                ignore_unsupported(rustix::fs::fsetxattr(&target, &*key, &value, rustix::fs::XattrFlags::empty()))?;
-            }
-        }
-        rustix::fs::futimens(&target, &job.times)?;
-        Ok(unchanged)
-    };
-    match copy() {
+    match copy_regular(job, buffer) {
         Ok(true) => Ok(()),
         Ok(false) => Err(Error::Invalid(format!(
             "{} changed while it was being copied: build again when nothing writes to it",
@@ -522,13 +507,32 @@ fn regular(job: &Job, buffer: &mut Vec<u8>) -> Result<()> {
     }
 }
 
-/// Copies the bytes; returns whether the file is still the one whose content was hashed.
-fn fill(job: &Job, target: &File, buffer: &mut Vec<u8>) -> io::Result<bool> {
-    let source = job.source.open_file(&job.name)?;
-    buffer.resize(128 << 10, 0);
-    entry::copy_bytes(&source, target, job.stat.st_size as u64, buffer)?;
+/// Returns whether the file is still the one whose content was hashed.
+fn copy_regular(job: &Job, buffer: &mut Vec<u8>) -> io::Result<bool> {
+    // A user's socket is an empty file.
+    let is_socket = job.source.node(&job.name).is_some_and(|node| kind(&node.seen) == FileType::Socket);
+    let source = if is_socket { None } else { Some(job.source.open_file(&job.name)?) };
+    let target = entry::create_file(job.target.as_fd(), &job.target_name)?;
+    if let Some(source) = &source {
+        buffer.resize(128 << 10, 0);
+        entry::copy_bytes(source, &target, job.stat.st_size as u64, buffer)?;
+    }
+    rustix::fs::fchown(&target, Some(Uid::from_raw(job.owner.0)), Some(Gid::from_raw(job.owner.1)))?;
+    rustix::fs::fchmod(&target, Mode::from_raw_mode(job.mode & 0o7777))?;
+    if let Some(source) = &source {
+        // After the owner: changing it takes capabilities away.
+        for (key, value) in xattr::read_open(source, job.source.fd(), &job.name)? {
+            ignore_unsupported(rustix::fs::fsetxattr(&target, &*key, &value, rustix::fs::XattrFlags::empty()))?;
+        }
+    }
+    rustix::fs::futimens(&target, &job.times)?;
+    source.map_or(Ok(true), |source| is_unchanged(job, &source))
+}
+
+/// Whether a file is still the one that was listed.
+fn is_unchanged(job: &Job, source: &File) -> io::Result<bool> {
     let Some(node) = job.source.node(&job.name) else { return Ok(true) };
-    let (now, seen) = (rustix::fs::fstat(&source)?, &node.seen);
+    let (now, seen) = (rustix::fs::fstat(source)?, &node.seen);
     Ok(now.st_ino == seen.st_ino
         && now.st_size == seen.st_size
         && (now.st_mtime, now.st_mtime_nsec) == (seen.st_mtime, seen.st_mtime_nsec)

@@ -1,19 +1,23 @@
 //! A few threads that do what a walk finds to do: copying files, hashing them.
 
+use std::cell::RefCell;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use crate::{Cancel, Error, Result};
 
-/// Jobs that wait at most: each may hold two descriptors of directories.
-const WAITING: usize = 64;
+/// Jobs handed over at once: waking a thread costs more than a small file.
+const BATCH: usize = 16;
+/// Batches that wait at most: each job may hold two descriptors of directories.
+const WAITING: usize = 4;
 /// Most threads: beyond, the file system's own locks are what takes time.
 const MAX_THREADS: usize = 8;
 
 /// The threads.
 pub(crate) struct Pool<'a, J> {
-    jobs: SyncSender<J>,
+    jobs: SyncSender<Vec<J>>,
+    batch: RefCell<Vec<J>>,
     failure: &'a Mutex<Option<Error>>,
 }
 
@@ -23,7 +27,13 @@ impl<J> Pool<'_, J> {
         if let Some(error) = self.failure.lock().expect("no panic while it is held").take() {
             return Err(error);
         }
-        self.jobs.send(job).map_err(|_| Error::Cancelled)
+        let mut batch = self.batch.borrow_mut();
+        batch.push(job);
+        if batch.len() < BATCH { Ok(()) } else { self.send(std::mem::take(&mut *batch)) }
+    }
+
+    fn send(&self, batch: Vec<J>) -> Result<()> {
+        self.jobs.send(batch).map_err(|_| Error::Cancelled)
     }
 }
 
@@ -42,8 +52,10 @@ pub(crate) fn with<J: Send, T>(
             scope.spawn(|| serve(&queue, &work, &failure, cancel));
         }
         // Dropped at the end of the walk: then the threads end.
-        let pool = Pool { jobs, failure: &failure };
-        walk(&pool)
+        let pool = Pool { jobs, batch: RefCell::default(), failure: &failure };
+        let walked = walk(&pool)?;
+        pool.send(pool.batch.take())?;
+        Ok(walked)
     });
     match failure.into_inner().expect("no thread panicked") {
         Some(error) => Err(error),
@@ -52,19 +64,21 @@ pub(crate) fn with<J: Send, T>(
 }
 
 fn serve<J>(
-    queue: &Mutex<Receiver<J>>,
+    queue: &Mutex<Receiver<Vec<J>>>,
     work: &(impl Fn(J, &mut Vec<u8>) -> Result<()> + Sync),
     failure: &Mutex<Option<Error>>,
     cancel: &Cancel,
 ) {
     let mut buffer = Vec::new();
     loop {
-        let job = queue.lock().expect("no panic while it is held").recv();
-        let Ok(job) = job else { return };
-        // After a failure the queue is emptied, so that the walk never waits.
-        let done = if cancel.is_cancelled() { Err(Error::Cancelled) } else { work(job, &mut buffer) };
-        if let Err(error) = done {
-            failure.lock().expect("no panic while it is held").get_or_insert(error);
+        let batch = queue.lock().expect("no panic while it is held").recv();
+        let Ok(batch) = batch else { return };
+        for job in batch {
+            // After a failure the queue is emptied, so that the walk never waits.
+            let done = if cancel.is_cancelled() { Err(Error::Cancelled) } else { work(job, &mut buffer) };
+            if let Err(error) = done {
+                failure.lock().expect("no panic while it is held").get_or_insert(error);
+            }
         }
     }
 }

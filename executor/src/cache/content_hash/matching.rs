@@ -25,7 +25,9 @@ pub(super) fn checksum(files: &Files, path: &str, selector: &Selector, cancel: &
         plain if selector.wildcard => plain,
         _ => wanted,
     };
-    let real = files.real_path(Path::new(prefix), selector.wildcard && !pattern.is_empty()).map_err(Error::io("find", path))?;
+    let real = files
+        .real_path(Path::new(prefix), selector.wildcard && !pattern.is_empty())
+        .map_err(Error::io("find", path))?;
     let (scan, walk) = Scan::run(cancel, |scan, pool| {
         let mut walk = Walk::new(selector, wanted, scan, pool)?;
         walk.base(files, prefix, &real)?;

@@ -49,14 +49,18 @@ impl Job {
             FileType::Symlink => self.dir.readlink(&self.name)?,
             _ => CString::default(),
         };
+        // A user's socket is an empty file.
         let socket = self.dir.node(&self.name).is_some_and(|node| kind(&node.seen) == FileType::Socket);
-        let xattrs = if socket { Xattrs::new() } else { self.dir.xattrs(&self.name)? };
-        let mut hasher = Hasher::sha256();
-        hasher.update(&header(&self.stat, &link, &xattrs));
-        if kind(&self.stat) != FileType::RegularFile || socket {
-            return Ok(hasher.finish());
+        if socket {
+            return Ok(Digest::sha256(&header(&self.stat, &link, &Xattrs::new())));
+        }
+        if kind(&self.stat) != FileType::RegularFile {
+            return Ok(Digest::sha256(&header(&self.stat, &link, &self.dir.xattrs(&self.name)?)));
         }
         let mut file = self.dir.open_file(&self.name)?;
+        let xattrs = xattr::read_open(&file, self.dir.fd(), &self.name)?;
+        let mut hasher = Hasher::sha256();
+        hasher.update(&header(&self.stat, &link, &xattrs));
         buffer.resize(BUFFER, 0);
         loop {
             let length = file.read(buffer)?;
