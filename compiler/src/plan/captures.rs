@@ -90,6 +90,13 @@ impl Captures {
         }
     }
 
+    /// A stage that something else takes the place of uses nothing.
+    pub(super) fn forget(&mut self, id: StageId) {
+        if let Some(stage) = self.stage(id) {
+            stage.used.clear();
+        }
+    }
+
     /// An argument of the module.
     pub(super) fn global(&mut self, step: Span, index: usize, name: &str, value: Option<&str>, uses: Vec<String>) {
         if self.on {

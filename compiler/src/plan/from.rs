@@ -77,6 +77,9 @@ impl<'a> Planner<'a> {
         let stage = self.new_stage(value, place);
         let mut stage = Stage { name, label: name.to_owned(), platform, text: Some(from), ..stage };
         stage.named = self.stage_context(&stage)?;
+        if stage.named.is_some() {
+            self.captures.forget(at);
+        }
         Ok(stage)
     }
 
