@@ -264,7 +264,7 @@ impl Planner<'_> {
         let excludes =
             excludes.map_err(|error| Stop::error(format!("failed parsing {name}: {error}")).nowhere(None))?;
         if !excludes.is_empty() {
-            let patterns = ignore::Patterns::new(&excludes);
+            let patterns = ignore::Patterns::lenient(&excludes);
             self.context.ignored = Some(patterns.map_err(|error| Stop::error(error.to_string()).nowhere(None))?);
         }
         self.context.excludes = excludes;

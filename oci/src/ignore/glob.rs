@@ -20,10 +20,12 @@ pub(super) enum Glob {
     AnySuffix(Box<[u8]>, Automaton),
     /// Anything else.
     Automaton(Automaton),
+    /// What its expression shows to be no pattern: matches nothing.
+    Broken,
 }
 
 impl Glob {
-    /// Compiles a cleaned pattern; `None` when it breaks the syntax of Go's `filepath.Match` or of the expression.
+    /// Compiles a cleaned pattern; `None` when it breaks the syntax of Go's `filepath.Match`.
     pub(super) fn new(pattern: &str) -> Option<Self> {
         if !is_well_formed(pattern) {
             return None;
@@ -34,7 +36,7 @@ impl Glob {
             Shape::Exact => Self::Exact(bytes.into()),
             Shape::Prefix => Self::Prefix(bytes[..bytes.len() - 2].into()),
             Shape::Suffix => Self::Suffix(bytes[2..].into()),
-            Shape::Expression => Self::expression(pattern, &translation)?,
+            Shape::Expression => Self::expression(pattern, &translation).unwrap_or(Self::Broken),
         })
     }
 
@@ -50,6 +52,11 @@ impl Glob {
         })
     }
 
+    /// Whether the expression is none.
+    pub(super) fn is_broken(&self) -> bool {
+        matches!(self, Self::Broken)
+    }
+
     pub(super) fn matches(&self, path: &[u8]) -> bool {
         match self {
             Self::Exact(text) => path == &**text,
@@ -60,6 +67,7 @@ impl Glob {
                 path.ends_with(suffix) && (!path.contains(&b'\n') || automaton.matches(path))
             }
             Self::Automaton(automaton) => automaton.matches(path),
+            Self::Broken => false,
         }
     }
 }
@@ -545,8 +553,8 @@ mod tests {
         check("\\W*", &["+-a", "-a"]);
         check("x*\\", &["+x$", "+xy$z/a", "-x", "-x\\"]);
         check("a*[]b]", &["+a]", "+axb", "-a"]);
-        assert!(Glob::new("\\z").is_none());
-        assert!(Glob::new("\\é").is_none());
+        assert!(Glob::new("\\z").is_some_and(|glob| glob.is_broken()));
+        assert!(Glob::new("\\é").is_some_and(|glob| glob.is_broken()));
     }
 
     #[test]

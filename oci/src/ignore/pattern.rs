@@ -39,6 +39,14 @@ impl Patterns {
     /// **Errors**: the first pattern that is none. What only its translation shows to be none (`[z-a]`, `\b`) is refused
     /// here, where BuildKit refuses it, in the same words, when a path is first matched with it.
     pub fn new<S: AsRef<str>>(patterns: &[S]) -> Result<Self, PatternError> {
+        let compiled = Self::lenient(patterns)?;
+        let is_broken = compiled.patterns.iter().any(|pattern| pattern.glob.is_broken());
+        if is_broken { Err(PatternError::Syntax) } else { Ok(compiled) }
+    }
+
+    /// The same for advice alone: [`Patterns::matches`] says no as soon as it meets what only its translation shows to be
+    /// no pattern.
+    pub fn lenient<S: AsRef<str>>(patterns: &[S]) -> Result<Self, PatternError> {
         let compiled = patterns.iter().map(|pattern| pattern.as_ref().trim()).filter(|pattern| !pattern.is_empty());
         let patterns = compiled.map(compile).collect::<Result<Vec<_>, _>>()?;
         let has_exclusions = patterns.iter().any(|pattern| pattern.exclusion);
@@ -48,10 +56,18 @@ impl Patterns {
     /// Whether a slash-separated relative path, or a directory above it, is matched and not taken back.
     pub fn matches(&self, path: impl AsRef<[u8]>) -> bool {
         let path = path.as_ref();
-        self.patterns.iter().fold(false, |matched, pattern| {
+        let mut matched = false;
+        for pattern in &self.patterns {
             // A pattern that could only repeat what is known is not tried.
-            if pattern.exclusion != matched || !pattern.matches_or_above(path) { matched } else { !pattern.exclusion }
-        })
+            if pattern.exclusion != matched {
+                continue;
+            }
+            if pattern.glob.is_broken() {
+                return false;
+            }
+            matched ^= pattern.matches_or_above(path);
+        }
+        matched
     }
 
     /// The same for an entry of a directory whose [`MatchInfo`] is known, together with the entry's own.
@@ -243,6 +259,14 @@ mod tests {
         ] {
             assert_eq!(Patterns::new(&[pattern]).unwrap_err().to_string(), expected, "{pattern}");
         }
+    }
+
+    #[test]
+    fn advice_ends_at_what_is_no_pattern() {
+        let matches = |patterns: &[&str]| Patterns::lenient(patterns).unwrap().matches("a");
+        assert!(matches(&["a", "[z-a]"]));
+        assert!(!matches(&["[z-a]", "a"]));
+        assert_eq!(Patterns::lenient(&["["]).unwrap_err(), PatternError::Syntax);
     }
 
     #[test]
