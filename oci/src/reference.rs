@@ -58,6 +58,11 @@ impl Reference {
         parse_full(&format!("{domain}/{remainder}"))
     }
 
+    /// Parses what is written out: nothing is filled in.
+    pub fn parse_exact(text: &str) -> Result<Self, ReferenceError> {
+        parse_full(text)
+    }
+
     /// The registry: `docker.io`.
     pub fn domain(&self) -> &str {
         &self.domain
@@ -325,6 +330,14 @@ mod tests {
             Err(error) => error.to_string(),
         };
         assert_eq!(actual, expected, "{text}");
+    }
+
+    #[test]
+    fn exact_texts_get_nothing_filled_in() {
+        let parsed = Reference::parse_exact(&format!("store:t@sha256:{HEX}")).unwrap();
+        assert_eq!((parsed.name().as_str(), parsed.tag(), parsed.digest().is_some()), ("store", Some("t"), true));
+        assert_eq!(Reference::parse_exact("Store").unwrap_err(), ReferenceError::Uppercase);
+        assert_eq!(Reference::parse_exact("a b").unwrap_err(), ReferenceError::Format);
     }
 
     #[test]

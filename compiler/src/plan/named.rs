@@ -231,19 +231,13 @@ impl Planner<'_> {
 /// Store and digest of `store[:tag]@digest`.
 fn split_layout(spec: &str) -> Done<(String, Digest)> {
     let shown = quote(spec);
-    let Some((name, digest)) = spec.rsplit_once('@') else {
+    let layout = Reference::parse_exact(spec)
+        .map_err(|error| Stop::error(format!("could not parse oci-layout reference {shown}: {error}")))?;
+    let Some(digest) = layout.digest() else {
         return Err(Stop::error(format!("oci-layout reference {shown} has no digest"))
             .help("name the image by its digest: oci-layout://store@sha256:…"));
     };
-    let digest = Digest::parse(digest)
-        .map_err(|error| Stop::error(format!("could not parse oci-layout reference {shown}: {error}")))?;
-    // A colon after the last slash starts a tag; before it, a port.
-    let last = name.rfind('/').map_or(0, |at| at + 1);
-    let store = name[last..].find(':').map_or(name, |at| &name[..last + at]);
-    if store.is_empty() {
-        return Err(Stop::error(format!("oci-layout reference {shown} has no name")));
-    }
-    Ok((store.to_owned(), digest))
+    Ok((layout.name(), digest.clone()))
 }
 
 fn quote(text: &str) -> String {
@@ -285,5 +279,6 @@ mod tests {
         assert_eq!(split(format!("store@{digest}")), "store");
         assert_eq!(split(format!("h:1/a:tag@{digest}")), "h:1/a");
         assert_eq!(split("store".into()), r#"oci-layout reference "store" has no digest"#);
+        assert_eq!(split("S".into()), r#"could not parse oci-layout reference "S": repository name must be lowercase"#);
     }
 }
