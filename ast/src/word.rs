@@ -5,7 +5,7 @@
 //! [`Piece::Fault`], because an evaluator must first report what goes wrong before it.
 //!
 //! Mirrors the shell lexer of BuildKit v0.32. Quirks that a walk must keep:
-//! - Operands (`Variable::operand`) are evaluated even when their value is not used: an error in them counts.
+//! - Operands are evaluated even when their value is not used: an error in them counts.
 //! - Splitting into words ([`Piece::Text`] and unquoted variables split at Unicode blanks, the rest does not): the
 //!   evaluation of an operand forgets the word begun before it, so `a${X:-b}` is the one word `b`.
 //! - A reference to an unset name is written back when names are kept ([`Mode::Name`]), with its operand evaluated.
