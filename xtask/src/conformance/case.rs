@@ -98,7 +98,6 @@ fn options(settings: &Value) -> Result<Options, String> {
         build_platforms: vec![build],
         session: Some(SESSION.to_owned()),
         labs: settings["channel"] == "labs",
-        ..Options::default()
     })
 }
 
