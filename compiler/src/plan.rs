@@ -207,6 +207,7 @@ fn planner<'a>(
         locals: Vec::new(),
         captures: Captures::new(request.purpose == Purpose::Outline),
         answers: 0,
+        grown: 0,
     }
 }
 

@@ -216,6 +216,9 @@ impl Planner<'_> {
     }
 
     fn suggest_image(&self, stop: Stop, name: &str) -> Stop {
+        if matches!(stop, Stop::Unknown) {
+            return stop;
+        }
         let common = COMMON_IMAGES.iter().flat_map(|image| {
             // parity: the slash after `library` is missing in BuildKit too.
             let long = format!("docker.io/library{image}");

@@ -12,6 +12,10 @@ use ast::{Str, StrKind, word};
 
 use super::environment::{Lookup, Scope};
 
+/// Longest value of a word, in bytes: over a hundred times what Linux takes as a variable of a process. Without it, forty
+/// lines of `ENV A=$A$A` would fill any memory.
+const MAX_VALUE: usize = 16 << 20;
+
 /// The value of a word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Expanded<'a> {
@@ -62,7 +66,7 @@ pub(super) fn expand<'a>(
         return Ok(Expanded::Known(word::decode(raw)));
     }
     let word = Word::parse(raw, escape, mode);
-    let mut walk = Walk { word: &word, scope, uses, unknown: false, interrupted: false };
+    let mut walk = Walk { word: &word, scope, uses, unknown: false, interrupted: false, length: 0 };
     let mut value = Text(String::with_capacity(raw.len()));
     walk.pieces(&word.pieces, &mut value).map_err(|message| fault(raw, &message))?;
     Ok(if walk.unknown { Expanded::Unknown } else { Expanded::Known(value.0.into()) })
@@ -72,7 +76,7 @@ pub(super) fn expand<'a>(
 pub(super) fn words(raw: &[u8], escape: u8, scope: &dyn Scope) -> Result<Option<Vec<String>>, Fault> {
     let word = Word::parse(raw, escape, Mode::Word);
     let mut uses = Uses::default();
-    let mut walk = Walk { word: &word, scope, uses: &mut uses, unknown: false, interrupted: false };
+    let mut walk = Walk { word: &word, scope, uses: &mut uses, unknown: false, interrupted: false, length: 0 };
     let mut words = Words::default();
     walk.pieces(&word.pieces, &mut words).map_err(|message| fault(raw, &message))?;
     Ok(if walk.unknown { None } else { Some(words.finish()) })
@@ -151,6 +155,8 @@ struct Walk<'w> {
     unknown: bool,
     /// Whether an operand was evaluated since somebody last looked.
     interrupted: bool,
+    /// Bytes of all values so far.
+    length: usize,
 }
 
 impl<'w> Walk<'w> {
@@ -166,6 +172,7 @@ impl<'w> Walk<'w> {
                 }
                 Piece::Variable(variable) => {
                     let value = self.variable(variable)?;
+                    self.grow(value.len())?;
                     self.pass_interruption(out);
                     out.loose(&value);
                 }
@@ -173,6 +180,11 @@ impl<'w> Walk<'w> {
             }
         }
         Ok(())
+    }
+
+    fn grow(&mut self, length: usize) -> Result<(), String> {
+        self.length += length;
+        if self.length > MAX_VALUE { Err(too_long()) } else { Ok(()) }
     }
 
     fn pass_interruption(&mut self, out: &mut dyn Sink) {
@@ -227,6 +239,10 @@ impl<'w> Walk<'w> {
             }
         }
     }
+}
+
+fn too_long() -> String {
+    format!("the value is longer than {} MiB", MAX_VALUE >> 20)
 }
 
 /// What a modifier makes of a value and its operands.
@@ -312,6 +328,17 @@ mod tests {
         check("${SET:=x}", "unsupported modifier (:=) in substitution");
         check("${SET:-${NO?inner}}", "NO: inner");
         check("${SET", "unsupported modifier (\u{fffd}) in substitution");
+    }
+
+    #[test]
+    fn values_have_a_longest_length() {
+        let mut env = Environment::default();
+        env.set("A".into(), Some("x".repeat(MAX_VALUE / 2).as_str().into()));
+        let value = |raw: &'static str| expand(raw.as_bytes(), b'\\', Mode::Word, &env, &mut Uses::default());
+        assert!(value("$A$A").is_ok());
+        let error = |raw| value(raw).unwrap_err().0;
+        assert_eq!(error("$A${A}$A"), r#"failed to process "$A${A}$A": the value is longer than 16 MiB"#);
+        assert_eq!(error("${A//x/xxx}"), r#"failed to process "${A//x/xxx}": the value is longer than 16 MiB"#);
     }
 
     #[test]

@@ -68,7 +68,10 @@ impl Planner<'_> {
                         self.at(stop, Some(step.span))
                     })?;
                     Some(match value {
-                        Expanded::Known(value) => Some(Arc::from(&*value)),
+                        Expanded::Known(value) => {
+                            self.grow(value.len().saturating_sub(default.raw().0.len()))?;
+                            Some(Arc::from(&*value))
+                        }
                         Expanded::Unknown => None,
                     })
                 }

@@ -60,21 +60,22 @@ impl Planner<'_> {
     }
 
     /// A step's text for its name: expanded as words are, the first word in capitals.
-    pub(super) fn shown_words(&self, text: &[u8], env: &dyn Scope) -> String {
+    pub(super) fn shown_words(&mut self, text: &[u8], env: &dyn Scope) -> String {
         self.shown(text, Mode::Word, env)
     }
 
     /// A command's text for its name: quotes and unset names stay.
-    pub(super) fn shown_command(&self, text: &[u8], env: &dyn Scope) -> String {
+    pub(super) fn shown_command(&mut self, text: &[u8], env: &dyn Scope) -> String {
         self.shown(text, Mode::Name, env)
     }
 
-    fn shown(&self, text: &[u8], mode: Mode, env: &dyn Scope) -> String {
+    fn shown(&mut self, text: &[u8], mode: Mode, env: &dyn Scope) -> String {
         let value = match expand::expand(text, self.escape, mode, env, &mut Uses::default()) {
             Ok(Expanded::Known(value)) => value,
             // What cannot be expanded is shown as written.
             _ => ast::word::decode(text),
         };
+        self.grown = self.grown.saturating_add(value.len());
         match value.split_once(' ') {
             Some((keyword, rest)) => go::to_upper(keyword) + " " + rest,
             None => go::to_upper(&value),

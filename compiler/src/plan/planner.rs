@@ -23,6 +23,10 @@ use crate::{Answer, AskError, Facts, Question};
 /// Arguments that configure attestations: never variables of processes.
 const HIDDEN_ARGS: [&str; 2] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];
 
+/// How many bytes the values of variables may come to, in all steps together. What is written once is bounded by the text;
+/// this is a hundred times what a daemon takes as a definition.
+const MAX_GROWTH: usize = 1 << 30;
+
 /// Whether an argument is never a variable of processes.
 pub(super) fn is_hidden_arg(key: &str) -> bool {
     HIDDEN_ARGS.contains(&key)
@@ -82,6 +86,8 @@ pub(super) struct Planner<'a> {
     pub(super) captures: Captures,
     /// How many answers were used.
     pub(super) answers: usize,
+    /// Bytes that words have grown by when they were expanded.
+    pub(super) grown: usize,
 }
 
 impl<'a> Planner<'a> {
@@ -154,7 +160,21 @@ impl<'a> Planner<'a> {
         let mut uses = Uses::default();
         let value = expand::string(text, scope.env, &mut uses);
         self.note_unmatched(&uses.unmatched, scope);
-        value.map_err(|fault| Stop::from(fault).point(text.span))
+        let value = value.map_err(|fault| Stop::from(fault).point(text.span))?;
+        if let Expanded::Known(value) = &value {
+            self.grow(value.len().saturating_sub(text.raw().0.len())).map_err(|stop| stop.point(text.span))?;
+        }
+        Ok(value)
+    }
+
+    /// Counts what values are longer than the words they are of, and whatever else steps hold beside their text.
+    pub(super) fn grow(&mut self, by: usize) -> Done {
+        self.grown = self.grown.saturating_add(by);
+        if self.grown <= MAX_GROWTH {
+            return Ok(());
+        }
+        let message = format!("the values of variables come to more than {} MiB", MAX_GROWTH >> 20);
+        Err(Stop::error(message).help("a variable is put into others, over and over: keep long texts in files"))
     }
 
     /// The value of a template; stops where it is unknown.

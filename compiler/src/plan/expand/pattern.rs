@@ -7,6 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use super::{MAX_VALUE, too_long};
+
 /// Greatest product of pattern length and text length, in characters: about a second.
 const LIMIT: usize = 1 << 28;
 
@@ -52,6 +54,9 @@ pub(super) fn replace(pattern: &str, text: &str, with: &str, all: bool) -> Resul
         // An empty match right after another match is not replaced.
         if end > copied || start == 0 {
             push_replacement(&mut out, with, &chars[start..end]);
+        }
+        if out.len() > MAX_VALUE {
+            return Err(too_long());
         }
         copied = end;
         from = end.max(from + 1);

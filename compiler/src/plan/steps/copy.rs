@@ -176,7 +176,10 @@ impl Planner<'_> {
         let value = expand::expand(&content, b'\\', WordMode::Document, &state.env, &mut uses);
         self.note_unmatched(&uses.unmatched, Self::scope(state, command));
         match value.map_err(|fault| Stop::from(fault).point(document.span))? {
-            Expanded::Known(value) => Ok((document.name.clone(), value.into_owned().into_bytes())),
+            Expanded::Known(value) => {
+                self.grow(value.len().saturating_sub(content.len()))?;
+                Ok((document.name.clone(), value.into_owned().into_bytes()))
+            }
             Expanded::Unknown => Err(Stop::Unknown),
         }
     }

@@ -72,6 +72,7 @@ impl Planner<'_> {
         if let Some((socket, _)) = mounts.sockets.first().filter(|_| state.env.value("SSH_AUTH_SOCK").is_none()) {
             env.push(format!("SSH_AUTH_SOCK={socket}"));
         }
+        self.grow(created_by.len() + env.iter().map(String::len).sum::<usize>())?;
         let process = build::Process {
             meta: ExecMeta {
                 args: script.args,
