@@ -12,18 +12,16 @@ pub const DEBIAN_PROGRAMS: &[&str] = &["debootstrap", "tar"];
 const PACKAGES: &str = "gcc,libc6-dev,python3,nodejs";
 /// Part of the file's name: a new one is made when the recipe changes.
 const RECIPE: &str = "3";
-/// Where packages come from.
-const MIRROR: &str = "http://deb.debian.org/debian";
 
 /// A tree of one static busybox and its links, with the files that name users.
 pub fn busybox() -> Result<PathBuf> {
-    let file = crate::cache_dir().join(format!("busybox-{RECIPE}.tar"));
-    if file.is_file() {
-        return Ok(file);
-    }
+    once(&crate::cache_dir().join(format!("busybox-{RECIPE}.tar")), make_busybox)
+}
+
+fn make_busybox(file: &Path) -> Result<()> {
     let busybox = process::find("busybox").ok_or_else(|| Error("busybox is not installed".into()))?;
     let applets = process::succeed(Command::new(&busybox).arg("--list"))?.out();
-    make(&file, |aside| {
+    make(file, |aside| {
         let mut tar = tar::Builder::new(File::create(aside)?);
         for (directory, mode) in [("bin", 0o755), ("etc", 0o755), ("root", 0o700), ("tmp", 0o1777), ("var", 0o755)] {
             tar.append_data(&mut header(tar::EntryType::Directory, mode, 0), format!("{directory}/"), &[][..])?;
@@ -39,24 +37,22 @@ pub fn busybox() -> Result<PathBuf> {
             tar.append_data(&mut header(tar::EntryType::Regular, 0o644, text.len()), name, text.as_bytes())?;
         }
         tar.finish()
-    })?;
-    Ok(file)
+    })
 }
 
 /// A Debian system with a C compiler, Python and Node; from `debootstrap`, which needs root and a network.
 pub fn debian() -> Result<PathBuf> {
-    let file = crate::cache_dir().join(format!("debian-{RECIPE}.tar"));
-    if file.is_file() {
-        return Ok(file);
-    }
+    once(&crate::cache_dir().join(format!("debian-{RECIPE}.tar")), make_debian)
+}
+
+fn make_debian(file: &Path) -> Result<()> {
     let directory =
         tempfile::Builder::new().prefix("e2e-debian-").tempdir().map_err(Error::when("cannot make a directory"))?;
     let root = directory.path().join("root");
     process::succeed(
         Command::new(process::find("debootstrap").ok_or_else(|| Error("debootstrap is not installed".into()))?)
             .args(["--variant=minbase", &format!("--include={PACKAGES}"), "bookworm"])
-            .arg(&root)
-            .arg(MIRROR),
+            .arg(&root),
     )?;
     // Half of the tree is of no use to a build.
     for useless in
@@ -64,7 +60,7 @@ pub fn debian() -> Result<PathBuf> {
     {
         let _ = std::fs::remove_dir_all(root.join(useless));
     }
-    make(&file, |aside| {
+    make(file, |aside| {
         let run = process::succeed(
             Command::new("tar")
                 .args(["--numeric-owner", "--sort=name", "-C"])
@@ -74,14 +70,27 @@ pub fn debian() -> Result<PathBuf> {
                 .arg("."),
         );
         run.map(drop).map_err(std::io::Error::other)
-    })?;
-    Ok(file)
+    })
+}
+
+/// The file, made when it is not there. Tests run at once, and two systems made at once are not the same to the byte:
+/// the second waits for the first and takes what it made.
+fn once(file: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    if !file.is_file() {
+        let failed = |error: std::io::Error| Error(format!("cannot lock {}: {error}", file.display()));
+        std::fs::create_dir_all(file.parent().expect("it lies in a directory")).map_err(failed)?;
+        let lock = File::create(file.with_extension("lock")).map_err(failed)?;
+        lock.lock().map_err(failed)?;
+        if !file.is_file() {
+            make(file)?;
+        }
+    }
+    Ok(file.to_path_buf())
 }
 
 /// Makes a file aside and puts it in its place when it is whole.
 fn make(file: &Path, write: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<()> {
     let failed = |error: std::io::Error| Error(format!("cannot make {}: {error}", file.display()));
-    std::fs::create_dir_all(file.parent().expect("it lies in a directory")).map_err(failed)?;
     let aside = file.with_extension(format!("{}.tmp", std::process::id()));
     write(&aside).and_then(|()| std::fs::rename(&aside, file)).map_err(failed)
 }
