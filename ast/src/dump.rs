@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use crate::visit::def_steps;
 use crate::{
-    Checks, Command, Copy, Def, Diagnostic, Document, Healthcheck, Module, Mount, Op, Opt, OptKind, Pair, Param, Span,
-    Step, Str, StrKind, Text,
+    Block, BoundName, Call, Checks, Command, Copy, Def, Diagnostic, Document, Expr, ExprKind, Healthcheck, Layout,
+    Module, Mount, Op, Opt, OptKind, Pair, Param, Piece, Signature, Span, Step, Str, StrKind, Template, Text,
 };
 
 /// The module as JSON.
@@ -19,6 +19,11 @@ pub fn json(module: &Module) -> Value {
         Ok(checks) => out.some("checks", some_checks(checks)),
         Err(error) => out.add("checks", json!({ "error": error })),
     }
+    out.list(
+        "imports",
+        module.imports.iter().map(|import| json!({ "name": import.name.text, "from": expr(&import.from) })),
+    );
+    out.list("exports", module.exports.iter().map(|name| name.text.as_str().into()));
     out.list("head", module.head.iter().map(step));
     out.list("defs", module.defs.iter().map(def));
     out.list("diagnostics", module.diagnostics.iter().map(diagnostic));
@@ -90,7 +95,16 @@ fn def(def: &Def) -> Value {
     out.some("doc", def.doc.as_ref().map(text_of));
     out.add("span", span(def.span));
     out.list("params", def.params.iter().map(param));
+    out.some("signature", def.signature.as_ref().map(signature));
     out.list("steps", def_steps(def).iter().map(step));
+    out.into()
+}
+
+fn signature(signature: &Signature) -> Value {
+    let mut out = Object::new();
+    out.add("gives", signature.gives.text.as_str());
+    out.list("effects", signature.effects.iter().map(param));
+    out.some("body", (!signature.body).then_some(false));
     out.into()
 }
 
@@ -130,8 +144,64 @@ fn op(op: &Op) -> (&'static str, Option<Value>) {
         Op::Healthcheck(value) => ("healthcheck", Some(healthcheck(value))),
         Op::Maintainer(value) => ("maintainer", Some(string(value))),
         Op::OnBuild(value) => ("on-build", Some(text_of(value))),
+        Op::Call(value) => ("call", Some(call(value))),
+        Op::Value(value) => ("value", Some(expr(value))),
         Op::Hole => ("hole", None),
     }
+}
+
+fn call(call: &Call) -> Value {
+    let mut out = Object::new();
+    out.add("name", call.name.text.as_str());
+    out.some("member", call.member.as_ref().map(|member| member.text.as_str()));
+    out.list("args", call.args.iter().map(expr));
+    out.some("with", call.with.as_deref().map(expr));
+    out.list("binds", call.bind.iter().flat_map(|bind| &bind.names).map(bound));
+    out.into()
+}
+
+fn bound(bound: &BoundName) -> Value {
+    let mut out = Object::new();
+    out.some("effect", bound.effect.as_ref().map(|effect| effect.text.as_str()));
+    out.add("name", bound.name.text.as_str());
+    out.into()
+}
+
+fn expr(expr: &Expr) -> Value {
+    match &expr.kind {
+        ExprKind::Text(template) => self::template(template),
+        ExprKind::Int(value) => (*value).into(),
+        ExprKind::Bool(value) => (*value).into(),
+        ExprKind::Block(value) => json!({ "block": block(value) }),
+        ExprKind::Call(value) => json!({ "call": call(value) }),
+        ExprKind::Hole => Value::Null,
+    }
+}
+
+/// A text without holes as itself.
+fn template(template: &Template) -> Value {
+    let piece = |piece: &Piece| match piece {
+        Piece::Text(text) => text.as_str().into(),
+        Piece::Expr(value) => expr(value),
+        Piece::BadEscape(at) => json!({ "bad-escape": span(*at) }),
+    };
+    match (&template.pieces[..], template.layout) {
+        ([], Layout::Plain) => "".into(),
+        ([Piece::Text(text)], Layout::Plain) => text.as_str().into(),
+        (pieces, layout) => {
+            let mut out = Object::new();
+            out.some("layout", (layout != Layout::Plain).then(|| format!("{layout:?}").to_lowercase()));
+            out.list("pieces", pieces.iter().map(piece));
+            out.into()
+        }
+    }
+}
+
+fn block(block: &Block) -> Value {
+    let mut out = Object::new();
+    out.add("gives", block.gives.text.as_str());
+    out.list("steps", block.steps.iter().map(step));
+    out.into()
 }
 
 fn opt(opt: &Opt) -> Value {
@@ -220,6 +290,8 @@ fn pair(pair: &Pair) -> Value {
 fn param(param: &Param) -> Value {
     let mut out = Object::new();
     out.add("name", param.name.text.as_str());
+    out.some("type", param.ty.as_ref().map(|ty| ty.text.as_str()));
+    out.some("variadic", param.variadic.then_some(true));
     out.some("default", param.default.as_ref().map(string));
     out.some("doc", param.doc.as_ref().map(text_of));
     out.into()

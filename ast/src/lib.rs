@@ -4,10 +4,12 @@
 //! filesystem value. Strings stay unexpanded templates ([`Str`]) and every node keeps its [`Span`]. This crate is pure
 //! and depends on nothing of the workspace: it must never know a language, an image, LLB, or the outside world.
 
+pub mod builtin;
 pub mod case;
 mod checks;
 mod diagnostic;
 pub mod dump;
+mod function;
 mod quote;
 mod source;
 mod suggest;
@@ -17,6 +19,7 @@ pub mod word;
 
 pub use checks::{Checks, parse_bool};
 pub use diagnostic::{Diagnostic, Edit, Fix, Label, Severity};
+pub use function::*;
 pub use quote::quote;
 pub use source::{FileId, LineColumn, LineIndex, Source, Sources, Span};
 pub use suggest::{suggest, suggest_any_case, with_suggestion};

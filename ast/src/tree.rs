@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::{Checks, Diagnostic, FileId, Span};
+use crate::{Block, Call, Checks, Diagnostic, Expr, FileId, Import, Signature, Span};
 
 /// Text of the user's: bytes, because a Dockerfile need not be UTF-8.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,6 +54,10 @@ pub struct Module {
     pub dialect: Dialect,
     /// What `# syntax=` names.
     pub syntax: Option<Syntax>,
+    /// Modules it uses, in file order.
+    pub imports: Vec<Import>,
+    /// Names that modules which use it may call, in file order.
+    pub exports: Vec<Name>,
     /// Instructions before the first definition, all of them [`Op::Arg`], in file order: they declare the
     /// [`Module::params`].
     pub head: Vec<Step>,
@@ -116,6 +120,10 @@ pub struct Dialect {
 pub struct Param {
     /// Its name.
     pub name: Name,
+    /// Its type, where the language has types.
+    pub ty: Option<Name>,
+    /// Whether it takes all arguments that are left.
+    pub variadic: bool,
     /// Its value when none is given.
     pub default: Option<Str>,
     /// What it is for.
@@ -133,6 +141,8 @@ pub struct Def {
     pub doc: Option<Text>,
     /// Its parameters.
     pub params: Vec<Param>,
+    /// What it gives and binds, if it is a function.
+    pub signature: Option<Signature>,
     /// Its value.
     pub body: Body,
     /// All of it.
@@ -153,6 +163,24 @@ pub struct Alias {
 pub enum Body {
     /// A filesystem: steps that fold over one value, the first of which replaces it.
     Fs(Vec<Step>),
+    /// A value of any type: statements that fold over the value the caller has.
+    Block(Block),
+}
+
+impl Body {
+    /// Its steps or statements, in order.
+    pub fn steps(&self) -> &[Step] {
+        match self {
+            Self::Fs(steps) | Self::Block(Block { steps, .. }) => steps,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn steps_mut(&mut self) -> &mut Vec<Step> {
+        match self {
+            Self::Fs(steps) | Self::Block(Block { steps, .. }) => steps,
+        }
+    }
 }
 
 /// One transformation of the filesystem value or of its image metadata.
@@ -242,6 +270,10 @@ pub enum Op {
     Maintainer(Str),
     /// Keeps an instruction for images built on this one: its text, documents included.
     OnBuild(Text),
+    /// Applies a function to the value so far.
+    Call(Call),
+    /// Replaces the value; options are added to it.
+    Value(Expr),
     /// Could not be parsed; a diagnostic says why.
     Hole,
 }

@@ -2,7 +2,7 @@
 //! option has one place to be listed in.
 
 use crate::word::{Mode, Word};
-use crate::{Body, Def, Document, Module, Op, OptKind, Span, Step, Str, StrKind};
+use crate::{Def, Document, Module, Op, OptKind, Span, Step, Str, StrKind};
 
 /// Every step in file order, those before the first definition included, with the definition it belongs to.
 pub fn steps(module: &Module) -> impl Iterator<Item = (&Step, Option<&Def>)> {
@@ -12,8 +12,7 @@ pub fn steps(module: &Module) -> impl Iterator<Item = (&Step, Option<&Def>)> {
 
 /// The steps of a definition.
 pub fn def_steps(def: &Def) -> &[Step] {
-    let Body::Fs(steps) = &def.body;
-    steps
+    def.body.steps()
 }
 
 /// Every string of a step: those of its options, then those of its op, each in the order of its kind.
@@ -39,7 +38,14 @@ pub fn strings<'s>(step: &'s Step, visit: &mut impl FnMut(&'s Str)) {
             }
         }
         Op::Shell(values) | Op::Expose(values) | Op::Volume(values) => values.iter().for_each(visit),
-        Op::Run(_) | Op::Cmd(_) | Op::Entrypoint(_) | Op::Healthcheck(_) | Op::OnBuild(_) | Op::Hole => {}
+        Op::Run(_)
+        | Op::Cmd(_)
+        | Op::Entrypoint(_)
+        | Op::Healthcheck(_)
+        | Op::OnBuild(_)
+        | Op::Call(_)
+        | Op::Value(_)
+        | Op::Hole => {}
     }
 }
 

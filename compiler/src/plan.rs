@@ -213,12 +213,9 @@ fn planner<'a>(
 
 /// The escape character of a text: that of its words.
 fn escape_of(module: &Module) -> u8 {
-    let from = module.defs.iter().find_map(|def| {
-        let ast::Body::Fs(steps) = &def.body;
-        match &steps.first()?.op {
-            ast::Op::From(ast::Str { kind: ast::StrKind::Word { escape, .. }, .. }) => Some(*escape),
-            _ => None,
-        }
+    let from = module.defs.iter().find_map(|def| match &def.body.steps().first()?.op {
+        ast::Op::From(ast::Str { kind: ast::StrKind::Word { escape, .. }, .. }) => Some(*escape),
+        _ => None,
     });
     from.unwrap_or(b'\\')
 }

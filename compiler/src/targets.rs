@@ -2,7 +2,7 @@
 //!
 //! JSON and text are those of BuildKit v0.32's `frontend.targets` request.
 
-use ast::{Body, Diagnostic, LineIndex, Module, Op, OptKind, Severity, code};
+use ast::{Diagnostic, LineIndex, Module, Op, OptKind, Severity, code};
 use serde::Serialize;
 
 use crate::outline::Lines;
@@ -45,8 +45,7 @@ pub fn targets(module: &Module, lines: &LineIndex) -> Result<Targets, Vec<Diagno
     }
     let last = module.defs.len().saturating_sub(1);
     let target = |(index, def): (usize, &ast::Def)| {
-        let Body::Fs(steps) = &def.body;
-        let from = steps.first()?;
+        let from = def.body.steps().first()?;
         let base = if let Op::From(base) = &from.op { base.raw().lossy().into_owned() } else { String::new() };
         let platform = from.opts.iter().find_map(|opt| match &opt.kind {
             OptKind::Platform(platform) => Some(platform.raw().lossy().into_owned()),

@@ -112,10 +112,7 @@ fn spans_are_places_in_the_text() {
     for case in &cases() {
         let module = parse(case);
         let mut end = 0;
-        let steps = module.defs.iter().flat_map(|def| {
-            let ast::Body::Fs(steps) = &def.body;
-            steps
-        });
+        let steps = module.defs.iter().flat_map(|def| def.body.steps());
         for step in module.head.iter().chain(steps) {
             assert!(step.span.start >= end, "{}: {step:?}", case.name);
             end = step.span.end;

@@ -10,7 +10,7 @@ use super::planner::{CommandScope, Planner};
 use super::stages::{Command, StageId};
 use super::state::{Once, State};
 use super::steps;
-use super::stop::Done;
+use super::stop::{Done, Stop};
 
 impl Planner<'_> {
     /// Plans the steps of all stages that are needed.
@@ -106,6 +106,10 @@ impl Planner<'_> {
     fn step(&mut self, id: StageId, state: &mut State, command: &Command<'_>) -> Done {
         match &command.step.op {
             Op::From(_) | Op::Hole => Ok(()),
+            Op::Call(call) => {
+                Err(Stop::error(format!("a stage calls no functions: {}", call.name.text)).point(call.span))
+            }
+            Op::Value(value) => Err(Stop::error("a stage has no values").point(value.span)),
             Op::Run(run) => self.run(id, state, command, run),
             Op::Copy(copy) => self.copy(id, state, command, copy, steps::copy::Kind::Copy),
             Op::Add(copy) => self.copy(id, state, command, copy, steps::copy::Kind::Add),

@@ -1,7 +1,7 @@
 //! `SOURCE_DATE_EPOCH`: a number of seconds, or where the time is to be learnt: the main context, a named context, or a
 //! stage that does nothing but fetch one thing. Mirrors `dockerfile2llb/epoch.go` of BuildKit v0.32.
 
-use ast::{Body, Copy, Def, Op, OptKind, Param, Step, Str};
+use ast::{Copy, Def, Op, OptKind, Param, Step, Str};
 use oci::Digest;
 
 use super::environment::{Environment, Lookup, Scope};
@@ -82,7 +82,7 @@ impl Planner<'_> {
                 .help("a number of seconds, `context`, a named context, or a stage that fetches one thing")
                 .nowhere(None));
         };
-        let Body::Fs(steps) = &def.body;
+        let steps = def.body.steps();
         let span = steps.first().map(|step| step.span);
         self.stage_source(steps).map(Some).map_err(|stop| self.at(stop, span))
     }

@@ -1,6 +1,6 @@
 //! The table of stages: every `FROM` with its words expanded.
 
-use ast::{Body, Op, OptKind, Span, Step, Str};
+use ast::{Op, OptKind, Span, Step, Str};
 use oci::{Platform, Reference};
 
 use super::environment::{Lookup, Scope};
@@ -27,8 +27,7 @@ impl<'a> Planner<'a> {
     /// Adds the stages of the text. One that is wrong stays in its place, and nothing is known of it.
     pub(super) fn add_stages(&mut self) {
         for (at, def) in self.request.module.defs.iter().enumerate() {
-            let Body::Fs(steps) = &def.body;
-            let Some((from, rest)) = steps.split_first() else { continue };
+            let Some((from, rest)) = def.body.steps().split_first() else { continue };
             let Op::From(base) = &from.op else { continue };
             let name = def.name.as_ref().map_or("", |name| name.text.as_str());
             match self.stage(at, name, from, base) {
@@ -166,10 +165,7 @@ impl<'a> Planner<'a> {
 
     /// The steps after `FROM` of every stage of the text.
     fn texts(&self) -> Vec<(usize, &'a [Step])> {
-        let steps = self.request.module.defs.iter().map(|def| {
-            let Body::Fs(steps) = &def.body;
-            steps.get(1..).unwrap_or_default()
-        });
+        let steps = self.request.module.defs.iter().map(|def| def.body.steps().get(1..).unwrap_or_default());
         steps.enumerate().collect()
     }
 }
@@ -177,8 +173,7 @@ impl<'a> Planner<'a> {
 /// Every `FROM` and its base.
 fn froms(module: &ast::Module) -> impl Iterator<Item = (&Step, &Str)> {
     module.defs.iter().filter_map(|def| {
-        let Body::Fs(steps) = &def.body;
-        let from = steps.first()?;
+        let from = def.body.steps().first()?;
         if let Op::From(base) = &from.op { Some((from, base)) } else { None }
     })
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ast::{Body, Checks, Def, Diagnostic, Module, Name, Op, Span, Step, Syntax, code};
+use ast::{Checks, Def, Diagnostic, Module, Name, Op, Span, Step, Syntax, code};
 
 use super::directives::{self, Name as Directive};
 use super::heredoc;
@@ -113,8 +113,7 @@ impl<'s> Parser<'s> {
         match &mut unit.lowered {
             Lowered::Step(step) => step.comments = comments,
             Lowered::Stage(def) => {
-                let Body::Fs(steps) = &mut def.body;
-                steps[0].comments = comments;
+                def.body.steps_mut()[0].comments = comments;
             }
         }
         self.add(unit);
@@ -128,8 +127,7 @@ impl<'s> Parser<'s> {
             (Lowered::Stage(def), _) => self.defs.push(def),
             (Lowered::Step(step), Some(def)) => {
                 def.span = def.span.to(step.span);
-                let Body::Fs(steps) = &mut def.body;
-                steps.push(step);
+                def.body.steps_mut().push(step);
             }
             (Lowered::Step(step), None) => {
                 if self.word_escape.is_none() && !matches!(step.op, Op::Arg(_) | Op::Hole) {
@@ -198,6 +196,8 @@ impl<'s> Parser<'s> {
             file: input.file,
             dialect: super::DIALECT,
             syntax: syntax_directive(input),
+            imports: Vec::new(),
+            exports: Vec::new(),
             head: self.head,
             defs: self.defs,
             checks: checks_directive(input.bytes),

@@ -30,6 +30,7 @@ pub(super) fn lower(parsed: &Instruction<'_>, lowering: &mut Lowering<'_>) -> De
         name,
         alias,
         params: Vec::new(),
+        signature: None,
         span: step.span,
         body: Body::Fs(vec![step]),
     }

@@ -51,6 +51,8 @@ fn param(word: &Word<'_>, lowering: &mut Lowering<'_>) -> Option<Param> {
     Some(Param {
         doc: documented(lowering.context.comments, &name.text),
         name,
+        ty: None,
+        variadic: false,
         default: value.map(|value| lowering.word(&value)),
     })
 }
