@@ -98,6 +98,23 @@ pub struct Fix {
     pub edits: Vec<Edit>,
 }
 
+/// A text with edits applied; those that do not fit it (out of order, out of the text) are left out.
+pub fn apply(text: &[u8], edits: &[Edit]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut at = 0;
+    for edit in edits {
+        let (start, end) = (edit.span.start as usize, edit.span.end as usize);
+        if start < at || end < start || end > text.len() {
+            continue;
+        }
+        out.extend_from_slice(&text[at..start]);
+        out.extend_from_slice(edit.text.as_bytes());
+        at = end;
+    }
+    out.extend_from_slice(&text[at..]);
+    out
+}
+
 /// One replacement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edit {

@@ -18,7 +18,7 @@ pub mod visit;
 pub mod word;
 
 pub use checks::{Checks, parse_bool};
-pub use diagnostic::{Diagnostic, Edit, Fix, Label, Severity};
+pub use diagnostic::{Diagnostic, Edit, Fix, Label, Severity, apply};
 pub use function::*;
 pub use quote::quote;
 pub use source::{FileId, LineColumn, LineIndex, Source, Sources, Span};

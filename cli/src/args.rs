@@ -43,7 +43,7 @@ pub(crate) enum Command {
     /// Explain a warning: what it means, why, what to write instead
     Explain(Explain),
     /// Format build files
-    Fmt(Rest),
+    Fmt(Fmt),
     /// Convert between build languages
     Convert(Rest),
     /// Run the language server
@@ -211,6 +211,45 @@ pub(crate) struct Explain {
     pub(crate) rule: Option<String>,
 }
 
+/// `llbc fmt`.
+#[derive(Args)]
+#[command(after_help = "Only the layout changes: a build gets the same definition before and after.")]
+pub(crate) struct Fmt {
+    /// Build files, written in place; `-` reads standard input and writes standard output
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<String>,
+    /// Write nothing; name the files that are not in order, and fail if there are any
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Write nothing; show what would change
+    #[arg(long)]
+    pub(crate) diff: bool,
+    /// Only these lines, both counted from 1
+    #[arg(long, value_name = "FIRST:LAST", value_parser = line_range)]
+    pub(crate) lines: Option<LineRange>,
+    /// Name of the file that standard input is: it decides the language
+    #[arg(long, value_name = "NAME", default_value = "Dockerfile")]
+    pub(crate) stdin_name: String,
+}
+
+/// First and last line, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LineRange {
+    /// First.
+    pub(crate) first: u32,
+    /// Last.
+    pub(crate) last: u32,
+}
+
+fn line_range(text: &str) -> Result<LineRange, String> {
+    let (first, last) = text.split_once(':').unwrap_or((text, text));
+    let number = |text: &str| text.parse().ok().filter(|line| *line > 0);
+    match (number(first), number(last)) {
+        (Some(first), Some(last)) if first <= last => Ok(LineRange { first, last }),
+        _ => Err("expected FIRST:LAST, as in 3:9".to_owned()),
+    }
+}
+
 /// `llbc completions`.
 #[derive(Args)]
 pub(crate) struct Completions {
@@ -344,6 +383,15 @@ mod tests {
     fn check(words: &[&str], expected: &[&str]) {
         let words = std::iter::once("llbc").chain(words.iter().copied()).map(OsString::from).collect();
         assert_eq!(with_command(words)[1..], *expected);
+    }
+
+    #[test]
+    fn ranges_of_lines() {
+        assert_eq!(line_range("3:9"), Ok(LineRange { first: 3, last: 9 }));
+        assert_eq!(line_range("4"), Ok(LineRange { first: 4, last: 4 }));
+        for wrong in ["", "0:1", "9:3", "a:b", "1-2"] {
+            assert!(line_range(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

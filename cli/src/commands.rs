@@ -7,6 +7,7 @@ mod completions;
 mod describe;
 mod dump;
 mod explain;
+mod fmt;
 mod lookup;
 
 use std::process::ExitCode;
@@ -38,10 +39,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Explain(args) => explain::run(&args),
         Command::Completions(args) => completions::shell(args.shell),
         Command::Man => completions::manual(),
-        Command::Fmt(_) => Err(Failure::unsupported(
-            "`llbc fmt`",
-            "the formatter is not written; `llbc check` finds what it would mend",
-        )),
+        Command::Fmt(args) => fmt::run(&args),
         Command::Convert(_) => Err(Failure::unsupported("`llbc convert`", "there is one language so far, Dockerfile")),
         Command::Lsp(_) => Err(Failure::unsupported(
             "`llbc lsp`",

@@ -4,6 +4,7 @@
 //! only used on a terminal and without `NO_COLOR`, and never carries meaning alone. A reader of standard output that
 //! went away is no failure: it has seen enough.
 
+mod diff;
 mod human;
 mod json;
 
@@ -14,6 +15,7 @@ use ast::{Diagnostic, Severity, Sources};
 use crate::args::ErrorFormat;
 use crate::failure::{Failure, Message};
 
+pub(crate) use diff::unified as difference;
 pub(crate) use json::diagnostic as json_diagnostic;
 
 /// Prints diagnostics to standard error, in the order given; returns whether there is an error among them.

@@ -52,6 +52,12 @@ pub fn parse(source: &Source) -> Module {
     (language(source).parse)(&Input { file: FileId(0), bytes: &source.bytes })
 }
 
+/// The edits that put a text in order; `None` if its language knows no order.
+pub fn format(source: &Source) -> Option<Vec<ast::Edit>> {
+    let format = language(source).format?;
+    Some(format(&Input { file: FileId(0), bytes: &source.bytes }))
+}
+
 fn language(source: &Source) -> &'static Language {
     frontends::detect(&source.name).unwrap_or(&LANGUAGES[0])
 }

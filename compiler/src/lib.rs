@@ -19,7 +19,7 @@ pub mod targets;
 #[cfg(test)]
 mod testing;
 
-pub use drive::{Outcome, check, compile, parse, survey};
+pub use drive::{Outcome, check, compile, format, parse, survey};
 pub use facts::{Answer, AskError, Facts, ImageAnswer, Question, ResolveMode, World};
 pub use lock::{Lock, LockError};
 pub use options::Options;

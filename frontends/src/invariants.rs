@@ -31,7 +31,48 @@ pub fn check(language: &Language, bytes: &[u8]) -> Module {
     }
     let last_line = LineIndex::new(bytes).line(length);
     module.diagnostics.iter().for_each(|diagnostic| check_diagnostic(diagnostic, &inside, last_line));
+    if let Some(format) = language.format {
+        check_format(language, &input, &module, &format(&input));
+    }
     module
+}
+
+/// What is put in order means what it meant, and is in order.
+fn check_format(language: &Language, input: &Input<'_>, module: &Module, edits: &[ast::Edit]) {
+    let mut at = 0;
+    for edit in edits {
+        let inside = at <= edit.span.start && edit.span.start <= edit.span.end;
+        assert!(inside, "edits follow each other: {edits:?} in {:?}", ast::word::decode(input.bytes));
+        at = edit.span.end;
+    }
+    let formatted = ast::apply(input.bytes, edits);
+    let input = Input { file: input.file, bytes: &formatted };
+    let again = (language.parse)(&input);
+    assert_eq!(meaning(module), meaning(&again), "{}", ast::word::decode(&formatted));
+    let left = language.format.map(|format| format(&input)).unwrap_or_default();
+    assert!(left.is_empty(), "formatting again changes nothing: {left:?} in {}", ast::word::decode(&formatted));
+}
+
+/// The module without what layout may change: places, comments that say nothing, blank lines, line numbers.
+fn meaning(module: &Module) -> serde_json::Value {
+    fn strip(value: &mut serde_json::Value) {
+        match value {
+            serde_json::Value::Object(fields) => {
+                for layout in ["span", "blank", "comments"] {
+                    fields.remove(layout);
+                }
+                if let Some(serde_json::Value::String(message)) = fields.get_mut("message") {
+                    message.retain(|c| !c.is_ascii_digit());
+                }
+                fields.values_mut().for_each(strip);
+            }
+            serde_json::Value::Array(items) => items.iter_mut().for_each(strip),
+            _ => {}
+        }
+    }
+    let mut dump = ast::dump::json(module);
+    strip(&mut dump);
+    dump
 }
 
 fn check_diagnostic(diagnostic: &Diagnostic, inside: &dyn Fn(Span) -> bool, last_line: u32) {

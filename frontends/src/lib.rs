@@ -31,6 +31,11 @@ pub struct Trigger<'a> {
 /// Parses a kept instruction.
 pub type TriggerParser = fn(&Trigger<'_>) -> Result<Step, Box<Diagnostic>>;
 
+/// Puts a text in order: edits in file order, not overlapping, each of which keeps the meaning by itself.
+///
+/// A text with errors is put in order as far as it can be read.
+pub type Formatter = fn(&Input<'_>) -> Vec<ast::Edit>;
+
 /// A language.
 #[derive(Clone, Copy, Debug)]
 pub struct Language {
@@ -44,6 +49,8 @@ pub struct Language {
     pub parse: fn(&Input<'_>) -> Module,
     /// Parses an instruction kept by an image, if the language has such.
     pub trigger: Option<TriggerParser>,
+    /// Puts a text in order, if the language has an order.
+    pub format: Option<Formatter>,
 }
 
 /// Every language there is.

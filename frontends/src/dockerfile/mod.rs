@@ -9,6 +9,7 @@
 mod csv;
 mod directives;
 mod flags;
+mod format;
 #[cfg(test)]
 mod grammar;
 mod heredoc;
@@ -33,6 +34,7 @@ pub(crate) const LANGUAGE: Language = Language {
     extensions: &["dockerfile", "containerfile"],
     parse: parse::parse,
     trigger: Some(parse::trigger),
+    format: Some(format::format),
 };
 
 const DIALECT: Dialect = Dialect {

@@ -284,6 +284,11 @@ impl<'s> Scanner<'s> {
         Document { body: start..self.next, end: self.next as u32, terminated: false }
     }
 
+    /// Where the next physical line starts.
+    pub(super) fn position(&self) -> usize {
+        self.next
+    }
+
     /// The bytes of a range of the source.
     pub(super) fn bytes(&self, range: &Range<usize>) -> &'s [u8] {
         &self.source[range.clone()]
@@ -322,6 +327,11 @@ impl Line<'_> {
         let start = self.source_offset(range.start);
         let end = if range.is_empty() { start } else { self.source_offset(range.end - 1) + 1 };
         Span::new(file, start, end)
+    }
+
+    /// Where its first byte stands in the source.
+    pub(super) fn start(&self) -> u32 {
+        self.extent.0
     }
 
     /// The place of all of it, up to `end` in the source if that is further.
