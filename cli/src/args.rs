@@ -138,12 +138,6 @@ pub(crate) struct BuildFlags {
     /// Limit of steps: `NAME=SOFT[:HARD]`
     #[arg(long = "ulimit", value_name = "LIMIT")]
     pub(crate) ulimits: Vec<String>,
-    /// Short for `--output=type=docker`
-    #[arg(long)]
-    pub(crate) load: bool,
-    /// Short for `--output=type=registry`
-    #[arg(long)]
-    pub(crate) push: bool,
     /// Only show errors and warnings, build nothing
     #[arg(long)]
     pub(crate) check: bool,

@@ -97,6 +97,7 @@ impl Engine {
     fn solve_and_export(&self, request: &Request, sink: &dyn progress::Sink) -> Result<Response> {
         let decoded = llb::decode(&request.definition).map_err(|error| Error::Definition(error.to_string()))?;
         ops::check(&decoded.graph, &request.allow)?;
+        request.outputs.iter().try_for_each(exporters::check)?;
         let host = host_platform();
         let terminals = decoded.graph.outputs.clone();
         let trees = self.build(request, decoded, &host, sink)?;

@@ -55,15 +55,6 @@ fn empty_directory() -> Result<PathBuf> {
 
 fn run_settings(args: &Build) -> Result<RunSettings> {
     let mut run = args.run.clone();
-    if args.frontend.load {
-        return Err(Failure::unsupported(
-            "--load",
-            "pipe an archive: `llbc build -o type=docker,dest=- . | docker load`",
-        ));
-    }
-    if args.frontend.push {
-        run.outputs.push("type=registry".to_owned());
-    }
     // What the build file may not take from the cache is said in the definition, vertex by vertex.
     run.no_cache = false;
     Ok(RunSettings::new(&run, &args.options.store)?)

@@ -15,10 +15,20 @@ pub struct RunArgs {
     /// Name of the image (`name[:tag]`); may be repeated
     #[arg(short = 't', long = "tag", value_name = "NAME")]
     pub tags: Vec<String>,
-    /// Where the result goes: `type=image|oci|docker|tar|local[,dest=PATH][,KEY=VALUE…]`, or a directory; `-` as dest is
-    /// standard output; may be repeated [default: the image store]
+    /// Where the result goes: `type=image|registry|oci|docker|tar|local[,dest=PATH][,KEY=VALUE…]`, or a directory; `-` as
+    /// dest is standard output; may be repeated [default: the image store]
     #[arg(short = 'o', long = "output", value_name = "OUTPUT")]
     pub outputs: Vec<String>,
+    /// Push the image to the registries its names are of
+    #[arg(long)]
+    pub push: bool,
+    /// Load the image into Docker, Podman or containerd on this machine
+    #[arg(long)]
+    pub load: bool,
+    /// Annotation of the image: `[TYPE[PLATFORM]:]KEY=VALUE`, TYPE being `manifest`, `index`, `manifest-descriptor` or
+    /// `index-descriptor`; may be repeated
+    #[arg(long = "annotation", value_name = "ANNOTATION")]
+    pub annotations: Vec<String>,
     /// Secret for steps that ask for it: `id=ID[,src=PATH|,env=VARIABLE]`
     #[arg(long = "secret", value_name = "SECRET")]
     pub secrets: Vec<String>,

@@ -23,11 +23,28 @@ pub(super) fn parse(text: &str) -> Result<Output> {
             &format!("there is no type {name:?}; there are image, registry, oci, docker, tar, local, cacheonly"),
         )
     })?;
-    let dest = attrs.remove("dest").filter(|dest| dest != "-").map(PathBuf::from);
+    let dest = attrs.remove("dest");
+    // As `docker build` has it: an archive has a place, without one the image goes into the engine.
+    let kind = if kind == Kind::Docker && dest.is_none() { Kind::Load } else { kind };
+    let dest = dest.filter(|dest| dest != "-").map(PathBuf::from);
     if kind == Kind::Local && dest.is_none() {
         return Err(invalid(text, "a directory needs `dest=`"));
     }
+    if dest.is_some() && matches!(kind, Kind::Image | Kind::CacheOnly) {
+        return Err(invalid(text, &format!("type={name} has no `dest=`")));
+    }
     Ok(Output { kind, dest, attrs })
+}
+
+/// `--annotation` as the attributes of outputs that it is short for: `[TYPE[PLATFORM],…:]KEY=VALUE`.
+pub(super) fn annotations(text: &str) -> Result<Vec<(String, String)>> {
+    let invalid = || Error::Invalid(format!("--annotation {text}: expected [TYPE:]KEY=VALUE"));
+    let (head, value) = text.split_once('=').ok_or_else(invalid)?;
+    let (kinds, key) = head.split_once(':').unwrap_or(("manifest", head));
+    if key.is_empty() {
+        return Err(invalid());
+    }
+    Ok(kinds.split(',').map(|kind| (format!("annotation-{kind}.{key}"), value.to_owned())).collect())
 }
 
 /// Two results cannot share standard output, and no terminal wants one.
@@ -106,6 +123,7 @@ mod tests {
         check("-", "Tar None {}");
         check("type=oci,dest=a.tar", r#"Oci Some("a.tar") {}"#);
         check("type=docker,dest=-", "Docker None {}");
+        check("type=docker", "Load None {}");
         check("type=registry,name=r/x", r#"Image None {"name": "r/x", "push": "true"}"#);
         check(r#"type=image,"name=a,b",push=true"#, r#"Image None {"name": "a,b", "push": "true"}"#);
     }
@@ -114,6 +132,7 @@ mod tests {
     fn errors() {
         check("dest=x", "--output dest=x: it has no `type=`");
         check("type=oci,x", r#"--output type=oci,x: "x" is not KEY=VALUE"#);
+        check("type=image,dest=x", "--output type=image,dest=x: type=image has no `dest=`");
         check("type=local", "--output type=local: a directory needs `dest=`");
         check(
             "type=zip",

@@ -62,11 +62,27 @@ impl Settings {
 /// Outputs as typed, the store when there are none; tags name every image among them that has no name of its own.
 fn outputs(args: &RunArgs) -> Result<Vec<Output>> {
     let mut outputs = args.outputs.iter().map(|text| output::parse(text)).collect::<Result<Vec<_>>>()?;
+    if args.load && !outputs.iter().any(|output| output.kind == Kind::Load) {
+        outputs.push(Output { kind: Kind::Load, dest: None, attrs: BTreeMap::new() });
+    }
+    if args.push && !outputs.iter().any(|output| output.kind == Kind::Image) {
+        outputs.push(output::parse("type=registry")?);
+    }
     if outputs.is_empty() {
         outputs.push(Output { kind: Kind::Image, dest: None, attrs: BTreeMap::new() });
     }
     for output in &mut outputs {
-        let named = matches!(output.kind, Kind::Image | Kind::Oci | Kind::Docker);
+        if args.push && output.kind == Kind::Image {
+            output.attrs.insert("push".to_owned(), "true".to_owned());
+        }
+        let named = matches!(output.kind, Kind::Image | Kind::Oci | Kind::Docker | Kind::Load);
+        if named {
+            for annotation in &args.annotations {
+                for (key, value) in output::annotations(annotation)? {
+                    output.attrs.entry(key).or_insert(value);
+                }
+            }
+        }
         if named && !args.tags.is_empty() {
             output.attrs.entry("name".to_owned()).or_insert_with(|| args.tags.join(","));
         }

@@ -22,6 +22,14 @@ const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 const IMAGE_NAME: &str = "io.containerd.image.name";
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
+/// Refuses to push an archive.
+pub(super) fn check(attrs: &ImageAttrs) -> Result<()> {
+    if attrs.push {
+        return Err(Error::Invalid("push=true is for type=image and type=registry".into()));
+    }
+    Ok(())
+}
+
 /// Writes an archive or a layout directory.
 pub(super) fn export(
     built: &[Built],
@@ -33,9 +41,7 @@ pub(super) fn export(
     if docker && built.len() > 1 {
         return Err(Error::Invalid("docker exporter does not currently support exporting manifest lists".into()));
     }
-    if attrs.push {
-        return Err(Error::Invalid("push=true is for type=image and type=registry".into()));
-    }
+    check(attrs)?;
     let written = image::write(built, attrs, attrs.docker_types.unwrap_or(false), true, context)?;
     let root = image::announced(&written, attrs);
     if attrs.tar {
@@ -56,14 +62,19 @@ pub(super) fn export(
 }
 
 /// What one entry of an archive holds.
-enum Record {
+pub(super) enum Record {
     Dir,
     Bytes(Vec<u8>, u32),
     Blob(Digest, u64),
 }
 
 /// The entries by name.
-fn records(written: &Written, root: &Descriptor, attrs: &ImageAttrs, docker: bool) -> Result<BTreeMap<String, Record>> {
+pub(super) fn records(
+    written: &Written,
+    root: &Descriptor,
+    attrs: &ImageAttrs,
+    docker: bool,
+) -> Result<BTreeMap<String, Record>> {
     let mut records = BTreeMap::new();
     records.insert("oci-layout".to_owned(), Record::Bytes(LAYOUT.to_vec(), 0o444));
     records.insert("blobs/".to_owned(), Record::Dir);
@@ -126,7 +137,12 @@ fn docker_manifest(written: &Written, names: &[Reference]) -> Vec<u8> {
     oci::json::to_vec(&written.manifests.iter().map(image).collect::<Vec<_>>())
 }
 
-fn write_archive(out: &mut File, records: &BTreeMap<String, Record>, context: Context<'_>) -> io::Result<()> {
+/// Writes the entries as a tar.
+pub(super) fn write_archive<W: Write>(
+    out: &mut W,
+    records: &BTreeMap<String, Record>,
+    context: Context<'_>,
+) -> io::Result<()> {
     for (name, record) in records {
         if context.cancel.is_cancelled() {
             return Err(io::ErrorKind::Interrupted.into());
@@ -147,7 +163,7 @@ fn write_archive(out: &mut File, records: &BTreeMap<String, Record>, context: Co
     out.write_all(&END)
 }
 
-fn copy_blob(digest: &Digest, size: u64, out: &mut File, context: Context<'_>) -> io::Result<()> {
+fn copy_blob<W: Write>(digest: &Digest, size: u64, out: &mut W, context: Context<'_>) -> io::Result<()> {
     let mut blob = context.store.blobs().open(digest).map_err(|error| io::Error::other(error.to_string()))?;
     // Between files this is the kernel's affair.
     let copied = io::copy(&mut blob, out)?;

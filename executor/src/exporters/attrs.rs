@@ -1,22 +1,51 @@
 //! What `--output type=…,KEY=VALUE` asks for. An unknown key is an error: BuildKit takes a mistyped one and says nothing.
+//!
+//! Keys of all exporters are in [`KEYS`]; reading a value is a `match` over the same keys, and a test holds them together.
 
 use std::collections::BTreeMap;
 
 use oci::Reference;
 
+use super::Kind;
 use super::annotations::Annotations;
 use crate::layer::Compression;
 use crate::{Error, Result};
 
-/// Keys that make no difference here, with the reason: there is one way to do what they choose between, or nothing yet
-/// that they apply to.
-const WITHOUT_EFFECT: [&str; 5] = [
-    "oci-artifact",
-    "attestation-inline",
-    "prefer-nondist-layers",
-    "unsafe-internal-store-allow-incomplete",
-    "buildinfo",
+/// The keys there are, and whose they are.
+const KEYS: [(&str, &[Kind]); 28] = [
+    ("name", IMAGES),
+    ("push", IMAGES),
+    ("push-by-digest", &[Kind::Image]),
+    ("registry.insecure", &[Kind::Image]),
+    ("store", &[Kind::Image]),
+    ("unpack", &[Kind::Image]),
+    ("dangling-name-prefix", &[Kind::Image]),
+    ("dangling-name-empty-only", &[Kind::Image]),
+    ("danging-name-empty-only", &[Kind::Image]),
+    ("name-canonical", &[Kind::Image]),
+    ("oci-mediatypes", IMAGES),
+    ("compression", IMAGES),
+    ("compression-level", IMAGES),
+    ("force-compression", IMAGES),
+    ("source-date-epoch", ALL),
+    ("rewrite-timestamp", IMAGES),
+    ("context", &[Kind::Load]),
+    ("tag", &[Kind::Oci, Kind::Docker]),
+    ("tar", &[Kind::Oci, Kind::Docker]),
+    ("platform-split", TREES),
+    ("mode", &[Kind::Local]),
+    ("attestation-prefix", TREES),
+    // What these choose between is one thing here, or applies to attestations, of which there are none.
+    ("oci-artifact", IMAGES),
+    ("attestation-inline", IMAGES),
+    ("prefer-nondist-layers", IMAGES),
+    ("unsafe-internal-store-allow-incomplete", IMAGES),
+    ("buildinfo", IMAGES),
+    ("annotation.KEY", IMAGES),
 ];
+const IMAGES: &[Kind] = &[Kind::Image, Kind::Oci, Kind::Docker, Kind::Load];
+const TREES: &[Kind] = &[Kind::Tar, Kind::Local];
+const ALL: &[Kind] = &[Kind::Image, Kind::Oci, Kind::Docker, Kind::Load, Kind::Tar, Kind::Local];
 
 /// How an image is written.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +56,8 @@ pub(super) struct ImageAttrs {
     pub(super) push: bool,
     /// Whether it is pushed without its tags.
     pub(super) by_digest: bool,
+    /// Whether certificates of registries are not checked, and plain HTTP will do.
+    pub(super) insecure: bool,
     /// Whether it goes to the store; `None` is up to the exporter.
     pub(super) store: Option<bool>,
     /// Names of results without a name: `PREFIX@digest`.
@@ -39,6 +70,8 @@ pub(super) struct ImageAttrs {
     pub(super) docker_types: Option<bool>,
     /// How new layers are compressed.
     pub(super) compression: Compression,
+    /// Whether gzip will do as well where it is there.
+    pub(super) or_gzip: bool,
     /// Whether all layers are.
     pub(super) force_compression: bool,
     /// Latest time of configs and indexes, seconds since the epoch.
@@ -49,6 +82,8 @@ pub(super) struct ImageAttrs {
     pub(super) tar: bool,
     /// Name in a layout directory of an image without a name.
     pub(super) tag: Option<String>,
+    /// The Docker context whose engine an image is loaded into.
+    pub(super) engine: Option<String>,
     /// Annotations.
     pub(super) annotations: Annotations,
 }
@@ -66,7 +101,8 @@ pub(super) struct TreeAttrs {
 
 impl ImageAttrs {
     /// Reads the attributes.
-    pub(super) fn parse(attrs: &BTreeMap<String, String>, epoch: Option<i64>) -> Result<Self> {
+    pub(super) fn parse(kind: Kind, attrs: &BTreeMap<String, String>, epoch: Option<i64>) -> Result<Self> {
+        check_keys(kind, attrs)?;
         let mut read = Self { epoch, tar: true, ..Self::default() };
         let (mut compression, mut level) = ("", None);
         for (key, value) in attrs {
@@ -77,10 +113,7 @@ impl ImageAttrs {
                 "store" => read.store = Some(boolean(key, value)?),
                 "unpack" if !boolean(key, value)? => {}
                 "unpack" => return Err(unsupported(key, "layers are unpacked when a build needs them")),
-                "registry.insecure" if !boolean(key, value)? => {}
-                "registry.insecure" => {
-                    return Err(unsupported(key, "say which registries are reached without TLS in the hosts file"));
-                }
+                "registry.insecure" => read.insecure = boolean(key, value)?,
                 "dangling-name-prefix" => read.dangling_prefix = Some(value.clone()),
                 "dangling-name-empty-only" | "danging-name-empty-only" => {
                     read.dangling_empty_only = boolean(key, value)?;
@@ -92,11 +125,11 @@ impl ImageAttrs {
                 "force-compression" => read.force_compression = boolean(key, value)?,
                 "source-date-epoch" => read.epoch = Some(number(key, value)?),
                 "rewrite-timestamp" => read.rewrite_timestamp = boolean(key, value)?,
+                "context" => read.engine = Some(value.clone()),
                 "tag" => read.tag = Some(value.clone()),
                 "tar" => read.tar = boolean(key, value)?,
-                key if WITHOUT_EFFECT.contains(&key) => drop(boolean(key, value)?),
                 key if read.annotations.add(key, value)? => {}
-                key => return Err(unknown(key)),
+                key => drop(boolean(key, value)?),
             }
         }
         read.compression = Compression::parse(compression, level)?;
@@ -106,7 +139,8 @@ impl ImageAttrs {
 
 impl TreeAttrs {
     /// Reads the attributes.
-    pub(super) fn parse(attrs: &BTreeMap<String, String>, epoch: Option<i64>) -> Result<Self> {
+    pub(super) fn parse(kind: Kind, attrs: &BTreeMap<String, String>, epoch: Option<i64>) -> Result<Self> {
+        check_keys(kind, attrs)?;
         let mut read = Self { epoch, ..Self::default() };
         for (key, value) in attrs {
             match (&**key, &**value) {
@@ -116,8 +150,7 @@ impl TreeAttrs {
                 ("mode", "delete") => read.delete = true,
                 ("mode", other) => return Err(Error::Invalid(format!("invalid local exporter mode {other:?}"))),
                 // There are no attestations yet to give names to.
-                ("attestation-prefix", _) => {}
-                (key, _) => return Err(unknown(key)),
+                _ => {}
             }
         }
         Ok(read)
@@ -145,8 +178,46 @@ fn number<T: std::str::FromStr>(key: &str, value: &str) -> Result<T> {
     value.parse().map_err(|_| Error::Invalid(format!("invalid {key}: {value:?} is not a number")))
 }
 
-fn unknown(key: &str) -> Error {
-    Error::Invalid(format!("unknown output attribute {key:?}: check its spelling"))
+/// Refuses keys that an exporter does not have.
+fn check_keys(kind: Kind, attrs: &BTreeMap<String, String>) -> Result<()> {
+    attrs.keys().try_for_each(|key| check_key(kind, key))
+}
+
+fn check_key(kind: Kind, key: &str) -> Result<()> {
+    let general = if key.starts_with("annotation") && key.contains('.') { "annotation.KEY" } else { key };
+    let known = KEYS.iter().find(|(known, _)| *known == general);
+    let Some((_, kinds)) = known else {
+        let of_kind = KEYS.iter().filter(|(_, kinds)| kinds.contains(&kind)).map(|(known, _)| *known);
+        let nearest = of_kind.map(|known| (distance(key, known), known)).min();
+        let advice = match nearest {
+            Some((distance, known)) if distance <= 2.max(key.len() / 4) => format!(" (did you mean {known}?)"),
+            _ => String::new(),
+        };
+        return Err(Error::Invalid(format!("unknown output attribute {key:?}{advice}")));
+    };
+    if kinds.contains(&kind) {
+        return Ok(());
+    }
+    let theirs: Vec<_> = kinds.iter().map(|kind| format!("type={}", kind.name())).collect();
+    Err(Error::Invalid(format!(
+        "output attribute {key:?} is not for type={}, it is for {}",
+        kind.name(),
+        theirs.join(", ")
+    )))
+}
+
+/// Edits between two words.
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, b) in other.bytes().enumerate() {
+            let substituted = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[other.len()]
 }
 
 fn unsupported(key: &str, why: &str) -> Error {
@@ -159,7 +230,7 @@ mod tests {
 
     fn check(attrs: &[(&str, &str)], expected: &str) {
         let attrs = attrs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let error = ImageAttrs::parse(&attrs, None).err().map(|error| error.to_string());
+        let error = ImageAttrs::parse(Kind::Image, &attrs, None).err().map(|error| error.to_string());
         assert_eq!(error.unwrap_or_default(), expected);
     }
 
@@ -167,7 +238,16 @@ mod tests {
     fn attributes() {
         check(&[("name", "a,b:1"), ("push", "true"), ("compression", "zstd"), ("compression-level", "9")], "");
         check(&[("annotation.org.example", "x"), ("annotation-index[linux/amd64].k", "v")], "");
-        check(&[("nmae", "a")], "unknown output attribute \"nmae\": check its spelling");
+        check(&[("nmae", "a")], "unknown output attribute \"nmae\" (did you mean name?)");
+        check(
+            &[("compresion-level", "1")],
+            "unknown output attribute \"compresion-level\" (did you mean compression-level?)",
+        );
+        check(&[("colour", "red")], "unknown output attribute \"colour\"");
+        check(&[("tar", "false")], "output attribute \"tar\" is not for type=image, it is for type=oci, type=docker");
+        check(&[("mode", "delete")], "output attribute \"mode\" is not for type=image, it is for type=local");
+        check(&[("oci-artifact", "perhaps")], "non-bool value specified for oci-artifact: \"perhaps\"");
+        check(&[("compression-level", "10")], "compression-level 10 is not one of gzip's: -2 to 9");
         check(&[("push", "yes")], "non-bool value specified for push: \"yes\"");
         check(&[("compression", "lzma")], "unsupported layer compression type: lzma");
         check(&[("source-date-epoch", "x")], "invalid source-date-epoch: \"x\" is not a number");
@@ -176,7 +256,7 @@ mod tests {
     #[test]
     fn names_are_whole() {
         let attrs = [("name".to_owned(), "app,quay.io/x/y:2".to_owned())].into();
-        let names = ImageAttrs::parse(&attrs, None).unwrap().names;
+        let names = ImageAttrs::parse(Kind::Image, &attrs, None).unwrap().names;
         let names: Vec<_> = names.iter().map(ToString::to_string).collect();
         assert_eq!(names, ["docker.io/library/app:latest", "quay.io/x/y:2"]);
     }

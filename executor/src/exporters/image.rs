@@ -24,8 +24,19 @@ pub(super) struct Written {
     pub(super) manifests: Vec<Manifest>,
 }
 
+/// Refuses to push what has no name.
+pub(super) fn check(attrs: &ImageAttrs) -> Result<()> {
+    if attrs.push && attrs.names.is_empty() && attrs.dangling_prefix.is_none() {
+        return Err(Error::Invalid(
+            "cannot push an image without a name: add `-t NAME`, or `name=` to the output".into(),
+        ));
+    }
+    Ok(())
+}
+
 /// Writes results to the image store, and to registries.
 pub(super) fn export(built: &[Built], attrs: &ImageAttrs, context: Context<'_>) -> Result<Metadata> {
+    check(attrs)?;
     // Pushing needs no bytes that a registry has already; keeping does.
     let keep = attrs.store.unwrap_or(!attrs.push);
     let written = write(built, attrs, attrs.docker_types.unwrap_or(false), keep, context)?;
@@ -37,10 +48,7 @@ pub(super) fn export(built: &[Built], attrs: &ImageAttrs, context: Context<'_>) 
         }
     }
     if attrs.push {
-        if names.is_empty() {
-            return Err(Error::Invalid("cannot push an image without a name: add `name=`".into()));
-        }
-        names.iter().try_for_each(|name| push(name, &written, attrs, context))?;
+        push(&names, &written, attrs, context)?;
     }
     metadata(&written, &names, attrs)
 }
@@ -155,13 +163,41 @@ fn names(attrs: &ImageAttrs, digest: &Digest) -> Result<Vec<Reference>> {
     Ok(names)
 }
 
-fn push(name: &Reference, written: &Written, attrs: &ImageAttrs, context: Context<'_>) -> Result<()> {
-    let by_digest = name.clone().without_object().with_digest(written.root.digest.clone());
-    let target = if attrs.by_digest { &by_digest } else { name };
-    let origins = |digest: &Digest| origins(digest, context.store);
+/// Pushes to each repository once, and gives it all of its tags.
+fn push(names: &[Reference], written: &Written, attrs: &ImageAttrs, context: Context<'_>) -> Result<()> {
+    let mut repositories: Vec<(Reference, Vec<&str>)> = Vec::new();
+    for name in names {
+        let repository = name.clone().without_object();
+        let position = repositories.iter().position(|(known, _)| *known == repository);
+        let position = position.unwrap_or_else(|| {
+            repositories.push((repository, Vec::new()));
+            repositories.len() - 1
+        });
+        repositories[position].1.extend(name.tag().filter(|_| !attrs.by_digest));
+    }
+    for (position, (repository, tags)) in repositories.iter().enumerate() {
+        let before = repositories[..position].iter().map(|(repository, _)| repository);
+        push_to(repository, tags, &before.cloned().collect::<Vec<_>>(), written, attrs, context)?;
+    }
+    Ok(())
+}
+
+/// Pushes to one repository; those it was pushed to before have its blobs.
+fn push_to(
+    repository: &Reference,
+    tags: &[&str],
+    before: &[Reference],
+    written: &Written,
+    attrs: &ImageAttrs,
+    context: Context<'_>,
+) -> Result<()> {
+    let origins = |digest: &Digest| [before, &origins(digest, context.store)].concat();
     let (blobs, progress, cancel) = (context.store.blobs(), context.progress, context.cancel);
-    let _part = context.progress.part(format!("pushing {}", target.familiar()), 0);
-    context.sources.session.registries.push(&written.root, &Push { target, blobs, origins: &origins, progress, cancel })
+    let mut client = context.sources.session.registries.clone();
+    if attrs.insecure {
+        client = client.trusting(repository.domain(), cancel);
+    }
+    client.push(&written.root, &Push { repository, tags, blobs, origins: &origins, progress, cancel })
 }
 
 /// Repositories that have a blob, as far as is known.

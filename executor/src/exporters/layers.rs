@@ -27,6 +27,7 @@ pub(super) struct LayerBlob {
 #[derive(Clone, Copy)]
 pub(super) struct Wanted {
     compression: Compression,
+    or_gzip: bool,
     force: bool,
     /// Latest time in layers that a build made.
     clamp: Clamp,
@@ -38,7 +39,8 @@ impl Wanted {
     /// What attributes ask for.
     pub(super) fn new(attrs: &ImageAttrs, complete: bool) -> Self {
         let clamp = Clamp(attrs.epoch.filter(|_| attrs.rewrite_timestamp));
-        Self { compression: attrs.compression, force: attrs.force_compression, clamp, complete }
+        let (compression, or_gzip) = (attrs.compression, attrs.or_gzip);
+        Self { compression, or_gzip, force: attrs.force_compression, clamp, complete }
     }
 }
 
@@ -99,7 +101,9 @@ fn blob(id: &LayerId, wanted: Wanted, context: Context<'_>) -> Result<LayerBlob>
 
 /// A blob that will do. A layer of an image keeps its compression unless another is forced.
 fn choose(known: &Layer, wanted: Wanted, of_image: bool, context: Context<'_>) -> Result<Option<Descriptor>> {
-    let is_wanted = |blob: &&Descriptor| wanted.compression.is_of(&blob.media_type);
+    let is_wanted = |blob: &&Descriptor| {
+        wanted.compression.is_of(&blob.media_type) || (wanted.or_gzip && Compression::Default.is_of(&blob.media_type))
+    };
     let others = known.blobs.iter().filter(|_| of_image && !wanted.force);
     for blob in known.blobs.iter().filter(is_wanted).chain(others) {
         let here = context.store.blobs().size(&blob.digest)?.is_some();

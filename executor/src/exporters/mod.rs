@@ -10,6 +10,7 @@ mod config;
 mod dest;
 mod image;
 mod layers;
+mod load;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -32,6 +33,8 @@ pub enum Kind {
     Oci,
     /// A Docker archive.
     Docker,
+    /// An engine on this machine: Docker, Podman, containerd.
+    Load,
     /// The tree as a tar.
     Tar,
     /// The tree as a directory.
@@ -85,10 +88,40 @@ pub fn title(kind: Kind) -> &'static str {
     match kind {
         Kind::Image => "exporting to image",
         Kind::Oci => "exporting to oci image format",
-        Kind::Docker => "exporting to docker image format",
+        Kind::Docker | Kind::Load => "exporting to docker image format",
         Kind::Tar => "exporting to client tarball",
         Kind::Local => "exporting to client directory",
         Kind::CacheOnly => "filling the cache",
+    }
+}
+
+impl Kind {
+    /// Its name in `type=`.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Oci => "oci",
+            Self::Docker | Self::Load => "docker",
+            Self::Tar => "tar",
+            Self::Local => "local",
+            Self::CacheOnly => "cacheonly",
+        }
+    }
+}
+
+/// Finds out before a build what would make its export fail whatever is built.
+pub fn check(output: &Output) -> Result<()> {
+    match output.kind {
+        Kind::CacheOnly => Ok(()),
+        Kind::Tar | Kind::Local => attrs::TreeAttrs::parse(output.kind, &output.attrs, None).map(drop),
+        Kind::Image | Kind::Oci | Kind::Docker | Kind::Load => {
+            let attrs = attrs::ImageAttrs::parse(output.kind, &output.attrs, None)?;
+            match output.kind {
+                Kind::Image => image::check(&attrs),
+                Kind::Load => load::check(&attrs),
+                _ => archive::check(&attrs),
+            }
+        }
     }
 }
 
@@ -97,13 +130,14 @@ pub fn export(built: &[Built], output: &Output, context: Context<'_>) -> Result<
     if built.is_empty() {
         return Err(Error::Definition("there is no result to export".into()));
     }
-    let image = || attrs::ImageAttrs::parse(&output.attrs, context.epoch);
-    let tree = || attrs::TreeAttrs::parse(&output.attrs, context.epoch);
+    let image = || attrs::ImageAttrs::parse(output.kind, &output.attrs, context.epoch);
+    let tree = || attrs::TreeAttrs::parse(output.kind, &output.attrs, context.epoch);
     match output.kind {
         Kind::CacheOnly => Ok(Metadata::new()),
         Kind::Image => image::export(built, &image()?, context),
         Kind::Oci => archive::export(built, output, &image()?, false, context),
         Kind::Docker => archive::export(built, output, &image()?, true, context),
+        Kind::Load => load::export(built, &image()?, context),
         Kind::Tar => tree::export_tar(built, output, &tree()?, context),
         Kind::Local => tree::export_dir(built, output, &tree()?, context),
     }

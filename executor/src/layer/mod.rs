@@ -50,12 +50,19 @@ pub enum Compression {
 impl Compression {
     /// Parses the exporter attributes `compression` and `compression-level`.
     pub fn parse(name: &str, level: Option<i32>) -> Result<Self> {
-        // BuildKit takes -1 (default) and -2 (Huffman only) for gzip; the latter is not worth a code path.
-        let level = level.filter(|level| *level >= 0).map(|level| level.min(22) as u8);
+        let outside = |of: &str| {
+            let level = level.unwrap_or_default();
+            Err(Error::Invalid(format!("compression-level {level} is not one of {of}")))
+        };
+        // parity: gzip's -1 is its usual level. -2 (no matches, only codes) is its fastest here.
+        let gzip = level.filter(|level| *level != -1).map(|level| if level < 0 { 1 } else { level as u8 });
         match name {
-            "" | "gzip" => Ok(Self::Gzip(level.map(|level| level.min(9)))),
+            "" if level.is_none() => Ok(Self::Default),
+            "" | "gzip" if level.is_some_and(|level| !(-2..=9).contains(&level)) => outside("gzip's: -2 to 9"),
+            "zstd" if level.is_some_and(|level| !(0..=22).contains(&level)) => outside("zstd's: 0 to 22"),
+            "" | "gzip" => Ok(Self::Gzip(gzip)),
             "uncompressed" => Ok(Self::Uncompressed),
-            "zstd" => Ok(Self::Zstd(level)),
+            "zstd" => Ok(Self::Zstd(level.map(|level| level.unsigned_abs() as u8))),
             "estargz" => Err(Error::Unsupported {
                 what: "compression=estargz".into(),
                 why: "lazily pulled layers are not written yet; use zstd or gzip".into(),

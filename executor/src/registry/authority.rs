@@ -85,6 +85,11 @@ struct Token {
 }
 
 impl Authority {
+    /// One that knows as much as this did at its beginning.
+    pub(super) fn anew(&self) -> Self {
+        Self::new(self.credentials.anew())
+    }
+
     pub(super) fn new(credentials: Credentials) -> Self {
         Self { credentials, known: Mutex::default() }
     }

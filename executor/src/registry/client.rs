@@ -18,9 +18,9 @@ use crate::cancel::Hook;
 use crate::{Cancel, Error, Result};
 
 /// Tries of one request.
-const TRIES: u32 = 5;
+pub(super) const TRIES: u32 = 5;
 /// Wait before the second try; doubled for each further one.
-const FIRST_WAIT: Duration = Duration::from_millis(250);
+pub(super) const FIRST_WAIT: Duration = Duration::from_millis(250);
 /// Blobs moved at once to or from one host. parity: BuildKit's limit.
 const PARALLEL: usize = 4;
 
@@ -62,6 +62,26 @@ impl Client {
             hosts: config.hosts,
             offline: config.offline,
             authority,
+            transport: Transport::default(),
+            gate: Gate::default(),
+        }))
+    }
+
+    /// A client that trusts what answers for a registry: its certificate is not checked, and it may speak plain HTTP.
+    pub fn trusting(&self, domain: &str, cancel: &Cancel) -> Self {
+        let mut hosts = self.0.hosts.clone();
+        let host = hosts.registries.entry(domain.to_owned()).or_default();
+        host.insecure = true;
+        if host.http.is_none() {
+            let call = Call::new(Method::GET, format!("https://{domain}/v2/"));
+            let _hook = self.break_when(cancel);
+            let encrypted = self.0.transport.send(host, &call, None).is_ok();
+            host.http = Some(!encrypted);
+        }
+        Self(Arc::new(Inner {
+            hosts,
+            offline: self.0.offline,
+            authority: self.0.authority.anew(),
             transport: Transport::default(),
             gate: Gate::default(),
         }))

@@ -74,6 +74,11 @@ impl Credentials {
         Self { file, found: Mutex::default() }
     }
 
+    /// Those of the same file, read again.
+    pub(super) fn anew(&self) -> Self {
+        Self::new(self.file.clone())
+    }
+
     /// The file the Docker command line uses: `$DOCKER_CONFIG/config.json`, else `~/.docker/config.json`.
     pub fn default_file() -> Option<PathBuf> {
         let directory = std::env::var_os("DOCKER_CONFIG").filter(|value| !value.is_empty()).map(PathBuf::from);

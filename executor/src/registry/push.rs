@@ -1,12 +1,17 @@
 //! Pushing: blobs, mounted from another repository where that is possible, else uploaded; then manifests.
+//!
+//! An upload that breaks off goes on where the registry says it stands; from a registry that does not say, or forgot, it
+//! begins anew.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::Mutex;
 
 use oci::{Descriptor, Digest, Document, Reference};
 use ureq::http::{Method, Response, StatusCode, header};
 
 use super::authority::Scope;
-use super::client::{Attempt, Client, error};
+use super::client::{Attempt, Client, FIRST_WAIT, TRIES, error};
 use super::hosts::Endpoint;
 use super::pull::MAX_MANIFEST;
 use super::transport::{Call, Failure, Payload, resolve};
@@ -15,11 +20,15 @@ use crate::{Cancel, Error, Result, progress};
 
 /// Blobs of one manifest uploaded at once.
 const PARALLEL: usize = 4;
+/// Bytes of an upload after which it is told how far it is.
+const TOLD_EVERY: u64 = 512 << 10;
 
 /// What is pushed, and where to.
 pub struct Push<'a> {
-    /// Name and tag, or name and digest to push without a tag.
-    pub target: &'a Reference,
+    /// The repository.
+    pub repository: &'a Reference,
+    /// Tags to give what is pushed; none: it is had by its digest alone.
+    pub tags: &'a [&'a str],
     /// Where the blobs are.
     pub blobs: &'a dyn Blobs,
     /// Repositories that have a blob; one of the same registry saves the upload, any other serves a blob that is not
@@ -34,10 +43,22 @@ pub struct Push<'a> {
 impl Client {
     /// Pushes a manifest or index with all it refers to; nothing is sent that the registry has.
     pub fn push(&self, root: &Descriptor, push: &Push<'_>) -> Result<()> {
-        self.push_tree(root, push, push.target)
+        let layers = push.progress.part("pushing layers", 0);
+        let (bytes, document) = self.push_parts(root, push)?;
+        drop(layers);
+        let media_type = media_type(root, &document);
+        if push.tags.is_empty() {
+            return self.put_manifest(root.digest.as_str(), media_type, &bytes, push);
+        }
+        push.tags.iter().try_for_each(|tag| {
+            let of = format!("pushing manifest for {}:{tag}@{}", push.repository, root.digest);
+            let _part = push.progress.part(of, 0);
+            self.put_manifest(tag, media_type, &bytes, push)
+        })
     }
 
-    fn push_tree(&self, descriptor: &Descriptor, push: &Push<'_>, name: &Reference) -> Result<()> {
+    /// Pushes everything below a manifest or index, which is returned.
+    fn push_parts(&self, descriptor: &Descriptor, push: &Push<'_>) -> Result<(Vec<u8>, Document)> {
         let bytes = read_blob(push.blobs, &descriptor.digest, MAX_MANIFEST)?;
         let document =
             Document::parse(&bytes).map_err(|error| Error::Invalid(format!("{}: {error}", descriptor.digest)))?;
@@ -48,14 +69,12 @@ impl Client {
             }
             Document::Index(index) => {
                 for child in &index.manifests {
-                    let name = push.target.clone().without_object().with_digest(child.digest.clone());
-                    self.push_tree(child, push, &name)?;
+                    let (bytes, document) = self.push_parts(child, push)?;
+                    self.put_manifest(child.digest.as_str(), media_type(child, &document), &bytes, push)?;
                 }
             }
         }
-        let media_type = if descriptor.media_type.is_empty() { document.media_type() } else { &descriptor.media_type };
-        let put = self.first_writable(name, |endpoint| self.put_manifest(endpoint, name, media_type, &bytes, push));
-        put.map_err(|failure| error(name, Attempt::Push, failure))
+        Ok((bytes, document))
     }
 
     /// Pushes blobs in parallel; the first failure counts.
@@ -83,18 +102,19 @@ impl Client {
 
     fn push_blob(&self, descriptor: &Descriptor, push: &Push<'_>) -> Result<()> {
         let origins = (push.origins)(&descriptor.digest);
-        let sent = self.first_writable(push.target, |endpoint| self.send_blob(endpoint, descriptor, &origins, push));
-        sent.map_err(|failure| error(push.target, Attempt::Push, failure))
+        let sent =
+            self.first_writable(push.repository, |endpoint| self.send_blob(endpoint, descriptor, &origins, push));
+        sent.map_err(|failure| error(push.repository, Attempt::Push, failure))
     }
 
     /// Mirrors are for reading: only the registry itself is written to.
     fn first_writable<T>(
         &self,
         reference: &Reference,
-        mut ask: impl FnMut(&Endpoint) -> std::result::Result<T, Failure>,
+        ask: impl FnOnce(&Endpoint) -> std::result::Result<T, Failure>,
     ) -> std::result::Result<T, Failure> {
-        let endpoint = self.endpoints(reference).pop().expect("the registry itself is the last of its servers");
-        ask(&endpoint)
+        let offline = || Failure::Local(format!("cannot push to {}: no registry is asked", reference.domain()));
+        ask(&self.endpoints(reference).pop().ok_or_else(offline)?)
     }
 
     fn send_blob(
@@ -104,9 +124,9 @@ impl Client {
         origins: &[Reference],
         push: &Push<'_>,
     ) -> std::result::Result<(), Failure> {
-        let repository = push.target.path();
+        let repository = push.repository.path();
         let sibling =
-            origins.iter().find(|origin| origin.domain() == push.target.domain() && origin.path() != repository);
+            origins.iter().find(|origin| origin.domain() == push.repository.domain() && origin.path() != repository);
         let scope = Scope::push(repository);
         let scope = sibling.map_or(scope.clone(), |origin| scope.and(&Scope::pull(origin.path())));
         let digest = &descriptor.digest;
@@ -116,19 +136,75 @@ impl Client {
             Err(Failure::NotFound) => {}
             Err(failure) => return Err(failure),
         }
-        let Some(upload) = self.start_upload(endpoint, &scope, digest, sibling, push)? else { return Ok(()) };
+        let Some(address) = self.start_upload(endpoint, &scope, digest, sibling, push)? else { return Ok(()) };
         self.have_blob(descriptor, origins, push)?;
-        let _pass = self.enter(push.target);
-        let _part = push.progress.part(format!("pushing {digest}"), descriptor.size);
-        let open = || -> std::io::Result<Box<dyn Read>> {
-            push.blobs.open(digest).map(|file| Box::new(file) as Box<dyn Read>).map_err(std::io::Error::other)
+        let _pass = self.enter(push.repository);
+        let part = Mutex::new(push.progress.part(format!("pushing {digest}"), descriptor.size));
+        self.upload(&Upload { endpoint, scope: &scope, descriptor, push, part: &part }, address)
+    }
+
+    /// Sends a blob's bytes, again when it breaks off.
+    fn upload(&self, upload: &Upload<'_, '_>, address: String) -> std::result::Result<(), Failure> {
+        let cancel = upload.push.cancel;
+        let (mut address, mut offset, mut wait) = (address, 0, FIRST_WAIT);
+        for _ in 1..TRIES {
+            match self.send_bytes(upload, &address, offset) {
+                Err(failure) if failure.is_temporary() => {}
+                decided => return decided,
+            }
+            if cancel.wait(wait) {
+                return Err(Failure::Cancelled);
+            }
+            wait *= 2;
+            (address, offset) = match self.standing(upload, &address)? {
+                Some(standing) => standing,
+                None => match self.start_upload(
+                    upload.endpoint,
+                    upload.scope,
+                    &upload.descriptor.digest,
+                    None,
+                    upload.push,
+                )? {
+                    Some(address) => (address, 0),
+                    None => return Ok(()),
+                },
+            };
+        }
+        self.send_bytes(upload, &address, offset)
+    }
+
+    /// Where an upload that broke off can go on; `None` when it must begin anew.
+    fn standing(&self, upload: &Upload<'_, '_>, address: &str) -> std::result::Result<Option<(String, u64)>, Failure> {
+        let call = Call::new(Method::GET, address.to_owned());
+        let answer = match self.try_call(upload.endpoint, upload.scope, &call, upload.push.cancel) {
+            Err(Failure::Cancelled) => return Err(Failure::Cancelled),
+            Err(_) => return Ok(None),
+            Ok(answer) => answer.response,
         };
-        let mark = if upload.contains('?') { '&' } else { '?' };
-        let put = Call::new(Method::PUT, format!("{upload}{mark}digest={digest}"))
+        let last = answer.headers().get(header::RANGE).and_then(|value| value.to_str().ok()?.split_once('-'));
+        let last = last.and_then(|(_, last)| last.parse::<u64>().ok());
+        // `0-0` is what registries say of an upload without a byte, too; one byte is not worth the doubt.
+        let Some(offset) = last.filter(|last| *last > 0 && *last < upload.descriptor.size) else { return Ok(None) };
+        Ok(location(address, &answer).ok().map(|address| (address, offset + 1)))
+    }
+
+    /// One request with a blob's bytes from `offset` on.
+    fn send_bytes(&self, upload: &Upload<'_, '_>, address: &str, offset: u64) -> std::result::Result<(), Failure> {
+        let Upload { descriptor, push, part, .. } = upload;
+        let open = || -> io::Result<Box<dyn Read>> {
+            let mut file = push.blobs.open(&descriptor.digest).map_err(io::Error::other)?;
+            file.seek(SeekFrom::Start(offset))?;
+            Ok(Box::new(Told { file, part, size: descriptor.size, done: offset, told: offset }))
+        };
+        let mark = if address.contains('?') { '&' } else { '?' };
+        let size = descriptor.size - offset;
+        let mut put = Call::new(Method::PUT, format!("{address}{mark}digest={}", descriptor.digest))
             .header(header::CONTENT_TYPE, "application/octet-stream")
-            .body(Payload::Stream { open: &open, size: descriptor.size });
-        // An upload's address is good for one try.
-        self.try_call(endpoint, &scope, &put, push.cancel).map(drop)
+            .body(Payload::Stream { open: &open, size });
+        if offset > 0 {
+            put = put.header(header::CONTENT_RANGE, format!("{offset}-{}", descriptor.size - 1));
+        }
+        self.try_call(upload.endpoint, upload.scope, &put, push.cancel).map(drop)
     }
 
     /// Where to upload a blob to; `None` when the registry took it from another repository.
@@ -140,7 +216,7 @@ impl Client {
         sibling: Option<&Reference>,
         push: &Push<'_>,
     ) -> std::result::Result<Option<String>, Failure> {
-        let uploads = endpoint.url(push.target.path(), "blobs/uploads/");
+        let uploads = endpoint.url(push.repository.path(), "blobs/uploads/");
         let post = |url: String| Call::new(Method::POST, url).body(Payload::Bytes(b""));
         let mounted = sibling.map(|origin| {
             let call = post(format!("{uploads}?mount={digest}&from={}", origin.path()));
@@ -189,25 +265,55 @@ impl Client {
         crate::store::write_blob(blobs, &mut reader, Some(&descriptor.digest)).map(drop).map_err(Error::unwrapped)
     }
 
-    fn put_manifest(
-        &self,
-        endpoint: &Endpoint,
-        name: &Reference,
-        media_type: &str,
-        bytes: &[u8],
-        push: &Push<'_>,
-    ) -> std::result::Result<(), Failure> {
-        let object = name.tag().or(name.digest().map(Digest::as_str)).unwrap_or("latest");
-        let call = Call::new(Method::PUT, endpoint.url(name.path(), &format!("manifests/{object}")))
-            .header(header::CONTENT_TYPE, media_type)
-            .body(Payload::Bytes(bytes));
-        self.call(endpoint, &Scope::push(name.path()), &call, push.cancel).map(drop)
+    fn put_manifest(&self, object: &str, media_type: &str, bytes: &[u8], push: &Push<'_>) -> Result<()> {
+        let put = self.first_writable(push.repository, |endpoint| {
+            let path = push.repository.path();
+            let call = Call::new(Method::PUT, endpoint.url(path, &format!("manifests/{object}")))
+                .header(header::CONTENT_TYPE, media_type)
+                .body(Payload::Bytes(bytes));
+            self.call(endpoint, &Scope::push(path), &call, push.cancel).map(drop)
+        });
+        put.map_err(|failure| error(push.repository, Attempt::Push, failure))
     }
+}
+
+/// A blob on its way.
+struct Upload<'a, 'p> {
+    endpoint: &'a Endpoint,
+    scope: &'a Scope,
+    descriptor: &'a Descriptor,
+    push: &'a Push<'a>,
+    part: &'a Mutex<progress::Part<'p>>,
+}
+
+/// A file that tells how far it was read.
+struct Told<'a, 'p> {
+    file: File,
+    part: &'a Mutex<progress::Part<'p>>,
+    size: u64,
+    done: u64,
+    told: u64,
+}
+
+impl Read for Told<'_, '_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.file.read(buffer)?;
+        self.done += length as u64;
+        if self.done == self.size || self.done - self.told >= TOLD_EVERY {
+            self.told = self.done;
+            self.part.lock().expect("no panic while it is held").at(self.done);
+        }
+        Ok(length)
+    }
+}
+
+fn media_type<'a>(descriptor: &'a Descriptor, document: &'a Document) -> &'a str {
+    if descriptor.media_type.is_empty() { document.media_type() } else { &descriptor.media_type }
 }
 
 fn location(base: &str, response: &Response<ureq::Body>) -> std::result::Result<String, Failure> {
     let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
-    let location = location
-        .ok_or_else(|| Failure::Protocol(format!("POST {base}: the registry does not say where to upload to")))?;
+    let location =
+        location.ok_or_else(|| Failure::Protocol(format!("{base}: the registry does not say where to upload to")))?;
     Ok(resolve(base, location))
 }

@@ -27,6 +27,15 @@ pub fn config(archive: &Path) -> Result<Value> {
     blob(&manifest["config"])
 }
 
+/// The id an engine gives the one image in a docker archive.
+pub fn id(archive: &Path) -> Result<String> {
+    let files = read_small(archive)?;
+    let manifest = files.get("manifest.json").ok_or_else(|| Error("no manifest.json".into()))?;
+    let manifest: Value = serde_json::from_slice(manifest).map_err(Error::when("manifest.json"))?;
+    let config = manifest[0]["Config"].as_str().unwrap_or_default();
+    Ok(config.trim_start_matches("blobs/").replace('/', ":"))
+}
+
 /// What two builders of the same file must agree on: no times, no layer digests (they hold times), nothing that only
 /// Docker's engine writes.
 pub fn comparable(config: &Value) -> Value {

@@ -12,6 +12,9 @@ use crate::process::{self, Error, Result};
 /// Programs a registry needs.
 pub const PROGRAMS: &[&str] = &["docker-registry"];
 
+/// bcrypt of `secret`, cost 5.
+const HTPASSWD: &str = "me:$2y$05$jwYNlVQ8tH2IKy7wOeU2t.SV3zn3mrdGXfXdWSX6vViOrS.Xm2PCG";
+
 /// A running registry.
 pub struct Registry {
     /// `127.0.0.1:PORT`.
@@ -24,6 +27,15 @@ pub struct Registry {
 impl Registry {
     /// Starts an empty one.
     pub fn start() -> Result<Self> {
+        Self::start_with("")
+    }
+
+    /// Starts an empty one that lets `me` in with the password `secret`.
+    pub fn start_with_password() -> Result<Self> {
+        Self::start_with(HTPASSWD)
+    }
+
+    fn start_with(htpasswd: &str) -> Result<Self> {
         let directory = tempfile::Builder::new()
             .prefix("e2e-registry-")
             .tempdir()
@@ -31,10 +43,15 @@ impl Registry {
         let address = free_address()?;
         let config = directory.path().join("config.yml");
         let root = directory.path().join("data");
-        let text = format!(
+        let mut text = format!(
             "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}, delete: {{enabled: true}}}}\nhttp: {{addr: '{address}'}}\n",
             root.display()
         );
+        if !htpasswd.is_empty() {
+            let path = directory.path().join("htpasswd");
+            std::fs::write(&path, htpasswd).map_err(Error::when("cannot write the passwords"))?;
+            text += &format!("auth: {{htpasswd: {{realm: test, path: {}}}}}\n", path.display());
+        }
         let mut file = std::fs::File::create(&config).map_err(Error::when("cannot write the configuration"))?;
         file.write_all(text.as_bytes()).map_err(Error::when("cannot write the configuration"))?;
         let process = Command::new("docker-registry")
@@ -50,6 +67,13 @@ impl Registry {
             return Ok(registry);
         }
         Err(Error("docker-registry does not come up".into()))
+    }
+}
+
+impl Registry {
+    /// Stops it: from now on nobody listens.
+    pub fn stop(&mut self) {
+        process::stop(&mut self.process);
     }
 }
 

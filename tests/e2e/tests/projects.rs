@@ -116,6 +116,19 @@ impl Bench {
         built
     }
 
+    /// `llbc build --load` into an engine that does not have the image; the id that the engine gives it.
+    fn load(&self) -> String {
+        process::succeed(self.docker.client().args(["rmi", "--force", &self.tag()])).unwrap();
+        let mut build = Binaries::get().llbc();
+        build
+            .env("LLBC_ROOT", self.file("store"))
+            .env("DOCKER_HOST", format!("unix://{}", self.docker.socket().display()));
+        build.args(["build", "--load", "--progress=plain", "-t", &self.tag()]).args(self.options()).arg(self.context());
+        process::succeed(&mut build).unwrap();
+        let inspect = ["image", "inspect", "--format={{.Id}}", &self.tag()].map(str::to_owned);
+        process::succeed(self.docker.client().args(inspect)).unwrap().out().trim().to_owned()
+    }
+
     /// `docker build` and `docker save`.
     fn build_by_docker(&self) -> Built {
         self.docker.import(&self.project.base.tar(), self.project.base.name(), &[]).unwrap();
@@ -193,6 +206,7 @@ fn is_accepted(bench: &Bench, built: &Built) {
     process::succeed(bench.docker.client().args(["load", "-i"]).arg(&built.docker_archive)).unwrap();
     let run = process::succeed(bench.docker.client().args(["run", "--rm", "--network=none", &bench.tag()])).unwrap();
     assert_eq!(run.out(), bench.project.output);
+    assert_eq!(bench.load(), image::id(&built.docker_archive).unwrap());
 }
 
 #[test]

@@ -142,8 +142,11 @@ fn pull_with_password() {
 fn push(client: &Client, blobs: &dyn Blobs, root: &Descriptor, target: &str, origins: &[oci::Reference]) {
     let sink = progress::Silent;
     let vertex = progress::Vertex { sink: &sink, digest: Digest::sha256(b"") };
+    let target = reference(target);
+    let tags = target.tag();
     let push = Push {
-        target: &reference(target),
+        repository: &target.clone().without_object(),
+        tags: tags.as_slice(),
         blobs,
         origins: &|_| origins.to_vec(),
         progress: &vertex,

@@ -316,3 +316,61 @@ fn foreign_layers_come_from_their_address_without_credentials() {
     client.download(&app(&server), &descriptor, &MemoryBlobs::default(), &Cancel::default()).unwrap();
     assert_eq!(elsewhere.asked()[0].header("authorization"), "");
 }
+
+/// A registry that takes one blob, whose upload breaks off once; `resumes` says whether it knows where it stood.
+fn breaking(resumes: bool, half: usize) -> Server {
+    Server::start(move |asked| {
+        let uploads = |number: usize| vec![("Location", format!("/v2/app/blobs/uploads/{number}"))];
+        match (asked.method.as_str(), asked.target.as_str()) {
+            ("HEAD", _) => Reply::status(404),
+            ("POST", _) => Reply::Full(202, uploads(asked.number), vec![]),
+            ("GET", _) if resumes => {
+                let range = ("Range", format!("0-{}", half - 1));
+                Reply::Full(204, [uploads(99), vec![range]].concat(), vec![])
+            }
+            ("GET", _) => Reply::status(404),
+            ("PUT", target) if target.contains("/manifests/") => Reply::status(201),
+            // The config is one request; the layer breaks off at the first.
+            ("PUT", _) if asked.body.len() > 1000 && asked.header("content-range").is_empty() && asked.number < 6 => {
+                Reply::Nothing
+            }
+            _ => Reply::status(201),
+        }
+    })
+}
+
+fn push_layer(server: &Server, layer: &[u8]) -> Vec<Asked> {
+    let (manifest, config, layer) = image(layer);
+    let blobs = MemoryBlobs::default();
+    for bytes in [&manifest, &config, &layer] {
+        crate::store::write_blob(&blobs, &mut bytes.as_slice(), None).unwrap();
+    }
+    let vertex = crate::progress::Vertex { sink: &crate::progress::Silent, digest: Digest::sha256(b"") };
+    let push = crate::registry::Push {
+        repository: &app(server).without_object(),
+        tags: &["1"],
+        blobs: &blobs,
+        origins: &|_| Vec::new(),
+        progress: &vertex,
+        cancel: &Cancel::default(),
+    };
+    client().push(&Descriptor::of(media::OCI_MANIFEST, &manifest), &push).unwrap();
+    let puts = |asked: &Asked| asked.method == "PUT" && asked.target.contains(Digest::sha256(&layer).hex());
+    server.asked().into_iter().filter(puts).collect()
+}
+
+#[test]
+fn an_upload_that_breaks_off_goes_on_where_it_stood() {
+    let layer = [7; 5000];
+    let sent = push_layer(&breaking(true, 2000), &layer);
+    assert_eq!(sent.len(), 2);
+    assert!(sent[1].target.starts_with("/v2/app/blobs/uploads/99?digest="), "{}", sent[1].target);
+    assert_eq!((sent[1].header("content-range"), sent[1].body.len()), ("2000-4999", 3000));
+}
+
+#[test]
+fn an_upload_that_breaks_off_begins_anew_where_nobody_knows() {
+    let sent = push_layer(&breaking(false, 0), &[7; 5000]);
+    assert_eq!(sent.iter().map(|asked| asked.body.len()).collect::<Vec<_>>(), [5000, 5000]);
+    assert_ne!(sent[0].target, sent[1].target, "the address of an upload is good for one try");
+}

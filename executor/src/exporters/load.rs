@@ -1,0 +1,43 @@
+//! Images into an engine on this machine: Docker and what speaks its API (Podman), or containerd.
+//!
+//! The archive that `type=docker` writes to a file is streamed to the engine instead. Its layers are not compressed:
+//! the engine is next door and would have to undo it.
+
+mod engine;
+
+use super::attrs::ImageAttrs;
+use super::{Built, Context, Metadata, archive, image};
+use crate::layer::Compression;
+use crate::{Error, Result};
+
+use engine::Engine;
+
+/// Refuses what cannot be loaded, and says so when there is no engine.
+pub(super) fn check(attrs: &ImageAttrs) -> Result<()> {
+    archive::check(attrs)?;
+    Engine::find(attrs.engine.as_deref()).map(drop)
+}
+
+/// Hands an image to the engine that is found here.
+pub(super) fn export(built: &[Built], attrs: &ImageAttrs, context: Context<'_>) -> Result<Metadata> {
+    let engine = Engine::find(attrs.engine.as_deref())?;
+    if built.len() > 1 && engine.is_docker() {
+        return Err(Error::Unsupported {
+            what: "loading an image of several platforms into Docker".into(),
+            why: "its archives hold one; use type=oci or type=registry, or build for one platform".into(),
+        });
+    }
+    let mut attrs = attrs.clone();
+    if attrs.compression == Compression::Default {
+        attrs.compression = Compression::Uncompressed;
+        attrs.or_gzip = true;
+    }
+    let written = image::write(built, &attrs, attrs.docker_types.unwrap_or(false), true, context)?;
+    let root = image::announced(&written, &attrs);
+    let records = archive::records(&written, &root, &attrs, engine.is_docker())?;
+    let _part = context.progress.part(format!("importing to {engine}"), 0);
+    let loaded = engine.load(&mut |mut out| archive::write_archive(&mut out, &records, context), context.cancel);
+    context.cancel.check()?;
+    loaded?;
+    image::metadata(&written, &attrs.names, &attrs)
+}
