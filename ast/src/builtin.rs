@@ -292,6 +292,11 @@ pub fn rows() -> &'static [Row] {
     &ROWS
 }
 
+/// Every name, sorted.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    BY_NAME.keys().copied()
+}
+
 /// The primitives of a name; empty if there is none.
 pub fn named(name: &str) -> &'static [&'static Row] {
     BY_NAME.get(name).map_or(&[], Vec::as_slice)

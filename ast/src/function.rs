@@ -28,6 +28,11 @@ pub mod types {
         format!("{OPTION}::{function}")
     }
 
+    /// The type of a block of options of a call, which may leave it to the call to say what they are for.
+    pub fn of_options(block: &super::Block, call: &super::Call) -> String {
+        if block.gives.text == OPTION { options_of(&call.name.text) } else { block.gives.text.clone() }
+    }
+
     /// Whether a type is one of options.
     pub fn is_options(name: &str) -> bool {
         name.strip_prefix(OPTION).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))

@@ -6,6 +6,7 @@
 
 pub mod builtin;
 pub mod case;
+pub mod check;
 mod checks;
 mod diagnostic;
 pub mod dump;

@@ -9,9 +9,18 @@ const TOO_FAR: usize = 3;
 ///
 /// The order of `options` decides ties, so give them sorted.
 pub fn suggest<'o>(word: &str, options: impl IntoIterator<Item = &'o str>) -> Option<&'o str> {
+    suggest_below(TOO_FAR, word, options)
+}
+
+/// [`suggest`] with another distance from which on something is no typing mistake.
+pub(crate) fn suggest_below<'o>(
+    too_far: usize,
+    word: &str,
+    options: impl IntoIterator<Item = &'o str>,
+) -> Option<&'o str> {
     let word: Vec<char> = word.chars().collect();
     let mut best = None;
-    let mut best_distance = TOO_FAR;
+    let mut best_distance = too_far;
     for option in options {
         let distance = distance(&word, option, best_distance);
         if distance == 0 {

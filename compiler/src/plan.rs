@@ -105,6 +105,13 @@ pub struct Draft {
 /// Plans a module. Deterministic; the same question is never asked twice.
 pub fn plan(request: &Request<'_>, facts: &Facts) -> Draft {
     let mut draft = Draft::default();
+    if request.module.defs.iter().any(|def| matches!(def.body, ast::Body::Block(_))) {
+        // Names and types were checked when the text was parsed.
+        let error = Diagnostic::error(stop::CODE, "planning functions is not supported yet", None);
+        let error = error.help("`llbc check` and an editor can work with the file");
+        let refused = (request.purpose != Purpose::Lint).then_some(error);
+        return Draft { refused, ..draft };
+    }
     let settings = match settings::parse(request.options) {
         Ok(settings) => settings,
         Err(error) => return Draft { refused: Some(*error), ..draft },

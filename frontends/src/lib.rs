@@ -4,6 +4,7 @@
 //! input gives a module with holes and diagnostics. Pure: this crate must never read a file, the environment or a clock.
 
 pub mod dockerfile;
+pub mod hlb;
 pub mod invariants;
 
 use ast::{Diagnostic, FileId, Module, Span, Step};
@@ -54,7 +55,7 @@ pub struct Language {
 }
 
 /// Every language there is.
-pub static LANGUAGES: &[Language] = &[dockerfile::LANGUAGE];
+pub static LANGUAGES: &[Language] = &[dockerfile::LANGUAGE, hlb::LANGUAGE];
 
 /// The language of a file, by its name.
 pub fn detect(path: &str) -> Option<&'static Language> {

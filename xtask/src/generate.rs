@@ -12,12 +12,17 @@ use prost_types::field_descriptor_proto::{Label, Type};
 /// Generates every file, or with `check` compares each with what would be generated.
 pub(crate) fn run(check: bool) -> Result<(), String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("xtask lies in the workspace")?;
-    let path = root.join("llb/src/proto/pb.rs");
-    let fresh = llb_proto(&root.join("llb/proto"))?;
+    let builtins = String::from_utf8_lossy(&ast::builtin::LISTING.bytes).into_owned();
+    keep(&root.join("grammar/builtins.hlb"), &builtins, check)?;
+    keep(&root.join("llb/src/proto/pb.rs"), &llb_proto(&root.join("llb/proto"))?, check)
+}
+
+/// Writes a file, or compares it with what would be written.
+fn keep(path: &Path, fresh: &str, check: bool) -> Result<(), String> {
     if !check {
-        return fs::write(&path, fresh).map_err(|error| format!("cannot write {}: {error}", path.display()));
+        return fs::write(path, fresh).map_err(|error| format!("cannot write {}: {error}", path.display()));
     }
-    let present = fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let present = fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     if present == fresh {
         return Ok(());
     }

@@ -1,0 +1,320 @@
+//! The second pass: every call against what it calls.
+
+use super::CODE;
+use super::names::check_fields;
+use super::scope::{Object, Place, Scope, gives, is_breakpoint, kind_of, type_of};
+use crate::{
+    Block, Body, Call, Def, Diagnostic, Expr, ExprKind, Label, Module, Name, Op, Param, Piece, Span, Template,
+};
+use crate::{builtin, types};
+
+type Checked<T = ()> = Result<T, Box<Diagnostic>>;
+
+/// Types that are welcome, in the order of their names.
+#[derive(Clone, Debug)]
+pub(super) struct Kinds<'t>(Vec<&'t str>);
+
+impl<'t> Kinds<'t> {
+    pub(super) fn one(kind: &'t str) -> Self {
+        Self(vec![kind])
+    }
+
+    fn of(kinds: &[&'t str]) -> Self {
+        let mut kinds = kinds.to_vec();
+        kinds.sort_unstable();
+        Self(kinds)
+    }
+
+    /// Options whose function nobody named are options of every function.
+    fn has(&self, kind: &str) -> bool {
+        self.0.contains(&kind) || kind == types::OPTION && self.0.iter().any(|known| types::is_options(known))
+    }
+
+    /// What is welcome where a pipeline is: everything that can be solved, or has nothing to solve.
+    fn widened(&self) -> Self {
+        if !self.0.contains(&types::PIPELINE) {
+            return self.clone();
+        }
+        let more = [types::STRING, types::INT, types::BOOL, types::FS];
+        Self::of(
+            &self.0.iter().copied().chain(more.into_iter().filter(|kind| !self.0.contains(kind))).collect::<Vec<_>>(),
+        )
+    }
+
+    fn wrong(&self, found: &str, at: Span, mut also: Vec<Label>) -> Box<Diagnostic> {
+        let expected = match &self.0[..] {
+            [one] => format!("type {one}"),
+            several => format!("one of types [{}]", several.join(" ")),
+        };
+        let mut error = Diagnostic::error(CODE, format!("cannot use {found} as {expected}"), at);
+        error.also.append(&mut also);
+        Box::new(error)
+    }
+
+    fn check(&self, found: &str, at: Span, also: Vec<Label>) -> Checked {
+        if self.has(found) { Ok(()) } else { Err(self.wrong(found, at, also)) }
+    }
+}
+
+/// A module that is imported, with its names.
+pub(super) type Imported<'s, 'm> = Option<(&'s str, &'m Module, &'s Scope<'m>)>;
+
+/// Checks a module. What it calls of other modules is passed over, but for one that is given.
+pub(super) fn check<'m>(module: &'m Module, scope: &Scope<'m>, imported: Imported<'_, 'm>) -> Vec<Diagnostic> {
+    let typer = Typer { place: Place { scope, function: None }, imported };
+    let mut errors: Vec<(u32, Box<Diagnostic>)> = Vec::new();
+    let mut keep = |at: u32, checked: Checked| errors.extend(checked.err().map(|error| (at, error)));
+    for import in &module.imports {
+        keep(import.span.start, typer.expr(&Kinds::of(&[types::FS, types::STRING]), &import.from));
+    }
+    for export in &module.exports {
+        keep(export.span.start, typer.export(export));
+    }
+    for def in module.defs.iter().filter(|def| matches!(def.body, Body::Block(_))) {
+        let typer = Typer { place: Place { scope, function: Some(def) }, imported };
+        keep(def.span.start, typer.function(def));
+    }
+    errors.sort_by_key(|(at, _)| *at);
+    errors.into_iter().map(|(_, error)| *error).collect()
+}
+
+/// Checks what stands in one place.
+#[derive(Clone, Copy)]
+pub(super) struct Typer<'s, 'm> {
+    place: Place<'s, 'm>,
+    imported: Imported<'s, 'm>,
+}
+
+/// What a call calls.
+pub(super) struct Callee<'m> {
+    pub(super) object: Object<'m>,
+    /// The primitive, if it is one.
+    pub(super) row: Option<&'static builtin::Row>,
+    /// Where it is declared.
+    pub(super) span: Span,
+    /// The types of its parameters, and whether the last takes all that is left.
+    params: Vec<&'m str>,
+    variadic: bool,
+    /// Whether nothing more can be said of it now.
+    open: bool,
+}
+
+impl<'s, 'm> Typer<'s, 'm> {
+    pub(super) fn new(place: Place<'s, 'm>) -> Self {
+        Self { place, imported: None }
+    }
+
+    fn export(&self, name: &Name) -> Checked {
+        match self.place.find(&name.text) {
+            Some(_) => Ok(()),
+            None => Err(self.undefined(name, None, Vec::new(), self.place)),
+        }
+    }
+
+    fn function(&self, def: &'m Def) -> Checked {
+        check_fields(&def.params)?;
+        check_fields(def.signature.as_ref().map_or(&[], |signature| &signature.effects))?;
+        let Body::Block(block) = &def.body else { return Ok(()) };
+        self.block(block, &block.gives.text)
+    }
+
+    fn block(&self, block: &'m Block, gives: &str) -> Checked {
+        let kinds = Kinds::one(gives);
+        block.steps.iter().try_for_each(|step| match &step.op {
+            Op::Call(call) => self.call(&kinds, call),
+            Op::Value(expr) => self.expr(&kinds, expr),
+            _ => Ok(()),
+        })
+    }
+
+    fn call(&self, kinds: &Kinds<'_>, call: &'m Call) -> Checked {
+        if is_breakpoint(call) {
+            return Ok(());
+        }
+        let callee = self.callee(kinds, call)?;
+        if callee.open {
+            return Ok(());
+        }
+        let mut params = callee.params;
+        if let Some(last) = params.pop_if(|_| callee.variadic) {
+            params.resize(call.args.len().max(params.len()), last);
+        }
+        if params.len() != call.args.len() {
+            return Err(self.wrong_count(call, params.len(), callee.span));
+        }
+        params.into_iter().zip(&call.args).try_for_each(|(kind, arg)| self.expr(&Kinds::one(kind), arg))?;
+        match call.with.as_deref() {
+            Some(with) => self.options(&call.name.text, with),
+            None => Ok(()),
+        }
+    }
+
+    /// A block of options takes its type from what is called.
+    fn options(&self, function: &str, with: &'m Expr) -> Checked {
+        let kind = types::options_of(function);
+        match &with.kind {
+            ExprKind::Block(block) if block.gives.text == types::OPTION => self.block(block, &kind),
+            _ => self.expr(&Kinds::one(&kind), with),
+        }
+    }
+
+    fn wrong_count(&self, call: &Call, expected: usize, defined: Span) -> Box<Diagnostic> {
+        let message = format!("`{}` expected {expected} args, found {}", call.name.text, call.args.len());
+        let mut error = Diagnostic::error(CODE, message, call.name.span).also(defined, "defined here");
+        if let (Some(_), Some(import)) = (&call.member, self.place.find(&call.name.text)) {
+            error = error.also(import.span(), "imported here");
+        }
+        if call.args.len() < expected {
+            error = error.help("arguments stand on the line of the call");
+        }
+        Box::new(error)
+    }
+
+    fn expr(&self, kinds: &Kinds<'_>, expr: &'m Expr) -> Checked {
+        let kinds = kinds.widened();
+        match &expr.kind {
+            ExprKind::Block(block) => {
+                kinds.check(&block.gives.text, block.gives.span, Vec::new())?;
+                // The function that plain options are for is known only after `with`.
+                let gives = if block.gives.text == types::OPTION { types::NONE } else { &block.gives.text };
+                self.block(block, gives)
+            }
+            ExprKind::Call(call) => self.call(&kinds, call),
+            ExprKind::Hole => Ok(()),
+            ExprKind::Text(template) if kinds.has(types::STRING) => self.template(template),
+            ExprKind::Text(_) | ExprKind::Int(_) | ExprKind::Bool(_) => self.literal(&kinds, expr),
+        }
+    }
+
+    fn literal(&self, kinds: &Kinds<'_>, expr: &Expr) -> Checked {
+        let kind = kind_of(expr);
+        if kinds.has(kind) {
+            return Ok(());
+        }
+        // parity: the last of several types is the one that is named.
+        Err(Kinds(kinds.0.last().copied().into_iter().collect()).wrong(kind, expr.span, Vec::new()))
+    }
+
+    fn template(&self, template: &'m Template) -> Checked {
+        let kinds = Kinds::of(&[types::STRING, types::INT, types::BOOL]);
+        template.pieces.iter().try_for_each(|piece| match piece {
+            Piece::Expr(Expr { kind: ExprKind::Hole, span }) => {
+                let error = Diagnostic::error(CODE, "there is nothing in `${}`", *span);
+                Err(Box::new(error.help("write `\\${}` if that is what the text holds")))
+            }
+            Piece::Expr(expr) => self.expr(&kinds, expr),
+            Piece::Text(_) => Ok(()),
+            Piece::BadEscape(span) => {
+                let error = Diagnostic::error(CODE, "invalid syntax", *span).also(*span, "no such escape");
+                Err(Box::new(error.help("escapes are \\$ \\\" \\\\ \\a \\b \\f \\n \\r \\t \\v; a backslash is \\\\")))
+            }
+        })
+    }
+
+    /// What a call calls, if that gives a type that is welcome.
+    pub(super) fn callee(&self, kinds: &Kinds<'_>, call: &Call) -> Checked<Callee<'m>> {
+        let Some(object) = self.place.find(&call.name.text) else {
+            return Err(self.undefined(&call.name, Some(&kinds.0), Vec::new(), self.place));
+        };
+        match (&call.member, object) {
+            (Some(member), Object::Import(import)) => self.imported(kinds, call, member, import.name.span, object),
+            (Some(member), _) => {
+                let message = "cannot use dot notation with non-import";
+                // The place is that of the dot and what follows it.
+                let at = Span { start: call.name.span.end, ..member.span };
+                Err(Box::new(Diagnostic::error(CODE, message, at).also(object.span(), "defined here")))
+            }
+            (None, Object::Import(import)) => {
+                let error = Diagnostic::error(CODE, "cannot call an imported module", call.name.span);
+                Err(Box::new(error.also(import.name.span, "use dot notation to call exported functions")))
+            }
+            (None, _) => self.resolve(kinds, object, call.name.span, Vec::new()),
+        }
+    }
+
+    fn imported(
+        &self,
+        kinds: &Kinds<'_>,
+        call: &Call,
+        member: &Name,
+        import: Span,
+        object: Object<'m>,
+    ) -> Checked<Callee<'m>> {
+        let known = self.imported.filter(|(name, ..)| *name == call.name.text);
+        let Some((_, module, scope)) = known else {
+            let (params, span) = (Vec::new(), object.span());
+            return Ok(Callee { object, row: None, span, params, variadic: false, open: true });
+        };
+        let also = vec![Label { span: import, message: "imported here".to_owned() }];
+        let place = Place { scope, function: None };
+        let Some(found) = place.find(&member.text).filter(|found| !matches!(found, Object::Builtin(_))) else {
+            return Err(self.undefined(member, Some(&kinds.0), also, place));
+        };
+        if !module.exports.iter().any(|name| name.text == member.text) {
+            let message = format!("cannot call unexported function `{}`", member.text);
+            let mut error = Diagnostic::error(CODE, message, member.span);
+            error.also = also;
+            return Err(Box::new(error.help(format!("add `export {}` to the module", member.text))));
+        }
+        self.resolve(kinds, found, member.span, also)
+    }
+
+    fn resolve(&self, kinds: &Kinds<'_>, object: Object<'m>, at: Span, mut also: Vec<Label>) -> Checked<Callee<'m>> {
+        let mut row = None;
+        let (gives, params, variadic): (&str, Vec<&'m str>, bool) = match object {
+            Object::Builtin(rows) => {
+                let found = self.overload(kinds, rows, at)?;
+                row = Some(found);
+                let variadic = found.params.last().is_some_and(|param| param.variadic);
+                (found.gives, found.params.iter().map(|param| param.ty).collect(), variadic)
+            }
+            Object::Function(def) => (gives(def), params(&def.params), is_variadic(&def.params)),
+            Object::Bound { function, gives, .. } => (gives, params(&function.params), is_variadic(&function.params)),
+            Object::Field(param) => (type_of(param), Vec::new(), false),
+            Object::Import(import) => (kind_of(&import.from), Vec::new(), false),
+        };
+        let span = row.map_or(object.span(), |row| row.span);
+        also.push(Label { span, message: "defined here".to_owned() });
+        kinds.check(gives, at, also)?;
+        Ok(Callee { object, row, span, params, variadic, open: false })
+    }
+
+    /// The primitive of a name that gives what is welcome; if there is one primitive only, that.
+    fn overload(&self, kinds: &Kinds<'_>, rows: &[&'static builtin::Row], at: Span) -> Checked<&'static builtin::Row> {
+        let fitting = kinds.0.iter().find_map(|kind| rows.iter().find(|row| row.gives == *kind));
+        match (fitting, rows) {
+            (Some(row), _) | (None, [row]) => Ok(row),
+            (None, _) => {
+                let first = rows.iter().map(|row| row.gives).min().unwrap_or(types::NONE);
+                Err(kinds.wrong(first, at, Vec::new()))
+            }
+        }
+    }
+
+    fn undefined(
+        &self,
+        name: &Name,
+        wanted: Option<&[&str]>,
+        also: Vec<Label>,
+        place: Place<'_, 'm>,
+    ) -> Box<Diagnostic> {
+        let message = format!("`{}` is undefined or not in scope", name.text);
+        let mut error = Diagnostic::error(CODE, message, name.span);
+        error.also = also;
+        if let Some((meant, span)) = place.scope.suggest(place.function, &name.text, wanted) {
+            error.also.push(Label { span, message: format!("did you mean `{meant}`?") });
+        } else {
+            let meant = crate::suggest(&name.text, builtin::names());
+            error.help = meant.map(|meant| format!("did you mean the builtin `{meant}`?"));
+        }
+        Box::new(error)
+    }
+}
+
+fn params(params: &[Param]) -> Vec<&str> {
+    params.iter().map(type_of).collect()
+}
+
+fn is_variadic(params: &[Param]) -> bool {
+    params.last().is_some_and(|param| param.variadic)
+}

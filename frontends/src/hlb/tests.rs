@@ -1,0 +1,94 @@
+//! Errors and what is left of the tree, on small texts.
+
+use ast::{FileId, Module, Op, Severity};
+
+use super::LANGUAGE;
+
+fn parse(text: &str) -> Module {
+    crate::invariants::check(&LANGUAGE, text.as_bytes());
+    (LANGUAGE.parse)(&crate::Input { file: FileId(0), bytes: text.as_bytes() })
+}
+
+/// Every error with the text it points at.
+fn check(text: &str, expected: &[&str]) {
+    let module = parse(text);
+    let errors = module.diagnostics.iter().filter(|found| found.severity == Severity::Error);
+    let shown: Vec<String> = errors
+        .map(|error| {
+            let at = error.at.unwrap();
+            format!("{:?}: {}", &text[at.start as usize..at.end as usize], error.message)
+        })
+        .collect();
+    assert_eq!(shown, expected);
+}
+
+#[test]
+fn every_error_is_reported_and_the_rest_is_kept() {
+    let text = "fs a() {\n\timage(\"x\")\n\trun \"ok\"\n\twith\n}\n\nfs { }\n\nfs b() { scratch; }\n";
+    check(
+        text,
+        &[
+            "\"(\": unexpected \"(\" (expected a statement or `}`)",
+            "\"with\": unexpected \"with\" (expected a statement or `}`)",
+            "\"{\": unexpected \"{\" (expected a type, a name and parameters)",
+        ],
+    );
+    let module = parse(text);
+    let names: Vec<_> = module.defs.iter().filter_map(|def| Some(def.name.as_ref()?.text.clone())).collect();
+    assert_eq!(names, ["a", "b"]);
+    let holes = module.defs[0].body.steps().iter().filter(|step| matches!(step.op, Op::Hole));
+    assert_eq!((holes.count(), module.defs[0].body.steps().len()), (2, 3));
+}
+
+#[test]
+fn recursion_is_an_error_that_shows_the_cycle() {
+    check(
+        "fs a() { b; }\nfs b() { copy c \"/\" \"/\"; }\nfs c() { a; }\n",
+        &["\"b\": `a` needs itself: a → b → c → a"],
+    );
+    check("fs a() { a; }\n", &["\"a\": `a` needs itself: a → a"]);
+    let bound = "fs a() {\n\tdockerPush \"x\" as pushed\n\tmkfile \"f\" 0o644 pushed\n}\n";
+    check(bound, &["\"pushed\": `a` needs itself: a → a"]);
+    // The same function twice is no cycle.
+    check("fs a() { b; b; }\nfs b() { run \"x\"; }\n", &[]);
+}
+
+#[test]
+fn nesting_has_a_limit() {
+    let deep = |levels: usize| format!("fs a() {{ b {} }}", "f(".repeat(levels) + &")".repeat(levels));
+    let errors = |text: &str| parse(text).diagnostics.iter().filter(|found| found.code == "syntax").count();
+    assert_eq!(errors(&deep(100)), 0);
+    check(&deep(20_000), &["\"(\": nested more than 128 levels deep"]);
+    check(
+        &"fs a() {".repeat(20_000),
+        &["\"{\": unexpected \"{\" (expected a statement or `}`)", "\"\": unexpected end of file (expected `}`)"],
+    );
+}
+
+#[test]
+fn escapes_that_do_not_exist_are_errors() {
+    check("string a() { \"a\\qb\"; }\n", &["\"\\\\q\": invalid syntax"]);
+}
+
+#[test]
+fn text_that_is_no_utf8_is_an_error() {
+    let module = crate::invariants::check(&LANGUAGE, b"fs a() { image \"\xff\"; }\n");
+    let error = &module.diagnostics[0];
+    assert_eq!((error.message.as_str(), error.at.unwrap().start), ("the text is not UTF-8", 16));
+}
+
+#[test]
+fn comments_above_are_documentation() {
+    let module = parse("# not this\n\n# Builds\n# it.\nfs a() {\n\t# first\n\tscratch\n}\n");
+    assert_eq!(module.defs[0].doc.as_ref().unwrap().lossy(), "Builds\nit.");
+    assert_eq!(module.defs[0].body.steps()[0].comments[0].text.lossy(), "first");
+}
+
+#[test]
+fn many_lines_are_checked_fast() {
+    let function = "fs f0() {\n\timage \"a\"\n\trun \"echo ${v}\" with option {\n\t\tenv \"A\" \"b\"\n\t}\n}\n\n";
+    let text: String = (0..1500).map(|n| function.replace("f0", &format!("f{n}"))).collect();
+    let module = parse(&(text + "string v() { \"x\"; }\n"));
+    assert_eq!(module.diagnostics, []);
+    assert_eq!(module.defs.len(), 1501);
+}
