@@ -2,6 +2,17 @@
 //!
 //! Mirrors the option grammar of BuildKit v0.32 (`# check=`, `BUILDKIT_DOCKERFILE_CHECK`).
 
+/// When a rule runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// Unless it is skipped.
+    On,
+    /// When `experimental` names it, or all.
+    Experimental,
+    /// When it is asked for by its name, and not skipped.
+    OnRequest,
+}
+
 /// Which rules run, and whether a finding fails the build.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Checks {
@@ -13,6 +24,9 @@ pub struct Checks {
     pub experimental: Vec<String>,
     /// Whether to run all experimental ones.
     pub experimental_all: bool,
+    /// Rules of [`Policy::OnRequest`] to run. A text asks for them under `experimental`, where BuildKit passes over names
+    /// that it does not know.
+    pub requested: Vec<String>,
     /// Whether a finding fails the build.
     pub error: bool,
 }
@@ -55,11 +69,13 @@ impl Checks {
     }
 
     /// Whether the rule of this name runs.
-    pub fn allows(&self, rule: &str, experimental: bool) -> bool {
-        if experimental {
-            self.experimental_all || self.experimental.iter().any(|name| name == rule)
-        } else {
-            !self.skip_all && !self.skip.iter().any(|name| name == rule)
+    pub fn allows(&self, rule: &str, policy: Policy) -> bool {
+        let named = |names: &[String]| names.iter().any(|name| name == rule);
+        let skipped = self.skip_all || named(&self.skip);
+        match policy {
+            Policy::On => !skipped,
+            Policy::Experimental => self.experimental_all || named(&self.experimental),
+            Policy::OnRequest => !skipped && (named(&self.requested) || named(&self.experimental)),
         }
     }
 }
@@ -125,7 +141,24 @@ mod tests {
         let file = Checks::parse("skip=A").expect("valid");
         let step = Checks::parse("skip=B;error=true").expect("valid");
         let merged = file.with(&step);
-        assert!(!merged.allows("A", false) && !merged.allows("B", false) && merged.allows("C", false));
-        assert!(!merged.allows("X", true) && !merged.error);
+        let on = |rule| merged.allows(rule, Policy::On);
+        assert!(!on("A") && !on("B") && on("C"));
+        assert!(!merged.allows("X", Policy::Experimental) && !merged.error);
+    }
+
+    #[test]
+    fn what_must_be_asked_for_is_asked_for_by_name() {
+        let asked = |text: &str, requested: &[&str]| {
+            let mut checks = Checks::parse(text).expect("valid");
+            checks.requested = requested.iter().map(|name| (*name).to_owned()).collect();
+            checks.allows("A", Policy::OnRequest)
+        };
+        assert!(asked("experimental=A", &[]) && asked("", &["A"]));
+        assert!(
+            !asked("", &[])
+                && !asked("experimental=all", &[])
+                && !asked("skip=A", &["A"])
+                && !asked("skip=all", &["A"])
+        );
     }
 }

@@ -123,3 +123,30 @@ pub struct Edit {
     /// What comes.
     pub text: String,
 }
+
+/// The text with fixes applied. One that touches what an earlier one changed is left out: what it says may not hold any
+/// more, and the next round finds it again if it does.
+///
+/// All edits must be in the text's file.
+pub fn apply_fixes<'f>(text: &[u8], fixes: impl IntoIterator<Item = &'f Fix>) -> Vec<u8> {
+    let mut edits: std::collections::BTreeMap<(u32, u32), &Edit> = std::collections::BTreeMap::new();
+    for fix in fixes {
+        let free = |edit: &Edit| {
+            let before = edits.range(..(edit.span.end, u32::MAX)).next_back();
+            before
+                .is_none_or(|((_, end), _)| *end < edit.span.start || (*end == edit.span.start && *end < edit.span.end))
+        };
+        if fix.edits.iter().all(free) {
+            edits.extend(fix.edits.iter().map(|edit| ((edit.span.start, edit.span.end), edit)));
+        }
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let mut at = 0;
+    for ((start, end), edit) in edits {
+        out.extend_from_slice(&text[at..start as usize]);
+        out.extend_from_slice(edit.text.as_bytes());
+        at = end as usize;
+    }
+    out.extend_from_slice(&text[at..]);
+    out
+}

@@ -18,8 +18,8 @@ mod tree;
 pub mod visit;
 pub mod word;
 
-pub use checks::{Checks, parse_bool};
-pub use diagnostic::{Diagnostic, Edit, Fix, Label, Severity, apply};
+pub use checks::{Checks, Policy, parse_bool};
+pub use diagnostic::{Diagnostic, Edit, Fix, Label, Severity, apply, apply_fixes};
 pub use function::*;
 pub use quote::quote;
 pub use source::{FileId, LineColumn, LineIndex, Source, Sources, Span};

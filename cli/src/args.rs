@@ -17,13 +17,15 @@ pub(crate) struct Cli {
 const NOTES: &str = "\
 `llbc FILE` is short for `llbc compile FILE`.
 
-Exit codes: 0 done, 1 failed (errors in the build file, a missing image, a failed step), 2 wrong usage, 130 interrupted.
+Exit codes: 0 done, 1 failed (errors in the build file, a missing image, a failed step; of `llbc check`, findings of at
+least the severity given with --fail-on), 2 wrong usage, 130 interrupted.
 
 Examples:
   llbc Dockerfile | executor -t app
   llbc build -t app .
   llbc dump --json Dockerfile | jq .Op
-  llbc check Dockerfile";
+  llbc check Dockerfile
+  llbc check --rules all --format sarif .";
 
 /// The commands.
 #[derive(Subcommand)]
@@ -161,14 +163,36 @@ pub(crate) struct BuildFlags {
 /// `llbc check`.
 #[derive(Args)]
 pub(crate) struct Check {
-    /// Build files; `-` is standard input
-    #[arg(required = true, value_name = "FILE")]
+    /// Build files, and directories to look for build files in; `-` is standard input
+    #[arg(default_value = ".", value_name = "FILE")]
     pub(crate) files: Vec<String>,
-    #[command(flatten)]
-    pub(crate) options: CompileOptions,
+    /// Rules to run besides BuildKit's; several with commas, or `all` (`llbc explain` lists them)
+    #[arg(long, value_name = "RULE", value_delimiter = ',')]
+    pub(crate) rules: Vec<String>,
     /// How findings are printed
     #[arg(long, value_enum, default_value = "human")]
     pub(crate) format: CheckFormat,
+    /// Mend what can be mended without changing what is built
+    #[arg(long)]
+    pub(crate) fix: bool,
+    /// The least severity that makes the exit code 1
+    #[arg(long, value_enum, default_value = "error", value_name = "SEVERITY")]
+    pub(crate) fail_on: FailOn,
+    #[command(flatten)]
+    pub(crate) options: CompileOptions,
+}
+
+/// The least severity that fails a check.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FailOn {
+    /// Errors only.
+    Error,
+    /// Errors and warnings.
+    Warning,
+    /// Everything that is found.
+    Info,
+    /// Nothing.
+    Never,
 }
 
 /// How findings are printed.

@@ -1,7 +1,7 @@
 //! One module a command. A command takes what was typed, turns it into settings, and runs on those.
 
 mod build;
-mod check;
+pub(crate) mod check;
 mod compile;
 mod completions;
 mod describe;

@@ -7,6 +7,7 @@ mod args;
 mod commands;
 mod definition;
 mod failure;
+mod files;
 mod layout;
 mod pipeline;
 mod printer;

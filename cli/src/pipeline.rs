@@ -4,9 +4,9 @@ use ast::{Source, Sources};
 use compiler::{Facts, Options, Outcome, Plan, World};
 
 use crate::failure::{Failure, Result};
-use crate::printer;
 use crate::settings::Settings;
 use crate::world::{self, Host};
+use crate::{files, printer};
 
 /// A compilation and the text its findings point into.
 pub(crate) struct Compiled {
@@ -41,7 +41,7 @@ pub(crate) fn run(settings: &Settings, source: Source, door: Door) -> Result<Com
     let host = Host::new(settings)?;
     let outcome = door(&source, &settings.options, Facts::default(), &host);
     if let Some(path) = &settings.write_facts {
-        std::fs::write(path, host.record(&outcome.facts)).map_err(Failure::io("write", path))?;
+        files::replace(path, host.record(&outcome.facts).as_bytes())?;
     }
     let mut sources = Sources::default();
     sources.add(source);

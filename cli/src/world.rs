@@ -71,7 +71,9 @@ impl<'s> Host<'s> {
         match std::fs::read(&file) {
             Ok(bytes) => Ok(Answer::ContextFile(Some(bytes))),
             Err(error) if is_absent(error.kind()) => Ok(Answer::ContextFile(None)),
-            Err(error) => Err(AskError { message: format!("cannot read {}: {error}", file.display()), help: None }),
+            Err(error) => {
+                Err(AskError { message: format!("cannot read {}: {error}", file.display()), ..AskError::default() })
+            }
         }
     }
 
@@ -97,7 +99,8 @@ impl<'s> Host<'s> {
 
     fn time(&self, source: &str) -> Answered {
         if self.settings.offline {
-            return Err(AskError { message: format!("the time of {source} is not known"), help: Some(OFFLINE.into()) });
+            let message = format!("the time of {source} is not known");
+            return Err(AskError { message, help: Some(OFFLINE.into()), unreachable: true });
         }
         let session = Session { registries: self.client()?.clone(), ..Session::default() };
         let asked = Engine::open(self.settings.store.directory())
@@ -107,13 +110,14 @@ impl<'s> Host<'s> {
 
     fn unanswered(&self, error: &Error, help: Option<&str>) -> AskError {
         let help = if self.settings.offline { Some(OFFLINE) } else { help };
-        AskError { message: error.to_string(), help: help.map(str::to_owned) }
+        let unreachable = self.settings.offline || !matches!(error, Error::NotFound(_));
+        AskError { message: error.to_string(), help: help.map(str::to_owned), unreachable }
     }
 
     fn client(&self) -> std::result::Result<&Client, AskError> {
         let made = self.client.get_or_init(|| {
             let made = self.settings.store.client(self.settings.offline);
-            made.map_err(|error| AskError { message: error.to_string(), help: None })
+            made.map_err(|error| AskError { message: error.to_string(), ..AskError::default() })
         });
         made.as_ref().map_err(Clone::clone)
     }

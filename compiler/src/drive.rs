@@ -72,7 +72,7 @@ fn drive(source: &Source, options: &Options, facts: Facts, world: &dyn World, pu
     let (draft, facts) = answer_all(&request, facts, world);
     let Draft { plan, refused, findings, captures, .. } = draft;
     let diagnostics = match refused.map_or_else(|| lint::settings(&module, options), |error| Err(Box::new(error))) {
-        Ok(checks) => lint::report(&module, &source.lines, &checks, &findings),
+        Ok(checks) => lint::report(&module, source, &checks, &findings),
         Err(error) => vec![*error],
     };
     let plan = plan.filter(|_| !diagnostics.iter().any(is_error));

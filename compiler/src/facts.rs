@@ -63,12 +63,15 @@ pub struct ImageAnswer {
 }
 
 /// Why a question has no answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AskError {
     /// What happened, on what.
     pub message: String,
     /// What to do.
     pub help: Option<String>,
+    /// Whether nobody could be asked (no network, no permission), so that nothing is known of the thing itself. A build
+    /// fails all the same; a look at the text ([`crate::check`]) says so and goes on with what is certain.
+    pub unreachable: bool,
 }
 
 /// Questions and their answers. A test fixture and a lock file at once.

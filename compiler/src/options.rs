@@ -15,4 +15,6 @@ pub struct Options {
     pub session: Option<String>,
     /// Whether the labs channel of the Dockerfile language is on.
     pub labs: bool,
+    /// Names of rules to run that BuildKit does not have; see [`crate::lint`].
+    pub rules: Vec<String>,
 }

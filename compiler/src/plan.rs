@@ -133,8 +133,7 @@ pub fn plan(request: &Request<'_>, facts: &Facts) -> Draft {
     let mut shared = Shared { asks: draft.asks, ..Shared::default() };
     shared.graph.sources.push(text_info(request, &settings, &context));
     let (outputs, captures) = plan_platforms(request, facts, &settings, &context, &mut shared);
-    let failed = shared.findings.iter().any(|finding| matches!(finding, Finding::Error(_)));
-    let complete = shared.asks.is_empty() && !failed;
+    let complete = shared.asks.is_empty() && shared.findings.iter().all(|finding| matches!(finding, Finding::Note(_)));
     let plan = outputs.filter(|_| complete).map(|outputs| Plan::new(shared.graph, outputs));
     Draft { plan, asks: shared.asks, refused: None, findings: shared.findings, captures }
 }
@@ -219,7 +218,7 @@ fn planner<'a>(
 }
 
 /// The escape character of a text: that of its words.
-fn escape_of(module: &Module) -> u8 {
+pub(crate) fn escape_of(module: &Module) -> u8 {
     let from = module.defs.iter().find_map(|def| match &def.body.steps().first()?.op {
         ast::Op::From(ast::Str { kind: ast::StrKind::Word { escape, .. }, .. }) => Some(*escape),
         _ => None,

@@ -8,13 +8,36 @@ use crate::lint;
 /// `RULE LINES @TEXT: MESSAGE`, or `CODE: MESSAGE` where no text is to blame.
 #[track_caller]
 pub(crate) fn lint(text: &str, expected: &[&str]) {
-    let (source, module) = parsed(text);
-    let found = match lint::settings(&module, &crate::Options::default()) {
-        Ok(checks) => lint::report(&module, &source.lines, &checks, &[]),
-        Err(error) => vec![*error],
-    };
+    lint_with(&[], text, expected);
+}
+
+/// The same with rules that must be asked for; without BuildKit's if there are some.
+#[track_caller]
+pub(crate) fn lint_with(rules: &[&str], text: &str, expected: &[&str]) {
+    let (source, found) = found(rules, text);
     let found: Vec<String> = found.iter().map(|diagnostic| line(diagnostic, &source)).collect();
     assert_eq!(found, expected, "{text}");
+}
+
+/// Checks what the safe fixes of a rule make of a Dockerfile.
+#[track_caller]
+pub(crate) fn fixed_with(rule: &str, text: &str, expected: &str) {
+    let (source, found) = found(&[rule], text);
+    let fixes: Vec<&ast::Fix> = found.iter().filter_map(|diagnostic| diagnostic.fix.as_ref()).collect();
+    let fixed = ast::apply_fixes(&source.bytes, fixes.into_iter().filter(|fix| fix.safe));
+    assert_eq!(String::from_utf8_lossy(&fixed), expected, "{text}");
+}
+
+fn found(rules: &[&str], text: &str) -> (Source, Vec<ast::Diagnostic>) {
+    let (source, module) = parsed(text);
+    let rules: Vec<String> = rules.iter().map(|rule| (*rule).to_owned()).collect();
+    let options = crate::Options { rules, ..crate::Options::default() };
+    let mut found = match lint::settings(&module, &options) {
+        Ok(checks) => lint::report(&module, &source, &checks, &[]),
+        Err(error) => vec![*error],
+    };
+    found.retain(|found| options.rules.is_empty() || options.rules.iter().any(|rule| rule == found.code));
+    (source, found)
 }
 
 /// A Dockerfile and its module.

@@ -76,13 +76,17 @@ fn source(name: &str, module: &str) -> String {
 //! RUN better
 //! ```
 
+use ast::{{Policy, Severity}};
+
 use crate::lint::{{Check, Hit, Instruction, Rule}};
 
 pub(super) static RULE: Rule = Rule {{
     name: "{name}",
     description: "What it asks for, in one sentence",
     url: "",
-    experimental: true,
+    policy: Policy::OnRequest,
+    severity: Severity::Warning,
+    aliases: &[],
     by_comment: true,
     source: include_str!("{module}.rs"),
     check: Check::Instruction(check),

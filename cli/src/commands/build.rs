@@ -7,7 +7,7 @@ use executor::cli::{RunArgs, Settings as RunSettings};
 
 use super::check;
 use super::lookup::{self, Context};
-use crate::args::{Build, BuildFlags, CheckFormat};
+use crate::args::{Build, BuildFlags, FailOn};
 use crate::failure::{Failure, Result};
 use crate::settings::Settings;
 use crate::{definition, pipeline};
@@ -16,7 +16,8 @@ pub(super) fn run(args: &Build) -> Result<()> {
     check_supported(&args.frontend)?;
     let settings = compile_settings(args)?;
     if args.frontend.check {
-        return check::settings(&settings, CheckFormat::Human);
+        // parity: `docker build --check` fails on warnings too.
+        return check::settings(&settings, FailOn::Warning);
     }
     let compiled = pipeline::read(&settings, compiler::compile)?;
     let plan = pipeline::plan(&settings, compiled)?;

@@ -59,7 +59,7 @@ struct Edit<'a> {
 }
 
 /// One finding, without a line break.
-pub(crate) fn diagnostic<'d>(sources: &'d Sources, diagnostic: &'d Diagnostic) -> String {
+pub(super) fn diagnostic<'d>(sources: &'d Sources, diagnostic: &'d Diagnostic) -> String {
     let name = |span: Span| sources.get(span.file).name.as_str();
     let edit = |edit: &'d ast::Edit| Edit { file: name(edit.span), span: place(sources, edit.span), text: &edit.text };
     let fix = diagnostic.fix.as_ref().map(|fix| Fix {

@@ -3,13 +3,21 @@
 //! Rules never evaluate anything: they look at the [`Module`] as it was parsed, or turn what the planner noted
 //! ([`NoteKind`]) into words. Which run is decided by the file (`# check=`), by the comment above an instruction, and by
 //! an option that replaces the file's settings. The order of findings is BuildKit v0.32's.
+//!
+//! **Which rules are on.** BuildKit's are on unless skipped, its experimental ones when asked for, so that a build warns
+//! of what BuildKit's would. Rules of our own ([`Policy::OnRequest`]) come after them and only run when somebody names
+//! them: [`Options::rules`](crate::Options), or `# check=experimental=NAME` in the file, which BuildKit passes over.
+//! `experimental=all` does not name them. hadolint's comments silence them by hadolint's names, and no others.
 
+mod packages;
 mod report;
 mod rules;
+mod script;
+mod shell;
 
 use std::collections::BTreeSet;
 
-use ast::{Blank, Def, Edit, Fix, Module, Span, Step};
+use ast::{Blank, Def, Edit, Fix, Module, Policy, Severity, Span, Step};
 
 use crate::plan::NoteKind;
 
@@ -25,8 +33,12 @@ pub struct Rule {
     pub description: &'static str,
     /// Where to read on; empty if there is no page.
     pub url: &'static str,
-    /// Whether it must be asked for.
-    pub experimental: bool,
+    /// When it runs.
+    pub policy: Policy,
+    /// How bad what it finds is.
+    pub severity: Severity,
+    /// Names that other linters have for it.
+    pub aliases: &'static [&'static str],
     /// Whether settings in the comment above an instruction hold for it.
     by_comment: bool,
     /// The text of its file, which begins with its documentation.
@@ -38,6 +50,15 @@ impl Rule {
     /// The rule of a name.
     pub fn find(name: &str) -> Option<&'static Self> {
         RULES.iter().copied().find(|rule| rule.name == name)
+    }
+
+    /// The rules that a name means to a person: in any case, or as another linter calls them.
+    pub fn search(name: &str) -> Vec<&'static Self> {
+        let means = |rule: &&Rule| {
+            let mut names = std::iter::once(&rule.name).chain(rule.aliases);
+            names.any(|known| known.eq_ignore_ascii_case(name))
+        };
+        RULES.iter().copied().filter(means).collect()
     }
 
     /// What it does, why, an example, and what to write instead; Markdown.
@@ -61,6 +82,8 @@ enum Check {
     Module(fn(&Module) -> Vec<Hit>),
     /// What the planner noticed: the words for it, if it is this rule's business.
     Note(fn(&NoteKind) -> Option<String>),
+    /// What a shell is told to do, in a file without errors; after everything else.
+    Run(fn(&Run<'_>) -> Vec<Hit>),
 }
 
 /// Something found.
@@ -105,6 +128,23 @@ struct Stage<'m> {
     earlier: &'m BTreeSet<&'m str>,
 }
 
+/// A `RUN` that a POSIX shell reads, as rules see it.
+struct Run<'m> {
+    step: &'m Step,
+    /// What the shell is told.
+    commands: &'m [shell::Simple],
+    /// Whether the shell fails when any command of a pipe does.
+    pipefail: bool,
+    /// Variables that the file sets before it.
+    variables: &'m BTreeSet<String>,
+}
+
+impl Run<'_> {
+    fn hit(&self, at: Span, message: String) -> Hit {
+        Hit { at, whole: self.step.span, message, fix: None }
+    }
+}
+
 impl Stage<'_> {
     fn hit(&self, at: Span, message: String) -> Hit {
         Hit { at, whole: self.from.span, message, fix: None }
@@ -114,6 +154,11 @@ impl Stage<'_> {
 /// A fix that replaces a word by its equal.
 fn replace(title: &str, span: Span, text: String) -> Fix {
     Fix { title: title.to_owned(), safe: true, edits: vec![Edit { span, text }] }
+}
+
+/// A fix that writes something behind a word.
+fn insert(title: &str, after: Span, text: String) -> Fix {
+    replace(title, Span { start: after.end, ..after }, text)
 }
 
 #[cfg(test)]
@@ -135,5 +180,13 @@ mod tests {
         let names: BTreeSet<_> = RULES.iter().map(|rule| rule.name).collect();
         assert_eq!(names.len(), RULES.len());
         assert!(Rule::find("UndefinedVar").is_some() && Rule::find("undefinedvar").is_none());
+    }
+
+    #[test]
+    fn people_search_as_they_remember() {
+        let found = |name: &str| Rule::search(name).iter().map(|rule| rule.name).collect::<Vec<_>>();
+        assert_eq!(found("undefinedvar"), ["UndefinedVar"]);
+        assert_eq!(found("dl3008"), ["UnpinnedPackage"]);
+        assert!(found("DL9999").is_empty());
     }
 }

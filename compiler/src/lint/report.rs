@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use ast::{Checks, Diagnostic, LineIndex, Module, Severity, Span, Step, code, visit};
+use ast::{Checks, Diagnostic, LineIndex, Module, Policy, Severity, Source, Span, Step, code, visit};
 
-use super::{Check, Hit, Instruction, RULES, Rule, Stage};
+use super::{Check, Hit, Instruction, RULES, Rule, Stage, script};
 use crate::Options;
 use crate::plan::{Finding, Note, NoteKind};
 
@@ -20,19 +20,24 @@ pub fn settings(module: &Module, options: &Options) -> Result<Checks, Box<Diagno
             "settings are skip=RULE,…|all, experimental=RULE,…|all and error=true|false, separated by semicolons",
         ))
     };
-    match options.opts.get(OVERRIDE) {
+    let mut checks = match options.opts.get(OVERRIDE) {
         Some(text) => Checks::parse(text).map_err(|what| error(format!("failed to parse {OVERRIDE}: {what}"))),
         None => module.checks.clone().map_err(|what| error(format!("failed to parse check options: {what}"))),
-    }
+    }?;
+    checks.requested.clone_from(&options.rules);
+    Ok(checks)
 }
 
 /// Everything there is to say of a file: what parsing found, what rules find in the text, and what planning found.
 ///
 /// Warnings after the first error are left out, for BuildKit would not have got that far; further errors are not.
-/// `lines` are those of the module's file.
-pub fn report(module: &Module, lines: &LineIndex, checks: &Checks, findings: &[Finding]) -> Vec<Diagnostic> {
+/// `source` is the module's file.
+pub fn report(module: &Module, source: &Source, checks: &Checks, findings: &[Finding]) -> Vec<Diagnostic> {
     let steps = steps(module).map(|(step, _)| step).collect();
-    let mut report = Report { lines, checks, steps, commented: commented(module), out: Vec::new() };
+    let lines = &source.lines;
+    let mut report =
+        Report { lines, checks, steps, commented: commented(module), silenced: Vec::new(), out: Vec::new() };
+    report.silenced = report.steps.iter().flat_map(|step| hadolint(step, "global ignore=")).collect();
     let first_error = module.diagnostics.iter().find(|diagnostic| diagnostic.severity == Severity::Error);
     match first_error.map(|error| error.code) {
         Some(code::SYNTAX) => {}
@@ -45,6 +50,7 @@ pub fn report(module: &Module, lines: &LineIndex, checks: &Checks, findings: &[F
     report.out.extend(module.diagnostics.iter().cloned());
     if first_error.is_none() {
         report.findings(findings);
+        report.runs(module, source);
     }
     report.violation();
     report.out
@@ -53,6 +59,16 @@ pub fn report(module: &Module, lines: &LineIndex, checks: &Checks, findings: &[F
 /// The steps that have settings of their own, by where they start.
 fn commented(module: &Module) -> Vec<(u32, &Checks)> {
     steps(module).filter_map(|(step, _)| Some((step.span.start, step.checks.as_deref()?))).collect()
+}
+
+/// The rules that the comments above a step name for hadolint, under a keyword.
+fn hadolint(step: &Step, keyword: &str) -> Vec<String> {
+    let list = |comment: &ast::Comment| {
+        let text = comment.text.lossy();
+        let rest = text.strip_prefix("hadolint ")?.trim_start().strip_prefix(keyword)?;
+        Some(rest.split('#').next()?.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>())
+    };
+    step.comments.iter().filter_map(list).flatten().collect()
 }
 
 /// Every instruction in file order; of those that begin a stage, the stage.
@@ -66,6 +82,8 @@ struct Report<'a> {
     /// Every step, in file order.
     steps: Vec<&'a Step>,
     commented: Vec<(u32, &'a Checks)>,
+    /// Names that hadolint has for rules, silenced for the whole file.
+    silenced: Vec<String>,
     out: Vec<Diagnostic>,
 }
 
@@ -120,6 +138,31 @@ impl Report<'_> {
         }
     }
 
+    /// The rules on what shells are told. They see the text alone, so an error of planning is no reason to stop.
+    fn runs(&mut self, module: &Module, source: &Source) {
+        let rules = RULES.iter().copied().filter_map(|rule| match rule.check {
+            Check::Run(check) if self.wanted(rule) => Some((rule, check)),
+            _ => None,
+        });
+        let rules: Vec<_> = rules.collect();
+        if rules.is_empty() {
+            return;
+        }
+        script::each_run(module, source, &mut |run| {
+            for (rule, check) in &rules {
+                for hit in check(run) {
+                    self.hit(rule, run.step.span, hit);
+                }
+            }
+        });
+    }
+
+    /// Whether the rule may run somewhere in the file.
+    fn wanted(&self, rule: &Rule) -> bool {
+        let allows = |checks: &Checks| checks.allows(rule.name, rule.policy);
+        allows(self.checks) || self.commented.iter().any(|(_, own)| allows(&self.checks.with(own)))
+    }
+
     /// What planning found: notes up to the first error, and every error.
     fn findings(&mut self, findings: &[Finding]) {
         let mut failed = false;
@@ -132,6 +175,7 @@ impl Report<'_> {
                 }
                 Finding::Note(note) if !failed => self.note(note),
                 Finding::Note(_) => {}
+                Finding::Unknown(info) => self.out.push(info.clone()),
             }
         }
         let lines = self.lines;
@@ -145,7 +189,7 @@ impl Report<'_> {
             let hit = Hit { at: self.caret(note).unwrap_or(note.at), whole: note.at, message, fix: None };
             match note.step {
                 Some(step) => self.hit(rule, step, hit),
-                None => self.hit_with(rule, self.checks.allows(rule.name, rule.experimental), hit),
+                None => self.hit_with(rule, self.checks.allows(rule.name, rule.policy), hit),
             }
         }
     }
@@ -166,10 +210,20 @@ impl Report<'_> {
     fn hit(&mut self, rule: &Rule, step: Span, hit: Hit) {
         let own = self.commented.binary_search_by_key(&step.start, |(start, _)| *start).ok();
         let allowed = match own.filter(|_| rule.by_comment) {
-            Some(index) => self.checks.with(self.commented[index].1).allows(rule.name, rule.experimental),
-            None => self.checks.allows(rule.name, rule.experimental),
+            Some(index) => self.checks.with(self.commented[index].1).allows(rule.name, rule.policy),
+            None => self.checks.allows(rule.name, rule.policy),
         };
-        self.hit_with(rule, allowed, hit);
+        self.hit_with(rule, allowed && !self.silenced(rule, step), hit);
+    }
+
+    /// Whether a comment for hadolint silences a rule that is ours, above the instruction or for the whole file.
+    fn silenced(&self, rule: &Rule, step: Span) -> bool {
+        if rule.policy != Policy::OnRequest {
+            return false;
+        }
+        let names = |name: &String| rule.aliases.contains(&name.as_str());
+        let at = self.steps.binary_search_by_key(&step.start, |step| step.span.start).ok();
+        self.silenced.iter().any(names) || at.is_some_and(|at| hadolint(self.steps[at], "ignore=").iter().any(names))
     }
 
     fn hit_with(&mut self, rule: &Rule, allowed: bool, hit: Hit) {
@@ -177,6 +231,7 @@ impl Report<'_> {
             return;
         }
         let mut warning = Diagnostic::warning(rule.name, hit.message, hit.at);
+        warning.severity = rule.severity;
         warning.url = (!rule.url.is_empty()).then_some(rule.url);
         warning.fix = hit.fix;
         if hit.at != hit.whole {
@@ -188,14 +243,17 @@ impl Report<'_> {
     /// The error that warnings are if the settings want it so, and nothing else failed.
     fn violation(&mut self) {
         let failed = self.out.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-        if !self.checks.error || failed || self.out.is_empty() {
+        if !self.checks.error || failed {
             return;
         }
         let mut names: Vec<&str> = Vec::new();
-        for warning in &self.out {
+        for warning in self.out.iter().filter(|found| found.severity == Severity::Warning) {
             if !names.contains(&warning.code) {
                 names.push(warning.code);
             }
+        }
+        if names.is_empty() {
+            return;
         }
         let message = format!("lint violation found for rules: {}", names.join(", "));
         let help = "mend the warnings, or take error=true out of the check settings";

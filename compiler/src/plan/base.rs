@@ -66,6 +66,7 @@ impl Planner<'_> {
             if self.stages[id].anonymous {
                 self.stages[id].dispatched = true;
             }
+            self.report_unreachable(span);
             if let Err(stop) = result {
                 let errors = if self.answers == answers { &mut malformed } else { &mut failed };
                 errors.push(self.at(stop, span));

@@ -15,6 +15,8 @@ pub enum Finding {
     Error(Diagnostic),
     /// Something a rule may look at.
     Note(Note),
+    /// Nobody could be asked: what depends on the answer is not looked at. Only for [`Purpose::Lint`](super::Purpose).
+    Unknown(Diagnostic),
 }
 
 /// One thing noticed at an instruction.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ast::{LineIndex, Span, Str};
+use ast::{Diagnostic, LineIndex, Severity, Span, Str};
 use llb::{Graph, Location, Position, Range};
 use oci::Platform;
 
@@ -17,7 +17,7 @@ use super::paths::UsedPaths;
 use super::settings::Settings;
 use super::stages::{Command, Stage, StageId};
 use super::stop::{Done, Stop};
-use super::{Request, captures::Captures};
+use super::{Purpose, Request, captures::Captures};
 use crate::{Answer, AskError, Facts, Question};
 
 /// Arguments that configure attestations: never variables of processes.
@@ -39,6 +39,8 @@ pub(super) struct Shared {
     pub(super) graph: Graph,
     /// What is not known.
     pub(super) asks: BTreeSet<Question>,
+    /// What could not be asked since it was last reported.
+    pub(super) unreachable: Vec<AskError>,
     /// What was found.
     pub(super) findings: Vec<Finding>,
     /// History of all stages.
@@ -94,6 +96,10 @@ impl<'a> Planner<'a> {
     /// The answer to a question; asks it when there is none yet.
     pub(super) fn ask(&mut self, question: Question) -> Done<Result<&'a Answer, &'a AskError>> {
         match self.facts.answers.get(&question) {
+            Some(Err(error)) if error.unreachable && self.request.purpose == Purpose::Lint => {
+                self.shared.unreachable.push(error.clone());
+                Err(Stop::Unknown)
+            }
             Some(answer) => {
                 self.answers += 1;
                 Ok(answer.as_ref())
@@ -112,6 +118,17 @@ impl<'a> Planner<'a> {
         let lines = diagnostic.at.map(|at| vec![vec![self.lines_of(at)]]);
         diagnostic.locations = diagnostic.locations.filter(|locations| Some(locations) != lines.as_ref());
         self.shared.findings.push(Finding::Error(*diagnostic));
+    }
+
+    /// Records what could not be asked for a stage.
+    pub(super) fn report_unreachable(&mut self, span: Option<Span>) {
+        for error in std::mem::take(&mut self.shared.unreachable) {
+            let message = format!("{}; what depends on it is not looked at", error.message);
+            let mut info = Diagnostic::warning("unknown", message, span);
+            info.severity = Severity::Info;
+            info.help = error.help;
+            self.shared.findings.push(Finding::Unknown(info));
+        }
     }
 
     /// Records what a rule may look at, at an instruction of the text.

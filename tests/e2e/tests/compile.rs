@@ -102,6 +102,72 @@ fn warnings_do_not_fail_and_errors_of_check_do() {
 }
 
 #[test]
+fn a_directory_is_checked_file_by_file() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a/web.Dockerfile", "FROM scratch AS A\nCOPY a b\n");
+    sandbox.write("b/Dockerfile", "FROM scratch\nNOPE\n");
+    sandbox.write("b/Dockerfile.dockerignore", "x\n");
+    let run = process::run(sandbox.llbc().args(["check", "--format=gcc"])).unwrap();
+    assert_eq!(run.status.code(), Some(1));
+    let out = run.out();
+    let lines: Vec<&str> = out.lines().collect();
+    assert!(
+        lines[0].starts_with("a/web.Dockerfile:1:17: warning: ") && lines[0].ends_with("[StageNameCasing]"),
+        "{out}"
+    );
+    assert!(lines[1].starts_with("b/Dockerfile:2:1: error: ") && lines.len() == 2, "{out}");
+    let sarif: Value =
+        serde_json::from_str(&process::run(sandbox.llbc().args(["check", "--format=sarif"])).unwrap().out()).unwrap();
+    assert_eq!(sarif["runs"][0]["results"].as_array().unwrap().len(), 2);
+    std::fs::create_dir(sandbox.directory().join("empty")).unwrap();
+    assert!(sandbox.fail(1, sandbox.llbc().args(["check", "empty"])).contains("there is no build file in empty"));
+}
+
+#[test]
+fn the_exit_code_follows_the_severity() {
+    let sandbox = Sandbox::new();
+    sandbox.write("Dockerfile", "FROM scratch AS A\nRUN apt-get install -y x\n");
+    for (code, arguments) in [
+        (0, &["--fail-on=error"][..]),
+        (1, &["--fail-on=warning"]),
+        (0, &["--fail-on=never"]),
+        (0, &["--rules=AptRecommends", "--fail-on=error"]),
+        (1, &["--rules=DL3015", "--fail-on=info", "--opt=build-arg:BUILDKIT_DOCKERFILE_CHECK=skip=StageNameCasing"]),
+        (2, &["--rules=NoSuchRule"]),
+    ] {
+        let run = process::run(sandbox.llbc().arg("check").args(arguments)).unwrap();
+        assert_eq!(run.status.code(), Some(code), "{arguments:?}: {}", run.err());
+    }
+    assert_eq!(process::run(sandbox.llbc().args(["build", "--check", "."])).unwrap().status.code(), Some(1));
+}
+
+#[test]
+fn safe_fixes_are_written_once() {
+    let sandbox = Sandbox::new();
+    sandbox.write("Dockerfile", "from scratch AS a\nRUN apt install x\nUSER app\n");
+    let mend = || {
+        sandbox.succeed(sandbox.llbc().args(["check", "--fix", "--rules=all", "Dockerfile"]));
+        std::fs::read_to_string(sandbox.directory().join("Dockerfile")).unwrap()
+    };
+    assert_eq!(mend(), "FROM scratch AS a\nRUN apt-get install -y x\nUSER app\n");
+    assert_eq!(mend(), "FROM scratch AS a\nRUN apt-get install -y x\nUSER app\n");
+    assert!(
+        sandbox.fail(2, &mut sandbox.shell("echo FROM scratch | llbc check --fix -")).contains("--fix needs a file")
+    );
+}
+
+#[test]
+fn an_image_that_nobody_knows_is_a_note_of_check() {
+    let sandbox = Sandbox::new();
+    sandbox.write("Dockerfile", "FROM nosuch:1\nEXPOSE 80/TCP\n");
+    let out = sandbox.succeed(sandbox.llbc().args(["check", "--offline", "--format=json"])).out();
+    let lines = json_lines(&out);
+    assert_eq!((&lines[0]["severity"], &lines[0]["code"]), (&"info".into(), &"unknown".into()), "{out}");
+    assert_eq!(lines[1]["code"], "ExposeProtoCasing", "{out}");
+    sandbox.fail(1, sandbox.llbc().args(["compile", "--offline", "-o", "out", "Dockerfile"]));
+}
+
+#[test]
 fn wrong_usage_exits_with_2() {
     let sandbox = Sandbox::new();
     sandbox.write("Dockerfile", SCRATCH);

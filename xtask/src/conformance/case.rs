@@ -98,6 +98,7 @@ fn options(settings: &Value) -> Result<Options, String> {
         build_platforms: vec![build],
         session: Some(SESSION.to_owned()),
         labs: settings["channel"] == "labs",
+        ..Options::default()
     })
 }
 

@@ -62,7 +62,7 @@ impl CorpusWorld {
 fn not_found(reference: &str) -> AskError {
     AskError {
         message: format!("failed to resolve source metadata for {reference}: {reference}: not found"),
-        help: None,
+        ..AskError::default()
     }
 }
 

@@ -18,7 +18,7 @@
 //! CMD ["sh"]
 //! ```
 
-use ast::{Module, Step, case, visit};
+use ast::{Module, Policy, Severity, Step, case, visit};
 
 use crate::lint::{Check, Hit, Rule, replace};
 
@@ -26,7 +26,9 @@ pub(super) static RULE: Rule = Rule {
     name: "ConsistentInstructionCasing",
     description: "All commands within the Dockerfile should use the same casing (either upper or lower)",
     url: "https://docs.docker.com/go/dockerfile/rule/consistent-instruction-casing/",
-    experimental: false,
+    policy: Policy::On,
+    severity: Severity::Warning,
+    aliases: &[],
     by_comment: false,
     source: include_str!("consistent_instruction_casing.rs"),
     check: Check::Module(check),

@@ -15,6 +15,8 @@
 //! COPY ./forever/helloworld.txt /
 //! ```
 
+use ast::{Policy, Severity};
+
 use crate::lint::{Check, Rule};
 use crate::plan::NoteKind;
 
@@ -22,7 +24,9 @@ pub(super) static RULE: Rule = Rule {
     name: "CopyIgnoredFile",
     description: "Attempting to Copy file that is excluded by .dockerignore",
     url: "https://docs.docker.com/go/dockerfile/rule/copy-ignored-file/",
-    experimental: false,
+    policy: Policy::On,
+    severity: Severity::Warning,
+    aliases: &[],
     by_comment: true,
     source: include_str!("copy_ignored_file.rs"),
     check: Check::Note(check),

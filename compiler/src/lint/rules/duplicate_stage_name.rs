@@ -16,13 +16,17 @@
 //! FROM alpine AS alpine-base
 //! ```
 
+use ast::{Policy, Severity};
+
 use crate::lint::{Check, Hit, Rule, Stage};
 
 pub(super) static RULE: Rule = Rule {
     name: "DuplicateStageName",
     description: "Stage names should be unique",
     url: "https://docs.docker.com/go/dockerfile/rule/duplicate-stage-name/",
-    experimental: false,
+    policy: Policy::On,
+    severity: Severity::Warning,
+    aliases: &["DL3024"],
     by_comment: false,
     source: include_str!("duplicate_stage_name.rs"),
     check: Check::Stage(check),

@@ -14,6 +14,8 @@
 //! EXPOSE 80
 //! ```
 
+use ast::{Policy, Severity};
+
 use crate::lint::{Check, Rule};
 use crate::plan::NoteKind;
 
@@ -21,7 +23,9 @@ pub(super) static RULE: Rule = Rule {
     name: "ExposeInvalidFormat",
     description: "IP address and host-port mapping should not be used in EXPOSE instruction. This will become an error in a future release",
     url: "https://docs.docker.com/go/dockerfile/rule/expose-invalid-format/",
-    experimental: false,
+    policy: Policy::On,
+    severity: Severity::Warning,
+    aliases: &[],
     by_comment: true,
     source: include_str!("expose_invalid_format.rs"),
     check: Check::Note(check),

@@ -14,6 +14,8 @@
 //! EXPOSE 80/tcp
 //! ```
 
+use ast::{Policy, Severity};
+
 use crate::lint::{Check, Rule};
 use crate::plan::NoteKind;
 
@@ -21,7 +23,9 @@ pub(super) static RULE: Rule = Rule {
     name: "ExposeProtoCasing",
     description: "Protocol in EXPOSE instruction should be lowercase",
     url: "https://docs.docker.com/go/dockerfile/rule/expose-proto-casing/",
-    experimental: false,
+    policy: Policy::On,
+    severity: Severity::Warning,
+    aliases: &[],
     by_comment: true,
     source: include_str!("expose_proto_casing.rs"),
     check: Check::Note(check),

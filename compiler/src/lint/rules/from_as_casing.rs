@@ -14,7 +14,7 @@
 //! FROM alpine AS base
 //! ```
 
-use ast::case;
+use ast::{Policy, Severity, case};
 
 use crate::lint::{Check, Hit, Instruction, Rule, replace};
 
@@ -22,7 +22,9 @@ pub(super) static RULE: Rule = Rule {
     name: "FromAsCasing",
     description: "The 'as' keyword should match the case of the 'from' keyword",
     url: "https://docs.docker.com/go/dockerfile/rule/from-as-casing/",
-    experimental: false,
+    policy: Policy::On,
+    severity: Severity::Warning,
+    aliases: &[],
     by_comment: true,
     source: include_str!("from_as_casing.rs"),
     check: Check::Instruction(check),

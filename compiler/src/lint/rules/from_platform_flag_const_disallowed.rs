@@ -15,6 +15,8 @@
 //! FROM --platform=$BUILDPLATFORM alpine AS base
 //! ```
 
+use ast::{Policy, Severity};
+
 use crate::lint::{Check, Rule};
 use crate::plan::NoteKind;
 
@@ -22,7 +24,9 @@ pub(super) static RULE: Rule = Rule {
     name: "FromPlatformFlagConstDisallowed",
     description: "FROM --platform flag should not use a constant value",
     url: "https://docs.docker.com/go/dockerfile/rule/from-platform-flag-const-disallowed/",
-    experimental: false,
+    policy: Policy::On,
+    severity: Severity::Warning,
+    aliases: &["DL3029"],
     by_comment: true,
     source: include_str!("from_platform_flag_const_disallowed.rs"),
     check: Check::Note(check),

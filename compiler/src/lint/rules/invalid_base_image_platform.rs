@@ -15,6 +15,8 @@
 //! FROM --platform=linux/arm64 example/app
 //! ```
 
+use ast::{Policy, Severity};
+
 use crate::lint::{Check, Rule};
 use crate::plan::NoteKind;
 
@@ -22,7 +24,9 @@ pub(super) static RULE: Rule = Rule {
     name: "InvalidBaseImagePlatform",
     description: "Base image platform does not match expected target platform",
     url: "",
-    experimental: false,
+    policy: Policy::On,
+    severity: Severity::Warning,
+    aliases: &[],
     by_comment: false,
     source: include_str!("invalid_base_image_platform.rs"),
     check: Check::Note(check),

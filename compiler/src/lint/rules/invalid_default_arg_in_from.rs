@@ -16,6 +16,8 @@
 //! FROM busybox:${TAG}
 //! ```
 
+use ast::{Policy, Severity};
+
 use crate::lint::{Check, Rule};
 use crate::plan::NoteKind;
 
@@ -23,7 +25,9 @@ pub(super) static RULE: Rule = Rule {
     name: "InvalidDefaultArgInFrom",
     description: "Default value for global ARG results in an empty or invalid base image name",
     url: "https://docs.docker.com/go/dockerfile/rule/invalid-default-arg-in-from/",
-    experimental: false,
+    policy: Policy::On,
+    severity: Severity::Warning,
+    aliases: &[],
     by_comment: false,
     source: include_str!("invalid_default_arg_in_from.rs"),
     check: Check::Note(check),

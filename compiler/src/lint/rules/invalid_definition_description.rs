@@ -17,7 +17,7 @@
 //! FROM alpine AS base
 //! ```
 
-use ast::Op;
+use ast::{Op, Policy, Severity};
 
 use crate::lint::{Check, Hit, Instruction, Rule};
 
@@ -25,7 +25,9 @@ pub(super) static RULE: Rule = Rule {
     name: "InvalidDefinitionDescription",
     description: "Comment for build stage or argument should follow the format: `# <arg/stage name> <description>`. If this is not intended to be a description comment, add an empty line or comment between the instruction and the comment.",
     url: "https://docs.docker.com/go/dockerfile/rule/invalid-definition-description/",
-    experimental: true,
+    policy: Policy::Experimental,
+    severity: Severity::Warning,
+    aliases: &[],
     by_comment: true,
     source: include_str!("invalid_definition_description.rs"),
     check: Check::Instruction(check),

@@ -17,6 +17,8 @@
 //! ENTRYPOINT ["my-program", "start"]
 //! ```
 
+use ast::{Policy, Severity};
+
 use crate::lint::{Check, Rule};
 use crate::plan::NoteKind;
 
@@ -24,7 +26,9 @@ pub(super) static RULE: Rule = Rule {
     name: "JSONArgsRecommended",
     description: "JSON arguments recommended for ENTRYPOINT/CMD to prevent unintended behavior related to OS signals",
     url: "https://docs.docker.com/go/dockerfile/rule/json-args-recommended/",
-    experimental: false,
+    policy: Policy::On,
+    severity: Severity::Warning,
+    aliases: &["DL3025"],
     by_comment: true,
     source: include_str!("json_args_recommended.rs"),
     check: Check::Note(check),

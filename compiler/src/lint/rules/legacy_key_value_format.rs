@@ -14,6 +14,8 @@
 //! ENV DIR="/usr/src"
 //! ```
 
+use ast::{Policy, Severity};
+
 use crate::lint::{Check, Rule};
 use crate::plan::NoteKind;
 
@@ -21,7 +23,9 @@ pub(super) static RULE: Rule = Rule {
     name: "LegacyKeyValueFormat",
     description: "Legacy key/value format with whitespace separator should not be used",
     url: "https://docs.docker.com/go/dockerfile/rule/legacy-key-value-format/",
-    experimental: false,
+    policy: Policy::On,
+    severity: Severity::Warning,
+    aliases: &[],
     by_comment: true,
     source: include_str!("legacy_key_value_format.rs"),
     check: Check::Note(check),

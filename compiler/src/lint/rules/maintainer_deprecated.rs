@@ -14,7 +14,7 @@
 //! LABEL org.opencontainers.image.authors="moby@example.com"
 //! ```
 
-use ast::{Edit, Fix, Op};
+use ast::{Edit, Fix, Op, Policy, Severity};
 
 use crate::lint::{Check, Hit, Instruction, Rule};
 
@@ -22,7 +22,9 @@ pub(super) static RULE: Rule = Rule {
     name: "MaintainerDeprecated",
     description: "The MAINTAINER instruction is deprecated, use a label instead to define an image author",
     url: "https://docs.docker.com/go/dockerfile/rule/maintainer-deprecated/",
-    experimental: false,
+    policy: Policy::On,
+    severity: Severity::Warning,
+    aliases: &["DL4000"],
     by_comment: true,
     source: include_str!("maintainer_deprecated.rs"),
     check: Check::Instruction(check),

@@ -17,6 +17,8 @@
 //! ENTRYPOINT ["cat"]
 //! ```
 
+use ast::{Policy, Severity};
+
 use crate::lint::{Check, Rule};
 use crate::plan::NoteKind;
 
@@ -24,7 +26,9 @@ pub(super) static RULE: Rule = Rule {
     name: "MultipleInstructionsDisallowed",
     description: "Multiple instructions of the same type should not be used in the same stage",
     url: "https://docs.docker.com/go/dockerfile/rule/multiple-instructions-disallowed/",
-    experimental: false,
+    policy: Policy::On,
+    severity: Severity::Warning,
+    aliases: &["DL3012", "DL4003", "DL4004"],
     by_comment: true,
     source: include_str!("multiple_instructions_disallowed.rs"),
     check: Check::Note(check),

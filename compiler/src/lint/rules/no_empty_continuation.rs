@@ -17,7 +17,7 @@
 //!     curl
 //! ```
 
-use ast::{Blank, Edit, Fix};
+use ast::{Blank, Edit, Fix, Policy, Severity};
 
 use crate::lint::{Check, Hit, Rule};
 
@@ -25,7 +25,9 @@ pub(super) static RULE: Rule = Rule {
     name: "NoEmptyContinuation",
     description: "Empty continuation lines will become errors in a future release",
     url: "https://docs.docker.com/go/dockerfile/rule/no-empty-continuation/",
-    experimental: false,
+    policy: Policy::On,
+    severity: Severity::Warning,
+    aliases: &[],
     by_comment: false,
     source: include_str!("no_empty_continuation.rs"),
     check: Check::Blank(check),

@@ -14,6 +14,8 @@
 //! FROM alpine
 //! ```
 
+use ast::{Policy, Severity};
+
 use crate::lint::{Check, Rule};
 use crate::plan::NoteKind;
 
@@ -21,7 +23,9 @@ pub(super) static RULE: Rule = Rule {
     name: "RedundantTargetPlatform",
     description: "Setting platform to predefined $TARGETPLATFORM in FROM is redundant as this is the default behavior",
     url: "https://docs.docker.com/go/dockerfile/rule/redundant-target-platform/",
-    experimental: false,
+    policy: Policy::On,
+    severity: Severity::Warning,
+    aliases: &["DL3065"],
     by_comment: true,
     source: include_str!("redundant_target_platform.rs"),
     check: Check::Note(check),

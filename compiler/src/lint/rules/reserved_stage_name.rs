@@ -14,13 +14,17 @@
 //! FROM alpine AS builder
 //! ```
 
+use ast::{Policy, Severity};
+
 use crate::lint::{Check, Hit, Rule, Stage};
 
 pub(super) static RULE: Rule = Rule {
     name: "ReservedStageName",
     description: "Reserved words should not be used as stage names",
     url: "https://docs.docker.com/go/dockerfile/rule/reserved-stage-name/",
-    experimental: false,
+    policy: Policy::On,
+    severity: Severity::Warning,
+    aliases: &["DL3063"],
     by_comment: false,
     source: include_str!("reserved_stage_name.rs"),
     check: Check::Stage(check),

@@ -17,6 +17,8 @@
 //! RUN --mount=type=secret,id=aws,target=/root/.aws/credentials aws s3 cp s3://bucket/file .
 //! ```
 
+use ast::{Policy, Severity};
+
 use crate::lint::{Check, Rule};
 use crate::plan::NoteKind;
 
@@ -24,7 +26,9 @@ pub(super) static RULE: Rule = Rule {
     name: "SecretsUsedInArgOrEnv",
     description: "Sensitive data should not be used in the ARG or ENV commands",
     url: "https://docs.docker.com/go/dockerfile/rule/secrets-used-in-arg-or-env/",
-    experimental: false,
+    policy: Policy::On,
+    severity: Severity::Warning,
+    aliases: &["DL3064"],
     by_comment: true,
     source: include_str!("secrets_used_in_arg_or_env.rs"),
     check: Check::Note(check),

@@ -15,13 +15,17 @@
 //! FROM alpine AS build-base
 //! ```
 
+use ast::{Policy, Severity};
+
 use crate::lint::{Check, Hit, Instruction, Rule, replace};
 
 pub(super) static RULE: Rule = Rule {
     name: "StageNameCasing",
     description: "Stage names should be lowercase",
     url: "https://docs.docker.com/go/dockerfile/rule/stage-name-casing/",
-    experimental: false,
+    policy: Policy::On,
+    severity: Severity::Warning,
+    aliases: &[],
     by_comment: true,
     source: include_str!("stage_name_casing.rs"),
     check: Check::Instruction(check),

@@ -15,7 +15,7 @@
 //! FROM alpine:${VERSION}
 //! ```
 
-use ast::with_suggestion;
+use ast::{Policy, Severity, with_suggestion};
 
 use crate::lint::{Check, Rule};
 use crate::plan::NoteKind;
@@ -24,7 +24,9 @@ pub(super) static RULE: Rule = Rule {
     name: "UndefinedArgInFrom",
     description: "FROM command must use declared ARGs",
     url: "https://docs.docker.com/go/dockerfile/rule/undefined-arg-in-from/",
-    experimental: false,
+    policy: Policy::On,
+    severity: Severity::Warning,
+    aliases: &[],
     by_comment: true,
     source: include_str!("undefined_arg_in_from.rs"),
     check: Check::Note(check),

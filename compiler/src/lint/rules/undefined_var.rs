@@ -20,6 +20,8 @@
 //! COPY $foo .
 //! ```
 
+use ast::{Policy, Severity};
+
 use crate::lint::{Check, Rule};
 use crate::plan::NoteKind;
 
@@ -27,7 +29,9 @@ pub(super) static RULE: Rule = Rule {
     name: "UndefinedVar",
     description: "Variables should be defined before their use",
     url: "https://docs.docker.com/go/dockerfile/rule/undefined-var/",
-    experimental: false,
+    policy: Policy::On,
+    severity: Severity::Warning,
+    aliases: &[],
     by_comment: true,
     source: include_str!("undefined_var.rs"),
     check: Check::Note(check),

@@ -16,6 +16,8 @@
 //! WORKDIR /usr/share/nginx/html
 //! ```
 
+use ast::{Policy, Severity};
+
 use crate::lint::{Check, Rule};
 use crate::plan::NoteKind;
 
@@ -23,7 +25,9 @@ pub(super) static RULE: Rule = Rule {
     name: "WorkdirRelativePath",
     description: "Relative workdir without an absolute workdir declared within the build can have unexpected results if the base image changes",
     url: "https://docs.docker.com/go/dockerfile/rule/workdir-relative-path/",
-    experimental: false,
+    policy: Policy::On,
+    severity: Severity::Warning,
+    aliases: &["DL3000"],
     by_comment: true,
     source: include_str!("workdir_relative_path.rs"),
     check: Check::Note(check),
