@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Compile(Compile),
     /// Show the LLB of a build file or of an encoded definition
     Dump(Dump),
+    /// Optimize LLB, or say what the optimizer does and what stands in its way
+    Opt(Opt),
     /// Compile and build an image in one go
     Build(Box<Build>),
     /// Show errors and warnings of build files
@@ -81,6 +83,24 @@ pub(crate) struct Dump {
     pub(crate) options: CompileOptions,
 }
 
+/// `llbc opt`.
+#[derive(Args)]
+pub(crate) struct Opt {
+    /// Build file, encoded definition, or LLB as text (`*.llb`); `-` is standard input
+    pub(crate) file: String,
+    #[command(flatten)]
+    pub(crate) options: CompileOptions,
+    /// Say what each pass does and why, and what it leaves alone and why
+    #[arg(long, conflicts_with_all = ["text", "output"])]
+    pub(crate) explain: bool,
+    /// Print LLB as text
+    #[arg(long)]
+    pub(crate) text: bool,
+    /// Write the definition here instead
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
 /// What `llbc dump` prints.
 #[derive(Args)]
 #[group(multiple = false)]
@@ -97,6 +117,9 @@ pub(crate) struct DumpFormat {
     /// The image config
     #[arg(long)]
     pub(crate) image: bool,
+    /// LLB as text before the optimizer and after each pass that changes it
+    #[arg(long)]
+    pub(crate) passes: bool,
 }
 
 /// `llbc build`.
@@ -331,9 +354,12 @@ pub(crate) struct CompileOptions {
     /// Channel of the Dockerfile language
     #[arg(long, value_enum, default_value = "stable")]
     pub(crate) channel: Channel,
-    /// Optimization: 0 is BuildKit's own graph
-    #[arg(short = 'O', value_name = "LEVEL", default_value = "0", hide_default_value = true)]
-    pub(crate) optimize: String,
+    /// Optimization: 0 (BuildKit's own graph; the default), 1 (less work) or 2 (also fewer, bigger layers)
+    #[arg(short = 'O', value_name = "LEVEL")]
+    pub(crate) optimize: Option<String>,
+    /// Optimize without changing the layers of the image
+    #[arg(long)]
+    pub(crate) preserve_layers: bool,
     /// How errors and warnings are printed
     #[arg(long, value_enum, default_value = "human")]
     pub(crate) error_format: ErrorFormat,
@@ -370,6 +396,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Cli {
 const COMMANDS: &[&str] = &[
     "compile",
     "dump",
+    "opt",
     "build",
     "check",
     "outline",

@@ -9,6 +9,7 @@ mod dump;
 mod explain;
 mod fmt;
 mod lookup;
+mod opt;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,7 @@ fn dispatch(command: Command) -> Result<()> {
     match command {
         Command::Compile(args) => compile::run(&args),
         Command::Dump(args) => dump::run(&args),
+        Command::Opt(args) => opt::run(&args),
         Command::Build(args) => build::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Outline(args) => describe::outline(&args),
@@ -53,6 +55,7 @@ fn error_format(command: &Command) -> ErrorFormat {
     match command {
         Command::Compile(args) => args.options.error_format,
         Command::Dump(args) => args.options.error_format,
+        Command::Opt(args) => args.options.error_format,
         Command::Build(args) => args.options.error_format,
         Command::Check(args) => args.options.error_format,
         Command::Outline(args) | Command::Targets(args) => args.options.error_format,

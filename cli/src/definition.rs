@@ -3,23 +3,40 @@
 //! Other readers of LLB ignore descriptions that they do not know, so `llbc FILE | buildctl build` keeps working; the
 //! executor finds there what BuildKit's frontends hand over beside the definition.
 
+use ast::Source;
 use compiler::Plan;
-use llb::Definition;
+use llb::{Decoded, Definition, Graph};
 
 use crate::failure::{Failure, Message, Result};
 
 /// Description of a terminal vertex: the image config, JSON.
 const CONFIG: &str = "containerimage.config";
 
+/// What to do about a definition that cannot be read.
+pub(crate) const DAMAGED: &str = "write it again with `llbc FILE -o`";
+
 /// The bytes of the definition, image configs included.
 pub(crate) fn encode(plan: Plan) -> Result<Vec<u8>> {
-    Ok(graph(&plan.described())?.to_bytes())
+    Ok(of(&plan.described().graph)?.to_bytes())
 }
 
-/// The definition of the graph alone: what BuildKit's own frontend would hand to the solver.
-pub(crate) fn graph(plan: &Plan) -> Result<Definition> {
+/// The definition of a graph: what BuildKit's own frontend would hand to the solver.
+pub(crate) fn of(graph: &Graph) -> Result<Definition> {
     let failed = |error: llb::EncodeError| Message { code: "plan", text: error.to_string(), help: None };
-    llb::encode(&plan.graph).map_err(|error| Failure::Message(failed(error)))
+    llb::encode(graph).map_err(|error| Failure::Message(failed(error)))
+}
+
+/// The definition, if that is what the bytes are. No build file decodes as one: each of its vertices is checked.
+pub(crate) fn read(source: &Source) -> Result<Option<Decoded>> {
+    let bytes = &source.bytes;
+    match llb::decode(bytes) {
+        Ok(decoded) if !decoded.definition.vertices.is_empty() => Ok(Some(decoded)),
+        // Text is never binary; a definition that is cut or damaged deserves its own error.
+        Err(error) if bytes.first() == Some(&b'\n') && bytes.contains(&0) => {
+            Err(Failure::message("definition", format!("{}: {error}", source.name), DAMAGED))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// The image configs in a definition. **Shape**: one per terminal vertex that has one, in the order of the definition.

@@ -48,6 +48,13 @@ pub(crate) fn run(settings: &Settings, source: Source, door: Door) -> Result<Com
     Ok(Compiled { outcome, sources })
 }
 
+/// The same as [`plan`], optimized as the settings ask.
+pub(crate) fn optimized(settings: &Settings, compiled: Compiled) -> Result<Plan> {
+    let mut plan = plan(settings, compiled)?;
+    plan.optimize(settings.passes);
+    Ok(plan)
+}
+
 /// Prints what was found and gives the plan when there is no error.
 pub(crate) fn plan(settings: &Settings, compiled: Compiled) -> Result<Plan> {
     let failed = printer::diagnostics(settings.error_format, &compiled.sources, &compiled.outcome.diagnostics);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use compiler::Options;
+use llb::passes::{self, Level};
 use oci::Platform;
 
 use crate::args::{Channel, CompileOptions, ErrorFormat};
@@ -28,6 +29,8 @@ pub(crate) struct Settings {
     pub(crate) write_facts: Option<PathBuf>,
     /// Of several platforms, the one to write.
     pub(crate) only_platform: Option<Platform>,
+    /// What the optimizer is asked to do.
+    pub(crate) passes: passes::Options,
     /// How diagnostics are printed.
     pub(crate) error_format: ErrorFormat,
     /// The executor's store, and registries.
@@ -68,7 +71,6 @@ impl Input {
 impl Settings {
     /// Reads the options of a compilation of `input`. The context is the working directory unless said otherwise.
     pub(crate) fn new(input: Input, args: &CompileOptions) -> Result<Self> {
-        check_level(&args.optimize)?;
         let host = executor::host_platform();
         let mut settings = Self {
             options: Options {
@@ -84,6 +86,10 @@ impl Settings {
             offline: args.offline,
             write_facts: args.write_facts.clone(),
             only_platform: platforms(args.only_platform.as_deref(), &host)?.pop(),
+            passes: passes::Options {
+                level: args.optimize.as_deref().map_or(Ok(Level::O0), level)?,
+                preserve_layers: args.preserve_layers,
+            },
             error_format: args.error_format,
             store: args.store.clone(),
             input,
@@ -142,14 +148,12 @@ pub(crate) fn is_remote(source: &str) -> bool {
         || source.starts_with("github.com/")
 }
 
-fn check_level(level: &str) -> Result<()> {
-    match level {
-        "0" => Ok(()),
-        "1" | "2" => Err(Failure::unsupported(
-            &format!("-O{level}"),
-            "there is no optimizer yet; -O0 (the default) gives BuildKit's own graph",
-        )),
-        _ => Err(Failure::usage(format!("-O{level}: the levels are 0, 1 and 2"), None)),
+fn level(text: &str) -> Result<Level> {
+    match text {
+        "0" => Ok(Level::O0),
+        "1" => Ok(Level::O1),
+        "2" => Ok(Level::O2),
+        _ => Err(Failure::usage(format!("-O{text}: the levels are 0, 1 and 2"), None)),
     }
 }
 
@@ -212,7 +216,6 @@ mod tests {
     use super::*;
 
     fn check(file: &str, args: CompileOptions, expected: &str) {
-        let args = CompileOptions { optimize: "0".into(), ..args };
         let shown = match Settings::new(Input::new(file), &args) {
             Ok(settings) => format!("{:?} {:?}", settings.options.opts, settings.locals),
             Err(Failure::Message(message)) => format!("{message}"),
@@ -265,14 +268,12 @@ mod tests {
 
     #[test]
     fn levels() {
-        let level = |text: &str| {
-            check_level(text).map_err(|error| match error {
-                Failure::Message(message) => message.text,
-                other => format!("{other:?}"),
-            })
+        let shown = |text: &str| match level(text) {
+            Ok(level) => level.to_string(),
+            Err(Failure::Message(message)) => message.text,
+            Err(other) => format!("{other:?}"),
         };
-        assert_eq!(level("0"), Ok(()));
-        assert_eq!(level("1"), Err("-O1 is not supported yet".into()));
-        assert_eq!(level("9"), Err("-O9: the levels are 0, 1 and 2".into()));
+        assert_eq!(shown("1"), "-O1");
+        assert_eq!(shown("9"), "-O9: the levels are 0, 1 and 2");
     }
 }

@@ -10,6 +10,7 @@ mod drive;
 mod facts;
 pub mod lint;
 mod lock;
+pub mod optimize;
 mod options;
 pub mod outline;
 mod output;

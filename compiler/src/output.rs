@@ -4,7 +4,7 @@ use llb::Graph;
 use oci::{ImageConfig, Platform};
 
 /// Key of the description that holds an image config.
-const CONFIG: &str = "containerimage.config";
+pub(crate) const CONFIG: &str = "containerimage.config";
 
 /// Key of the description that holds what a result runs on.
 const PLATFORM: &str = "platform";

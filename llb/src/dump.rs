@@ -14,7 +14,7 @@ use serde::Serialize;
 pub use dot::dot;
 pub(crate) use message::{base64, base64_list, base64_option, is_default};
 
-use crate::{DecodeError, Definition, Graph, Vertex, VertexProblem, proto};
+use crate::{DecodeError, Definition, FileAction, FileActionKind, Graph, Node, Op, Vertex, VertexProblem, proto};
 
 /// A line of the dump, in the order of its fields.
 #[derive(Serialize)]
@@ -41,6 +41,30 @@ pub fn json(definition: &Definition) -> Result<String, DecodeError> {
 /// A graph as one JSON object: the fields of [`Graph`] by their names, all of them always there, bytes in base64.
 pub fn graph_json(graph: &Graph) -> String {
     to_json(graph)
+}
+
+/// A vertex for people: the name a frontend gave it, else what it does.
+pub fn name(node: &Node) -> String {
+    let named = node.meta.description.get("llb.customname").filter(|name| !name.is_empty());
+    named.cloned().unwrap_or_else(|| match &node.op {
+        Op::Source(source) => source.identifier.clone(),
+        Op::Exec(exec) => exec.meta.args.join(" "),
+        Op::File(actions) => actions.iter().map(action_name).collect::<Vec<_>>().join(", "),
+        Op::Build(_) => "build".to_owned(),
+        Op::Merge(_) => "merge".to_owned(),
+        Op::Diff(_) => "diff".to_owned(),
+        Op::Passthrough(passthrough) => format!("passthrough {}", passthrough.id),
+    })
+}
+
+fn action_name(action: &FileAction) -> String {
+    match &action.kind {
+        FileActionKind::Copy(copy) => format!("copy {} {}", copy.src, copy.dest),
+        FileActionKind::Mkfile { path, .. } => format!("mkfile {path}"),
+        FileActionKind::Mkdir { path, .. } => format!("mkdir {path}"),
+        FileActionKind::Rm { path, .. } => format!("rm {path}"),
+        FileActionKind::Symlink { newpath, .. } => format!("symlink {newpath}"),
+    }
 }
 
 /// The text form of what a definition means.

@@ -19,6 +19,8 @@ use oci::Digest;
 use crate::{Definition, Graph, NodeId};
 use walk::Encoding;
 
+pub(crate) use finish::merge as merge_metadata;
+
 /// Encodes everything that the outputs need.
 ///
 /// **Errors**: what BuildKit refuses to marshal, and edges that point nowhere.

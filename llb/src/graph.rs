@@ -158,7 +158,7 @@ pub struct SourceInfo {
 }
 
 /// What a vertex does.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Op {
     /// Fetches something.
@@ -178,7 +178,7 @@ pub enum Op {
 }
 
 /// A source operation.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Source {
     /// Address with scheme: `docker-image://…`, `local://context`, ….
     pub identifier: String,
@@ -187,7 +187,7 @@ pub struct Source {
 }
 
 /// An exec operation.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Exec {
     /// The process.
     pub meta: ExecMeta,
@@ -204,7 +204,7 @@ pub struct Exec {
 }
 
 /// A process.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct ExecMeta {
     /// Arguments, the program first.
     pub args: Vec<String>,
@@ -231,7 +231,7 @@ pub struct ExecMeta {
 }
 
 /// Proxy variables.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct ProxyEnv {
     /// `HTTP_PROXY`.
     pub http_proxy: String,
@@ -246,7 +246,7 @@ pub struct ProxyEnv {
 }
 
 /// A line of /etc/hosts.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct HostIp {
     /// Name.
     pub host: String,
@@ -255,7 +255,7 @@ pub struct HostIp {
 }
 
 /// A resource limit.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Ulimit {
     /// Such as `nofile`.
     pub name: String,
@@ -266,7 +266,7 @@ pub struct Ulimit {
 }
 
 /// A secret in the environment.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct SecretEnv {
     /// Id of the secret.
     pub id: String,
@@ -277,7 +277,7 @@ pub struct SecretEnv {
 }
 
 /// A CDI device.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct CdiDevice {
     /// Qualified name.
     pub name: String,
@@ -286,7 +286,7 @@ pub struct CdiDevice {
 }
 
 /// Network of a process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NetMode {
     /// The daemon's default.
@@ -299,7 +299,7 @@ pub enum NetMode {
 }
 
 /// Privileges of a process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SecurityMode {
     /// Confined.
@@ -310,7 +310,7 @@ pub enum SecurityMode {
 }
 
 /// A mount of a process.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Mount {
     /// Position in the node's inputs; -1 is none.
     pub input: i64,
@@ -331,7 +331,7 @@ pub struct Mount {
 }
 
 /// What is mounted.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MountKind {
     /// The input.
@@ -356,7 +356,7 @@ pub enum MountKind {
 }
 
 /// A secret or an agent's socket as a file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct SecretMount {
     /// Id.
     pub id: String,
@@ -371,7 +371,7 @@ pub struct SecretMount {
 }
 
 /// Who may use a cache directory at once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CacheSharing {
     /// Everybody.
@@ -384,7 +384,7 @@ pub enum CacheSharing {
 }
 
 /// Whether contents key the cache.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ContentCache {
     /// As the solver thinks.
@@ -397,7 +397,7 @@ pub enum ContentCache {
 }
 
 /// One action of a file operation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct FileAction {
     /// What it changes: input position, or number of inputs + index of an earlier action; -1 is scratch.
     pub input: i64,
@@ -410,7 +410,7 @@ pub struct FileAction {
 }
 
 /// What a file action does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileActionKind {
     /// Copies.
@@ -465,7 +465,7 @@ pub enum FileActionKind {
 }
 
 /// A copy.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct CopyAction {
     /// Path or pattern in the secondary input.
     pub src: String,
@@ -502,7 +502,7 @@ pub struct CopyAction {
 }
 
 /// Owner of a file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Owner {
     /// User.
     pub user: Option<UserOpt>,
@@ -511,7 +511,7 @@ pub struct Owner {
 }
 
 /// A user or group.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UserOpt {
     /// A name to look up in an input (-1: none).
@@ -526,7 +526,7 @@ pub enum UserOpt {
 }
 
 /// A nested build.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Hash, Serialize)]
 pub struct Build {
     /// Input position of the builder; -1 is this one.
     pub builder: i64,
@@ -540,7 +540,7 @@ pub struct Build {
 }
 
 /// A difference; positions, -1 is scratch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Diff {
     /// Input position of the old tree. `None` when absent on the wire.
     pub lower: Option<i64>,
@@ -549,7 +549,7 @@ pub struct Diff {
 }
 
 /// Inputs handed through.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Passthrough {
     /// Identity.
     pub id: String,

@@ -13,6 +13,7 @@ mod hash;
 pub mod passes;
 mod proto;
 pub mod sample;
+pub mod shape;
 pub mod text;
 pub mod verify;
 mod wire;

@@ -2,14 +2,35 @@
 //!
 //! [`PASSES`] is the whole optimizer: they run in its order, each from its level on, and in debug builds the verifier
 //! looks at the graph after each. `-O0` runs none, so that it gives BuildKit's own bytes. A pass is a file with one
-//! function that says whether it changed anything, a header that tells why it is sound and what it costs, and tests in
-//! the text form.
+//! function, a header that tells the rewrite, why it is sound, what it must not touch and what it costs, and tests in
+//! the text form. What it did, and what it left alone and why, it writes into a [`Log`].
+//!
+//! What stays, whatever the level (`docs/optimizer.md` says it for users):
+//!
+//! - the tree of each output: paths, types, bytes, modes, owners, link targets, hard links, attributes, and the times of
+//!   files; times of directories are promised where an action sets them,
+//! - the outputs asked for, and that a build which fails without a pass fails with it: nothing that can fail is dropped
+//!   from what an output needs,
+//! - what is said of a vertex (names, locations, capabilities, cache settings): it goes to the vertex that does its work.
 
+mod algebra;
+mod constants;
 mod dead;
+mod fuse;
+mod images;
+mod layers;
+mod log;
+mod mkdirs;
+mod outputs;
+mod same;
+mod uses;
 
 use std::fmt;
 
 use crate::{Graph, verify};
+
+pub use layers::layers;
+pub use log::{Change, Entry, Log, Refusal, Rewrite, Why};
 
 /// How much is done: `-O0`, `-O1`, `-O2`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,10 +38,19 @@ pub enum Level {
     /// Nothing.
     #[default]
     O0,
-    /// What only removes work.
+    /// What never makes a build do again what it would not have done again.
     O1,
-    /// What also reorders work.
+    /// What also trades: fewer, bigger layers; more vertices that run side by side.
     O2,
+}
+
+/// What is asked of the optimizer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// How much.
+    pub level: Level,
+    /// Whether each layer of an output stays a layer of its own.
+    pub preserve_layers: bool,
 }
 
 /// One step of the optimizer.
@@ -29,29 +59,67 @@ pub struct Pass {
     pub name: &'static str,
     /// From which level on it runs.
     pub level: Level,
-    /// Changes the graph; whether it did.
-    pub run: fn(&mut Graph) -> bool,
+    /// What it does, for people.
+    pub about: &'static str,
+    /// Changes the graph and says so.
+    run: Run,
 }
+
+type Run = fn(&mut Graph, &mut Log);
 
 /// Every pass, in the order in which they run.
 pub const PASSES: &[Pass] = &[
-    // Last: the others leave vertices behind that nothing needs.
-    Pass { name: "dead", level: Level::O1, run: dead::run },
+    // First: what nobody needs must not hold back the others, which look at how often a result is used. What a pass
+    // leaves behind is swept up after it.
+    Pass { name: "dead", level: Level::O1, about: "removes vertices that no output needs", run: dead::run },
+    // The tree in between is used once where the other results of its process are not.
+    Pass {
+        name: "outputs",
+        level: Level::O1,
+        about: "removes outputs of processes that nobody uses",
+        run: outputs::run,
+    },
+    // Names become equal before vertices are compared.
+    Pass { name: "images", level: Level::O1, about: "names equal images equally", run: images::run },
+    // Makes trees of merges equal where only their shape differed.
+    Pass { name: "algebra", level: Level::O1, about: "simplifies merges and differences", run: algebra::run },
+    // Before anything looks at uses: two equal vertices are one with the uses of both.
+    Pass { name: "same", level: Level::O1, about: "makes equal vertices one", run: same::run },
+    // Before `fuse`: what copies a constant has no source to wait for.
+    Pass {
+        name: "constants",
+        level: Level::O1,
+        about: "makes constant trees where they are copied",
+        run: constants::run,
+    },
+    Pass { name: "fuse", level: Level::O1, about: "makes file operations in a row one", run: fuse::run },
+    // Sees more in one vertex than in two.
+    Pass { name: "mkdirs", level: Level::O1, about: "makes a directory once", run: mkdirs::run },
 ];
 
-/// Runs the passes of a level. Gives the names of those that changed something.
+/// Runs the passes that the options ask for. A graph that does not hold together is left as it is: whoever runs it says
+/// what is wrong with it.
 ///
-/// Panics in debug builds when a pass leaves a graph that does not hold together, where it did before.
-pub fn optimize(graph: &mut Graph, level: Level) -> Vec<&'static str> {
-    let was_sound = cfg!(debug_assertions) && is_sound(graph);
-    let mut changed = Vec::new();
-    for pass in PASSES.iter().filter(|pass| pass.level <= level && level != Level::O0) {
-        if (pass.run)(graph) {
-            changed.push(pass.name);
-        }
-        debug_assert!(!was_sound || is_sound(graph), "pass {} broke the graph: {:?}", pass.name, verify::verify(graph));
+/// Panics in debug builds when a pass leaves a graph that does not hold together.
+pub fn optimize(graph: &mut Graph, options: Options) -> Log {
+    optimize_watched(graph, options, &mut |_, _| {})
+}
+
+/// The same, for somebody who wants to see the graph after each pass.
+pub fn optimize_watched(graph: &mut Graph, options: Options, watch: &mut dyn FnMut(&Pass, &Graph)) -> Log {
+    let mut log = Log::new(graph, options);
+    if options.level == Level::O0 || !is_sound(graph) {
+        return log;
     }
-    changed
+    for pass in PASSES.iter().filter(|pass| pass.level <= options.level) {
+        log.enter(pass.name, graph);
+        (pass.run)(graph, &mut log);
+        dead::sweep(graph, &mut log);
+        debug_assert!(is_sound(graph), "pass {} broke the graph: {:?}", pass.name, verify::verify(graph));
+        watch(pass, graph);
+    }
+    log.end(graph);
+    log
 }
 
 fn is_sound(graph: &Graph) -> bool {
@@ -68,15 +136,36 @@ impl fmt::Display for Level {
     }
 }
 
-/// Runs a pass over a text; what it prints must be the expectation, and the verifier must have nothing fatal to say.
 #[cfg(test)]
-fn check(pass: fn(&mut Graph) -> bool, before: &str, after: &str) {
-    let strip = |text: &str| text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n");
-    let mut graph = crate::text::parse(before).unwrap();
-    let changed = pass(&mut graph);
-    assert_eq!(strip(&crate::text::print(&graph)), strip(after));
-    assert_eq!(changed, strip(before) != strip(after), "whether something changed");
-    assert!(is_sound(&graph), "{:?}", verify::verify(&graph));
+mod testing {
+    use super::*;
+
+    /// Runs a pass over a text (and drops what nobody needs any more); what it prints must be the expectation, and the
+    /// verifier must have nothing fatal to say. Lines of the expectation that begin with `;; ` are what the pass says it
+    /// left alone.
+    #[track_caller]
+    pub(in crate::passes) fn check_with(options: Options, pass: Run, before: &str, after: &str) {
+        let strip = |text: &str, notes: bool| {
+            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && line.starts_with(";; ") == notes);
+            lines.collect::<Vec<_>>().join("\n")
+        };
+        let mut graph = crate::text::parse(before).unwrap();
+        let mut log = Log::new(&graph, options);
+        log.enter("tested", &graph);
+        pass(&mut graph, &mut log);
+        let refused = log.refused().map(|refusal| format!(";; {refusal}")).collect::<Vec<_>>().join("\n");
+        let changed = log.changed();
+        dead::sweep(&mut graph, &mut log);
+        assert_eq!(strip(&crate::text::print(&graph), false), strip(after, false));
+        assert_eq!(refused, strip(after, true), "what was left alone");
+        assert_eq!(changed, strip(before, false) != strip(after, false), "whether something changed");
+        assert!(is_sound(&graph), "{:?}", verify::verify(&graph));
+    }
+
+    #[track_caller]
+    pub(in crate::passes) fn check(pass: Run, before: &str, after: &str) {
+        check_with(Options { level: Level::O1, ..Options::default() }, pass, before, after);
+    }
 }
 
 #[cfg(test)]
@@ -84,14 +173,32 @@ mod tests {
     use super::*;
     use crate::text;
 
+    fn at(level: Level) -> Options {
+        Options { level, ..Options::default() }
+    }
+
     #[test]
     fn levels() {
         let source = "%0 = source \"local://a\"\n%1 = source \"local://b\"\noutput %1\n";
         let mut graph = text::parse(source).unwrap();
-        assert_eq!(optimize(&mut graph, Level::O0), Vec::<&str>::new());
+        assert!(!optimize(&mut graph, at(Level::O0)).changed());
         assert_eq!(text::print(&graph), source);
-        assert_eq!(optimize(&mut graph, Level::O1), ["dead"]);
-        assert_eq!(optimize(&mut graph, Level::O2), Vec::<&str>::new());
+        assert!(optimize(&mut graph, at(Level::O1)).changed());
+        assert!(!optimize(&mut graph, at(Level::O2)).changed());
         assert_eq!(text::print(&graph), "%0 = source \"local://b\"\noutput %0\n");
+    }
+
+    #[test]
+    fn the_sample_keeps_its_proportions() {
+        let mut graph = crate::sample::build(1000);
+        let log = optimize(&mut graph, at(Level::O2));
+        assert_eq!(log.origins().len(), graph.nodes.len());
+        assert!(is_sound(&graph));
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let names: std::collections::BTreeSet<_> = PASSES.iter().map(|pass| pass.name).collect();
+        assert_eq!(names.len(), PASSES.len());
     }
 }

@@ -72,7 +72,8 @@ fn use_up(decoded: &llb::Decoded) {
         assert!(findings.iter().any(|finding| finding.flaw.is_fatal()) || llb::understand(definition).is_ok());
     }
     let mut graph = decoded.graph.clone();
-    llb::passes::optimize(&mut graph, llb::passes::Level::O2);
+    let options = llb::passes::Options { level: llb::passes::Level::O2, ..Default::default() };
+    llb::passes::optimize(&mut graph, options);
 }
 
 #[test]

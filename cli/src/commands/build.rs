@@ -20,7 +20,7 @@ pub(super) fn run(args: &Build) -> Result<()> {
         return check::settings(&settings, FailOn::Warning);
     }
     let compiled = pipeline::read(&settings, compiler::compile)?;
-    let plan = pipeline::plan(&settings, compiled)?;
+    let plan = pipeline::optimized(&settings, compiled)?;
     let mut run = run_settings(args)?;
     run.session.locals = settings.locals;
     run.session.oci_layouts = settings.layouts;

@@ -1,9 +1,11 @@
 //! `llbc dump`: the LLB of a build file or of an encoded definition, to look at.
 
-use ast::Source;
 use llb::Definition;
+use llb::passes::Level;
 
+use super::opt;
 use crate::args::{Dump, DumpFormat};
+use crate::definition::DAMAGED;
 use crate::failure::{Failure, Result};
 use crate::settings::{Input, Settings};
 use crate::{definition, pipeline, printer};
@@ -11,31 +13,27 @@ use crate::{definition, pipeline, printer};
 pub(super) fn run(args: &Dump) -> Result<()> {
     let settings = Settings::new(Input::new(&args.file), &args.options)?;
     let source = pipeline::source(&settings)?;
-    match encoded(&source)? {
-        Some(definition) => print(&args.format, &definition, &definition::images_of(&definition)),
+    if args.format.passes {
+        return opt::dump(&settings, source);
+    }
+    match definition::read(&source)? {
+        Some(decoded) if settings.passes.level == Level::O0 => {
+            let definition = decoded.definition;
+            print(&args.format, &definition, &definition::images_of(&definition))
+        }
+        Some(mut decoded) => {
+            compiler::optimize::definition(&mut decoded.graph, settings.passes);
+            let definition = definition::of(&decoded.graph)?;
+            print(&args.format, &definition, &definition::images_of(&definition))
+        }
         None => {
             let compiled = pipeline::run(&settings, source, compiler::compile)?;
-            let plan = pipeline::plan(&settings, compiled)?;
+            let plan = pipeline::optimized(&settings, compiled)?;
             let images: Vec<Vec<u8>> = plan.outputs.iter().map(|output| output.image.clone()).collect();
-            print(&args.format, &definition::graph(&plan)?, &images)
+            print(&args.format, &definition::of(&plan.graph)?, &images)
         }
     }
 }
-
-/// The definition, if that is what the bytes are. No build file decodes as one: each of its vertices is checked.
-fn encoded(source: &Source) -> Result<Option<Definition>> {
-    let bytes = &source.bytes;
-    match llb::decode(bytes) {
-        Ok(decoded) if !decoded.definition.vertices.is_empty() => Ok(Some(decoded.definition)),
-        // Text is never binary; a definition that is cut or damaged deserves its own error.
-        Err(error) if bytes.first() == Some(&b'\n') && bytes.contains(&0) => {
-            Err(Failure::message("definition", format!("{}: {error}", source.name), DAMAGED))
-        }
-        _ => Ok(None),
-    }
-}
-
-const DAMAGED: &str = "write it again with `llbc FILE -o`";
 
 fn print(format: &DumpFormat, definition: &Definition, images: &[Vec<u8>]) -> Result<()> {
     if format.image {

@@ -78,7 +78,7 @@ fn text(source: &SourceInfo) -> Result<SourceText, EncodeError> {
 }
 
 /// Adds what a later node says of the same vertex.
-pub(super) fn merge(meta: &mut Metadata, later: &Metadata) {
+pub(crate) fn merge(meta: &mut Metadata, later: &Metadata) {
     meta.ignore_cache |= later.ignore_cache;
     meta.description.extend(later.description.iter().map(|(key, value)| (key.clone(), value.clone())));
     meta.export_cache = later.export_cache.or(meta.export_cache);

@@ -7,11 +7,30 @@
 //! ```
 //!
 //! Sound because only outputs can be observed, and what they lead to stays as it is: encoding would leave the same
-//! vertices out. It keeps other passes and dumps from looking at what does not matter. Linear in edges.
+//! vertices out, so that nothing that would have run, or failed, is gone. It keeps other passes and dumps from looking at
+//! what does not matter. Linear in edges.
 
+use super::{Log, Rewrite};
 use crate::{Edge, Graph, NodeId};
 
-pub(super) fn run(graph: &mut Graph) -> bool {
+pub(super) fn run(graph: &mut Graph, log: &mut Log) {
+    for (node, _) in needed(graph).into_iter().enumerate().filter(|(_, needed)| !needed) {
+        log.done(&[node], Rewrite::Dead);
+    }
+    sweep(graph, log);
+}
+
+/// Removes what a pass left behind, without a word: the pass has said what it did.
+pub(super) fn sweep(graph: &mut Graph, log: &mut Log) {
+    let needed = needed(graph);
+    if !needed.iter().all(|&needed| needed) {
+        log.retain(&needed);
+        remove(graph, needed);
+    }
+}
+
+/// Whether an output needs each vertex.
+fn needed(graph: &Graph) -> Vec<bool> {
     let mut needed = vec![false; graph.nodes.len()];
     for edge in graph.outputs.iter().filter_map(|output| output.edge) {
         needed[edge.node.0 as usize] = true;
@@ -22,9 +41,10 @@ pub(super) fn run(graph: &mut Graph) -> bool {
             node.inputs.iter().for_each(|edge| needed[edge.node.0 as usize] = true);
         }
     }
-    if needed.iter().all(|&needed| needed) {
-        return false;
-    }
+    needed
+}
+
+fn remove(graph: &mut Graph, needed: Vec<bool>) {
     let mut next = 0;
     let moved: Vec<NodeId> = needed
         .iter()
@@ -39,13 +59,12 @@ pub(super) fn run(graph: &mut Graph) -> bool {
     graph.nodes.retain(|_| is_needed.next().unwrap_or_default());
     graph.nodes.iter_mut().flat_map(|node| &mut node.inputs).for_each(follow);
     graph.outputs.iter_mut().filter_map(|output| output.edge.as_mut()).for_each(follow);
-    true
 }
 
 #[cfg(test)]
 mod tests {
     use super::run;
-    use crate::passes::check;
+    use crate::passes::testing::check;
 
     #[test]
     fn what_outputs_need_stays() {

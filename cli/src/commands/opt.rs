@@ -1,0 +1,111 @@
+//! `llbc opt`: LLB in, better LLB out; or what the optimizer did, what it left alone, and why.
+
+use std::fmt::Write as _;
+
+use ast::Source;
+use llb::passes::{self, Entry, Level, Log, PASSES};
+use llb::{Graph, NodeId, shape};
+
+use super::compile::Target;
+use crate::args::Opt;
+use crate::failure::{Failure, Result};
+use crate::settings::{Input, Settings};
+use crate::{definition, pipeline, printer};
+
+/// Ending of the names of files that hold LLB as text.
+const TEXT: &str = ".llb";
+
+pub(super) fn run(args: &Opt) -> Result<()> {
+    let target = if args.explain || args.text { None } else { Some(Target::new(args.output.as_deref())?) };
+    let mut settings = Settings::new(Input::new(&args.file), &args.options)?;
+    if args.options.optimize.is_none() {
+        settings.passes.level = Level::O1;
+    }
+    let source = pipeline::source(&settings)?;
+    let given = graph(&settings, source)?;
+    let mut graph = given.clone();
+    let log = compiler::optimize::definition(&mut graph, settings.passes);
+    match target {
+        Some(target) => target.write(&definition::of(&graph)?.to_bytes()),
+        None if args.explain => printer::data(explain(&given, &graph, &log).as_bytes()),
+        None => printer::data(llb::text::print(&graph).as_bytes()),
+    }
+}
+
+/// Prints the graph as it is given, and after each pass that changes it.
+pub(super) fn dump(settings: &Settings, source: Source) -> Result<()> {
+    let mut graph = graph(settings, source)?;
+    let mut text = format!("; as given\n{}", llb::text::print(&graph));
+    let level = if settings.passes.level == Level::O0 { Level::O1 } else { settings.passes.level };
+    let mut last = llb::text::print(&graph);
+    passes::optimize_watched(&mut graph, passes::Options { level, ..settings.passes }, &mut |pass, graph| {
+        let now = llb::text::print(graph);
+        if now != last {
+            let _ = write!(text, "\n; after {}\n{now}", pass.name);
+            last = now;
+        }
+    });
+    printer::data(text.as_bytes())
+}
+
+/// The graph of a build file, of an encoded definition, or of LLB as text; what is said of images is in its outputs.
+pub(super) fn graph(settings: &Settings, source: Source) -> Result<Graph> {
+    if source.name.ends_with(TEXT) {
+        let text = String::from_utf8_lossy(&source.bytes);
+        let parsed = llb::text::parse(&text);
+        return parsed.map_err(|error| {
+            Failure::message(
+                "text",
+                format!("{}: {error}", source.name),
+                "`llbc dump FILE` shows how LLB looks as text",
+            )
+        });
+    }
+    if let Some(decoded) = definition::read(&source)? {
+        return Ok(decoded.graph);
+    }
+    let compiled = pipeline::run(settings, source, compiler::compile)?;
+    Ok(pipeline::plan(settings, compiled)?.described().graph)
+}
+
+/// What was done and what was not, pass by pass; then what it gained.
+fn explain(given: &Graph, graph: &Graph, log: &Log) -> String {
+    let mut text = String::new();
+    for entry in log.entries() {
+        explain_pass(&mut text, given, entry);
+    }
+    let path = |graph: &Graph| shape::critical_path(graph).len();
+    let _ = writeln!(
+        text,
+        "{} vertices, {} after; longest way through them {}, {} after",
+        given.nodes.len(),
+        graph.nodes.len(),
+        path(given),
+        path(graph)
+    );
+    text
+}
+
+fn explain_pass(text: &mut String, given: &Graph, entry: &Entry) {
+    let about = PASSES.iter().find(|pass| pass.name == entry.pass).map_or("", |pass| pass.about);
+    let _ = writeln!(text, "{}: {about}", entry.pass);
+    for change in &entry.changes {
+        let _ = writeln!(text, "  done: {}", change.rewrite);
+        name_all(text, given, &change.at);
+    }
+    for refusal in &entry.refusals {
+        let _ = writeln!(text, "  left alone: {}", refusal.why);
+        name_all(text, given, &refusal.at);
+    }
+    if entry.changes.is_empty() && entry.refusals.is_empty() {
+        text.push_str("  nothing to do\n");
+    }
+    text.push('\n');
+}
+
+fn name_all(text: &mut String, given: &Graph, nodes: &[NodeId]) {
+    for node in nodes {
+        let name = llb::dump::name(&given.nodes[node.0 as usize]);
+        let _ = writeln!(text, "    %{} {name}", node.0);
+    }
+}
