@@ -4,6 +4,10 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+// Test support is written as other crates see this one, for their tests too.
+#[cfg(test)]
+extern crate self as llb;
+
 mod decode;
 mod definition;
 pub mod dump;

@@ -16,6 +16,8 @@
 mod algebra;
 mod constants;
 mod dead;
+#[cfg(test)]
+mod equality;
 mod fuse;
 mod images;
 mod layers;
@@ -108,18 +110,23 @@ pub fn optimize(graph: &mut Graph, options: Options) -> Log {
 /// The same, for somebody who wants to see the graph after each pass.
 pub fn optimize_watched(graph: &mut Graph, options: Options, watch: &mut dyn FnMut(&Pass, &Graph)) -> Log {
     let mut log = Log::new(graph, options);
+    run_all(graph, &mut log, watch);
+    log
+}
+
+fn run_all(graph: &mut Graph, log: &mut Log, watch: &mut dyn FnMut(&Pass, &Graph)) {
+    let options = log.options;
     if options.level == Level::O0 || !is_sound(graph) {
-        return log;
+        return;
     }
     for pass in PASSES.iter().filter(|pass| pass.level <= options.level) {
         log.enter(pass.name, graph);
-        (pass.run)(graph, &mut log);
-        dead::sweep(graph, &mut log);
+        (pass.run)(graph, log);
+        dead::sweep(graph, log);
         debug_assert!(is_sound(graph), "pass {} broke the graph: {:?}", pass.name, verify::verify(graph));
         watch(pass, graph);
     }
     log.end(graph);
-    log
 }
 
 fn is_sound(graph: &Graph) -> bool {

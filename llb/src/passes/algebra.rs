@@ -10,14 +10,15 @@
 //!
 //! A tree is a stack of layers, a merge appends stacks, and the difference from a tree to one that grew out of it is the
 //! layers on top. So the first is associativity; in the second all that the lower `a` says the upper one says again; the
-//! third puts the same layers in the same order; the rest are neutral elements. Whatever had to be made before is still
-//! made, so what failed fails. Must not touch the difference of a tree to itself (which is nothing, but needs the tree to
+//! third puts the same layers in the same order; the rest are neutral elements. The second alone makes another stack of the
+//! same tree: it is not done where a difference or another merge looks into the stack later. Whatever had to be made before
+//! is still made, so what failed fails. Must not touch the difference of a tree to itself (which is nothing, but needs the tree to
 //! be made) nor one that must be computed. Linear in edges; how `y` grew is followed for at most [`FAR`] steps.
 
-use super::layers::base;
+use super::layers::{base, merged};
 use super::uses::{Forward, counts};
-use super::{Log, Rewrite};
-use crate::{Diff, Edge, Graph, Op};
+use super::{Log, Rewrite, Why};
+use crate::{Diff, Edge, Graph, Node, Op};
 
 /// How many steps back the origin of a tree is looked for.
 const FAR: usize = 64;
@@ -25,10 +26,16 @@ const FAR: usize = 64;
 pub(super) fn run(graph: &mut Graph, log: &mut Log) {
     let mut forward = Forward::new(graph);
     let mut counts = counts(graph);
-    for index in 0..graph.nodes.len() {
+    let merged = merged(graph);
+    for (index, merged) in merged.into_iter().enumerate() {
         forward.inputs(graph, index);
+        if !uses_all_inputs(&graph.nodes[index]) {
+            continue;
+        }
         match &graph.nodes[index].op {
-            Op::Merge(positions) if !positions.is_empty() => merge(graph, log, &mut counts, &mut forward, index),
+            Op::Merge(positions) if !positions.is_empty() => {
+                merge(graph, log, &mut counts, &mut forward, (index, merged));
+            }
             Op::Diff(Diff { lower: Some(-1), upper: Some(upper) }) => {
                 let upper =
                     usize::try_from(*upper).ok().and_then(|upper| graph.nodes[index].inputs.get(upper).copied());
@@ -42,6 +49,20 @@ pub(super) fn run(graph: &mut Graph, log: &mut Log) {
     forward.outputs(graph);
 }
 
+/// Whether a merge or difference looks at each of its inputs: one that it does not look at may still fail.
+fn uses_all_inputs(node: &Node) -> bool {
+    let is_used = |position: usize| match &node.op {
+        Op::Merge(positions) => positions.contains(&(position as i64)),
+        Op::Diff(diff) => [diff.lower, diff.upper].contains(&Some(position as i64)),
+        _ => true,
+    };
+    match &node.op {
+        // The rule, and no search.
+        Op::Merge(positions) if positions.iter().copied().eq(0..node.inputs.len() as i64) => true,
+        _ => (0..node.inputs.len()).all(is_used),
+    }
+}
+
 /// A vertex is another's result from now on.
 fn replace(log: &mut Log, forward: &mut Forward, node: usize, by: Edge, rewrite: Rewrite) {
     log.done(&[node], rewrite);
@@ -49,10 +70,10 @@ fn replace(log: &mut Log, forward: &mut Forward, node: usize, by: Edge, rewrite:
     forward.set(node, by);
 }
 
-fn merge(graph: &mut Graph, log: &mut Log, counts: &mut [u32], forward: &mut Forward, index: usize) {
+fn merge(graph: &mut Graph, log: &mut Log, counts: &mut [u32], forward: &mut Forward, (index, merged): (usize, bool)) {
     let trees = trees(graph, index);
     let flat = flattened(graph, log, counts, index, &trees);
-    let flat = without_repeats(log, index, flat);
+    let flat = without_repeats(log, index, merged, flat);
     let flat = undone(graph, log, index, flat);
     if let [only] = flat[..] {
         counts[only.node.0 as usize] += counts[index].saturating_sub(1);
@@ -76,7 +97,7 @@ fn flattened(graph: &mut Graph, log: &mut Log, counts: &[u32], index: usize, lis
     let mut flat = Vec::with_capacity(list.len());
     for &edge in list {
         let inner = edge.node.0 as usize;
-        if counts[inner] != 1 || !matches!(&graph.nodes[inner].op, Op::Merge(positions) if !positions.is_empty()) {
+        if counts[inner] != 1 || !is_whole_merge(&graph.nodes[inner]) {
             flat.push(edge);
             continue;
         }
@@ -87,11 +108,19 @@ fn flattened(graph: &mut Graph, log: &mut Log, counts: &[u32], index: usize, lis
     flat
 }
 
+fn is_whole_merge(node: &Node) -> bool {
+    matches!(&node.op, Op::Merge(positions) if !positions.is_empty()) && uses_all_inputs(node)
+}
+
 /// Keeps the topmost of equal trees. Layers that must be preserved are, even when they are there twice.
-fn without_repeats(log: &mut Log, index: usize, list: Vec<Edge>) -> Vec<Edge> {
+fn without_repeats(log: &mut Log, index: usize, merged: bool, list: Vec<Edge>) -> Vec<Edge> {
     let mut seen = std::collections::BTreeSet::new();
     let mut kept: Vec<Edge> = list.iter().rev().copied().filter(|edge| seen.insert(*edge)).collect();
     if kept.len() == list.len() || log.options.preserve_layers {
+        return list;
+    }
+    if let Err(why) = log.heed(if merged { Err(Why::MergedLater) } else { Ok(()) }) {
+        log.refuse(&[index], why);
         return list;
     }
     kept.reverse();
@@ -119,6 +148,9 @@ fn undone(graph: &Graph, log: &mut Log, index: usize, list: Vec<Edge>) -> Vec<Ed
 fn changed(graph: &Graph, below: Edge, edge: Edge) -> Option<Edge> {
     let node = &graph.nodes[edge.node.0 as usize];
     let Op::Diff(Diff { lower: Some(lower), upper: Some(upper) }) = node.op else { return None };
+    if !uses_all_inputs(node) {
+        return None;
+    }
     let side = |position: i64| node.inputs.get(usize::try_from(position).ok()?).copied();
     let (lower, upper) = (side(lower)?, side(upper)?);
     let grew = std::iter::successors(base(graph, upper), |&edge| base(graph, edge)).take(FAR).any(|tree| tree == lower);
@@ -146,6 +178,12 @@ mod tests {
     #[test]
     fn what_comes_again_on_top_is_not_needed_below() {
         check_merge("%3 = merge(%0, %1, %2, %0)\noutput %3", "%3 = merge(%1, %2, %0)\noutput %3");
+    }
+
+    #[test]
+    fn a_stack_that_is_looked_into_keeps_its_layers() {
+        let graph = "%3 = merge(%0, %1, %0)\n%4 = file(%3) mkdir(\"/a\", base=0, to=0)\n%5 = diff(%2, %4) lower=0 upper=1\noutput %5";
+        check_merge(graph, &format!("{graph}\n;; %3: the tree is merged or compared later, layer by layer"));
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub(super) fn run(graph: &mut Graph, log: &mut Log) {
         } else {
             pair.check(merged).and_then(|()| pair.check_gain(log, first, second))
         };
-        match found {
+        match log.heed(found) {
             Err(why) => log.refuse(&[first, second], why),
             Ok(()) => {
                 log.done(&[first, second], Rewrite::Fused);

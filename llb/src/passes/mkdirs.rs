@@ -37,11 +37,11 @@ pub(super) fn run(graph: &mut Graph, log: &mut Log) {
     forward.outputs(graph);
 }
 
-/// What an operation works on, if it only makes the root of it.
+/// What an operation works on, if it only makes the root of it. Another input, which it does not use, may fail.
 fn nothing_to_do(graph: &Graph, log: &Log, index: usize) -> Option<Edge> {
     let node = &graph.nodes[index];
     let Op::File(actions) = &node.op else { return None };
-    let [action] = &actions[..] else { return None };
+    let ([action], [_]) = (&actions[..], &node.inputs[..]) else { return None };
     let is_root = made(&action.kind).is_some_and(|path| path == "/");
     let base = *node.inputs.get(usize::try_from(action.input).ok()?)?;
     (is_root && output_count(&node.op) == 1 && !log.is_pinned(index)).then_some(base)
@@ -177,6 +177,12 @@ mod tests {
         check(run, graph, "%0 = source \"local://a\"\noutput %0");
         let options = Options { level: Level::O1, preserve_layers: true };
         check_with(options, run, graph, graph);
+        let other = r#"
+            %0 = source "local://a"
+            %1 = source "local://b"
+            %2 = file(%0, %1) mkdir("/", base=0, to=0)
+            output %2"#;
+        check(run, other, other);
         let nothing = "%0 = file mkdir(\"/\", to=0)\noutput %0";
         check(run, nothing, nothing);
     }
