@@ -9,12 +9,20 @@ use std::path::Path;
 use prost_types::DescriptorProto;
 use prost_types::field_descriptor_proto::{Label, Type};
 
+/// A generated file and what gives its content.
+type Generated = (&'static str, fn(&Path) -> Result<String, String>);
+
+/// Every generated file, by its path in the workspace.
+const FILES: &[Generated] = &[
+    ("grammar/builtins.hlb", builtins),
+    ("llb/src/proto/pb.rs", llb_proto),
+    ("gateway/src/message/generated.rs", gateway_proto),
+];
+
 /// Generates every file, or with `check` compares each with what would be generated.
 pub(crate) fn run(check: bool) -> Result<(), String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("xtask lies in the workspace")?;
-    let builtins = String::from_utf8_lossy(&ast::builtin::LISTING.bytes).into_owned();
-    keep(&root.join("grammar/builtins.hlb"), &builtins, check)?;
-    keep(&root.join("llb/src/proto/pb.rs"), &llb_proto(&root.join("llb/proto"))?, check)
+    FILES.iter().try_for_each(|(path, generate)| keep(&root.join(path), &generate(root)?, check))
 }
 
 /// Writes a file, or compares it with what would be written.
@@ -29,20 +37,41 @@ fn keep(path: &Path, fresh: &str, check: bool) -> Result<(), String> {
     Err(format!("{} is not what its source gives; run `cargo xtask gen`", path.display()))
 }
 
+/// What every HLB module can call.
+fn builtins(_: &Path) -> Result<String, String> {
+    Ok(String::from_utf8_lossy(&ast::builtin::LISTING.bytes).into_owned())
+}
+
 /// The Rust form of `llb.proto`: maps are sorted, since what is built from them must not depend on hash order, and
 /// messages serialise to the JSON that Go's structures of the same messages give.
-fn llb_proto(folder: &Path) -> Result<String, String> {
-    let descriptors = protox::compile(["llb.proto"], [folder]).map_err(|error| format!("{error:?}"))?;
+fn llb_proto(root: &Path) -> Result<String, String> {
+    let body = generate(&root.join("llb/proto"), "llb.proto", "pb", |config, message| describe_json(config, message))?;
+    Ok(header("LLB", "proto/llb.proto") + &body)
+}
+
+/// The Rust form of `gateway.proto`.
+fn gateway_proto(root: &Path) -> Result<String, String> {
+    let body = generate(&root.join("gateway/proto"), "gateway.proto", "gateway", |_, _| ())?;
+    Ok(header("the gateway protocol", "proto/gateway.proto") + &body)
+}
+
+/// The code of the one file of a package, after each message had a chance to set itself up.
+fn generate(
+    folder: &Path,
+    file: &str,
+    package: &str,
+    set_up: fn(&mut prost_build::Config, &DescriptorProto),
+) -> Result<String, String> {
+    let descriptors = protox::compile([file], [folder]).map_err(|error| format!("{error:?}"))?;
     let mut config = prost_build::Config::new();
     config.btree_map(["."]);
     for message in descriptors.file.iter().flat_map(|file| &file.message_type) {
-        describe_json(&mut config, message);
+        set_up(&mut config, message);
     }
-    let package = prost_build::Module::from_protobuf_package_name("pb");
-    let requests = descriptors.file.into_iter().map(|file| (package.clone(), file)).collect();
-    let mut modules = config.generate(requests).map_err(|error| format!("cannot generate from llb.proto: {error}"))?;
-    let body = modules.remove(&package).ok_or("llb.proto gave no code for package pb")?;
-    Ok(format!("{HEADER}{body}"))
+    let module = prost_build::Module::from_protobuf_package_name(package);
+    let requests = descriptors.file.into_iter().map(|file| (module.clone(), file)).collect();
+    let mut modules = config.generate(requests).map_err(|error| format!("cannot generate from {file}: {error}"))?;
+    modules.remove(&module).ok_or_else(|| format!("{file} gave no code for package {package}"))
 }
 
 /// Adds what serde needs to write a message as Go does: the field's own name, nothing for defaults, base64 for bytes.
@@ -66,11 +95,12 @@ fn describe_json(config: &mut prost_build::Config, message: &DescriptorProto) {
     }
 }
 
-const HEADER: &str = "\
-//! Messages of LLB. Generated from `proto/llb.proto` by `cargo xtask gen`; do not edit.
-#![allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, rustdoc::all)]
-
-";
+fn header(what: &str, source: &str) -> String {
+    format!(
+        "//! Messages of {what}. Generated from `{source}` by `cargo xtask gen`; do not edit.\n\
+         #![allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, rustdoc::all)]\n\n"
+    )
+}
 
 #[cfg(test)]
 mod tests {

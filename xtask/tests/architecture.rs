@@ -14,6 +14,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("oci", &[]),
     ("frontends", &["ast"]),
     ("llb", &["oci"]),
+    // Definitions are bytes to it.
+    ("gateway", &["oci"]),
     ("compiler", &["ast", "frontends", "oci", "llb"]),
     ("lsp", &["compiler", "ast"]),
     ("executor", &["llb", "oci"]),
@@ -44,6 +46,7 @@ const INNER: &[(&str, &[&str])] = &[
     ("compiler/src/lint", &["frontends::"]),
     ("lsp/src/features", &["lsp_types", "lsp_server", "crate::protocol"]),
     ("executor/src", &["ast::", "frontends::", "compiler::"]),
+    ("gateway/src", &["std::fs", "std::env", "std::process", "std::net"]),
 ];
 
 /// Modules of the executor, lowest first. A module names only modules of lower ranks; equal rank is a peer, not a floor.
