@@ -78,7 +78,7 @@ impl Settings {
                 build_platforms: platforms(args.build_platform.as_deref(), &host)?,
                 session: args.session.clone(),
                 labs: args.channel == Channel::Labs,
-                rules: Vec::new(),
+                ..Options::default()
             },
             locals: BTreeMap::new(),
             layouts: BTreeMap::new(),

@@ -92,7 +92,7 @@ impl<'s> Host<'s> {
             cancel: &self.cancel,
         };
         match images.resolve(reference, platform, mode) {
-            Ok(found) => Ok(Answer::Image(ImageAnswer { digest: found.digest, config: found.config })),
+            Ok(found) => Ok(Answer::Image(ImageAnswer { digest: Some(found.digest), config: found.config })),
             Err(error) => Err(self.unanswered(&error, matches!(error, Error::NotFound(_)).then_some(NO_IMAGE))),
         }
     }

@@ -47,26 +47,41 @@ pub fn survey(source: &Source, options: &Options, facts: Facts, world: &dyn Worl
     drive(source, options, facts, world, Purpose::Outline)
 }
 
-/// Parses a text; the language is told by its name, and is a Dockerfile's when that says nothing.
+/// Parses a text; the language is told by its `# syntax=` line or its name, and is a Dockerfile's when they say nothing.
 pub fn parse(source: &Source) -> Module {
-    (language(source).parse)(&Input { file: FileId(0), bytes: &source.bytes })
+    (told(source).parse)(&Input { file: FileId(0), bytes: &source.bytes })
 }
 
 /// The edits that put a text in order; `None` if its language knows no order.
 pub fn format(source: &Source) -> Option<Vec<ast::Edit>> {
-    let format = language(source).format?;
+    let format = told(source).format?;
     Some(format(&Input { file: FileId(0), bytes: &source.bytes }))
 }
 
-fn language(source: &Source) -> &'static Language {
-    frontends::detect(&source.name).unwrap_or(&LANGUAGES[0])
+/// The language a text tells by itself.
+fn told(source: &Source) -> &'static Language {
+    frontends::choose(&source.name, &source.bytes, None).unwrap_or(&LANGUAGES[0])
+}
+
+/// The option that names the language.
+const LANGUAGE: &str = "language";
+
+fn language(source: &Source, options: &Options) -> Result<&'static Language, Diagnostic> {
+    let asked = options.opts.get(LANGUAGE).map(String::as_str);
+    frontends::choose(&source.name, &source.bytes, asked).map_err(|message| Diagnostic::error("option", message, None))
 }
 
 fn drive(source: &Source, options: &Options, facts: Facts, world: &dyn World, purpose: Purpose) -> Outcome {
-    let module = parse(source);
-    let parse_trigger = language(source)
-        .trigger
-        .map(|parse| move |bytes: &[u8], at: Span, escape: u8| parse(&Trigger { bytes, at, escape }));
+    let (language, unknown) = match language(source, options) {
+        Ok(language) => (language, None),
+        Err(unknown) => (&LANGUAGES[0], Some(unknown)),
+    };
+    let module = (language.parse)(&Input { file: FileId(0), bytes: &source.bytes });
+    if let Some(unknown) = unknown {
+        return Outcome { module, plan: None, diagnostics: vec![unknown], facts, captures: Captures::default() };
+    }
+    let parse_trigger =
+        language.trigger.map(|parse| move |bytes: &[u8], at: Span, escape: u8| parse(&Trigger { bytes, at, escape }));
     let trigger = parse_trigger.as_ref().map(|parse| parse as &plan::TriggerParser<'_>);
     let request = Request { module: &module, source, options, purpose, trigger };
     let (draft, facts) = answer_all(&request, facts, world);

@@ -56,8 +56,9 @@ pub enum Answer {
 /// What is known of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageAnswer {
-    /// Digest of the index, or of the manifest when there is no index.
-    pub digest: Digest,
+    /// Digest of the index, or of the manifest when there is no index; `None` where an engine has the image in a store
+    /// of its own that knows no digests of manifests. Then the image is used by its name.
+    pub digest: Option<Digest>,
     /// The image config for the platform: the exact JSON bytes.
     pub config: Vec<u8>,
 }

@@ -172,11 +172,12 @@ impl Lock {
             .iter()
             .filter(|(name, _)| of_repository(name))
             .map(|(_, image)| image)
-            .find(|image| image.platforms.iter().any(|(_, answer)| answer.digest == *digest))
+            .find(|image| image.platforms.iter().any(|(_, answer)| answer.digest.as_ref() == Some(digest)))
     }
 
     fn record_image(&mut self, reference: &str, platform: &Platform, answer: &ImageAnswer) {
-        let Some(name) = canonical(reference) else { return };
+        // Without a digest nothing would be locked.
+        let (Some(name), Some(_)) = (canonical(reference), &answer.digest) else { return };
         let image = self.images.entry(name).or_default();
         image.platforms.retain(|(known, _)| known != platform);
         image.platforms.push((platform.clone(), answer.clone()));
@@ -196,7 +197,7 @@ impl Image {
             let written: WrittenImage<'_> =
                 serde_json::from_str(value.get()).map_err(|error| format!("{key}: {error}"))?;
             let digest = Digest::parse(&written.digest).map_err(|error| format!("{}: {error}", written.digest))?;
-            image.platforms.push((platform, ImageAnswer { digest, config: written.config.get().into() }));
+            image.platforms.push((platform, ImageAnswer { digest: Some(digest), config: written.config.get().into() }));
         }
         Ok(image)
     }
@@ -221,7 +222,7 @@ impl Image {
             format!(
                 r#"{}: {{"digest": "{}", "config": {}}}"#,
                 json_string(&platform.to_string()),
-                answer.digest,
+                answer.digest.as_ref().map_or("", Digest::as_str),
                 config
             )
         });
@@ -272,7 +273,7 @@ fn stand_in(canonical: &str, platform: &Platform) -> ImageAnswer {
         json_string(&platform.os),
         Digest::sha256(format!("layer {canonical}").as_bytes()),
     );
-    ImageAnswer { digest, config: config.into_bytes() }
+    ImageAnswer { digest: Some(digest), config: config.into_bytes() }
 }
 
 fn json_string(text: &str) -> String {
@@ -311,7 +312,7 @@ mod tests {
         match lock.answer(&question) {
             None => "nothing".into(),
             Some(Ok(Answer::Image(answer))) => {
-                format!("{} {}", &answer.digest.hex()[..2], String::from_utf8(answer.config).unwrap())
+                format!("{} {}", &answer.digest.unwrap().hex()[..2], String::from_utf8(answer.config).unwrap())
             }
             Some(Ok(other)) => format!("{other:?}"),
             Some(Err(error)) => error.message,
@@ -389,7 +390,7 @@ mod tests {
             mode: ResolveMode::Default,
         };
         let answer =
-            |config: &str| Ok(Answer::Image(ImageAnswer { digest: Digest::parse(A).unwrap(), config: config.into() }));
+            |config: &str| Ok(Answer::Image(ImageAnswer { digest: Digest::parse(A).ok(), config: config.into() }));
         let mut facts = Facts::default();
         facts.answers.insert(image("linux/amd64"), answer(r#"{"a":  1}"#));
         facts.answers.insert(image("linux/arm64"), answer(r#"{"b": 2}"#));

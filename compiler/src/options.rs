@@ -1,6 +1,6 @@
 //! What the user asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use oci::Platform;
 
@@ -17,4 +17,15 @@ pub struct Options {
     pub labs: bool,
     /// Names of rules to run that BuildKit does not have; see [`crate::lint`].
     pub rules: Vec<String>,
+    /// What the daemon takes, by BuildKit's names of capabilities; `None`: everything.
+    pub llb_caps: Option<BTreeSet<String>>,
+    /// Filesystems that a client hands in, by name: `context`, `dockerfile`, and what `context:NAME=input:…` names.
+    pub inputs: BTreeMap<String, llb::Graph>,
+}
+
+impl Options {
+    /// Whether the daemon has a capability.
+    pub fn supports(&self, cap: &str) -> bool {
+        self.llb_caps.as_ref().is_none_or(|caps| caps.contains(cap))
+    }
 }

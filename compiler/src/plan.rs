@@ -12,6 +12,7 @@ mod build;
 mod captures;
 mod context;
 mod dispatch;
+mod entry;
 mod environment;
 mod epoch;
 mod expand;
@@ -44,6 +45,7 @@ use llb::SourceInfo;
 use oci::Platform;
 
 pub use captures::{ArgCapture, Captures, MountCapture, StageCapture};
+pub use entry::{Entry, Found, entry, file_source};
 pub use notes::{Finding, Note, NoteKind};
 
 use context::{ContextPlan, MainContext};

@@ -8,6 +8,7 @@ pub mod hlb;
 pub mod invariants;
 
 use ast::{Diagnostic, FileId, Module, Span, Step};
+pub use dockerfile::syntax;
 
 /// A text to parse.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +58,32 @@ pub struct Language {
 /// Every language there is.
 pub static LANGUAGES: &[Language] = &[dockerfile::LANGUAGE, hlb::LANGUAGE];
 
+/// The language of a text: the one that is asked for, else the one of the frontend that its `# syntax=` line names, else
+/// the one of its file name, else Dockerfile.
+///
+/// **Errors**: a language that is asked for and is not there.
+pub fn choose(path: &str, bytes: &[u8], asked: Option<&str>) -> Result<&'static Language, String> {
+    if let Some(asked) = asked {
+        return by_id(asked).ok_or_else(|| {
+            let known: Vec<&str> = LANGUAGES.iter().map(|language| language.id).collect();
+            format!("unknown language {asked}: there is {}", known.join(", "))
+        });
+    }
+    let by_syntax = || by_id(repository(&dockerfile::syntax(bytes)?.reference.text));
+    Ok(by_syntax().or_else(|| detect(path)).unwrap_or(&LANGUAGES[0]))
+}
+
+fn by_id(id: &str) -> Option<&'static Language> {
+    LANGUAGES.iter().find(|language| language.id.eq_ignore_ascii_case(id))
+}
+
+/// The last part of an image's name: frontends are called after their languages.
+fn repository(reference: &str) -> &str {
+    let name = reference.split('@').next().unwrap_or_default();
+    let last = name.rsplit('/').next().unwrap_or_default();
+    last.split(':').next().unwrap_or_default()
+}
+
 /// The language of a file, by its name.
 pub fn detect(path: &str) -> Option<&'static Language> {
     let name = path.rsplit(['/', '\\']).next()?.to_ascii_lowercase();
@@ -68,7 +95,25 @@ pub fn detect(path: &str) -> Option<&'static Language> {
 
 #[cfg(test)]
 mod tests {
-    use super::detect;
+    use super::{choose, detect, repository};
+
+    #[test]
+    fn what_is_asked_for_comes_first_then_the_syntax_line_then_the_name() {
+        let chosen = |path: &str, text: &str, asked| choose(path, text.as_bytes(), asked).map(|language| language.id);
+        assert_eq!(chosen("x", "# syntax=docker/dockerfile:1\n", None), Ok("Dockerfile"));
+        assert_eq!(chosen("x", "", Some("dockerfile")), Ok("Dockerfile"));
+        assert!(
+            chosen("Dockerfile", "", Some("m4"))
+                .is_err_and(|error| error.starts_with("unknown language m4: there is Dockerfile"))
+        );
+    }
+
+    #[test]
+    fn frontends_are_called_after_their_languages() {
+        for reference in ["hlb", "openllb/hlb", "localhost:5000/openllb/hlb:v1@sha256:00", "hlb:latest"] {
+            assert_eq!(repository(reference), "hlb", "{reference}");
+        }
+    }
 
     #[test]
     fn a_language_by_file_name() {

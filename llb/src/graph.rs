@@ -563,6 +563,20 @@ impl Graph {
         self.nodes.push(node);
         NodeId(u32::try_from(self.nodes.len() - 1).expect("fewer than 2^32 vertices"))
     }
+
+    /// Adds all of another graph but its wish for outputs, and gives its first output; `None` is scratch.
+    pub fn graft(&mut self, other: &Graph) -> Option<Edge> {
+        let (nodes, sources) = (self.nodes.len() as u32, self.sources.len() as u32);
+        let moved = |edge: Edge| Edge { node: NodeId(edge.node.0 + nodes), index: edge.index };
+        for node in &other.nodes {
+            let mut node = node.clone();
+            node.inputs.iter_mut().for_each(|edge| *edge = moved(*edge));
+            node.locations.iter_mut().for_each(|location| location.source += sources);
+            self.nodes.push(node);
+        }
+        self.sources.extend(other.sources.iter().cloned());
+        other.outputs.first().and_then(|output| output.edge).map(moved)
+    }
 }
 
 impl Node {
@@ -584,5 +598,22 @@ impl NodeId {
     /// One of its outputs.
     pub fn output(self, index: u32) -> Edge {
         Edge { node: self, index }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::text;
+
+    #[test]
+    fn a_grafted_graph_keeps_its_shape() {
+        let mut graph = text::parse("%0 = source \"local://a\"").unwrap();
+        let other = text::parse("%0 = source \"local://b\"\n%1 = merge(%0)\noutput %1").unwrap();
+        let edge = graph.graft(&other);
+        assert_eq!(edge, Some(crate::NodeId(2).output(0)));
+        graph.outputs.push(crate::Output { edge, ..crate::Output::default() });
+        let expected = "%0 = source \"local://a\"\n%1 = source \"local://b\"\n%2 = merge(%1)\noutput %2";
+        assert_eq!(graph, text::parse(expected).unwrap());
+        assert_eq!(graph.graft(&crate::Graph::default()), None);
     }
 }

@@ -185,7 +185,7 @@ impl Planner<'_> {
         } else {
             platform
         };
-        let pinned = reference.with_digest(digest).to_string();
+        let pinned = digest.map_or_else(|| canonical.clone(), |digest| reference.with_digest(digest).to_string());
         let mut state = State::new(platform.clone(), ImageConfig::default());
         if !image::is_scratch(&base) {
             state.root = Some(self.add_image(id, &pinned, &platform));

@@ -15,6 +15,9 @@ use oci::{Platform, json};
 use super::go;
 use crate::ResolveMode;
 
+/// The capability to set `PATH`.
+pub(super) const SETS_PATH: &str = "exec.meta.setsdefaultpath";
+
 /// Key of the description that names a vertex.
 pub(super) const NAME: &str = "llb.customname";
 
@@ -245,6 +248,10 @@ pub(super) struct Process {
     pub(super) resources: Option<LinuxResources>,
     /// Whether a text of it was not UTF-8.
     pub(super) lossy: bool,
+    /// Whether the daemon sets `PATH` when nobody else does.
+    pub(super) sets_path: bool,
+    /// Whether what is written to mounts is an output of the vertex: older daemons cannot do without.
+    pub(super) numbers_outputs: bool,
 }
 
 /// A mount of an exec.
@@ -286,6 +293,9 @@ pub(super) fn exec(
     let mut inputs = Vec::new();
     let mut wire = Vec::with_capacity(mounts.len() + secrets.len() + sockets.len());
     wire.extend(mounts.into_iter().map(|mount| wire_mount(mount, &mut inputs)));
+    if process.numbers_outputs {
+        number_outputs(&mut wire);
+    }
     wire.extend(secrets.into_iter().map(|(dest, secret)| file_mount(dest, MountKind::Secret(secret))));
     wire.extend(sockets.into_iter().map(|(dest, socket)| file_mount(dest, MountKind::Ssh(socket))));
     let op = Exec {
@@ -314,6 +324,12 @@ fn wire_mount(mount: ExecMount, inputs: &mut Vec<Edge>) -> Mount {
     Mount { input, selector: mount.selector, dest: mount.target, output, readonly, kind, ..Mount::default() }
 }
 
+/// What is written to a bind mount becomes an output, though nobody uses it; the root sorts first and is output 0.
+fn number_outputs(mounts: &mut [Mount]) {
+    let written = mounts.iter_mut().filter(|mount| !mount.readonly && mount.kind == MountKind::Bind);
+    written.zip(0..).for_each(|(mount, output)| mount.output = output);
+}
+
 /// parity: output is left at its default.
 fn file_mount(dest: String, kind: MountKind) -> Mount {
     Mount { input: -1, dest, kind, ..Mount::default() }
@@ -333,8 +349,9 @@ fn exec_caps(
     sockets: &[(String, SecretMount)],
     process: &Process,
 ) -> Vec<&'static str> {
-    let mut caps = vec!["exec.meta.base", "exec.meta.setsdefaultpath"];
+    let mut caps = vec!["exec.meta.base"];
     let mut when = |used: bool, cap| caps.extend(used.then_some(cap));
+    when(process.sets_path, SETS_PATH);
     when(!process.meta.ulimit.is_empty(), "exec.meta.ulimit");
     when(process.resources.is_some(), "exec.meta.linux.resources");
     when(process.network != NetMode::Unset, "exec.meta.network");

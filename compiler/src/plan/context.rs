@@ -16,11 +16,12 @@ use super::stop::{CODE, Done, Stop};
 use crate::{Answer, Question};
 
 const CONTEXT: &str = "context";
+const DOCKERFILE_LOCAL: &str = "dockerfile";
 const DOCKERFILE: &str = "Dockerfile";
 const IGNORE: &str = ".dockerignore";
 
 /// File that something on the web is stored as.
-const WEB_FILE: &str = "context";
+pub(super) const WEB_FILE: &str = "context";
 
 /// What the options say of the main context and of the text's place.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub(super) struct ContextPlan {
     remote: Option<Remote>,
     /// Directory of a remote context to use.
     subdir: Option<String>,
+    /// What holds the text when a client hands that in.
+    text_input: Option<Graph>,
     /// Name of the local source that holds the text.
     text_local: String,
     /// Whether the text is local though the context is not.
@@ -40,6 +43,7 @@ pub(super) struct ContextPlan {
 enum Remote {
     Git { name: String, source: Box<build::Git> },
     Web { url: String, is_archive: bool },
+    Input(Graph),
 }
 
 /// The main context while planning.
@@ -67,12 +71,18 @@ impl ContextPlan {
             Box::new(Diagnostic { locations: Some(Vec::new()), ..diagnostic })
         })?;
         let text_local = settings.opt("dockerfilekey");
+        let text_name = text_local.unwrap_or(DOCKERFILE_LOCAL);
+        let handed_in = |name: &str| settings.inputs.get(name).filter(|_| remote.is_none()).cloned();
+        let text_input = handed_in(text_name).filter(|_| text_local.is_none());
+        let context_input = handed_in(CONTEXT);
+        let remote = remote.or(context_input.map(Remote::Input));
         let is_single_file = matches!(remote, Some(Remote::Web { is_archive: false, .. }));
         let filename = settings.opt("filename").unwrap_or(DOCKERFILE);
         Ok(Self {
             subdir: settings.opt("contextsubdir").filter(|_| remote.is_some()).map(str::to_owned),
             remote,
-            text_local: text_local.unwrap_or("dockerfile").to_owned(),
+            text_input,
+            text_local: text_name.to_owned(),
             text_is_local: text_local.is_some(),
             filename: if is_single_file { WEB_FILE } else { filename }.to_owned(),
         })
@@ -82,20 +92,34 @@ impl ContextPlan {
     pub(super) fn text_source(&self, settings: &Settings<'_>) -> Graph {
         let mut graph = Graph::default();
         let edge = match &self.remote {
-            Some(remote) if !self.text_is_local => remote.add(&mut graph),
-            _ => self.local_text(settings, &mut graph),
+            _ if let Some(input) = &self.text_input => graph.graft(input),
+            Some(remote @ (Remote::Git { .. } | Remote::Web { .. })) if !self.text_is_local => remote.add(&mut graph),
+            _ => Some(self.local_text(settings, &mut graph)),
         };
-        graph.outputs.push(Output { edge: Some(edge), ..Output::default() });
+        graph.outputs.push(Output { edge, ..Output::default() });
         graph
+    }
+
+    /// The local source that holds the text, unless it is elsewhere.
+    pub(super) fn text_local(&self) -> &str {
+        &self.text_local
+    }
+
+    /// Names the text may have, the likelier first.
+    pub(super) fn text_names(&self) -> Vec<String> {
+        std::iter::once(self.filename.clone()).chain(self.lower_name()).collect()
+    }
+
+    /// parity: a lower-case name is found too.
+    fn lower_name(&self) -> Option<String> {
+        let directory =
+            self.filename.strip_suffix(DOCKERFILE).filter(|_| super::go::base(&self.filename) == DOCKERFILE)?;
+        Some(super::go::join(directory, "dockerfile"))
     }
 
     fn local_text(&self, settings: &Settings<'_>, graph: &mut Graph) -> Edge {
         let mut followed = vec![self.filename.clone(), format!("{}{IGNORE}", self.filename)];
-        // A lower-case name is found too.
-        if super::go::base(&self.filename) == DOCKERFILE {
-            let directory = &self.filename[..self.filename.len() - DOCKERFILE.len()];
-            followed.push(super::go::join(directory, "dockerfile"));
-        }
+        followed.extend(self.lower_name());
         let local = Local {
             name: self.text_local.clone(),
             session: settings.session_of(&self.text_local).to_owned(),
@@ -109,7 +133,7 @@ impl ContextPlan {
 
     /// Adds the vertex of a remote context.
     fn add_remote(&self, graph: &mut Graph) -> Option<Edge> {
-        let edge = self.remote.as_ref()?.add(graph);
+        let edge = self.remote.as_ref()?.add(graph)?;
         let Some(subdir) = &self.subdir else { return Some(edge) };
         let copy = CopyAction { dir_copy_contents: true, ..plain_copy(subdir, "/") };
         let mut chain = FileChain::on(None);
@@ -123,27 +147,30 @@ impl ContextPlan {
 }
 
 impl Remote {
-    fn add(&self, graph: &mut Graph) -> Edge {
-        match self {
+    /// Its vertices; `None` is scratch.
+    fn add(&self, graph: &mut Graph) -> Option<Edge> {
+        Some(match self {
+            Self::Input(input) => return graph.graft(input),
             Self::Git { name, source } => build::git(graph, source, internal(&format!("load git source {name}"))),
             Self::Web { url, is_archive } => {
                 let edge = build::http(graph, url, WEB_FILE, "", internal("load remote build context"));
                 if !is_archive {
-                    return edge;
+                    return Some(edge);
                 }
                 let copy = CopyAction { attempt_unpack: true, ..plain_copy(&format!("/{WEB_FILE}"), "/") };
                 let mut chain = FileChain::on(None);
                 chain.copy(Some(edge), copy);
                 chain.finish(graph, Said::default())
             }
-        }
+        })
     }
 
     /// Where its time can be learnt.
-    fn identifier(&self) -> String {
+    fn identifier(&self) -> Option<String> {
         match self {
-            Self::Git { source, .. } => source.identifier(),
-            Self::Web { url, .. } => url.clone(),
+            Self::Git { source, .. } => Some(source.identifier()),
+            Self::Web { url, .. } => Some(url.clone()),
+            Self::Input(_) => None,
         }
     }
 }
@@ -283,7 +310,7 @@ impl Planner<'_> {
 
     /// Where the time of the main context can be learnt; `None`: nowhere.
     pub(super) fn context_identifier(&self) -> Option<String> {
-        self.context_plan.remote.as_ref().map(Remote::identifier)
+        self.context_plan.remote.as_ref().and_then(Remote::identifier)
     }
 }
 

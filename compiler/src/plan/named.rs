@@ -113,8 +113,7 @@ impl Planner<'_> {
                 parsed => self.load_git(input, parsed),
             },
             "local" => self.load_local(context, rest, paths),
-            "input" => Err(Stop::error(format!("invalid input {rest} for {key}"))
-                .help("inputs come from a client that drives the frontend; a command line has none")),
+            "input" => self.load_input(context, rest),
             other => Err(Stop::error(format!("unsupported context source {other} for {key}"))
                 .help("supported are docker-image, oci-layout, local, git, http and https")),
         }
@@ -163,6 +162,19 @@ impl Planner<'_> {
         Ok(Loaded { edge: Some(edge), identifier: Some(source.identifier()), image: None })
     }
 
+    fn load_input(&mut self, context: &NamedContext, name: &str) -> Done<Loaded> {
+        let key = &context.key;
+        let Some(input) = self.settings.inputs.get(name) else {
+            return Err(Stop::error(format!("invalid input {name} for {key}"))
+                .help("inputs come from a client that drives the frontend; a command line has none"));
+        };
+        let image = match self.settings.opt(&format!("input-metadata:{name}")) {
+            Some(metadata) => input_config(metadata, key)?,
+            None => None,
+        };
+        Ok(Loaded { edge: self.shared.graph.graft(input), image, identifier: None })
+    }
+
     fn load_local(&mut self, context: &NamedContext, name: &str, paths: Option<PathsId>) -> Done<Loaded> {
         let key = &context.key;
         let excludes = self.ask_file(name, ".dockerignore")?.unwrap_or_default();
@@ -201,13 +213,13 @@ impl Planner<'_> {
         ImageConfig::from_json(config).map_err(|error| Stop::error(error.to_string()))
     }
 
-    /// Digest and config of an image.
+    /// Digest, if it has one, and config of an image.
     pub(super) fn resolve_image(
         &mut self,
         reference: &str,
         platform: Option<&Platform>,
         mode: ResolveMode,
-    ) -> Done<(Digest, &[u8])> {
+    ) -> Done<(Option<Digest>, &[u8])> {
         let platform = platform.unwrap_or(&self.settings.build_platforms[0]).clone();
         match self.ask(Question::Image { reference: reference.to_owned(), platform, mode })? {
             Ok(Answer::Image(answer)) => Ok((answer.digest.clone(), &answer.config)),
@@ -226,6 +238,18 @@ impl Planner<'_> {
     pub(super) fn or_target(&self, platform: Option<&Platform>) -> Platform {
         platform.unwrap_or(&self.target.platform).clone()
     }
+}
+
+/// The image config in what a client says of an input: an object whose values are base64.
+fn input_config(metadata: &str, key: &str) -> Done<Option<ImageConfig>> {
+    let values: std::collections::BTreeMap<String, Option<String>> = serde_json::from_str(metadata)
+        .map_err(|error| Stop::error(format!("failed to parse input metadata {metadata}: {error}")))?;
+    let Some(config) = values.get("containerimage.config").and_then(Option::as_ref) else { return Ok(None) };
+    let bytes = oci::base64::decode(config)
+        .ok_or_else(|| Stop::error(format!("failed to parse input metadata {metadata}: illegal base64 data")))?;
+    let config = ImageConfig::from_json(&bytes)
+        .map_err(|error| Stop::error(format!("failed to parse image config for {key}: {error}")))?;
+    Ok(Some(config))
 }
 
 /// Store and digest of `store[:tag]@digest`.

@@ -25,6 +25,8 @@ const FRONTEND_CAPS: &[&str] = &[
 
 /// The options of a build, typed.
 pub(super) struct Settings<'o> {
+    /// Filesystems that a client hands in.
+    pub(super) inputs: &'o BTreeMap<String, llb::Graph>,
     /// All options as given, for look-ups by composed names.
     pub(super) opts: &'o BTreeMap<String, String>,
     /// Id of the client's session; empty when there is none.
@@ -125,6 +127,7 @@ fn read(options: &Options) -> Result<Settings<'_>, Bad> {
     check_checks(opts)?;
     check_frontend_caps(opts.text("frontend.caps"))?;
     Ok(Settings {
+        inputs: &options.inputs,
         opts: &options.opts,
         session: options.session.as_deref().unwrap_or_default(),
         build_platforms,

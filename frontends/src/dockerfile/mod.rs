@@ -37,6 +37,11 @@ pub(crate) const LANGUAGE: Language = Language {
     format: Some(format::format),
 };
 
+/// What the `# syntax=` line of a text names; looked for in every language the same way.
+pub fn syntax(bytes: &[u8]) -> Option<ast::Syntax> {
+    parse::syntax_directive(&crate::Input { file: ast::FileId(0), bytes })
+}
+
 const DIALECT: Dialect = Dialect {
     id: LANGUAGE.id,
     description_key: "com.docker.dockerfile.v1.command",

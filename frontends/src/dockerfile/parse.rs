@@ -223,7 +223,7 @@ pub(super) fn located(mut diagnostic: Diagnostic, first: u32, last: u32) -> Diag
     diagnostic
 }
 
-fn syntax_directive(input: &Input<'_>) -> Option<Syntax> {
+pub(super) fn syntax_directive(input: &Input<'_>) -> Option<Syntax> {
     let span = |range: Range<usize>| Span::new(input.file, range.start as u32, range.end as u32);
     if let Some(range) = directives::find(input.bytes, Directive::Syntax) {
         let command = ast::word::decode(&input.bytes[range.clone()]).into_owned();

@@ -91,7 +91,7 @@ impl Planner<'_> {
         let number = self.next_step(id);
         let name = self.step_name(number, command.trigger, &text, Some(&state.platform), Some(&state.env));
 
-        let linked = words.link && words.chmod.is_empty();
+        let linked = words.link && words.chmod.is_empty() && self.request.options.supports("mergeop");
         let mut chain = FileChain::on(state.root.filter(|_| !linked));
         for source in std::mem::take(&mut words.sources) {
             self.add_source(&mut chain, command, &mut words, &target, &source, &name, from)?;

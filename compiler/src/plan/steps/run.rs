@@ -20,6 +20,9 @@ use crate::plan::stop::{Done, Stop};
 /// Where scripts in documents are mounted.
 const SCRIPTS: &str = "/dev/pipes/";
 
+/// Where programs are looked for, when the daemon does not know by itself.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// What a process runs.
 struct Script {
     /// Its arguments.
@@ -65,12 +68,18 @@ impl Planner<'_> {
         let mut all = vec![root];
         all.extend(script.mount);
         all.append(&mut mounts.mounts);
-        if settings.shm_size > 0 {
+        let options = self.request.options;
+        if settings.shm_size > 0 && options.supports("exec.mount.tmpfs.size") {
             all.push(shared_memory(settings.shm_size));
         }
         let mut env = env_entries(&state.env);
         if let Some((socket, _)) = mounts.sockets.first().filter(|_| state.env.value("SSH_AUTH_SOCK").is_none()) {
             env.push(format!("SSH_AUTH_SOCK={socket}"));
+        }
+        let sets_path = options.supports(build::SETS_PATH);
+        let os = state.process_platform.as_ref().map_or(&self.target.platform.os, |platform| &platform.os);
+        if !sets_path && os != "windows" && state.env.value("PATH").is_none() {
+            env.push(format!("PATH={DEFAULT_PATH}"));
         }
         self.grow(created_by.len() + env.iter().map(String::len).sum::<usize>())?;
         let process = build::Process {
@@ -82,16 +91,21 @@ impl Planner<'_> {
                 proxy_env: self.proxy(),
                 extra_hosts: settings.hosts.clone(),
                 hostname: state.hostname.clone(),
-                ulimit: settings.ulimits.clone(),
-                cgroup_parent: settings.cgroup_parent.clone(),
+                ulimit: settings.ulimits.iter().filter(|_| options.supports("exec.meta.ulimit")).cloned().collect(),
+                cgroup_parent: Some(&settings.cgroup_parent)
+                    .filter(|_| options.supports("exec.meta.cgroup.parent"))
+                    .cloned()
+                    .unwrap_or_default(),
                 remove_mount_stubs_recursive: true,
                 valid_exit_codes: Vec::new(),
             },
             network: network(command)?.unwrap_or(state.network),
             security: security(command)?,
-            devices,
+            devices: devices.into_iter().filter(|_| options.supports("exec.meta.cdi")).collect(),
             secret_env: mounts.secret_env,
-            resources: settings.resources.clone(),
+            resources: settings.resources.clone().filter(|_| options.supports("exec.meta.linux.resources")),
+            sets_path,
+            numbers_outputs: !options.supports("exec.mount.bind.readwrite-nooutput"),
             lossy: script.lossy,
         };
         let platform = state.process_platform.clone().unwrap_or_else(|| self.target.platform.clone());

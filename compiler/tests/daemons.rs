@@ -1,0 +1,92 @@
+//! Graphs for daemons that cannot do all, and for clients that hand filesystems in.
+#![allow(clippy::unwrap_used)] // An integration test is no `#[test]` to clippy where it is a plain function.
+
+use std::collections::BTreeSet;
+
+use ast::Source;
+use compiler::{Answer, AskError, Facts, ImageAnswer, Options, Question, World};
+
+/// Every image has a plain config and, unless told otherwise, no digest; no file exists.
+struct Plain;
+
+impl World for Plain {
+    fn answer(&self, questions: &[Question]) -> Vec<Result<Answer, AskError>> {
+        let answer = |question: &Question| match question {
+            Question::Image { .. } => {
+                let config =
+                    br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":["sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"]}}"#;
+                Ok(Answer::Image(ImageAnswer { digest: None, config: config.to_vec() }))
+            }
+            Question::ContextFile { .. } => Ok(Answer::ContextFile(None)),
+            Question::Timestamp { .. } => Ok(Answer::Timestamp(None)),
+        };
+        questions.iter().map(answer).collect()
+    }
+}
+
+fn options(opts: &[(&str, &str)]) -> Options {
+    let opts = opts.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Options { opts, ..Options::default() }
+}
+
+/// The graph of a Dockerfile, as text.
+fn graph(text: &str, options: &Options) -> String {
+    let source = Source::new("Dockerfile", text.as_bytes());
+    let outcome = compiler::compile(&source, options, Facts::default(), &Plain);
+    let plan = outcome.plan.unwrap_or_else(|| panic!("{:?}", outcome.diagnostics));
+    llb::text::print(&plan.graph)
+}
+
+const RUN: &str = "FROM a\nRUN --mount=type=bind,target=/m,rw true\n";
+
+#[test]
+fn a_daemon_without_capabilities_gets_what_it_can_do() {
+    let limits =
+        [("ulimit", "nofile=1:2"), ("shm-size", "1"), ("cgroup-parent", "group-of-builds"), ("memory", "1000000")];
+    let mut old = options(&limits);
+    let new = graph(RUN, &old);
+    old.llb_caps = Some(BTreeSet::new());
+    let old = graph(RUN, &old);
+    for word in ["nofile", "/dev/shm", "group-of-builds", "1000000", "exec.meta.setsdefaultpath"] {
+        assert!(new.contains(word) && !old.contains(word), "{word}\n{new}\n{old}");
+    }
+}
+
+#[test]
+fn without_merges_linked_copies_are_plain_ones() {
+    let text = "FROM a\nCOPY --link x /\n";
+    let mut old = options(&[]);
+    assert!(graph(text, &old).contains("merge"));
+    old.llb_caps = Some(BTreeSet::new());
+    assert!(!graph(text, &old).contains("merge"));
+}
+
+#[test]
+fn an_image_without_a_digest_is_used_by_its_name() {
+    assert!(graph("FROM a\nRUN true\n", &options(&[])).contains("\"docker-image://docker.io/library/a:latest\""));
+}
+
+#[test]
+fn handed_in_filesystems_are_contexts() {
+    let config = r#"{"architecture":"amd64","os":"linux","config":{"Env":["FROM_INPUT=1"]}}"#;
+    let metadata = format!(r#"{{"containerimage.config":"{}"}}"#, oci::base64::encode(config.as_bytes()));
+    let mut options = options(&[("context:base", "input:base"), ("input-metadata:base", &metadata)]);
+    for name in ["base", "context"] {
+        let text = format!("%0 = source \"docker-image://docker.io/library/{name}:in\"\noutput %0");
+        options.inputs.insert(name.to_owned(), llb::text::parse(&text).unwrap());
+    }
+    let graph = graph("FROM base\nRUN true\nCOPY f /\n", &options);
+    for word in ["library/base:in", "library/context:in", "FROM_INPUT=1"] {
+        assert!(graph.contains(word), "{word}\n{graph}");
+    }
+    assert!(!graph.contains("local://context"), "{graph}");
+}
+
+#[test]
+fn the_language_may_be_asked_for() {
+    let source = Source::new("x", &b"FROM scratch\n"[..]);
+    let compile = |language| compiler::compile(&source, &options(&[("language", language)]), Facts::default(), &Plain);
+    assert!(compile("Dockerfile").plan.is_some());
+    let refused = compile("m4").diagnostics;
+    assert!(refused[0].message.starts_with("unknown language m4: there is Dockerfile"), "{refused:?}");
+}
