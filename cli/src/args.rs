@@ -46,6 +46,8 @@ pub(crate) enum Command {
     Targets(Describe),
     /// Explain a warning: what it means, why, what to write instead
     Explain(Explain),
+    /// Serve a build to BuildKit over standard input and output: what the frontend image runs
+    Frontend,
     /// Format build files
     Fmt(Fmt),
     /// Convert between build languages
@@ -402,6 +404,7 @@ const COMMANDS: &[&str] = &[
     "outline",
     "targets",
     "explain",
+    "frontend",
     "fmt",
     "convert",
     "lsp",

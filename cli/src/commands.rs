@@ -39,6 +39,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Outline(args) => describe::outline(&args),
         Command::Targets(args) => describe::targets(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Frontend => Ok(buildkit_frontend::run()?),
         Command::Completions(args) => completions::shell(args.shell),
         Command::Man => completions::manual(),
         Command::Fmt(args) => fmt::run(&args),

@@ -76,6 +76,13 @@ impl From<executor::Error> for Failure {
     }
 }
 
+impl From<buildkit_frontend::Failure> for Failure {
+    fn from(failure: buildkit_frontend::Failure) -> Self {
+        let code = if matches!(failure, buildkit_frontend::Failure::NoBuilder(_)) { USAGE } else { "frontend" };
+        Self::Message(Message { code, text: failure.to_string(), help: None })
+    }
+}
+
 impl fmt::Display for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)

@@ -66,9 +66,10 @@ fn told(source: &Source) -> &'static Language {
 /// The option that names the language.
 const LANGUAGE: &str = "language";
 
-fn language(source: &Source, options: &Options) -> Result<&'static Language, Diagnostic> {
+fn language(source: &Source, options: &Options) -> Result<&'static Language, Box<Diagnostic>> {
     let asked = options.opts.get(LANGUAGE).map(String::as_str);
-    frontends::choose(&source.name, &source.bytes, asked).map_err(|message| Diagnostic::error("option", message, None))
+    frontends::choose(&source.name, &source.bytes, asked)
+        .map_err(|message| Box::new(Diagnostic::error("option", message, None)))
 }
 
 fn drive(source: &Source, options: &Options, facts: Facts, world: &dyn World, purpose: Purpose) -> Outcome {
@@ -78,7 +79,7 @@ fn drive(source: &Source, options: &Options, facts: Facts, world: &dyn World, pu
     };
     let module = (language.parse)(&Input { file: FileId(0), bytes: &source.bytes });
     if let Some(unknown) = unknown {
-        return Outcome { module, plan: None, diagnostics: vec![unknown], facts, captures: Captures::default() };
+        return Outcome { module, plan: None, diagnostics: vec![*unknown], facts, captures: Captures::default() };
     }
     let parse_trigger =
         language.trigger.map(|parse| move |bytes: &[u8], at: Span, escape: u8| parse(&Trigger { bytes, at, escape }));

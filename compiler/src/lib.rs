@@ -25,3 +25,4 @@ pub use facts::{Answer, AskError, Facts, ImageAnswer, Question, ResolveMode, Wor
 pub use lock::{Lock, LockError};
 pub use options::Options;
 pub use output::{Output, Plan};
+pub use table::columns;

@@ -47,6 +47,7 @@ use oci::Platform;
 pub use captures::{ArgCapture, Captures, MountCapture, StageCapture};
 pub use entry::{Entry, Found, entry, file_source};
 pub use notes::{Finding, Note, NoteKind};
+pub use settings::{UnsupportedCap, unsupported_cap};
 
 use context::{ContextPlan, MainContext};
 use environment::Environment;

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 /// Rows of cells, aligned: every column but the last is as wide as its widest cell and `padding` blanks more.
-pub(crate) fn columns<const N: usize>(rows: &[[&str; N]], padding: usize) -> String {
+pub fn columns<const N: usize>(rows: &[[&str; N]], padding: usize) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0) + padding;
     let widths: [usize; N] = std::array::from_fn(width);
     let mut out = String::new();

@@ -69,8 +69,13 @@ pub fn choose(path: &str, bytes: &[u8], asked: Option<&str>) -> Result<&'static 
             format!("unknown language {asked}: there is {}", known.join(", "))
         });
     }
-    let by_syntax = || by_id(repository(&dockerfile::syntax(bytes)?.reference.text));
+    let by_syntax = || of_frontend(&dockerfile::syntax(bytes)?.reference.text);
     Ok(by_syntax().or_else(|| detect(path)).unwrap_or(&LANGUAGES[0]))
+}
+
+/// The language of the frontend of an image, by the image's name.
+pub fn of_frontend(reference: &str) -> Option<&'static Language> {
+    by_id(repository(reference))
 }
 
 fn by_id(id: &str) -> Option<&'static Language> {

@@ -53,6 +53,11 @@ impl Bridge {
         self.runtime.block_on(self.calls.call(request))
     }
 
+    /// Waits for one piece of work.
+    pub fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
     /// Waits until all of several pieces of work are done. **Shape**: one result each, in the same order.
     pub fn together<T, F>(&self, work: impl IntoIterator<Item = F>) -> Vec<T>
     where

@@ -45,7 +45,7 @@ fn builtins(_: &Path) -> Result<String, String> {
 /// The Rust form of `llb.proto`: maps are sorted, since what is built from them must not depend on hash order, and
 /// messages serialise to the JSON that Go's structures of the same messages give.
 fn llb_proto(root: &Path) -> Result<String, String> {
-    let body = generate(&root.join("llb/proto"), "llb.proto", "pb", |config, message| describe_json(config, message))?;
+    let body = generate(&root.join("llb/proto"), "llb.proto", "pb", describe_json)?;
     Ok(header("LLB", "proto/llb.proto") + &body)
 }
 

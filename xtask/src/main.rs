@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod frontend_image;
 mod generate;
 mod new;
 mod setup;
@@ -26,6 +27,11 @@ const TASKS: &[Task] = &[
     Task { name: "test", summary: "run every check and every test", run: test::run },
     Task { name: "bench", summary: "measure, side by side with docker and buildah", run: bench::run },
     Task { name: "new", summary: "start a lint rule: rule NAME", run: new::run },
+    Task {
+        name: "frontend-image",
+        summary: "build the image that `# syntax=` names: [--arch A,…] [OPTIONS OF llbc build]",
+        run: frontend_image::run,
+    },
     Task { name: "gen", summary: "generate files (`--check`: see whether they are fresh)", run: generated },
 ];
 
@@ -45,7 +51,7 @@ fn main() -> ExitCode {
     let Some(task) = TASKS.iter().find(|task| task.name == name) else {
         shell::say("usage: cargo xtask TASK\n");
         for task in TASKS {
-            shell::say(&format!("  {:12} {}", task.name, task.summary));
+            shell::say(&format!("  {:14} {}", task.name, task.summary));
         }
         return ExitCode::from(2);
     };

@@ -17,9 +17,11 @@ const CRATES: &[(&str, &[&str])] = &[
     // Definitions are bytes to it.
     ("gateway", &["oci"]),
     ("compiler", &["ast", "frontends", "oci", "llb"]),
+    // A language's program inside a builder: the compiler on one side, the gateway on the other, no executor.
+    ("buildkit-frontend", &["ast", "frontends", "oci", "llb", "compiler", "gateway"]),
     ("lsp", &["compiler", "ast"]),
     ("executor", &["llb", "oci"]),
-    ("cli", &["ast", "oci", "llb", "frontends", "compiler", "lsp", "executor"]),
+    ("cli", &["ast", "oci", "llb", "frontends", "compiler", "buildkit-frontend", "lsp", "executor"]),
     // Drives the real binaries from outside, so that no test takes a short cut.
     ("e2e", &[]),
     ("xtask", &["ast", "oci", "llb", "frontends", "compiler", "executor", "e2e"]),
@@ -46,6 +48,7 @@ const INNER: &[(&str, &[&str])] = &[
     ("compiler/src/lint", &["frontends::"]),
     ("lsp/src/features", &["lsp_types", "lsp_server", "crate::protocol"]),
     ("executor/src", &["ast::", "frontends::", "compiler::"]),
+    ("buildkit-frontend/src", &["std::fs", "std::net", "executor::"]),
     ("gateway/src", &["std::fs", "std::env", "std::process", "std::net"]),
 ];
 

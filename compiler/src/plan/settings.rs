@@ -210,12 +210,30 @@ fn check_checks(opts: Lookup<'_>) -> Result<(), Bad> {
 }
 
 fn check_frontend_caps(text: &str) -> Result<(), Bad> {
-    let unknown = text.split(',').map(|cap| cap.split('+').next().unwrap_or_default());
-    match unknown.filter(|_| !text.is_empty()).find(|cap| !FRONTEND_CAPS.contains(cap)) {
-        Some(cap) => Err(Bad::new(format!("unsupported frontend capability {cap}"))
+    match unsupported_cap(text) {
+        Some(UnsupportedCap { name, .. }) => Err(Bad::new(format!("unsupported frontend capability {name}"))
             .help("the text asks for a newer frontend; drop the option frontend.caps to try without")),
         None => Ok(()),
     }
+}
+
+/// A capability that a client asks for and that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnsupportedCap<'t> {
+    /// Its name.
+    pub name: &'t str,
+    /// Whether a frontend that the text names may have it.
+    pub may_forward: bool,
+}
+
+/// The first capability of a list (`frontend.caps`) that is not there; one that may not be forwarded comes first.
+pub fn unsupported_cap(list: &str) -> Option<UnsupportedCap<'_>> {
+    let cap = |text| {
+        let name = str::split(text, '+').next().unwrap_or_default();
+        UnsupportedCap { name, may_forward: text.contains("+forward") }
+    };
+    let unknown = list.split(',').map(cap).filter(|cap| !list.is_empty() && !FRONTEND_CAPS.contains(&cap.name));
+    unknown.min_by_key(|cap| cap.may_forward)
 }
 
 impl Settings<'_> {

@@ -1,0 +1,175 @@
+//! From the text to the result: compile, warn, solve a definition for each platform.
+
+use ast::{Diagnostic, LineIndex, Severity};
+use compiler::{Outcome, Output, Plan, lint};
+use gateway::caps;
+use gateway::message::{IdMap, Ref, RefMap, Result as Solved, SourceInfo, WarnRequest, result};
+use gateway::{Code, Status};
+use oci::Platform;
+use serde::Serialize;
+
+use crate::session::{Session, solve};
+use crate::text::Text;
+use crate::world::Outside;
+use crate::{forward, places, requests, status};
+
+const CONFIG: &str = "containerimage.config";
+const BASE_CONFIG: &str = "containerimage.base.config";
+const PLATFORMS: &str = "refs.platforms";
+const EPOCH: &str = "source.date.epoch";
+
+/// Serves a build.
+pub(crate) fn build(session: &Session<'_>) -> Result<Solved, Status> {
+    let unsupported = compiler::plan::unsupported_cap(session.opt("frontend.caps").unwrap_or_default());
+    if let Some(cap) = unsupported.filter(|cap| !cap.may_forward) {
+        return Err(status::unsupported_cap(cap.name));
+    }
+    let text = Text::read(session)?;
+    if let Some(result) = forward::forward(session, &text) {
+        return result;
+    }
+    if let Some(cap) = unsupported {
+        return Err(status::unsupported_cap(cap.name));
+    }
+    if let Some(request) = session.opt("requestid") {
+        return requests::answer(session, &text, request);
+    }
+    let outside = Outside::new(session, Some(&text));
+    let outcome = compiler::compile(&text.source, &session.options, text.facts.clone(), &outside);
+    finish(session, &text, outcome)
+}
+
+fn finish(session: &Session<'_>, text: &Text, outcome: Outcome) -> Result<Solved, Status> {
+    let info = text.info(outcome.module.dialect.id);
+    let lines = &text.source.lines;
+    let warnings = warnings(session, text, &outcome.diagnostics, &info);
+    let Some(plan) = outcome.plan else {
+        warn(session, warnings);
+        return Err(status::of_diagnostics(&outcome.diagnostics, lines, &info));
+    };
+    let requests = definitions(session, &plan, &info)?.into_iter().map(|bytes| session.solve_request(bytes));
+    let solves = requests.map(|request| {
+        let calls = session.bridge.calls().clone();
+        async move { solve(&calls, &request).await }
+    });
+    warn(session, warnings);
+    let solved: Result<Vec<String>, Status> = session.bridge.together(solves).into_iter().collect();
+    Ok(result(session, &plan, solved?))
+}
+
+/// The definition for each platform, encoded.
+///
+/// **Errors**: what the builder cannot do, with the instruction that needs it.
+fn definitions(session: &Session<'_>, plan: &Plan, info: &SourceInfo) -> Result<Vec<Vec<u8>>, Status> {
+    let definition = |output: &Output| {
+        let single = plan.clone().only(&output.platform).expect("the platform is one of the plan's");
+        let definition = llb::encode(&single.graph).map_err(|error| status::unknown(&error))?;
+        check_caps(session, &definition, info)?;
+        Ok(definition.to_bytes())
+    };
+    plan.outputs.iter().map(definition).collect()
+}
+
+fn check_caps(session: &Session<'_>, definition: &llb::Definition, info: &SourceInfo) -> Result<(), Status> {
+    for (digest, metadata) in &definition.metadata {
+        let Some(cap) = metadata.caps.iter().find(|cap| !session.options.supports(cap)) else { continue };
+        let message = format!("the builder does not support {cap}, which this build needs; update BuildKit or Docker");
+        let locations = definition.source.as_ref().and_then(|source| source.locations.get(digest));
+        let lines = locations.into_iter().flatten().flat_map(|location| &location.ranges);
+        let ranges: Vec<_> = lines.map(|range| places::line(range.start.line as u32)).collect();
+        return Err(Status::new(Code::Unimplemented, message).detail(status::source(info, &ranges)));
+    }
+    Ok(())
+}
+
+fn warnings(session: &Session<'_>, text: &Text, found: &[Diagnostic], info: &SourceInfo) -> Vec<WarnRequest> {
+    // An older builder has no place for them.
+    if !session.caps.has(caps::WARNINGS) {
+        return Vec::new();
+    }
+    let warnings = found.iter().filter(|diagnostic| diagnostic.severity == Severity::Warning);
+    warnings.map(|warning| warn_request(warning, text, info)).collect()
+}
+
+fn warn_request(warning: &Diagnostic, text: &Text, info: &SourceInfo) -> WarnRequest {
+    let ranges = places::all(warning, &text.source.lines);
+    let rule = lint::Rule::find(warning.code);
+    WarnRequest {
+        digest: text.vertex.as_ref().map(ToString::to_string).unwrap_or_default(),
+        level: 1,
+        short: short(warning, &text.source.lines).into_bytes(),
+        detail: rule.map(|rule| rule.description.as_bytes().to_vec()).into_iter().collect(),
+        url: warning.url.unwrap_or_default().to_owned(),
+        info: Some(info.clone()),
+        ranges,
+    }
+}
+
+fn short(warning: &Diagnostic, lines: &LineIndex) -> String {
+    let first = places::all(warning, lines).first().and_then(|range| range.start);
+    let line = first.map(|start| format!(" (line {})", start.line)).unwrap_or_default();
+    format!("{}: {}{line}", warning.code, warning.message)
+}
+
+/// Sends warnings, one after the other: they are shown in the order in which they arrive.
+fn warn(session: &Session<'_>, warnings: Vec<WarnRequest>) {
+    for warning in &warnings {
+        // A warning that does not arrive is no reason to fail.
+        let _ = session.call(warning);
+    }
+}
+
+fn result(session: &Session<'_>, plan: &Plan, solved: Vec<String>) -> Solved {
+    let several = multi_platform(session, plan);
+    let mut result = Solved::default();
+    for output in &plan.outputs {
+        let suffix = if several { format!("/{}", output.platform) } else { String::new() };
+        let mut put = |key: &str, value: Vec<u8>| result.metadata.insert(format!("{key}{suffix}"), value);
+        put(CONFIG, output.image.clone());
+        output.base_image.clone().map(|base| put(BASE_CONFIG, base));
+        output.epoch.map(|epoch| put(EPOCH, epoch.to_string().into_bytes()));
+    }
+    result.metadata.insert(PLATFORMS.to_owned(), platforms(plan));
+    let names = plan.outputs.iter().map(|output| output.platform.to_string());
+    result.result = Some(references(session, several, names.zip(solved)));
+    result
+}
+
+/// Whether the result has names, even if it is one.
+fn multi_platform(session: &Session<'_>, plan: &Plan) -> bool {
+    let asked = ["build-arg:BUILDKIT_MULTI_PLATFORM", "multi-platform"].into_iter().filter_map(|key| session.opt(key));
+    let asked = asked.filter(|text| !text.is_empty()).find_map(ast::parse_bool);
+    asked.unwrap_or(plan.outputs.len() > 1)
+}
+
+/// References as messages, or as plain names for a builder that knows no others.
+fn references(session: &Session<'_>, several: bool, solved: impl Iterator<Item = (String, String)>) -> result::Result {
+    let message = |id: String| Ref { id, def: Vec::new() };
+    let mut solved = solved;
+    match (several, session.caps.has(caps::REF_ARRAY)) {
+        (true, true) => result::Result::Refs(RefMap { refs: solved.map(|(name, id)| (name, message(id))).collect() }),
+        (true, false) => result::Result::Ids(IdMap { refs: solved.collect() }),
+        (false, array) => {
+            let (_, id) = solved.next().expect("a plan has an output");
+            if array { result::Result::Ref(message(id)) } else { result::Result::Id(id) }
+        }
+    }
+}
+
+/// What the results are for, as exporters read it.
+fn platforms(plan: &Plan) -> Vec<u8> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Platforms<'p> {
+        platforms: Vec<Named<'p>>,
+    }
+    #[derive(Serialize)]
+    struct Named<'p> {
+        #[serde(rename = "ID")]
+        id: String,
+        #[serde(rename = "Platform")]
+        platform: &'p Platform,
+    }
+    let platforms = plan.outputs.iter().map(|Output { platform, .. }| Named { id: platform.to_string(), platform });
+    oci::json::to_vec(&Platforms { platforms: platforms.collect() })
+}

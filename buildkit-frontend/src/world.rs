@@ -1,0 +1,255 @@
+//! The outside of the compiler, asked through the builder: every question of a round at once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use compiler::plan;
+use compiler::{Answer, AskError, ImageAnswer, Options, Question, ResolveMode, World};
+use gateway::caps::{self, Caps};
+use gateway::message::{
+    Platform as WirePlatform, ResolveImageConfigRequest, ResolveSourceGitRequest, ResolveSourceImageRequest,
+    ResolveSourceMetaRequest, ResolveSourceMetaResponse, SolveRequest, SourceOp,
+};
+use gateway::{Calls, Status};
+use oci::{Digest, Platform, Reference};
+
+use crate::session::{Session, plain_solve, solve};
+use crate::text::{Text, read_file};
+
+type Answered = Result<Answer, AskError>;
+
+const LAYOUT: &str = "oci-layout://";
+const IMAGE: &str = "docker-image://";
+
+/// The resolver of images in layouts, by number.
+const RESOLVE_LAYOUT: i32 = 1;
+
+/// Bytes of a file on the web that tell whether it is an archive.
+const START: i64 = 1024;
+
+/// The outside.
+pub(crate) struct Outside<'s> {
+    session: &'s Session<'s>,
+    asker: Arc<Asker>,
+}
+
+/// Asks single questions.
+struct Asker {
+    calls: Calls,
+    options: Options,
+    caps: Caps,
+    /// The local source that holds the text, and the filesystem that has been solved of it.
+    text: Option<(String, String)>,
+}
+
+impl<'s> Outside<'s> {
+    /// The outside as a builder knows it; `text` is the text, once that is read.
+    pub(crate) fn new(session: &'s Session<'s>, text: Option<&Text>) -> Self {
+        let asker = Asker {
+            calls: session.bridge.calls().clone(),
+            options: session.options.clone(),
+            caps: session.caps.clone(),
+            text: text.map(|text| (text.local.clone(), text.reference.clone())),
+        };
+        Self { session, asker: Arc::new(asker) }
+    }
+}
+
+impl World for Outside<'_> {
+    fn answer(&self, questions: &[Question]) -> Vec<Answered> {
+        let ask = |question: Question| {
+            let asker = self.asker.clone();
+            async move { asker.ask(&question).await }
+        };
+        self.session.bridge.together(questions.iter().cloned().map(ask))
+    }
+}
+
+impl Asker {
+    async fn ask(&self, question: &Question) -> Answered {
+        match question {
+            Question::Image { reference, platform, mode } => self.image(reference, platform, *mode).await,
+            Question::ContextFile { context, path } => self.file(context, path).await,
+            Question::Timestamp { source } => self.time(source).await,
+        }
+    }
+
+    async fn file(&self, context: &str, path: &str) -> Answered {
+        if let Some((_, reference)) = self.text.as_ref().filter(|(local, _)| local == context) {
+            return Ok(Answer::ContextFile(read_file(&self.calls, reference, path, None).await.ok()));
+        }
+        let is_remote = context.contains("://");
+        let graph = plan::file_source(&self.options, context)
+            .map_err(|error| AskError { help: error.help.clone(), ..plain(error.message.clone()) })?;
+        let definition = llb::encode_to_bytes(&graph).map_err(|error| plain(error.to_string()))?;
+        let request = SolveRequest { definition, ..plain_solve() };
+        let reference = solve(&self.calls, &request).await.map_err(|status| plain(status.message))?;
+        let read = read_file(&self.calls, &reference, path, is_remote.then_some(START)).await;
+        match read {
+            // An ignore file that is not there is none; what is on the web must be there.
+            Err(status) if is_remote => Err(plain(status.message)),
+            read => Ok(Answer::ContextFile(read.ok())),
+        }
+    }
+
+    async fn image(&self, reference: &str, platform: &Platform, mode: ResolveMode) -> Answered {
+        let found = match reference.strip_prefix(LAYOUT) {
+            Some(layout) => self.layout(layout, platform).await,
+            None if self.caps.has(caps::SOURCE_META) => self.image_meta(reference, platform, mode).await,
+            None => self.image_config(reference, platform, mode).await,
+        };
+        let (digest, config) = found.map_err(|status| plain(status.message))?;
+        // Docker's own store knows no digests of manifests.
+        let digest =
+            if digest.is_empty() { None } else { Some(Digest::parse(&digest).map_err(|e| plain(e.to_string()))?) };
+        Ok(Answer::Image(ImageAnswer { digest, config }))
+    }
+
+    async fn image_meta(
+        &self,
+        reference: &str,
+        platform: &Platform,
+        mode: ResolveMode,
+    ) -> Result<(String, Vec<u8>), Status> {
+        let request = ResolveSourceMetaRequest {
+            source: Some(SourceOp { identifier: format!("{IMAGE}{reference}"), attrs: BTreeMap::new() }),
+            platform: Some(wire(platform)),
+            log_name: self.log_name(reference, platform),
+            resolve_mode: mode_name(mode).to_owned(),
+            image: Some(ResolveSourceImageRequest::default()),
+            ..ResolveSourceMetaRequest::default()
+        };
+        image_of(self.calls.call(&request).await?, reference)
+    }
+
+    async fn image_config(
+        &self,
+        reference: &str,
+        platform: &Platform,
+        mode: ResolveMode,
+    ) -> Result<(String, Vec<u8>), Status> {
+        let request = ResolveImageConfigRequest {
+            r#ref: reference.to_owned(),
+            platform: Some(wire(platform)),
+            resolve_mode: mode_name(mode).to_owned(),
+            log_name: self.log_name(reference, platform),
+            ..ResolveImageConfigRequest::default()
+        };
+        let response = self.calls.call(&request).await?;
+        Ok((response.digest, response.config))
+    }
+
+    /// An image in a layout that the client serves: `STORE@DIGEST`.
+    async fn layout(&self, layout: &str, platform: &Platform) -> Result<(String, Vec<u8>), Status> {
+        let (store, digest) = layout.split_once('@').unwrap_or((layout, ""));
+        // The name only shows; what counts is the digest.
+        let shown = Reference::parse(store).map_or_else(|_| store.to_owned(), |name| name.name());
+        let reference = format!("{shown}@{digest}");
+        let session = self.options.session.clone().unwrap_or_default();
+        let log_name = format!("[internal] load metadata for {reference}");
+        if !self.caps.has(caps::SOURCE_META) {
+            let request = ResolveImageConfigRequest {
+                r#ref: reference,
+                platform: Some(wire(platform)),
+                log_name,
+                resolver_type: RESOLVE_LAYOUT,
+                session_id: session,
+                store_id: store.to_owned(),
+                ..ResolveImageConfigRequest::default()
+            };
+            let response = self.calls.call(&request).await?;
+            return Ok((response.digest, response.config));
+        }
+        let attrs = [("oci.session", session), ("oci.store", store.to_owned())];
+        let request = ResolveSourceMetaRequest {
+            source: Some(SourceOp {
+                identifier: format!("{LAYOUT}{reference}"),
+                attrs: attrs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+            }),
+            platform: Some(wire(platform)),
+            log_name,
+            ..ResolveSourceMetaRequest::default()
+        };
+        image_of(self.calls.call(&request).await?, &reference)
+    }
+
+    /// The time of a commit or of a file on the web; a builder that cannot tell knows none.
+    async fn time(&self, source: &str) -> Answered {
+        if !self.caps.has(caps::SOURCE_META) {
+            return Ok(Answer::Timestamp(None));
+        }
+        let is_git = source.starts_with("git://");
+        let request = ResolveSourceMetaRequest {
+            source: Some(SourceOp { identifier: source.to_owned(), attrs: BTreeMap::new() }),
+            log_name: format!("[internal] resolve metadata of {source}"),
+            git: is_git.then_some(ResolveSourceGitRequest { return_object: true }),
+            ..ResolveSourceMetaRequest::default()
+        };
+        let found = self.calls.call(&request).await.map_err(|status| plain(status.message))?;
+        let of_commit = found.git.and_then(|git| commit_time(&git.commit_object));
+        let of_file = found.http.and_then(|http| http.last_modified).map(|time| time.seconds);
+        Ok(Answer::Timestamp(of_commit.or(of_file)))
+    }
+
+    /// The name of a look-up, as progress shows it.
+    fn log_name(&self, reference: &str, platform: &Platform) -> String {
+        let several = self.options.opts.get("platform").is_some_and(|platforms| platforms.contains(','));
+        let platform = if several { format!("{platform} ") } else { String::new() };
+        format!("[{platform}internal] load metadata for {reference}")
+    }
+}
+
+fn image_of(response: ResolveSourceMetaResponse, reference: &str) -> Result<(String, Vec<u8>), Status> {
+    match response.image {
+        Some(image) => Ok((image.digest, image.config)),
+        None => {
+            let found = response.source.map(|source| source.identifier).unwrap_or_default();
+            let message =
+                format!("{reference} is no image but {found}: a source policy that changes kinds is not supported");
+            Err(Status::new(gateway::Code::Unimplemented, message))
+        }
+    }
+}
+
+fn wire(platform: &Platform) -> WirePlatform {
+    WirePlatform {
+        architecture: platform.architecture.clone(),
+        os: platform.os.clone(),
+        variant: platform.variant.clone(),
+        os_version: platform.os_version.clone(),
+        os_features: platform.os_features.clone(),
+    }
+}
+
+fn mode_name(mode: ResolveMode) -> &'static str {
+    match mode {
+        ResolveMode::Default => "default",
+        ResolveMode::Pull => "pull",
+        ResolveMode::Local => "local",
+    }
+}
+
+fn plain(message: String) -> AskError {
+    AskError { message, ..AskError::default() }
+}
+
+/// Seconds since the epoch in the `committer` line of a commit.
+fn commit_time(commit: &[u8]) -> Option<i64> {
+    let header = String::from_utf8_lossy(commit);
+    let line = header.lines().take_while(|line| !line.is_empty()).find_map(|line| line.strip_prefix("committer "))?;
+    line.rsplit(' ').nth(1)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_a_commit() {
+        let commit =
+            "tree 1\nauthor A <a@b> 5 +0000\ncommitter C D <c@d> 1700000000 +0100\n\ncommitter x <y> 7 +0000\n";
+        assert_eq!(commit_time(commit.as_bytes()), Some(1_700_000_000));
+        assert_eq!(commit_time(b"tree 1\n\ncommitter x <y> 7 +0000\n"), None);
+        assert_eq!(commit_time(b"committer \n"), None);
+    }
+}

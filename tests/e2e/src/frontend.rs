@@ -1,0 +1,124 @@
+//! The frontend image: a static program for each architecture, put into an image by `llbc build`.
+//!
+//! The same program in the same file gives the same image: times are those of the epoch, paths of the machine that
+//! compiles are not in the program.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::process::{self, Error, Result};
+use crate::{Binaries, workspace};
+
+/// The program.
+const PROGRAM: &str = "llbc-frontend";
+
+/// An architecture an image can be made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arch {
+    /// `amd64`.
+    Amd64,
+    /// `arm64`.
+    Arm64,
+}
+
+impl Arch {
+    /// By its name in a platform.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Amd64, Self::Arm64].into_iter().find(|arch| arch.name() == name)
+    }
+
+    /// Its name in a platform.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Amd64 => "amd64",
+            Self::Arm64 => "arm64",
+        }
+    }
+
+    fn target(self) -> &'static str {
+        match self {
+            Self::Amd64 => "x86_64-unknown-linux-gnu",
+            Self::Arm64 => "aarch64-unknown-linux-gnu",
+        }
+    }
+
+    fn linker(self) -> &'static str {
+        match self {
+            Self::Amd64 => "x86_64-linux-gnu-gcc",
+            Self::Arm64 => "aarch64-linux-gnu-gcc",
+        }
+    }
+}
+
+/// Compiles the program for an architecture, statically.
+///
+/// **Errors**: a toolchain that cannot, with what it lacks.
+pub fn compile(arch: Arch, profile: &str) -> Result<PathBuf> {
+    require_toolchain(arch)?;
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command
+        .args(["build", "--quiet", "--package", "buildkit-frontend", "--profile", profile, "--target", arch.target()])
+        .env("RUSTFLAGS", flags())
+        .env(format!("CARGO_TARGET_{}_LINKER", arch.target().to_uppercase().replace('-', "_")), linker(arch))
+        .current_dir(workspace());
+    process::succeed(&mut command)?;
+    let folder = if profile == "dev" { "debug" } else { profile };
+    Ok(target_dir().join(arch.target()).join(folder).join(PROGRAM))
+}
+
+/// Static, and without the paths of this machine.
+fn flags() -> String {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+    let remap = |from: &Path, to: &str| format!(" --remap-path-prefix={}={to}", from.display());
+    let home = home.map(|home| remap(&home, "/cargo")).unwrap_or_default();
+    format!("-Ctarget-feature=+crt-static{}{home}", remap(&workspace(), "/llbc"))
+}
+
+fn linker(arch: Arch) -> &'static str {
+    if is_native(arch) { "cc" } else { arch.linker() }
+}
+
+fn is_native(arch: Arch) -> bool {
+    arch.target().starts_with(std::env::consts::ARCH)
+}
+
+fn require_toolchain(arch: Arch) -> Result<()> {
+    let target = arch.target();
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let libraries = process::succeed(Command::new(rustc).args(["--print", "target-libdir", "--target", target]))?.out();
+    if !Path::new(libraries.trim()).is_dir() {
+        let way = format!("the toolchain has no target {target}; `rustup target add {target}` installs it");
+        return Err(Error(format!("the image for {} is not supported on this machine: {way}", arch.name())));
+    }
+    if !is_native(arch) && process::find(arch.linker()).is_none() {
+        let way = format!("there is no {}; Debian's is in gcc-aarch64-linux-gnu", arch.linker());
+        return Err(Error(format!("the image for {} is not supported on this machine: {way}", arch.name())));
+    }
+    Ok(())
+}
+
+fn target_dir() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
+}
+
+/// `llbc build` of the image from compiled programs; outputs and names are for the caller to add.
+///
+/// `directory` becomes the context: the programs are put there.
+pub fn build(programs: &[(Arch, PathBuf)], directory: &Path) -> Result<Command> {
+    for (arch, program) in programs {
+        let name = directory.join(format!("{PROGRAM}-{}", arch.name()));
+        std::fs::copy(program, &name).map_err(Error::when(format!("cannot copy to {}", name.display())))?;
+    }
+    let platforms: Vec<String> = programs.iter().map(|(arch, _)| format!("linux/{}", arch.name())).collect();
+    let mut command = Binaries::get().llbc();
+    command
+        .arg("build")
+        .arg("--file")
+        .arg(workspace().join("buildkit-frontend/image/Dockerfile"))
+        .arg(format!("--platform={}", platforms.join(",")))
+        .args(["--build-arg", "SOURCE_DATE_EPOCH=0"])
+        .current_dir(directory);
+    Ok(command)
+}
