@@ -4,7 +4,7 @@
 //! something to an overlay. Parents are opened confined to the directory, entries are made by name in them and never
 //! followed. Whiteouts become the kernel's: `.wh.NAME` a device 0:0, `.wh..wh..opq` a mark on the directory. A layer is
 //! unpacked on its own, whatever it will stand on: what it does not hold (parents it does not list, links to files of lower
-//! layers) cannot be taken from below.
+//! layers) is noted, and taken from below when it is stacked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CString, OsStr};
@@ -20,7 +20,7 @@ use rustix::io::Errno;
 
 use super::header::Kind;
 use crate::rootfs::{NewDir, Tree};
-use crate::snapshot::{Contents, entry, is_whiteout, xattr};
+use crate::snapshot::{Borrowed, Contents, entry, is_whiteout, xattr};
 use crate::{Cancel, Error, Result};
 
 /// Most bytes of files in one layer: no image comes near, and a bomb is stopped before it fills every disk.
@@ -247,6 +247,8 @@ struct Unpack {
     times: BTreeMap<PathBuf, Timestamps>,
     /// Directories that had to be made and are not listed yet.
     implicit: BTreeSet<PathBuf>,
+    /// Links to files that are not in the layer, with what they link to.
+    borrowed: BTreeMap<PathBuf, PathBuf>,
     buffer: Vec<u8>,
 }
 
@@ -254,7 +256,8 @@ impl Unpack {
     fn new(dir: &Path, limits: Limits) -> Result<Self> {
         let tree = Tree::open(dir).map_err(Error::io("open", dir))?;
         let (contents, times, buffer) = (Contents::default(), BTreeMap::new(), vec![0; 256 << 10]);
-        Ok(Self { tree, limits, contents, count: 0, parent: None, times, implicit: BTreeSet::new(), buffer })
+        let (implicit, borrowed) = (BTreeSet::new(), BTreeMap::new());
+        Ok(Self { tree, limits, contents, count: 0, parent: None, times, implicit, borrowed, buffer })
     }
 
     fn item(&mut self, item: &Item, data: &mut dyn Read) -> Result<()> {
@@ -309,6 +312,7 @@ impl Unpack {
         }
         let parent = self.parent_of(path)?;
         let name = CString::new(hidden.as_bytes())?;
+        self.borrowed.remove(&path.with_file_name(hidden));
         match entry::stat(&parent, &name) {
             // What this layer has itself stays; of a directory, only what is below it in other layers goes.
             Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => {
@@ -376,6 +380,7 @@ impl Unpack {
 
     /// Removes what is in the way of an entry; returns whether that was a deletion.
     fn clear(&mut self, parent: &OwnedFd, item: &Item, name: &CString) -> io::Result<bool> {
+        self.borrowed.remove(&item.path);
         let stat = match entry::stat(parent, name) {
             Err(Errno::NOENT) => return Ok(false),
             stat => stat?,
@@ -387,28 +392,36 @@ impl Unpack {
         self.parent.take_if(|(open, _)| open.starts_with(&item.path));
         self.times.retain(|dir, _| !dir.starts_with(&item.path));
         self.implicit.retain(|dir| !dir.starts_with(&item.path));
+        self.borrowed.retain(|link, _| !link.starts_with(&item.path));
         Ok(is_whiteout(&stat))
     }
 
     fn link(&mut self, item: &Item, parent: &OwnedFd, name: &CString) -> io::Result<()> {
         let target =
             relative(&item.link).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+        if let Some(below) = self.borrowed.get(&target).cloned() {
+            self.borrowed.insert(item.path.clone(), below);
+            return Ok(());
+        }
         let linked = self
             .tree
             .place(&target)
             .and_then(|place| Ok(rustix::fs::linkat(&place.dir, &place.name, parent, &**name, AtFlags::empty())?));
-        linked.map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => {
-                let message = format!("the file it links to, {}, is not in the same layer", target.display());
-                io::Error::new(io::ErrorKind::NotFound, message)
+        match linked {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.borrowed.insert(item.path.clone(), target);
+                Ok(())
             }
-            _ => error,
-        })
+            linked => linked,
+        }
     }
 
     fn finish(&mut self) -> Result<()> {
         let implicit = self.implicit.iter().map(|dir| dir.as_os_str().as_bytes().to_vec());
         self.contents.implicit = implicit.collect();
+        let bytes = |path: &PathBuf| path.as_os_str().as_bytes().to_vec();
+        let borrowed = self.borrowed.iter().map(|(path, target)| Borrowed { path: bytes(path), target: bytes(target) });
+        self.contents.borrowed = borrowed.collect();
         for (path, times) in &self.times {
             let set = || -> io::Result<()> {
                 let place = self.tree.place(path)?;

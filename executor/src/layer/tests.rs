@@ -8,6 +8,7 @@ use oci::Digest;
 
 use super::header::{END, Entry, Kind, padding, write_header};
 use super::*;
+use crate::snapshot::Borrowed;
 use crate::store::MemoryBlobs;
 
 fn file<'a>(name: &'a str, data: &'a [u8]) -> (Entry<'a>, &'a [u8]) {
@@ -201,11 +202,22 @@ fn links_do_not_lead_out() {
 }
 
 #[test]
-fn links_to_what_is_not_there() {
-    refused(
-        &[link("x", Kind::Link, "/etc/passwd")],
-        "cannot unpack x: the file it links to, etc/passwd, is not in the same layer",
-    );
+fn links_to_what_is_not_there_are_noted() {
+    let borrowed = |entries: &[(Entry<'_>, &[u8])]| {
+        let root = tempfile::tempdir().unwrap();
+        let applied = unpack(&archive(entries), root.path(), Limits::default()).unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        let show = |link: Borrowed| format!("{} = {}", text(link.path), text(link.target));
+        applied.contents.borrowed.into_iter().map(show).collect::<Vec<_>>()
+    };
+    let x = || link("d/x", Kind::Link, "/etc/passwd");
+    assert_eq!(borrowed(&[x()]), ["d/x = etc/passwd"]);
+    // A link to such a link is one of the same file.
+    assert_eq!(borrowed(&[x(), link("y", Kind::Link, "d/x")]), ["d/x = etc/passwd", "y = etc/passwd"]);
+    // What comes later by that name is what counts.
+    for later in [file("d/x", b"own"), file("d/.wh.x", b""), file("d", b"")] {
+        assert_eq!(borrowed(&[x(), later]), [""; 0]);
+    }
 }
 
 #[test]

@@ -51,6 +51,18 @@ pub struct Contents {
     /// (see `cover`). Raw bytes of paths.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub implicit: Vec<Vec<u8>>,
+    /// Names that are links to files of the layers below. Only on a base is there something by them (see `cover`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub borrowed: Vec<Borrowed>,
+}
+
+/// A hard link to a file that the layer does not have itself. **Shape**: raw bytes of relative paths.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Borrowed {
+    /// The name.
+    pub path: Vec<u8>,
+    /// Another name of the same file, below.
+    pub target: Vec<u8>,
 }
 
 /// The layer directories of a store.

@@ -44,7 +44,7 @@ use oci::Digest;
 
 use crate::Result;
 
-pub use area::{Contents, Staged};
+pub use area::{Borrowed, Contents, Staged};
 pub use auto::Auto;
 pub use files::{Files, Node};
 pub(crate) use files::{OpenDir, is_missing};

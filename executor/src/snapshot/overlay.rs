@@ -141,9 +141,10 @@ pub(super) fn stack(area: &Area, tree: &Committed) -> Result<Stack> {
     let ids = distinct(&tree.layers);
     for (index, id) in ids.iter().enumerate() {
         let dir = area.dir(id)?;
-        let covered = match area.contents(id)?.implicit {
-            implicit if implicit.is_empty() || index == 0 => None,
-            implicit => cover_of(area, &dir, &implicit, &ids[..index], &stack)?,
+        let contents = area.contents(id)?;
+        let covered = match contents.borrowed.as_slice() {
+            [] if contents.implicit.is_empty() || index == 0 => None,
+            _ => cover_of(area, &dir, &contents, &ids[..index], &stack)?,
         };
         stack.layers.push(dir);
         stack.layers.extend(covered);
@@ -155,7 +156,7 @@ pub(super) fn stack(area: &Area, tree: &Committed) -> Result<Stack> {
 fn cover_of(
     area: &Area,
     dir: &Path,
-    implicit: &[Vec<u8>],
+    contents: &Contents,
     below: &[&LayerId],
     lower: &Stack,
 ) -> Result<Option<PathBuf>> {
@@ -165,8 +166,7 @@ fn cover_of(
     if !path.is_dir() {
         let staged = area.stage()?;
         let made = make_root(&staged)?;
-        let written = cover::write(dir, implicit, lower, &made);
-        if !written.map_err(|errno| Error::io("cover", dir)(errno.into()))? {
+        if !cover::write(dir, contents, lower, &made)? {
             return Ok(None);
         }
         cover::publish(&made, &path).map_err(Error::io("make", &path))?;

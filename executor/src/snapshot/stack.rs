@@ -64,6 +64,12 @@ impl Dir {
         Ok(Self { parts: vec![open_root(path)?] })
     }
 
+    /// Another descriptor of it.
+    pub(super) fn try_clone(&self) -> Result<Self> {
+        let parts = self.parts.iter().map(|part| part.try_clone().map_err(super::entry::errno_of));
+        Ok(Self { parts: parts.collect::<Result<_>>()? })
+    }
+
     /// The topmost directory: its owner, mode and times are those of the merged one.
     pub(crate) fn top(&self) -> BorrowedFd<'_> {
         self.parts[0].as_fd()

@@ -310,6 +310,30 @@ fn a_base_says_what_directories_are_that_a_layer_only_needs() {
 }
 
 #[test]
+fn links_to_files_of_lower_layers() {
+    each(|snapshots| {
+        let script = "dir d\n file d/a 1\n own 5 d/a\n file gone 2\n symlink d way\n mode 700 d";
+        let base = step(snapshots, &Committed::default(), script);
+        let id = LayerId("sha256-borrowed".into());
+        let borrowed = |path: &str, target: &str| Borrowed { path: path.into(), target: target.into() };
+        let borrowed = [borrowed("b", "d/a"), borrowed("e/c", "way/a"), borrowed("kept", "gone")].to_vec();
+        let mut fill = |path: &Path| {
+            run(path, "dir e\n mode 711 e");
+            entry::whiteout(File::open(path).unwrap().as_fd(), c"gone").unwrap();
+            Ok(Contents { borrowed: borrowed.clone(), whiteouts: true, ..Contents::default() })
+        };
+        snapshots.import(&id, &mut fill).unwrap();
+        let tree = Committed { layers: vec![base.layers[0].clone(), id.clone()] };
+        let view = snapshots.view(&tree).unwrap();
+        assert_eq!(print(view.path()), "b 1 uid 5\nd/ 700\nd/a 1 uid 5\ne/ 711\ne/c 1 uid 5\nkept 2\nway -> d");
+        let inode = |path: &str| view.path().join(path).metadata().unwrap().ino();
+        assert_eq!((inode("b"), inode("e/c")), (inode("d/a"), inode("d/a")));
+        let alone = snapshots.view(&Committed { layers: vec![id] }).err().unwrap().to_string();
+        assert_eq!(alone, "the layer has a link b to d/a, which no layer below has: not found");
+    });
+}
+
+#[test]
 fn the_root_keeps_its_owner_and_mode() {
     each(|snapshots| {
         let base = step(snapshots, &Committed::default(), "mode 700 .\n own 5 .");
