@@ -12,7 +12,7 @@ use crate::runtime::{Embedded, Runtime};
 use crate::snapshot::{Committed, Snapshots};
 use crate::sources::Fetching;
 use crate::store::Store;
-use crate::{Cancel, Error, Result, exporters, ops, progress, session, snapshot, solver, sources};
+use crate::{Cancel, Error, Result, exporters, ops, progress, prune, session, snapshot, solver, sources};
 
 /// An executor over one store directory. Several processes may share the directory.
 pub struct Engine {
@@ -74,6 +74,11 @@ impl Engine {
         Ok(Self { store, snapshots, runtime, fetching: Fetching::default() })
     }
 
+    /// Prunes by a policy, when it is time and nobody else uses the store.
+    pub fn collect(&self, policy: &prune::Policy) -> Result<Vec<prune::Record>> {
+        prune::collect(&self.store, &*self.snapshots, policy)
+    }
+
     /// The store.
     pub fn store(&self) -> &Store {
         &self.store
@@ -89,6 +94,7 @@ impl Engine {
 
     /// Builds what a definition asks for and hands it to the outputs.
     pub fn solve(&self, request: &Request, sink: &dyn progress::Sink) -> Result<Response> {
+        let _in_use = self.store.in_use(&request.cancel)?;
         let solved = self.solve_and_export(request, sink);
         request.session.opened.close(&self.store, &*self.snapshots);
         solved

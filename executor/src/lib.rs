@@ -16,6 +16,7 @@
 //! | [`runtime`] | processes in containers |
 //! | [`ops`] | one vertex: its key, its run |
 //! | [`solver`] | the scheduler and the driver that performs its actions |
+//! | [`prune`] | what a store holds, and how it becomes less |
 //! | [`progress`] | one event enum, many renderers |
 //! | [`cli`] | the command line of running a definition |
 //!
@@ -34,6 +35,7 @@ pub mod import;
 pub mod layer;
 pub mod ops;
 pub mod progress;
+pub mod prune;
 pub mod registry;
 pub mod rootfs;
 pub mod runtime;

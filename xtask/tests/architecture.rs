@@ -60,7 +60,7 @@ const EXECUTOR_RANKS: &[&[&str]] = &[
     &["layer"],
     &["cache"],
     &["registry", "sources", "exporters", "import", "runtime"],
-    &["ops"],
+    &["ops", "prune"],
     &["solver"],
     &["engine"],
     &["cli"],

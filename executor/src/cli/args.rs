@@ -41,6 +41,9 @@ pub struct RunArgs {
     /// Do not read the cache
     #[arg(long)]
     pub no_cache: bool,
+    /// Leave the store as it is when it takes more than three quarters of the disk (see `executor prune`)
+    #[arg(long)]
+    pub no_gc: bool,
     /// How progress is shown
     #[arg(long, value_enum, default_value = "auto", env = "BUILDKIT_PROGRESS", hide_env = true)]
     pub progress: Progress,

@@ -7,7 +7,7 @@ use oci::{Document, Reference};
 
 use super::args::StoreArgs;
 use crate::store::{Image, Store, read_blob};
-use crate::{Error, Result};
+use crate::{Cancel, Error, Result};
 
 /// Most bytes of a manifest; registries take no larger one.
 const MANIFEST_LIMIT: u64 = 4 << 20;
@@ -63,6 +63,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
 
 fn import(store: &Store, path: &Path, name: Option<&str>) -> Result<()> {
     let name = name.map(reference).transpose()?;
+    let _in_use = store.in_use(&Cancel::default())?;
     for image in crate::import::import(store, path, name.as_ref())? {
         super::print(&format!("{} {}", image.name.familiar(), image.target.digest))?;
     }
@@ -134,7 +135,7 @@ fn table(rows: &[Row], out: &mut Vec<u8>) -> std::io::Result<()> {
     Ok(())
 }
 
-fn bytes(size: u64) -> String {
+pub(super) fn bytes(size: u64) -> String {
     let units = ["B", "kB", "MB", "GB", "TB"];
     let mut value = size as f64;
     let mut unit = 0;
@@ -145,7 +146,7 @@ fn bytes(size: u64) -> String {
     if unit == 0 { format!("{size} B") } else { format!("{value:.1} {}", units[unit]) }
 }
 
-fn ago(seconds: i64) -> String {
+pub(super) fn ago(seconds: i64) -> String {
     let (number, unit) = match seconds {
         ..60 => (seconds.max(0), "second"),
         60..3600 => (seconds / 60, "minute"),

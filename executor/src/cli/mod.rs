@@ -9,6 +9,7 @@ mod args;
 mod failure;
 mod images;
 mod output;
+mod prune;
 mod run;
 mod session;
 mod settings;
@@ -54,19 +55,26 @@ struct Args {
 enum Command {
     /// Manage the images of the store
     Images(images::Args),
+    /// Show what the store holds: layers, blobs, cache mounts, git repositories
+    Du(prune::DuArgs),
+    /// Remove what can be made again
+    Prune(prune::PruneArgs),
 }
 
 const EXAMPLES: &str = "\
 Examples:
   llbc Dockerfile | executor -t app
   llbc Dockerfile | executor -o type=oci,dest=app.tar
-  executor images ls";
+  executor images ls
+  executor prune --keep-duration=24h --max-used-space=20GB";
 
 /// The `executor` binary, from arguments to exit code.
 pub fn main() -> ExitCode {
     let args = Args::parse();
     let done = match args.command {
         Some(Command::Images(images)) => images::run(&images),
+        Some(Command::Du(du)) => prune::du(&du),
+        Some(Command::Prune(prune)) => prune::run(&prune),
         None => run_definition(args),
     };
     match done {
@@ -115,6 +123,12 @@ pub fn report(error: &Error) -> ExitCode {
         Error::Cancelled => ExitCode::from(INTERRUPTED),
         _ => ExitCode::FAILURE,
     }
+}
+
+/// Says something to whoever looks.
+fn say(line: &str) {
+    // Nothing can be done about a closed standard error.
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// Writes a line of data to standard output.

@@ -5,8 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::failure::{self, Tail};
-use super::{Settings, print, signals};
+use super::images::bytes;
+use super::{Settings, print, say, signals};
 use crate::progress::Sink;
+use crate::prune::Policy;
 use crate::runtime::OciRuntime;
 use crate::{Cancel, Engine, Error, Request, Response, Result};
 
@@ -25,11 +27,29 @@ pub fn run(definition: Vec<u8>, settings: Settings) -> Result<()> {
         max_parallelism: settings.max_parallelism,
         cancel,
     };
-    let solved =
-        engine(&settings.root, settings.oci_runtime.as_deref()).and_then(|engine| engine.solve(&request, &tail));
+    let engine = engine(&settings.root, settings.oci_runtime.as_deref()).inspect_err(|_| tail.finish())?;
+    let solved = engine.solve(&request, &tail);
     tail.finish();
-    let response = solved.inspect_err(|error| failure::explain(error, &request.definition, &tail))?;
-    hand_over(&response, settings.metadata_file.as_deref(), settings.iidfile.as_deref(), settings.quiet)
+    let response = solved.inspect_err(|error| failure::explain(error, &request.definition, &tail));
+    let handed_over = response.and_then(|response| {
+        hand_over(&response, settings.metadata_file.as_deref(), settings.iidfile.as_deref(), settings.quiet)
+    });
+    if settings.collect {
+        collect(&engine);
+    }
+    handed_over
+}
+
+/// Keeps the store to the policy. Whatever goes wrong with it, the build went as it went.
+fn collect(engine: &Engine) {
+    match engine.collect(&Policy::default()) {
+        Ok(removed) if removed.is_empty() => {}
+        Ok(removed) => {
+            let size = removed.iter().map(|record| record.size).sum();
+            say(&format!("pruned {} that was not used for longest, since the disk is short of space", bytes(size)));
+        }
+        Err(error) => say(&format!("WARN: cannot prune the store: {error}")),
+    }
 }
 
 /// An engine over the store, with the runtime asked for.

@@ -31,6 +31,8 @@ pub struct Settings {
     pub metadata_file: Option<PathBuf>,
     /// Where the image id is written.
     pub iidfile: Option<PathBuf>,
+    /// Whether the store is pruned afterwards when it takes too much of the disk.
+    pub collect: bool,
     /// Whether the image id is the only thing to say.
     pub quiet: bool,
 }
@@ -54,6 +56,7 @@ impl Settings {
             progress: if args.quiet { Progress::Quiet } else { args.progress },
             metadata_file: args.metadata_file.clone(),
             iidfile: args.iidfile.clone(),
+            collect: !args.no_gc,
             quiet: args.quiet,
         })
     }

@@ -1,9 +1,15 @@
-//! Where one file goes: written aside and renamed, or streamed to standard output.
+//! Where one file goes: written aside and put in place when it is whole, or streamed to standard output.
+//!
+//! A file that is being written has no name where the file system can do that, so that not even a killed process leaves
+//! anything behind.
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::{Error, Result};
 
@@ -14,7 +20,9 @@ pub(super) struct Target {
 }
 
 struct Aside {
+    /// Its name meanwhile.
     path: PathBuf,
+    is_named: bool,
     to: PathBuf,
 }
 
@@ -38,8 +46,12 @@ impl Target {
         };
         let aside = format!(".{}.{}", name.to_string_lossy(), std::process::id());
         let path = dest.with_file_name(aside);
-        let file = File::create(&path).map_err(Error::io("write", dest))?;
-        Ok(Self { file, aside: Some(Aside { path, to: dest.to_owned() }) })
+        let parent = dest.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let (file, is_named) = match unnamed(parent) {
+            Some(file) => (file, false),
+            None => (File::create(&path).map_err(Error::io("write", dest))?, true),
+        };
+        Ok(Self { file, aside: Some(Aside { path, is_named, to: dest.to_owned() }) })
     }
 
     /// The file.
@@ -50,6 +62,9 @@ impl Target {
     /// Makes it visible.
     pub(super) fn finish(mut self) -> Result<()> {
         let Some(aside) = self.aside.take() else { return Ok(()) };
+        if !aside.is_named {
+            give_name(&self.file, &aside.path).map_err(Error::io("write", &aside.to))?;
+        }
         fs::rename(&aside.path, &aside.to).map_err(Error::io("write", &aside.to)).inspect_err(|_| {
             let _ = fs::remove_file(&aside.path);
         })
@@ -58,9 +73,27 @@ impl Target {
 
 impl Drop for Target {
     fn drop(&mut self) {
-        if let Some(aside) = &self.aside {
+        if let Some(aside) = self.aside.as_ref().filter(|aside| aside.is_named) {
             let _ = fs::remove_file(&aside.path);
         }
+    }
+}
+
+/// A file without a name in a directory, where the file system has such.
+fn unnamed(dir: &Path) -> Option<File> {
+    let mode = Mode::from_raw_mode(0o666);
+    rustix::fs::open(dir, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, mode).ok().map(File::from)
+}
+
+fn give_name(file: &File, path: &Path) -> io::Result<()> {
+    let link = || {
+        let own = format!("/proc/self/fd/{}", file.as_raw_fd());
+        rustix::fs::linkat(rustix::fs::CWD, own, rustix::fs::CWD, path, AtFlags::SYMLINK_FOLLOW)
+    };
+    match link() {
+        // Left by a process that had our number.
+        Err(Errno::EXIST) => fs::remove_file(path).and_then(|()| Ok(link()?)),
+        linked => Ok(linked?),
     }
 }
 

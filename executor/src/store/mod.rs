@@ -5,6 +5,7 @@
 //! | `blobs-v1/<algorithm>/<hex>` | content-addressed bytes |
 //! | `layers-v1/<id>/` | layer directories; their inside is the snapshots' affair |
 //! | `db-v1.sqlite` | layers, cache links and results, images, times of use |
+//! | `in-use` | locked by builds together, by pruning alone |
 //! | `tmp/<process>/` | what live processes are making; what dead ones left is removed at the next start |
 //!
 //! Writes go aside, are synced and renamed: what can be seen is whole. Buckets carry a version in their name. Any number
@@ -12,8 +13,10 @@
 
 mod blobs;
 mod db;
+mod forget;
 mod images;
 mod layers;
+mod lock;
 mod temp;
 
 use std::fs::File;
@@ -26,6 +29,7 @@ pub use blobs::{LocalBlobs, MemoryBlobs};
 pub use db::Db;
 pub use images::Image;
 pub use layers::Layer;
+pub use lock::InUse;
 pub use temp::{Temp, TempPath};
 
 use crate::{Error, Result};

@@ -158,7 +158,11 @@ fn try_take(dir: &Path, sharing: llb::CacheSharing) -> Result<Option<InUse>> {
         llb::CacheSharing::Private | llb::CacheSharing::Locked => FlockOperation::NonBlockingLockExclusive,
     };
     match flock(&lock, how) {
-        Ok(()) if path.exists() => Ok(Some(InUse { content: dir.join(CONTENT), _lock: lock })),
+        Ok(()) if path.exists() => {
+            // What was not used for long is pruned first; where the time cannot be set, that is the only harm.
+            let _ = lock.set_modified(std::time::SystemTime::now());
+            Ok(Some(InUse { content: dir.join(CONTENT), _lock: lock }))
+        }
         Ok(()) | Err(Errno::WOULDBLOCK) => Ok(None),
         Err(e) => Err(Error::io("lock", path)(e.into())),
     }

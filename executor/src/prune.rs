@@ -1,0 +1,119 @@
+//! What a store holds, and how it becomes less.
+//!
+//! Everything that can be made or fetched again is a [`Record`]: layers with their blobs, blobs nobody refers to, cache
+//! mounts, git repositories. Images with a name are no cache: their blobs stay, and unless all is asked for their layers
+//! too. Records that were not used for longest go first, those that others stand on last.
+//!
+//! A build holds the store's lock shared ([`crate::store::Store::in_use`]) and pruning holds it alone, so that nothing
+//! goes that a build found: pruning waits for builds, and the one that runs after each build lets it be when others run.
+//! The lock is held while names are taken away; bytes are removed after it.
+//!
+//! parity: BuildKit v0.32, cache/manager.go: kinds of records, what the limits mean.
+
+mod filter;
+mod policy;
+mod records;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::time::{Duration, SystemTime};
+
+use crate::snapshot::Snapshots;
+use crate::store::{Store, TempPath};
+use crate::{Cancel, Error, Result};
+
+pub use filter::{Filter, duration};
+pub use policy::{Amount, Limits, Policy};
+pub use records::{Kind, Record, Usage, usage};
+
+/// How often the store is looked at after a build, when the disk is not short of space.
+const LOOK_EVERY: Duration = Duration::from_secs(3600);
+/// File whose time says when that was last done.
+const LOOKED: &str = "gc";
+
+/// What is pruned.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// Whether layers of named images go, too: they are unpacked again when they are needed.
+    pub all: bool,
+    /// Which records; any of these.
+    pub filters: Vec<Filter>,
+    /// Records that were used within this time stay.
+    pub keep_duration: Duration,
+    /// How far it goes; unlimited removes all there is.
+    pub limits: Limits,
+}
+
+/// Removes records, waiting for builds that use the store. **Shape**: what was removed, in the order it was.
+pub fn prune(store: &Store, snapshots: &dyn Snapshots, request: &Request, cancel: &Cancel) -> Result<Vec<Record>> {
+    let alone = store.alone(cancel)?;
+    let (removed, trash) = prune_alone(store, snapshots, request)?;
+    drop(alone);
+    // Only now, since it takes long: nobody finds it any more.
+    drop(trash);
+    Ok(removed)
+}
+
+/// What a build does at its end: prunes by the policy when it is time and nobody else uses the store.
+pub fn collect(store: &Store, snapshots: &dyn Snapshots, policy: &Policy) -> Result<Vec<Record>> {
+    let looked = store.root().join(LOOKED);
+    let age = fs::metadata(&looked).and_then(|meta| meta.modified()).ok().and_then(|time| time.elapsed().ok());
+    let is_short = policy::free(store.root())? < policy.limits(store.root())?.min_free;
+    if !is_short && age.is_some_and(|age| age < LOOK_EVERY) {
+        return Ok(Vec::new());
+    }
+    let Some(alone) = store.try_alone()? else { return Ok(Vec::new()) };
+    File::create(&looked).map_err(Error::io("write", &looked))?;
+    let request = Request { limits: policy.limits(store.root())?, ..Request::default() };
+    let (removed, trash) = prune_alone(store, snapshots, &request)?;
+    drop((alone, trash));
+    Ok(removed)
+}
+
+fn prune_alone(store: &Store, snapshots: &dyn Snapshots, request: &Request) -> Result<(Vec<Record>, Vec<TempPath>)> {
+    let usage = usage(store, snapshots)?;
+    let now = SystemTime::now();
+    let keep = request.limits.keep(usage.total(), policy::free(store.root())?);
+    let mut left = usage.total();
+    let mut chosen = Vec::new();
+    for record in usage.records {
+        if keep.is_some_and(|keep| left <= keep) {
+            break;
+        }
+        let age = now.duration_since(record.last_used).unwrap_or_default();
+        let young = !request.keep_duration.is_zero() && age < request.keep_duration;
+        let wanted = request.filters.is_empty() || request.filters.iter().any(|filter| filter.matches(&record, age));
+        if young || !wanted || (record.shared && !request.all) {
+            continue;
+        }
+        left -= record.size;
+        chosen.push(record);
+    }
+    let trash = remove(store, snapshots, &chosen)?;
+    Ok((chosen, trash))
+}
+
+/// Takes the names of records away; what they named is removed when the returned paths are dropped.
+fn remove(store: &Store, snapshots: &dyn Snapshots, records: &[Record]) -> Result<Vec<TempPath>> {
+    let layers: BTreeSet<&str> =
+        records.iter().filter(|record| record.layer.is_some()).map(|record| &*record.id).collect();
+    // First the names: a name without a thing would be found, a thing without a name is only in the way.
+    store.forget_layers(&layers)?;
+    let mut trash = Vec::new();
+    for record in records {
+        if let Some(id) = &record.layer {
+            snapshots.remove(id)?;
+        }
+        for blob in &record.blobs {
+            store.blobs().remove(blob)?;
+        }
+        if let Some(path) = &record.path {
+            let aside = store.temp().path("pruned");
+            fs::rename(path, aside.path()).map_err(Error::io("remove", path))?;
+            trash.push(aside);
+        }
+    }
+    Ok(trash)
+}

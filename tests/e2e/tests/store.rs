@@ -1,0 +1,264 @@
+//! One store and many executors: at once, killed, short of space; and what it takes to make it smaller.
+#![allow(clippy::unwrap_used)] // An integration test is no `#[test]` to clippy where it is a plain function.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use e2e::{Registry, Sandbox, process, registry};
+
+/// No other process of the machine has this command line.
+const MARK: &str = "sleep 0.0631";
+
+fn mounts_below(path: &Path) -> usize {
+    let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    table.lines().filter(|line| line.contains(path.to_str().unwrap())).count()
+}
+
+fn processes(mark: &str) -> usize {
+    let marked = |entry: &std::fs::DirEntry| {
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).replace('\0', " ").contains(mark)
+    };
+    std::fs::read_dir("/proc").unwrap().flatten().filter(marked).count()
+}
+
+/// Files below a directory, in no order.
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut waiting = vec![dir.to_owned()];
+    while let Some(dir) = waiting.pop() {
+        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() && !path.is_symlink() { waiting.push(path) } else { found.push(path) }
+        }
+    }
+    found
+}
+
+/// Every blob is what its name says; nothing is left of work that was not finished.
+fn check_store(sandbox: &Sandbox) {
+    let blobs = files(&sandbox.store().join("blobs-v1/sha256"));
+    assert!(!blobs.is_empty());
+    for chunk in blobs.chunks(100) {
+        let sums = process::succeed(Command::new("sha256sum").args(chunk)).unwrap().out();
+        for line in sums.lines() {
+            let (sum, path) = line.split_once("  ").unwrap();
+            assert!(path.ends_with(sum), "{line}");
+        }
+    }
+    let names =
+        |dir: &str| std::fs::read_dir(sandbox.store().join(dir)).unwrap().map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> = names("tmp").chain(names("staging-v1")).filter(|name| name != "lock").collect();
+    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(mounts_below(&sandbox.store()), 0);
+}
+
+/// Encoded definition of a build file.
+fn define(sandbox: &Sandbox, name: &str, text: &str) -> String {
+    sandbox.write(name, text);
+    sandbox.succeed(sandbox.llbc().args(["-o", &format!("{name}.llb"), name]));
+    format!("{name}.llb")
+}
+
+/// Numbers that look random and are the same every time.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+#[test]
+fn killed_at_any_moment() {
+    if !e2e::have(registry::PROGRAMS) || !e2e::have(&["sha256sum"]) {
+        return;
+    }
+    let sandbox = Sandbox::with_base();
+    let registry = Registry::start().unwrap();
+    let at = &registry.address;
+    sandbox.write("Pulled", "FROM base\nRUN seq 1 9999 > /numbers\n");
+    sandbox.succeed(&mut sandbox.shell(&format!("llbc build -f Pulled --push -t {at}/pulled .")));
+    sandbox.write("data", &"some text\n".repeat(100_000));
+    let steps = format!("COPY data /data\nRUN {MARK}; cat /data /data > /more\nRUN {MARK}; rm /more\n");
+    let definitions = [
+        define(&sandbox, "Steps", &format!("FROM base\n{steps}")),
+        define(&sandbox, "Pull", &format!("FROM {at}/pulled\nRUN {MARK}; wc -l /numbers\n")),
+        define(&sandbox, "Export", "FROM base\nCOPY data /a\nCOPY data /b\n"),
+    ];
+    let push = format!("type=registry,name={at}/pushed");
+    let outputs = ["type=image,name=killed", "type=oci,dest=out.tar", "type=tar,dest=tree.tar", &push];
+    let mut dice = Dice(42);
+    let mut killed = 0;
+    for round in 0..200 {
+        let mut command = sandbox.executor();
+        command.arg(&definitions[round % definitions.len()]).args([
+            "--progress=quiet",
+            "-o",
+            outputs[round % outputs.len()],
+        ]);
+        if round % 5 == 0 {
+            command.arg("--no-cache");
+        }
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(dice.below(150)));
+        if child.try_wait().unwrap().is_none() {
+            killed += 1;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    assert!(killed > 50, "only {killed} of 200 were still running");
+    let gone = process::wait_until(Duration::from_secs(5), || processes(MARK) == 0);
+    assert!(gone, "steps outlive their executor");
+    let beside: Vec<_> =
+        std::fs::read_dir(sandbox.directory()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!beside.iter().any(|name| name.to_string_lossy().starts_with('.')), "{beside:?}");
+    for (definition, output) in definitions.iter().flat_map(|d| outputs.map(|output| (d, output))) {
+        sandbox.succeed(sandbox.executor().arg(definition).args(["--progress=plain", "-o", output]));
+    }
+    for name in ["out.tar", "tree.tar"] {
+        sandbox.succeed(&mut sandbox.shell(&format!("tar -tf {name}")));
+    }
+    check_store(&sandbox);
+}
+
+#[test]
+fn several_at_once() {
+    let sandbox = Sandbox::with_base();
+    let start = |file: &str, output: &str| -> Child {
+        let mut command = sandbox.executor();
+        command.arg(file).args(["--progress=plain", "-o", output]).stdin(Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    sandbox.write("data", "data\n");
+    let same =
+        define(&sandbox, "Same", "FROM base\nRUN sleep 0.2; cat /proc/sys/kernel/random/uuid > /id\nCOPY data /\n");
+    let others: Vec<_> = (0..4)
+        .map(|n| define(&sandbox, &format!("Other{n}"), &format!("FROM base\nRUN sleep 0.1; echo {n} > /n\n")))
+        .collect();
+    let mut running: Vec<_> = (0..4).map(|n| start(&same, &format!("type=oci,dest=same{n}.tar"))).collect();
+    running.extend(others.iter().enumerate().map(|(n, file)| start(file, &format!("tree{n}"))));
+    // Pruning waits until they are done.
+    running.push({
+        let mut prune = sandbox.executor();
+        prune
+            .args(["prune", "--all"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    });
+    for child in running {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    for n in 0..4 {
+        assert_eq!(sandbox.read(&format!("tree{n}/n")), format!("{n}\n"));
+        sandbox.succeed(&mut sandbox.shell(&format!("tar -tf same{n}.tar")));
+    }
+    check_store(&sandbox);
+}
+
+#[test]
+fn what_is_used_and_what_is_pruned() {
+    let sandbox = Sandbox::with_base();
+    let text = "FROM base AS made\nRUN --mount=type=cache,target=/c head -c 1000000 /dev/urandom > /c/x; cp /c/x /x\n";
+    let made = define(&sandbox, "Made", text);
+    let build = || sandbox.succeed(sandbox.executor().args([&*made, "--progress=plain", "-o", "tree"])).err();
+    build();
+    let du = sandbox.succeed(sandbox.executor().arg("du")).out();
+    assert!(du.contains("exec.cachemount") && du.contains("Reclaimable:"), "{du}");
+    let rows = sandbox.succeed(sandbox.executor().args(["du", "--json", "--filter", "type=exec.cachemount"])).out();
+    let row: serde_json::Value = serde_json::from_str(&rows).unwrap();
+    assert!(row["Size"].as_u64().unwrap() >= 1_000_000, "{row}");
+    assert!(build().contains("CACHED"));
+    let pruned = sandbox.succeed(sandbox.executor().args(["prune", "--filter", "type=exec.cachemount"])).out();
+    assert!(pruned.contains("exec.cachemount") && !pruned.contains("regular"), "{pruned}");
+    assert!(build().contains("CACHED"));
+    let kept = sandbox.succeed(sandbox.executor().args(["prune", "--keep-duration=1h"])).out();
+    assert!(kept.contains("Total:        0 B"), "{kept}");
+    sandbox.succeed(sandbox.executor().args(["prune", "--all", "--force"]));
+    let said = build();
+    assert!(
+        !said.contains("RUN --mount=type=cache,target=/c head -c 1000000 /dev/urandom > /c/x; cp /c/x /x\n#2 CACHED"),
+        "{said}"
+    );
+    assert_eq!(sandbox.succeed(sandbox.executor().args(["images", "ls", "-q"])).out(), "base:latest\n");
+    let wrong = sandbox.fail(1, sandbox.executor().args(["prune", "--filter", "colour=red"]));
+    assert!(wrong.contains("there is no filter \"colour\""), "{wrong}");
+}
+
+/// A small file system, unmounted when dropped.
+struct Small(PathBuf);
+
+impl Small {
+    fn mount(at: PathBuf, size: &str) -> Self {
+        std::fs::create_dir_all(&at).unwrap();
+        let options = format!("size={size}");
+        process::succeed(Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&at)).unwrap();
+        Self(at)
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_disk_that_is_full() {
+    let sandbox = Sandbox::with_base();
+    let small = Small::mount(sandbox.directory().join("small"), "12m");
+    let store = small.0.join("store");
+    let executor = |arguments: &[&str]| {
+        let mut command = sandbox.executor();
+        command.env("LLBC_ROOT", &store).args(arguments);
+        command
+    };
+    let tar = e2e::base::busybox().unwrap();
+    sandbox.succeed(executor(&["images", "import"]).arg(tar).arg("base"));
+    let define_there = |name: &str, text: &str| {
+        sandbox.write(name, text);
+        let file = format!("{name}.llb");
+        sandbox.succeed(sandbox.llbc().env("LLBC_ROOT", &store).args(["-o", &file, name]));
+        file
+    };
+    let big = define_there("Big", "FROM base\nRUN dd if=/dev/zero of=/big bs=1000000 count=20\n");
+    let fine = define_there("Fine", "FROM base\nRUN echo fine > /fine\n");
+    let said = sandbox.fail(1, &mut executor(&[&big, "--progress=plain", "-o", "tree"]));
+    assert!(said.to_lowercase().contains("no space left on device"), "{said}");
+    assert!(!sandbox.has("tree"));
+    // The place it took is free again, and what fits is built.
+    sandbox.succeed(&mut executor(&[&fine, "--progress=plain", "-o", "tree"]));
+    assert_eq!(sandbox.read("tree/fine"), "fine\n");
+    // The same where the result goes.
+    let big_data = vec![b'x'; 20_000_000];
+    std::fs::write(sandbox.directory().join("data"), big_data).unwrap();
+    let copy = define(&sandbox, "Copy", "FROM scratch\nCOPY data /\n");
+    let output = format!("type=tar,dest={}/out.tar", small.0.display());
+    let said = sandbox.fail(1, sandbox.executor().args([&*copy, "--progress=plain", "-o", &output]));
+    assert!(said.contains("cannot write") && said.contains("No space left on device"), "{said}");
+    let left: Vec<_> = std::fs::read_dir(&small.0).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["store"]);
+}
+
+#[test]
+fn a_build_waits_while_somebody_prunes() {
+    let sandbox = Sandbox::with_base();
+    let file = define(&sandbox, "File", "FROM base\nRUN true\n");
+    let lock =
+        std::fs::File::options().write(true).create(true).truncate(false).open(sandbox.store().join("in-use")).unwrap();
+    lock.lock().unwrap();
+    let mut child = sandbox.executor().arg(&file).stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let start = Instant::now();
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(child.try_wait().unwrap().is_none(), "it did not wait");
+    drop(lock);
+    assert!(child.wait().unwrap().success());
+    assert!(start.elapsed() < Duration::from_secs(30));
+}
