@@ -322,6 +322,11 @@ fn file_inputs(actions: &[FileAction], inputs: usize) -> Result<Vec<InputKey>> {
     for action in actions {
         changed.insert(action.input);
         for (user, file) in named_owners(&action.kind) {
+            if user == -1 {
+                return Err(Error::Invalid(format!(
+                    "an owner is given by name, and an empty tree has no {file} to look it up in: use its number"
+                )));
+            }
             let input = position(user, inputs)?;
             selectors[input].push(Selector { path: file.into(), follow_links: true, ..Selector::default() });
         }

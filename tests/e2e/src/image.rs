@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::process::{Error, Result};
+use crate::tree;
 
 /// Config of the one image in a docker archive (`docker save`) or an OCI archive.
 pub fn config(archive: &Path) -> Result<Value> {
@@ -34,6 +35,35 @@ pub fn id(archive: &Path) -> Result<String> {
     let manifest: Value = serde_json::from_slice(manifest).map_err(Error::when("manifest.json"))?;
     let config = manifest[0]["Config"].as_str().unwrap_or_default();
     Ok(config.trim_start_matches("blobs/").replace('/', ":"))
+}
+
+/// Layers of the one image in an OCI archive that do not come from its base, entry by entry in their order. Layers must
+/// not be compressed. `base` holds the digests of the base's layers.
+pub fn new_layers(archive: &Path, base: &[Value]) -> Result<Vec<Vec<String>>> {
+    let config = config(archive)?;
+    let digests = config["rootfs"]["diff_ids"].as_array().cloned().unwrap_or_default();
+    let files = read(archive, u64::MAX)?;
+    let new = digests.iter().filter(|digest| !base.contains(digest));
+    new.map(|digest| {
+        let name = format!("blobs/{}", digest.as_str().unwrap_or_default().replace(':', "/"));
+        let layer = files.get(&name).ok_or_else(|| Error(format!("{} has no {name}", archive.display())))?;
+        list_layer(layer).map_err(Error::when(format!("cannot read {name} of {}", archive.display())))
+    })
+    .collect()
+}
+
+fn list_layer(layer: &[u8]) -> std::io::Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for entry in tar::Archive::new(layer).entries()? {
+        let mut entry = entry?;
+        let path = tree::name(&entry.path_bytes());
+        let what = match tree::hard_link(&entry) {
+            Some(target) => format!("hard link to {target}"),
+            None => tree::Entry::read(&mut entry)?.to_string(),
+        };
+        lines.push(format!("{path:?} {what}"));
+    }
+    Ok(lines)
 }
 
 /// What two builders of the same file must agree on: no times, no layer digests (they hold times), nothing that only
@@ -94,13 +124,18 @@ fn version_neutral(instruction: &str) -> String {
 
 /// Files of an archive that are small enough to be metadata.
 fn read_small(archive: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
+    read(archive, 1 << 20)
+}
+
+/// Files of an archive below a size.
+fn read(archive: &Path, limit: u64) -> Result<BTreeMap<String, Vec<u8>>> {
     let failed = || Error::when::<std::io::Error>(format!("cannot read {}", archive.display()));
     let mut tar = tar::Archive::new(std::fs::File::open(archive).map_err(failed())?);
     let mut files = BTreeMap::new();
     for entry in tar.entries().map_err(failed())? {
         let mut entry = entry.map_err(failed())?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).trim_start_matches("./").to_owned();
-        if entry.size() < 1 << 20 {
+        if entry.size() < limit {
             let mut bytes = Vec::new();
             entry.read_to_end(&mut bytes).map_err(failed())?;
             files.insert(name, bytes);

@@ -5,6 +5,7 @@
 
 pub mod base;
 pub mod binaries;
+pub mod buildkit;
 pub mod docker;
 pub mod frontend;
 pub mod image;
@@ -15,6 +16,7 @@ pub mod sandbox;
 pub mod tree;
 
 pub use binaries::Binaries;
+pub use buildkit::Buildkit;
 pub use docker::Docker;
 pub use process::{Error, Result, Run};
 pub use registry::Registry;

@@ -1,9 +1,11 @@
 //! A tree as what can be observed of it: paths, types, modes, owners, contents, link targets, hard links, attributes.
-//! Times are left out: two builds never agree on them.
+//! Times are compared where a build keeps them from its input; of what a build made itself it is only known that it is
+//! new, because two builds never agree on when.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
 
@@ -15,14 +17,19 @@ pub struct Tree {
     entries: BTreeMap<String, Entry>,
 }
 
+/// So old may a file be that a build made, seconds.
+const NEW: u64 = 24 * 3600;
+
 /// One file of any type.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Entry {
+pub(crate) struct Entry {
     kind: Kind,
     mode: u32,
     uid: u64,
     gid: u64,
     xattrs: BTreeMap<String, Vec<u8>>,
+    /// Seconds since the epoch; `None` is now.
+    modified: Option<i64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,11 +55,11 @@ impl Tree {
                 if path.is_empty() {
                     continue;
                 }
-                if entry.header().entry_type() == tar::EntryType::Link {
-                    links.push((path, name(&entry.link_name_bytes().unwrap_or_default())));
+                if let Some(target) = hard_link(&entry) {
+                    links.push((path, target));
                     continue;
                 }
-                let found = read_entry(&mut entry)?;
+                let found = Entry::read(&mut entry)?;
                 tree.entries.insert(path, found);
             }
             Ok(())
@@ -87,6 +94,13 @@ impl Tree {
     pub fn without(mut self, path: &str) -> Self {
         let below = format!("{path}/");
         self.entries.retain(|name, _| name != path && !name.starts_with(&below));
+        self
+    }
+
+    /// The same without times: for builders too old to have kept them alike.
+    #[must_use]
+    pub fn without_times(mut self) -> Self {
+        self.entries.values_mut().for_each(|entry| entry.modified = None);
         self
     }
 
@@ -130,6 +144,10 @@ impl fmt::Display for Entry {
             Kind::Fifo => f.write_str("fifo")?,
         }
         write!(f, " {:o} {}:{}", self.mode, self.uid, self.gid)?;
+        match self.modified {
+            Some(time) => write!(f, " @{time}")?,
+            None => f.write_str(" new")?,
+        }
         for (name, value) in &self.xattrs {
             write!(f, " {name}={}", String::from_utf8_lossy(value))?;
         }
@@ -137,45 +155,79 @@ impl fmt::Display for Entry {
     }
 }
 
+/// What an entry of a tar is a hard link to, if it is one.
+pub(crate) fn hard_link<R: Read>(entry: &tar::Entry<'_, R>) -> Option<String> {
+    let is_link = entry.header().entry_type() == tar::EntryType::Link;
+    is_link.then(|| name(&entry.link_name_bytes().unwrap_or_default()))
+}
+
 /// `./a/` and `/a` are `a`; the root is empty.
-fn name(path: &[u8]) -> String {
+pub(crate) fn name(path: &[u8]) -> String {
     let text = String::from_utf8_lossy(path);
     let path = text.strip_prefix("./").unwrap_or(&text).trim_matches('/');
     if path == "." { String::new() } else { path.to_owned() }
 }
 
-fn read_entry<R: Read>(entry: &mut tar::Entry<'_, R>) -> std::io::Result<Entry> {
-    use tar::EntryType;
-
-    let header = entry.header().clone();
-    let kind = match header.entry_type() {
-        EntryType::Directory => Kind::Directory,
-        EntryType::Symlink => {
-            Kind::Symlink(String::from_utf8_lossy(&entry.link_name_bytes().unwrap_or_default()).into_owned())
+impl Entry {
+    /// Reads an entry of a tar that is no hard link.
+    pub(crate) fn read<R: Read>(entry: &mut tar::Entry<'_, R>) -> std::io::Result<Self> {
+        let header = entry.header().clone();
+        let kind = Kind::read(entry)?;
+        let mode = if matches!(kind, Kind::Symlink(_)) { 0o777 } else { header.mode()? & 0o7777 };
+        let mut modified = header.mtime()?.cast_signed();
+        let (mut uid, mut gid) = (header.uid()?, header.gid()?);
+        let mut xattrs = BTreeMap::new();
+        for extension in entry.pax_extensions()?.into_iter().flatten() {
+            let extension = extension?;
+            let Ok(key) = extension.key() else { continue };
+            let number = |text: &str| text.parse().map_err(std::io::Error::other);
+            match (key.strip_prefix("SCHILY.xattr."), key) {
+                (Some(name), _) => drop(xattrs.insert(name.to_owned(), extension.value_bytes().to_vec())),
+                (_, "mtime") => modified = whole_seconds(extension.value().unwrap_or_default()),
+                (_, "uid") => uid = number(extension.value().unwrap_or_default())?,
+                (_, "gid") => gid = number(extension.value().unwrap_or_default())?,
+                _ => {}
+            }
         }
-        EntryType::Char | EntryType::Block => Kind::Device {
-            character: header.entry_type() == EntryType::Char,
-            major: header.device_major()?.unwrap_or_default(),
-            minor: header.device_minor()?.unwrap_or_default(),
-        },
-        EntryType::Fifo => Kind::Fifo,
-        _ => {
-            let mut content = Vec::new();
-            entry.read_to_end(&mut content)?;
-            let hash = Sha256::digest(&content);
-            let sha256 = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-            Kind::File { size: content.len() as u64, sha256 }
-        }
-    };
-    let mode = if matches!(kind, Kind::Symlink(_)) { 0o777 } else { header.mode()? & 0o7777 };
-    let mut xattrs = BTreeMap::new();
-    for extension in entry.pax_extensions()?.into_iter().flatten() {
-        let extension = extension?;
-        if let Some(name) = extension.key().ok().and_then(|key| key.strip_prefix("SCHILY.xattr.")) {
-            xattrs.insert(name.to_owned(), extension.value_bytes().to_vec());
-        }
+        Ok(Self { kind, mode, uid, gid, xattrs, modified: Some(modified).filter(|time| !is_new(*time)) })
     }
-    Ok(Entry { kind, mode, uid: header.uid()?, gid: header.gid()?, xattrs })
+}
+
+/// Seconds of a number with a fraction, rounded down.
+fn whole_seconds(text: &str) -> i64 {
+    text.parse::<f64>().map_or(0, |seconds| seconds.floor() as i64)
+}
+
+fn is_new(time: i64) -> bool {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs());
+    u64::try_from(time).is_ok_and(|time| now.saturating_sub(time) < NEW)
+}
+
+impl Kind {
+    fn read<R: Read>(entry: &mut tar::Entry<'_, R>) -> std::io::Result<Self> {
+        use tar::EntryType;
+
+        let header = entry.header();
+        Ok(match header.entry_type() {
+            EntryType::Directory => Self::Directory,
+            EntryType::Symlink => {
+                Self::Symlink(String::from_utf8_lossy(&entry.link_name_bytes().unwrap_or_default()).into_owned())
+            }
+            EntryType::Char | EntryType::Block => Self::Device {
+                character: header.entry_type() == EntryType::Char,
+                major: header.device_major()?.unwrap_or_default(),
+                minor: header.device_minor()?.unwrap_or_default(),
+            },
+            EntryType::Fifo => Self::Fifo,
+            _ => {
+                let mut content = Vec::new();
+                entry.read_to_end(&mut content)?;
+                let hash = Sha256::digest(&content);
+                let sha256 = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+                Self::File { size: content.len() as u64, sha256 }
+            }
+        })
+    }
 }
 
 #[cfg(test)]
@@ -189,6 +241,7 @@ mod tests {
             header.set_uid(0);
             header.set_gid(0);
             header.set_size(0);
+            header.set_mtime(0);
             match content.strip_prefix("=> ") {
                 Some(target) => {
                     header.set_entry_type(tar::EntryType::Link);
@@ -210,8 +263,8 @@ mod tests {
         assert_eq!(
             a.difference(&b, ("a", "b")),
             [
-                ".h: a has file of 1 bytes 6b86b273 644 0:0, b has nothing",
-                "x: a has file of 1 bytes 6b86b273 644 0:0, b has file of 2 bytes 785f3ec7 644 0:0",
+                ".h: a has file of 1 bytes 6b86b273 644 0:0 @0, b has nothing",
+                "x: a has file of 1 bytes 6b86b273 644 0:0 @0, b has file of 2 bytes 785f3ec7 644 0:0 @0",
             ]
         );
     }
