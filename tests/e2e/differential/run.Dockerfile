@@ -1,4 +1,5 @@
 # RUN and the instructions around it: what a step sees, and what it leaves in its layer.
+# docker: mount-bind, a bind mount could once be written to
 FROM base AS x-base
 FROM x-base AS x-old
 RUN mkdir -p /o/a/b /o/c && echo 1 > /o/f && echo 2 > /o/a/f && echo 3 > /o/a/b/f && ln -s f /o/l && ln /o/f /o/h && chmod 4755 /o/a/f
