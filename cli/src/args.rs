@@ -52,8 +52,8 @@ pub(crate) enum Command {
     Fmt(Fmt),
     /// Convert between build languages
     Convert(Rest),
-    /// Run the language server
-    Lsp(Rest),
+    /// Run the language server on standard input and output
+    Lsp(Lsp),
     /// Work with HLB modules
     Hlb(Rest),
     /// Print the completion script of a shell
@@ -291,6 +291,17 @@ fn line_range(text: &str) -> Result<LineRange, String> {
         (Some(first), Some(last)) if first <= last => Ok(LineRange { first, last }),
         _ => Err("expected FIRST:LAST, as in 3:9".to_owned()),
     }
+}
+
+/// `llbc lsp`.
+#[derive(Args)]
+#[command(after_help = "Set up in editors: docs/editors.md.")]
+pub(crate) struct Lsp {
+    /// Accepted, as editors pass it: there is no other way
+    #[arg(long, hide = true)]
+    pub(crate) stdio: bool,
+    #[command(flatten)]
+    pub(crate) store: executor::cli::StoreArgs,
 }
 
 /// `llbc completions`.

@@ -9,6 +9,7 @@ mod dump;
 mod explain;
 mod fmt;
 mod lookup;
+mod lsp;
 mod opt;
 
 use std::process::ExitCode;
@@ -44,10 +45,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Man => completions::manual(),
         Command::Fmt(args) => fmt::run(&args),
         Command::Convert(_) => Err(Failure::unsupported("`llbc convert`", "there is one language so far, Dockerfile")),
-        Command::Lsp(_) => Err(Failure::unsupported(
-            "`llbc lsp`",
-            "the language server is not written; `llbc check --format json` gives an editor the same findings",
-        )),
+        Command::Lsp(args) => lsp::run(&args),
         Command::Hlb(_) => Err(Failure::unsupported("`llbc hlb`", "HLB has no frontend yet; write a Dockerfile")),
     }
 }

@@ -1,10 +1,12 @@
 //! The loop around the planner: plan, ask, plan again.
 
+use std::collections::BTreeSet;
+
 use ast::{Diagnostic, FileId, Module, Severity, Source, Span};
 use frontends::{Input, LANGUAGES, Language, Trigger};
 
-use crate::plan::{self, Captures, Draft, Purpose, Request};
-use crate::{Facts, Options, Plan, World, lint};
+use crate::plan::{self, Captures, Draft, Purpose, Request, StepScope};
+use crate::{Facts, Options, Plan, Question, World, lint};
 
 /// Rounds of questions after which something is wrong with the answers: bases that bring in triggers that name images
 /// need two, and no image can bring in more.
@@ -72,6 +74,29 @@ fn language(source: &Source, options: &Options) -> Result<&'static Language, Box
         .map_err(|message| Box::new(Diagnostic::error("option", message, None)))
 }
 
+/// What can be said of a text as long as some questions are open.
+#[derive(Debug, Default)]
+pub struct Glance {
+    /// Errors and warnings that are certain, as [`check`] reports them.
+    pub diagnostics: Vec<Diagnostic>,
+    /// What is not known.
+    pub asks: BTreeSet<Question>,
+    /// What the steps see that were watched.
+    pub scopes: Vec<StepScope>,
+}
+
+/// Looks at a text that is parsed already, with what is known so far, as [`check`] does; asks nobody.
+///
+/// `watch` is the range whose steps' scopes are wanted.
+pub fn glance(module: &Module, source: &Source, options: &Options, facts: &Facts, watch: Option<Span>) -> Glance {
+    with_request(module, source, options, Purpose::Lint, |request| {
+        let draft = plan::plan(&Request { watch, ..*request }, facts);
+        let asks = draft.asks.clone();
+        let (diagnostics, Draft { scopes, .. }) = judge(module, source, options, draft);
+        Glance { diagnostics, asks, scopes }
+    })
+}
+
 fn drive(source: &Source, options: &Options, facts: Facts, world: &dyn World, purpose: Purpose) -> Outcome {
     let (language, unknown) = match language(source, options) {
         Ok(language) => (language, None),
@@ -81,18 +106,35 @@ fn drive(source: &Source, options: &Options, facts: Facts, world: &dyn World, pu
     if let Some(unknown) = unknown {
         return Outcome { module, plan: None, diagnostics: vec![*unknown], facts, captures: Captures::default() };
     }
-    let parse_trigger =
-        language.trigger.map(|parse| move |bytes: &[u8], at: Span, escape: u8| parse(&Trigger { bytes, at, escape }));
-    let trigger = parse_trigger.as_ref().map(|parse| parse as &plan::TriggerParser<'_>);
-    let request = Request { module: &module, source, options, purpose, trigger };
-    let (draft, facts) = answer_all(&request, facts, world);
-    let Draft { plan, refused, findings, captures, .. } = draft;
-    let diagnostics = match refused.map_or_else(|| lint::settings(&module, options), |error| Err(Box::new(error))) {
-        Ok(checks) => lint::report(&module, source, &checks, &findings),
-        Err(error) => vec![*error],
-    };
+    let (draft, facts) = with_request(&module, source, options, purpose, |request| answer_all(request, facts, world));
+    let (diagnostics, Draft { plan, captures, .. }) = judge(&module, source, options, draft);
     let plan = plan.filter(|_| !diagnostics.iter().any(is_error));
     Outcome { module, plan, diagnostics, facts, captures }
+}
+
+fn with_request<T>(
+    module: &Module,
+    source: &Source,
+    options: &Options,
+    purpose: Purpose,
+    work: impl FnOnce(&Request<'_>) -> T,
+) -> T {
+    let language = LANGUAGES.iter().find(|language| language.id == module.dialect.id);
+    let parse_trigger = language
+        .and_then(|language| language.trigger)
+        .map(|parse| move |bytes: &[u8], at: Span, escape: u8| parse(&Trigger { bytes, at, escape }));
+    let trigger = parse_trigger.as_ref().map(|parse| parse as &plan::TriggerParser<'_>);
+    work(&Request { module, source, options, purpose, trigger, watch: None })
+}
+
+/// Everything there is to say of a draft; what it found is used up.
+fn judge(module: &Module, source: &Source, options: &Options, mut draft: Draft) -> (Vec<Diagnostic>, Draft) {
+    let refused = draft.refused.take();
+    let diagnostics = match refused.map_or_else(|| lint::settings(module, options), |error| Err(Box::new(error))) {
+        Ok(checks) => lint::report(module, source, &checks, &draft.findings),
+        Err(error) => vec![*error],
+    };
+    (diagnostics, draft)
 }
 
 /// Plans until nothing is open.

@@ -1,7 +1,8 @@
 //! The compiler: a text of any language in, a [`Plan`] (graph and image configs) out.
 //!
 //! [`compile`] is the door; [`check`] and [`survey`] are its narrower sisters for lints and outlines. Each runs
-//! [`plan::plan`], hands the open [`Question`]s to a [`World`], and plans again until nothing is open. Everything here is
+//! [`plan::plan`], hands the open [`Question`]s to a [`World`], and plans again until nothing is open; [`glance`]
+//! plans once and asks nobody, for editors. Everything here is
 //! pure but for the `World` a caller passes in.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -20,7 +21,7 @@ pub mod targets;
 #[cfg(test)]
 mod testing;
 
-pub use drive::{Outcome, check, compile, format, parse, survey};
+pub use drive::{Glance, Outcome, check, compile, format, glance, parse, survey};
 pub use facts::{Answer, AskError, Facts, ImageAnswer, Question, ResolveMode, World};
 pub use lock::{Lock, LockError};
 pub use options::Options;

@@ -31,6 +31,7 @@ mod path;
 mod paths;
 mod planner;
 mod platform;
+mod scopes;
 mod settings;
 mod stages;
 mod state;
@@ -47,6 +48,7 @@ use oci::Platform;
 pub use captures::{ArgCapture, Captures, MountCapture, StageCapture};
 pub use entry::{Entry, Found, entry, file_source};
 pub use notes::{Finding, Note, NoteKind};
+pub use scopes::StepScope;
 pub use settings::{UnsupportedCap, unsupported_cap};
 
 use context::{ContextPlan, MainContext};
@@ -76,6 +78,8 @@ pub struct Request<'a> {
     pub purpose: Purpose,
     /// Parses kept instructions, if the language has such.
     pub trigger: Option<&'a TriggerParser<'a>>,
+    /// The range whose steps' scopes are wanted, for an editor.
+    pub watch: Option<Span>,
 }
 
 /// What a plan is for.
@@ -103,6 +107,8 @@ pub struct Draft {
     pub findings: Vec<Finding>,
     /// What an outline tells; empty for other purposes.
     pub captures: Captures,
+    /// What the watched steps see, in the order of planning.
+    pub scopes: Vec<StepScope>,
 }
 
 /// Plans a module. Deterministic; the same question is never asked twice.
@@ -138,7 +144,7 @@ pub fn plan(request: &Request<'_>, facts: &Facts) -> Draft {
     let (outputs, captures) = plan_platforms(request, facts, &settings, &context, &mut shared);
     let complete = shared.asks.is_empty() && shared.findings.iter().all(|finding| matches!(finding, Finding::Note(_)));
     let plan = outputs.filter(|_| complete).map(|outputs| Plan::new(shared.graph, outputs));
-    Draft { plan, asks: shared.asks, refused: None, findings: shared.findings, captures }
+    Draft { plan, asks: shared.asks, refused: None, findings: shared.findings, captures, scopes: shared.scopes }
 }
 
 fn text_info(request: &Request<'_>, settings: &Settings<'_>, context: &ContextPlan) -> SourceInfo {

@@ -6,6 +6,7 @@
 pub mod dockerfile;
 pub mod hlb;
 pub mod invariants;
+pub mod vocabulary;
 
 use ast::{Diagnostic, FileId, Module, Span, Step};
 pub use dockerfile::syntax;
@@ -53,6 +54,8 @@ pub struct Language {
     pub trigger: Option<TriggerParser>,
     /// Puts a text in order, if the language has an order.
     pub format: Option<Formatter>,
+    /// What an editor can say of its words.
+    pub vocabulary: Option<&'static vocabulary::Vocabulary>,
 }
 
 /// Every language there is.

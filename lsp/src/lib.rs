@@ -1,6 +1,21 @@
 //! The language server: what an editor can be told about a build file.
 //!
-//! Two halves. `features/` will hold one file a feature (diagnostics, hover, completion, symbols, links, fixes): plain
-//! data in, plain data out, over the compiler's [`Outcome`](compiler::Outcome) with open questions left open.
-//! `protocol/` will hold the wire and be the only place that knows `lsp-types`. Neither may ever know the executor: an
-//! editor must not run a build. Neither folder exists yet; `llbc lsp` says so.
+//! Two halves. [`features`] is one file a feature: plain data in, plain data out, over the shared tree and over the
+//! compiler's [`Glance`](compiler::Glance) with open questions left open. [`protocol`] is the wire, and the only place
+//! that knows `lsp-types`. Neither may ever know the executor: an editor must not run a build. What the outside knows
+//! comes in through [`Outside`], which a program brings along.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod cursor;
+pub mod features;
+mod file;
+mod names;
+pub mod protocol;
+mod shell;
+#[cfg(test)]
+mod testing;
+
+pub use file::{Entry, File, Surroundings, View};
+pub use names::{Kind, Names, Role, Symbol, Use};
+pub use protocol::{Error, Outside, Place, Settings, Told, serve};

@@ -19,7 +19,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("compiler", &["ast", "frontends", "oci", "llb"]),
     // A language's program inside a builder: the compiler on one side, the gateway on the other, no executor.
     ("buildkit-frontend", &["ast", "frontends", "oci", "llb", "compiler", "gateway"]),
-    ("lsp", &["compiler", "ast"]),
+    // Of the languages it wants their words, of images their references.
+    ("lsp", &["ast", "compiler", "frontends", "oci"]),
     ("executor", &["llb", "oci"]),
     ("cli", &["ast", "oci", "llb", "frontends", "compiler", "buildkit-frontend", "lsp", "executor"]),
     // Drives the real binaries from outside, so that no test takes a short cut.

@@ -52,6 +52,9 @@ impl Planner<'_> {
         }
         let commands = self.stages[id].commands.clone();
         for command in &commands {
+            if !command.trigger {
+                self.watch(command.span(), &state.env);
+            }
             if let Err(stop) = self.step(id, &mut state, command) {
                 let stop = self.at(stop, Some(command.span()));
                 self.report(stop);

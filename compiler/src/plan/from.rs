@@ -30,6 +30,7 @@ impl<'a> Planner<'a> {
             let Some((from, rest)) = def.body.steps().split_first() else { continue };
             let Op::From(base) = &from.op else { continue };
             let name = def.name.as_ref().map_or("", |name| name.text.as_str());
+            self.watch_base(from.span);
             match self.stage(at, name, from, base) {
                 Ok(stage) => self.add_defined(stage, at, rest),
                 Err(stop) => {

@@ -14,6 +14,7 @@ use super::history::History;
 use super::named::PendingLocal;
 use super::notes::{Finding, Note, NoteKind};
 use super::paths::UsedPaths;
+use super::scopes::StepScope;
 use super::settings::Settings;
 use super::stages::{Command, Stage, StageId};
 use super::stop::{Done, Stop};
@@ -47,6 +48,8 @@ pub(super) struct Shared {
     pub(super) history: History,
     /// How many groups of vertices shown as one there are.
     pub(super) groups: u32,
+    /// What watched steps see.
+    pub(super) scopes: Vec<StepScope>,
 }
 
 /// The platform a build is for.

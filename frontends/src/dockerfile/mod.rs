@@ -21,6 +21,7 @@ mod parse;
 mod scan;
 mod syntax;
 mod text;
+mod vocabulary;
 mod words;
 
 use ast::Dialect;
@@ -35,6 +36,7 @@ pub(crate) const LANGUAGE: Language = Language {
     parse: parse::parse,
     trigger: Some(parse::trigger),
     format: Some(format::format),
+    vocabulary: Some(&vocabulary::VOCABULARY),
 };
 
 /// What the `# syntax=` line of a text names; looked for in every language the same way.

@@ -20,8 +20,15 @@ use ast::{Diagnostic, Dialect, Edit, Module, Span, code};
 use crate::{Input, Language};
 
 /// The row of [`crate::LANGUAGES`].
-pub(crate) const LANGUAGE: Language =
-    Language { id: "HLB", names: &[], extensions: &["hlb"], parse, format: Some(format), trigger: None };
+pub(crate) const LANGUAGE: Language = Language {
+    id: "HLB",
+    names: &[],
+    extensions: &["hlb"],
+    parse,
+    format: Some(format),
+    trigger: None,
+    vocabulary: None,
+};
 
 const DIALECT: Dialect =
     Dialect { id: LANGUAGE.id, description_key: "llbc.hlb.statement", numbered_steps: false, history: true };

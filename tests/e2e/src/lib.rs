@@ -9,6 +9,7 @@ pub mod buildkit;
 pub mod docker;
 pub mod frontend;
 pub mod image;
+pub mod lsp;
 pub mod measure;
 pub mod process;
 pub mod registry;

@@ -1,0 +1,69 @@
+//! `llbc lsp`: the language server on standard input and output, with this machine as its outside.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ::lsp::{Outside, Place, Told};
+use compiler::{Question, World as _};
+use executor::store::Store;
+use oci::Platform;
+
+use crate::args::{CompileOptions, Lsp};
+use crate::failure::{Failure, Result};
+use crate::settings::{Input, Settings};
+use crate::world::Host;
+
+pub(super) fn run(args: &Lsp) -> Result<()> {
+    let outside = Arc::new(Machine { store: args.store.clone() });
+    ::lsp::serve(outside).map_err(|error| Failure::message("lsp", error.to_string(), "the editor's log may say more"))
+}
+
+/// What this machine knows.
+struct Machine {
+    store: executor::cli::StoreArgs,
+}
+
+impl Machine {
+    /// A compilation of a file at a place.
+    fn settings(&self, place: &Place) -> Result<Settings> {
+        let options = CompileOptions {
+            context_dir: Some(place.context.clone()),
+            facts: place.facts.iter().filter(|path| path.is_file()).cloned().collect(),
+            offline: !place.registry,
+            store: self.store.clone(),
+            ..CompileOptions::default()
+        };
+        // Only the directory of the file counts.
+        Settings::new(Input::File(place.directory.join("Dockerfile")), &options)
+    }
+}
+
+impl Outside for Machine {
+    fn platform(&self) -> Platform {
+        executor::host_platform()
+    }
+
+    fn answer(&self, place: &Place, questions: &[Question]) -> Vec<Told> {
+        let open = || questions.iter().map(|_| None).collect();
+        // Whether there is a file in a context or not is known; a context that is not known has none.
+        if place.context == PathBuf::new() {
+            return open();
+        }
+        let Ok(settings) = self.settings(place) else { return open() };
+        let Ok(host) = Host::new(&settings) else { return open() };
+        // What cannot be answered is no error of the text.
+        host.answer(questions).into_iter().map(|answer| answer.ok().map(Ok)).collect()
+    }
+
+    fn images(&self) -> Vec<String> {
+        let directory = self.store.directory();
+        // A look must not make a store.
+        if !directory.join("blobs-v1").is_dir() {
+            return Vec::new();
+        }
+        let images = Store::open(&directory).and_then(|store| store.images()).unwrap_or_default();
+        let mut names: Vec<String> = images.into_iter().map(|image| image.name.familiar()).collect();
+        names.sort();
+        names
+    }
+}

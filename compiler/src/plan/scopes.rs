@@ -1,0 +1,79 @@
+//! What steps see, for an editor: collected only for the steps of a range that is watched.
+
+use ast::{Span, Str};
+
+use super::environment::Environment;
+use super::expand::{self, Expanded, Uses};
+use super::planner::Planner;
+
+/// The variables that a step sees.
+#[derive(Clone, Debug)]
+pub struct StepScope {
+    /// The step.
+    pub step: Span,
+    env: Environment,
+}
+
+impl StepScope {
+    /// The variables in the order in which processes get them, each with its value if that is known.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.env.iter().map(|(name, value)| (&**name, value.as_deref()))
+    }
+
+    /// The value of a string of the step, if it is known and nothing is wrong with it.
+    pub fn expand(&self, text: &Str) -> Option<String> {
+        match expand::string(text, &self.env, &mut Uses::default()) {
+            Ok(Expanded::Known(value)) => Some(value.into_owned()),
+            _ => None,
+        }
+    }
+}
+
+impl Planner<'_> {
+    /// Keeps what a step sees, if it is watched.
+    pub(super) fn watch(&mut self, step: Span, env: &Environment) {
+        if self.is_watched(step) {
+            self.shared.scopes.push(StepScope { step, env: env.clone() });
+        }
+    }
+
+    /// Keeps what the base of a stage sees: the arguments of the module.
+    pub(super) fn watch_base(&mut self, step: Span) {
+        if self.is_watched(step) {
+            self.shared.scopes.push(StepScope { step, env: self.globals.clone() });
+        }
+    }
+
+    fn is_watched(&self, step: Span) -> bool {
+        self.noting && self.request.watch.is_some_and(|range| step.start <= range.end && range.start <= step.end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ast::{Source, Span, visit};
+
+    use crate::{Facts, Options, glance};
+
+    #[test]
+    fn a_watched_step_sees_what_is_known() {
+        let source = Source::new("Dockerfile", *b"ARG V=1\nFROM x:$V\nENV A=2\nRUN $A\nRUN b\n");
+        let module = crate::parse(&source);
+        let watch = Some(Span::new(ast::FileId(0), 8, 30));
+        let found = glance(&module, &source, &Options::default(), &Facts::default(), watch);
+        let shown: Vec<_> = found
+            .scopes
+            .iter()
+            .map(|scope| {
+                let own = scope.variables().filter(|(name, _)| name.len() == 1);
+                let own: Vec<_> = own.map(|(name, value)| format!("{name}={}", value.unwrap_or("?"))).collect();
+                format!("{} {}", source.lines.line(scope.step.start), own.join(" "))
+            })
+            .collect();
+        assert_eq!(shown, ["2 V=1", "3 ", "4 A=2"]);
+        let (from, _) = visit::steps(&module).nth(1).unwrap();
+        let ast::Op::From(base) = &from.op else { panic!("a base") };
+        assert_eq!(found.scopes[0].expand(base).as_deref(), Some("x:1"));
+        assert_eq!(found.asks.len(), 3, "{:?}", found.asks);
+    }
+}

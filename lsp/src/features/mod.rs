@@ -1,0 +1,16 @@
+//! One file a feature: plain data in, plain data out. None knows the protocol, none does I/O.
+
+pub mod actions;
+pub mod completion;
+pub mod folding;
+pub mod formatting;
+pub mod hover;
+pub mod inlay;
+pub mod lens;
+pub mod links;
+pub mod navigation;
+pub mod rename;
+pub mod selection;
+pub mod signature;
+pub mod symbols;
+pub mod tokens;

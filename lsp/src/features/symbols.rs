@@ -1,0 +1,144 @@
+//! The outline of a file: stages with their steps, arguments and variables.
+
+use ast::{Def, Op, Span, Step, visit};
+
+use crate::File;
+
+/// Something in the outline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// Its name.
+    pub name: String,
+    /// What more there is to say in the same line.
+    pub detail: String,
+    /// What it is.
+    pub kind: ItemKind,
+    /// All of it.
+    pub span: Span,
+    /// What to select: its name.
+    pub select: Span,
+    /// What it consists of.
+    pub children: Vec<Item>,
+}
+
+/// What an item is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ItemKind {
+    /// A stage.
+    Stage,
+    /// A step.
+    Step,
+    /// A variable or an argument.
+    Variable,
+}
+
+/// The longest detail, in characters; the rest is cut off.
+const LONGEST: usize = 80;
+
+/// The outline.
+pub fn outline(file: &File) -> Vec<Item> {
+    let head = file.module.head.iter().flat_map(step);
+    let defs = file.module.defs.iter().enumerate().map(|(at, def)| stage(at, def));
+    head.chain(defs).collect()
+}
+
+/// What a stage is made from.
+pub(super) fn stage_detail(def: &Def) -> String {
+    let from = visit::def_steps(def).first().map(|step| step.text.lossy().into_owned()).unwrap_or_default();
+    short(&from)
+}
+
+/// The name of a stage for people: its own, or its number.
+pub(super) fn stage_name(at: usize, def: &Def) -> String {
+    def.name.as_ref().map_or_else(|| format!("stage {at}"), |name| name.text.clone())
+}
+
+fn stage(at: usize, def: &Def) -> Item {
+    let steps = visit::def_steps(def);
+    let keyword = steps.first().map_or(def.span, |step| step.keyword);
+    Item {
+        name: stage_name(at, def),
+        detail: stage_detail(def),
+        kind: ItemKind::Stage,
+        span: def.span,
+        select: def.name.as_ref().map_or(keyword, |name| name.span),
+        children: steps.iter().skip(1).flat_map(step).collect(),
+    }
+}
+
+fn step(step: &Step) -> Vec<Item> {
+    let variable = |name: String, value: String, select: Span| Item {
+        name,
+        detail: value,
+        kind: ItemKind::Variable,
+        span: step.span,
+        select,
+        children: Vec::new(),
+    };
+    match &step.op {
+        Op::Arg(params) => {
+            let value = |param: &ast::Param| param.default.as_ref().map_or(String::new(), |v| short(&v.raw().lossy()));
+            params.iter().map(|param| variable(param.name.text.clone(), value(param), param.name.span)).collect()
+        }
+        Op::Env(pairs) => pairs
+            .iter()
+            .map(|pair| variable(pair.key.raw().lossy().into_owned(), short(&pair.value.raw().lossy()), pair.key.span))
+            .collect(),
+        _ => {
+            let text = step.text.lossy();
+            let (name, detail) = text.split_once(char::is_whitespace).unwrap_or((&text, ""));
+            let name = if name.is_empty() { "(empty)" } else { name };
+            vec![Item {
+                name: name.to_owned(),
+                detail: short(detail),
+                kind: ItemKind::Step,
+                span: step.span,
+                select: step.keyword,
+                children: Vec::new(),
+            }]
+        }
+    }
+}
+
+fn short(text: &str) -> String {
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match words.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &words[..end]),
+        None => words,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::file;
+
+    fn lines(items: &[Item], depth: usize, out: &mut Vec<String>) {
+        for item in items {
+            out.push(format!("{}{} ({})", "  ".repeat(depth), item.name, item.detail));
+            lines(&item.children, depth + 1, out);
+        }
+    }
+
+    #[test]
+    fn stages_with_steps() {
+        let (file, _) = file("ARG V=1\nFROM a AS x\nENV A=1 B=2\nRUN  x \\\n  y\nFROM b\nNOPE\n");
+        let mut found = Vec::new();
+        lines(&outline(&file), 0, &mut found);
+        let expected =
+            ["V (1)", "x (FROM a AS x)", "  A (1)", "  B (2)", "  RUN (x y)", "stage 1 (FROM b)", "  NOPE ()"];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_is_selected_lies_inside() {
+        let (file, _) = file("ARG A B\nFROM a AS x\nRUN <<E\ny\nE\nLABEL\n");
+        fn inside(items: &[Item]) {
+            for item in items {
+                assert!(item.span.start <= item.select.start && item.select.end <= item.span.end, "{item:?}");
+                inside(&item.children);
+            }
+        }
+        inside(&outline(&file));
+    }
+}

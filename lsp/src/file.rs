@@ -1,0 +1,111 @@
+//! A text as features see it: parsed, with its names, and with what is known of the outside.
+
+use std::cell::OnceCell;
+
+use ast::{LineIndex, Module, Source, Span, Step, visit};
+use compiler::plan::StepScope;
+use compiler::{Facts, Glance, Options};
+use frontends::Language;
+use frontends::vocabulary::Vocabulary;
+
+use crate::names::Names;
+
+/// One version of a text. Everything about it is computed once, when it is first asked for.
+#[derive(Debug)]
+pub struct File {
+    /// The text.
+    pub source: Source,
+    /// The text, parsed.
+    pub module: Module,
+    /// Its language.
+    pub language: &'static Language,
+    names: OnceCell<Names>,
+}
+
+impl File {
+    /// Parses a text.
+    pub fn new(source: Source, language: &'static Language) -> Self {
+        let module = (language.parse)(&frontends::Input { file: ast::FileId(0), bytes: &source.bytes });
+        Self { source, module, language, names: OnceCell::new() }
+    }
+
+    /// The text; editors know no other than Unicode.
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.source.bytes).unwrap_or_default()
+    }
+
+    /// A piece of the text.
+    pub fn slice(&self, span: Span) -> &str {
+        self.text().get(span.start as usize..span.end as usize).unwrap_or_default()
+    }
+
+    /// Where its lines start.
+    pub fn lines(&self) -> &LineIndex {
+        &self.source.lines
+    }
+
+    /// Names that are defined in it, and where.
+    pub fn names(&self) -> &Names {
+        self.names.get_or_init(|| Names::new(self))
+    }
+
+    /// What editors can say of the words of its language.
+    pub fn words(&self) -> Option<&'static Vocabulary> {
+        self.language.vocabulary
+    }
+
+    /// The step at a place, ends included, and the number of its definition.
+    pub fn step_at(&self, offset: u32) -> Option<(&Step, Option<usize>)> {
+        let holds = |step: &&Step| step.span.start <= offset && offset <= step.span.end;
+        let head = self.module.head.iter().find(holds).map(|step| (step, None));
+        head.or_else(|| {
+            let def = self.module.defs.partition_point(|def| def.span.start <= offset).checked_sub(1)?;
+            let steps = visit::def_steps(&self.module.defs[def]);
+            let step = steps.partition_point(|step| step.span.start <= offset).checked_sub(1)?;
+            Some((steps.get(step).filter(holds)?, Some(def)))
+        })
+    }
+}
+
+/// A file, how it is built, and what is known of the outside.
+#[derive(Clone, Copy)]
+pub struct View<'v> {
+    /// The file.
+    pub file: &'v File,
+    /// How it is built.
+    pub options: &'v Options,
+    /// What is known.
+    pub facts: &'v Facts,
+    /// What stands around it.
+    pub surroundings: &'v dyn Surroundings,
+}
+
+impl View<'_> {
+    /// Everything that can be said without asking.
+    pub fn glance(&self) -> Glance {
+        compiler::glance(&self.file.module, &self.file.source, self.options, self.facts, None)
+    }
+
+    /// What steps see that stand in a range: nothing when the text has errors.
+    pub fn scopes(&self, range: Span) -> Vec<StepScope> {
+        let glance = compiler::glance(&self.file.module, &self.file.source, self.options, self.facts, Some(range));
+        glance.scopes
+    }
+}
+
+/// The build context of a file, and images that are at hand.
+pub trait Surroundings {
+    /// Names in a directory of the context (`""`, `"src"`), sorted; those the ignore file leaves out are not among them.
+    fn list(&self, directory: &str) -> Vec<Entry>;
+    /// References of images that are known to be there, as people write them, sorted.
+    fn images(&self) -> Vec<String>;
+}
+
+/// A name in a directory.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// The name alone.
+    pub name: String,
+    /// Whether it is a directory.
+    pub directory: bool,
+}
