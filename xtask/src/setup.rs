@@ -32,6 +32,7 @@ pub(crate) const ALL: &[Need] = &[
     Need { program: "buildah", package: "buildah" },
     Need { program: "crun", package: "crun" },
     Need { program: "runc", package: "runc" },
+    Need { program: "nvim", package: "neovim" },
 ];
 
 /// `cargo xtask setup`.

@@ -1,0 +1,25 @@
+//! The language server from inside an editor: Debian's Neovim with the plugin of `editors/nvim`.
+#![allow(clippy::unwrap_used)] // An integration test is no `#[test]` to clippy where it is a plain function.
+
+use std::process::Command;
+
+use e2e::{Binaries, Sandbox, process, workspace};
+
+#[test]
+fn neovim() {
+    if !e2e::have(&["nvim"]) {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let file = sandbox.write("Dockerfile", "FROM scratch AS base\nFROM scratch\nMAINTAINER x\n");
+    let script = workspace().join("tests/e2e/editors/nvim.lua");
+    let mut nvim = Command::new("nvim");
+    nvim.args(["--headless", "-u", "NONE", "-i", "NONE", "-n", "-c"]);
+    nvim.arg(format!("luafile {}", script.display())).arg(file).current_dir(sandbox.directory());
+    // Nothing of the caller's set-up.
+    nvim.env("LLBC", &Binaries::get().llbc).env("PLUGIN", workspace().join("editors/nvim"));
+    nvim.env("XDG_CONFIG_HOME", sandbox.directory()).env("XDG_STATE_HOME", sandbox.directory());
+    nvim.env("XDG_DATA_HOME", sandbox.directory()).env("XDG_CACHE_HOME", sandbox.directory());
+    let run = process::run(&mut nvim).unwrap();
+    assert!(run.status.success() && run.out().contains("passed"), "{}\n{}", run.out(), run.err());
+}
