@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use crate::visit::def_steps;
 use crate::{
-    Block, BoundName, Call, Checks, Command, Copy, Def, Diagnostic, Document, Expr, ExprKind, Healthcheck, Layout,
-    Module, Mount, Op, Opt, OptKind, Pair, Param, Piece, Signature, Span, Step, Str, StrKind, Template, Text,
+    Block, BoundName, Call, Checks, Command, Condition, Copy, Def, Diagnostic, Document, Expr, ExprKind, Healthcheck,
+    Layout, Module, Mount, Op, Opt, OptKind, Pair, Param, Piece, Signature, Span, Step, Str, StrKind, Template, Text,
 };
 
 /// The module as JSON.
@@ -144,6 +144,8 @@ fn op(op: &Op) -> (&'static str, Option<Value>) {
         Op::Healthcheck(value) => ("healthcheck", Some(healthcheck(value))),
         Op::Maintainer(value) => ("maintainer", Some(string(value))),
         Op::OnBuild(value) => ("on-build", Some(text_of(value))),
+        Op::Mkdir(value) => ("mkdir", Some(string(value))),
+        Op::Remove(values) => ("remove", Some(values.iter().map(string).collect::<Vec<_>>().into())),
         Op::Call(value) => ("call", Some(call(value))),
         Op::Value(value) => ("value", Some(expr(value))),
         Op::Hole => ("hole", None),
@@ -213,6 +215,11 @@ fn opt(opt: &Opt) -> Value {
         OptKind::Link(value) => ("link", (*value).into()),
         OptKind::Parents(value) => ("parents", (*value).into()),
         OptKind::Exclude(value) => ("exclude", string(value)),
+        OptKind::Include(value) => ("include", string(value)),
+        OptKind::Env(pairs) => ("env", pairs.iter().map(pair).collect::<Vec<_>>().into()),
+        OptKind::Dir(value) => ("dir", string(value)),
+        OptKind::User(value) => ("user", string(value)),
+        OptKind::When(value) => ("when", condition(value)),
         OptKind::KeepGitDir(value) => ("keep-git-dir", (*value).into()),
         OptKind::Checksum(value) => ("checksum", string(value)),
         OptKind::Unpack(value) => ("unpack", (*value).into()),
@@ -225,6 +232,20 @@ fn opt(opt: &Opt) -> Value {
     out.add(name, value);
     out.add("span", span(opt.span));
     out.into()
+}
+
+fn condition(condition: &Condition) -> Value {
+    let list = |parts: &[Condition]| parts.iter().map(self::condition).collect::<Vec<_>>();
+    match condition {
+        Condition::True(value) => json!({ "true": string(value) }),
+        Condition::Equal(left, right) => json!({ "equal": [string(left), string(right)] }),
+        Condition::In(value, options) => {
+            json!({ "in": string(value), "options": options.iter().map(string).collect::<Vec<_>>() })
+        }
+        Condition::Not(inner) => json!({ "not": self::condition(inner) }),
+        Condition::All(parts) => json!({ "all": list(parts) }),
+        Condition::Any(parts) => json!({ "any": list(parts) }),
+    }
 }
 
 fn mount(mount: &Mount) -> Value {

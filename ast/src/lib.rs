@@ -8,6 +8,7 @@ pub mod builtin;
 pub mod case;
 pub mod check;
 mod checks;
+mod condition;
 mod diagnostic;
 pub mod dump;
 mod function;
@@ -19,6 +20,7 @@ pub mod visit;
 pub mod word;
 
 pub use checks::{Checks, Policy, parse_bool};
+pub use condition::Condition;
 pub use diagnostic::{Diagnostic, Edit, Fix, Label, Severity, apply, apply_fixes};
 pub use function::*;
 pub use quote::quote;

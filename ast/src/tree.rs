@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::{Block, Call, Checks, Diagnostic, Expr, FileId, Import, Signature, Span};
+use crate::{Block, Call, Checks, Condition, Diagnostic, Expr, FileId, Import, Signature, Span};
 
 /// Text of the user's: bytes, because a Dockerfile need not be UTF-8.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -113,6 +113,8 @@ pub struct Dialect {
     pub numbered_steps: bool,
     /// Whether steps write image history.
     pub history: bool,
+    /// Whether arguments are variables of processes, too.
+    pub exports_args: bool,
 }
 
 /// An argument: of a module, of a stage, of a function.
@@ -270,6 +272,10 @@ pub enum Op {
     Maintainer(Str),
     /// Keeps an instruction for images built on this one: its text, documents included.
     OnBuild(Text),
+    /// Makes a directory, and those above it; owner and mode are in the options.
+    Mkdir(Str),
+    /// Removes what the patterns match.
+    Remove(Vec<Str>),
     /// Applies a function to the value so far.
     Call(Call),
     /// Replaces the value; options are added to it.
@@ -386,6 +392,8 @@ pub enum OptKind {
     Parents(bool),
     /// Pattern of paths to leave out.
     Exclude(Str),
+    /// Pattern of paths to take, and no others.
+    Include(Str),
     /// Whether `.git` is kept; `None` when not said.
     KeepGitDir(bool),
     /// Digest the source must have.
@@ -398,6 +406,14 @@ pub enum OptKind {
     Network(Str),
     /// Security mode.
     Security(Str),
+    /// Variables of this process alone.
+    Env(Vec<Pair>),
+    /// The working directory of this process alone.
+    Dir(Str),
+    /// The user of this process alone.
+    User(Str),
+    /// When the step is taken at all; otherwise it does nothing.
+    When(Condition),
     /// A device.
     Device {
         /// Its name as the runtime knows it.

@@ -23,9 +23,12 @@ pub fn strings<'s>(step: &'s Step, visit: &mut impl FnMut(&'s Str)) {
         option_strings(&opt.kind, visit);
     }
     match &step.op {
-        Op::From(value) | Op::Dir(value) | Op::User(value) | Op::StopSignal(value) | Op::Maintainer(value) => {
-            visit(value)
-        }
+        Op::From(value)
+        | Op::Dir(value)
+        | Op::User(value)
+        | Op::StopSignal(value)
+        | Op::Maintainer(value)
+        | Op::Mkdir(value) => visit(value),
         Op::Copy(copy) | Op::Add(copy) => {
             copy.sources.iter().for_each(&mut *visit);
             visit(&copy.dest);
@@ -37,7 +40,9 @@ pub fn strings<'s>(step: &'s Step, visit: &mut impl FnMut(&'s Str)) {
                 visit(&pair.value);
             }
         }
-        Op::Shell(values) | Op::Expose(values) | Op::Volume(values) => values.iter().for_each(visit),
+        Op::Shell(values) | Op::Expose(values) | Op::Volume(values) | Op::Remove(values) => {
+            values.iter().for_each(visit)
+        }
         Op::Run(_)
         | Op::Cmd(_)
         | Op::Entrypoint(_)
@@ -56,10 +61,20 @@ fn option_strings<'s>(option: &'s OptKind, visit: &mut impl FnMut(&'s Str)) {
         | OptKind::Chown(value)
         | OptKind::Chmod(value)
         | OptKind::Exclude(value)
+        | OptKind::Include(value)
+        | OptKind::Dir(value)
+        | OptKind::User(value)
         | OptKind::Checksum(value)
         | OptKind::Network(value)
         | OptKind::Security(value) => visit(value),
         OptKind::Mount(mount) => mount.fields.iter().filter_map(|field| field.value.as_ref()).for_each(visit),
+        OptKind::Env(pairs) => {
+            for pair in pairs {
+                visit(&pair.key);
+                visit(&pair.value);
+            }
+        }
+        OptKind::When(condition) => condition.strings(visit),
         OptKind::Link(_)
         | OptKind::Parents(_)
         | OptKind::KeepGitDir(_)

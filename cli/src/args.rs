@@ -50,8 +50,10 @@ pub(crate) enum Command {
     Frontend,
     /// Format build files
     Fmt(Fmt),
-    /// Convert between build languages
-    Convert(Rest),
+    /// Write a build file in another language
+    Convert(Convert),
+    /// Write the presets of a build spec out as plain stages
+    Expand(Expand),
     /// Run the language server on standard input and output
     Lsp(Lsp),
     /// Work with HLB modules
@@ -311,6 +313,44 @@ pub(crate) struct Completions {
     pub(crate) shell: clap_complete::Shell,
 }
 
+/// `llbc convert`.
+#[derive(Args)]
+pub(crate) struct Convert {
+    /// Build file; `-` is standard input
+    pub(crate) file: String,
+    /// The language to write
+    #[arg(long, value_name = "LANGUAGE")]
+    pub(crate) to: Target,
+    /// Leave out what the other language has no word for, instead of failing
+    #[arg(long)]
+    pub(crate) lossy: bool,
+    /// Write here instead of to standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// Languages to convert to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Target {
+    /// A Dockerfile
+    Dockerfile,
+    /// HLB; not supported yet
+    Hlb,
+    /// A build spec; not supported yet
+    Toml,
+}
+
+/// `llbc expand`.
+#[derive(Args)]
+pub(crate) struct Expand {
+    /// Build spec; `-` is standard input [default: build.toml]
+    #[arg(default_value = "build.toml", hide_default_value = true)]
+    pub(crate) file: String,
+    /// Change the file instead of writing to standard output
+    #[arg(short, long)]
+    pub(crate) write: bool,
+}
+
 /// Arguments of a command that is not there yet.
 #[derive(Args)]
 pub(crate) struct Rest {
@@ -418,6 +458,7 @@ const COMMANDS: &[&str] = &[
     "frontend",
     "fmt",
     "convert",
+    "expand",
     "lsp",
     "hlb",
     "completions",

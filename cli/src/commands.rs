@@ -4,14 +4,19 @@ mod build;
 pub(crate) mod check;
 mod compile;
 mod completions;
+mod convert;
 mod describe;
 mod dump;
+mod expand;
 mod explain;
 mod fmt;
 mod lookup;
 mod lsp;
 mod opt;
 
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::args::{Cli, Command, ErrorFormat};
@@ -44,7 +49,8 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Completions(args) => completions::shell(args.shell),
         Command::Man => completions::manual(),
         Command::Fmt(args) => fmt::run(&args),
-        Command::Convert(_) => Err(Failure::unsupported("`llbc convert`", "there is one language so far, Dockerfile")),
+        Command::Convert(args) => convert::run(&args),
+        Command::Expand(args) => expand::run(&args),
         Command::Lsp(args) => lsp::run(&args),
         Command::Hlb(_) => Err(Failure::unsupported("`llbc hlb`", "HLB has no frontend yet; write a Dockerfile")),
     }
@@ -60,4 +66,23 @@ fn error_format(command: &Command) -> ErrorFormat {
         Command::Outline(args) | Command::Targets(args) => args.options.error_format,
         _ => ErrorFormat::Human,
     }
+}
+
+/// Writes a file as a whole or not at all; a link stays one, and the permissions of a file that is there stay.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let attempt = || -> std::io::Result<()> {
+        let mut file = tempfile::Builder::new().prefix(".llbc-").tempfile_in(folder)?;
+        file.write_all(bytes)?;
+        let permissions = match std::fs::metadata(&path) {
+            Ok(metadata) => metadata.permissions(),
+            Err(_) => std::fs::Permissions::from_mode(0o644),
+        };
+        file.as_file().set_permissions(permissions)?;
+        file.as_file().sync_all()?;
+        file.persist(&path)?;
+        Ok(())
+    };
+    attempt().map_err(Failure::io("write", &path))
 }

@@ -21,7 +21,7 @@ pub mod targets;
 #[cfg(test)]
 mod testing;
 
-pub use drive::{Glance, Outcome, check, compile, format, glance, parse, survey};
+pub use drive::{Glance, Outcome, check, compile, expand, format, glance, parse, survey, to_dockerfile};
 pub use facts::{Answer, AskError, Facts, ImageAnswer, Question, ResolveMode, World};
 pub use lock::{Lock, LockError};
 pub use options::Options;

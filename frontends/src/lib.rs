@@ -6,6 +6,7 @@
 pub mod dockerfile;
 pub mod hlb;
 pub mod invariants;
+pub mod spec;
 pub mod vocabulary;
 
 use ast::{Diagnostic, FileId, Module, Span, Step};
@@ -39,6 +40,9 @@ pub type TriggerParser = fn(&Trigger<'_>) -> Result<Step, Box<Diagnostic>>;
 /// A text with errors is put in order as far as it can be read.
 pub type Formatter = fn(&Input<'_>) -> Vec<ast::Edit>;
 
+/// Writes out what a text leaves to presets.
+pub type Expander = fn(&Input<'_>) -> Result<String, Vec<Diagnostic>>;
+
 /// A language.
 #[derive(Clone, Copy, Debug)]
 pub struct Language {
@@ -56,10 +60,12 @@ pub struct Language {
     pub format: Option<Formatter>,
     /// What an editor can say of its words.
     pub vocabulary: Option<&'static vocabulary::Vocabulary>,
+    /// Writes out presets, if the language has such.
+    pub expand: Option<Expander>,
 }
 
 /// Every language there is.
-pub static LANGUAGES: &[Language] = &[dockerfile::LANGUAGE, hlb::LANGUAGE];
+pub static LANGUAGES: &[Language] = &[dockerfile::LANGUAGE, hlb::LANGUAGE, spec::LANGUAGE];
 
 /// The language of a text: the one that is asked for, else the one of the frontend that its `# syntax=` line names, else
 /// the one of its file name, else Dockerfile.

@@ -15,6 +15,8 @@ type Generated = (&'static str, fn(&Path) -> Result<String, String>);
 /// Every generated file, by its path in the workspace.
 const FILES: &[Generated] = &[
     ("grammar/builtins.hlb", builtins),
+    ("grammar/spec.schema.json", spec_schema),
+    ("docs/spec-reference.md", spec_reference),
     ("llb/src/proto/pb.rs", llb_proto),
     ("gateway/src/message/generated.rs", gateway_proto),
 ];
@@ -25,7 +27,7 @@ pub(crate) fn run(check: bool) -> Result<(), String> {
     FILES.iter().try_for_each(|(path, generate)| keep(&root.join(path), &generate(root)?, check))
 }
 
-/// Writes a file, or compares it with what would be written.
+/// Writes a file, or with `check` compares it with what would be written.
 fn keep(path: &Path, fresh: &str, check: bool) -> Result<(), String> {
     if !check {
         return fs::write(path, fresh).map_err(|error| format!("cannot write {}: {error}", path.display()));
@@ -41,6 +43,25 @@ fn keep(path: &Path, fresh: &str, check: bool) -> Result<(), String> {
 fn builtins(_: &Path) -> Result<String, String> {
     Ok(String::from_utf8_lossy(&ast::builtin::LISTING.bytes).into_owned())
 }
+
+/// What TOML editors check a build spec by.
+fn spec_schema(_: &Path) -> Result<String, String> {
+    let schema = serde_json::to_string_pretty(&frontends::spec::json_schema()).map_err(|error| error.to_string())?;
+    Ok(schema + "\n")
+}
+
+/// Every key of a build spec.
+fn spec_reference(_: &Path) -> Result<String, String> {
+    Ok(format!("{SPEC_REFERENCE}{}", frontends::spec::reference()))
+}
+
+const SPEC_REFERENCE: &str = "\
+# Reference of build.toml
+
+Every table of the language with its keys. Generated from `frontends/src/spec/model.rs` by `cargo xtask gen`; do not edit.
+[spec.md](spec.md) explains the language.
+
+";
 
 /// The Rust form of `llb.proto`: maps are sorted, since what is built from them must not depend on hash order, and
 /// messages serialise to the JSON that Go's structures of the same messages give.

@@ -2,9 +2,6 @@
 //!
 //! Files are written in place, atomically; standard input goes to standard output. `--check` and `--diff` write nothing.
 
-use std::io::Write as _;
-use std::path::Path;
-
 use ast::{Edit, LineIndex, Severity, Source, Sources};
 
 use crate::args::{ErrorFormat, Fmt, LineRange};
@@ -60,7 +57,7 @@ fn one(args: &Fmt, input: &Input) -> Result<bool> {
     } else {
         match input {
             Input::Stdin => printer::data(&formatted)?,
-            Input::File(path) if changed => write(path, &formatted)?,
+            Input::File(path) if changed => super::write_whole(path, &formatted)?,
             Input::File(_) => {}
         }
     }
@@ -89,21 +86,6 @@ fn is_inside(edit: &Edit, range: LineRange, lines: &LineIndex) -> bool {
 
 fn difference(source: &Source, formatted: &[u8]) -> String {
     printer::difference(&source.name, &ast::word::decode(&source.bytes), &ast::word::decode(formatted))
-}
-
-/// Replaces a file as a whole or not at all; a link stays one, and permissions stay.
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let path = &std::fs::canonicalize(path).map_err(Failure::io("find", path))?;
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    let attempt = || -> std::io::Result<()> {
-        let mut file = tempfile::Builder::new().prefix(".llbc-fmt-").tempfile_in(folder)?;
-        file.write_all(bytes)?;
-        file.as_file().set_permissions(std::fs::metadata(path)?.permissions())?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
-    };
-    attempt().map_err(Failure::io("write", path))
 }
 
 #[cfg(test)]

@@ -68,9 +68,9 @@ fn local(directory: &Path, file: Option<&str>) -> Result<Found> {
     Ok(Found { input, context: Context::Directory(directory.to_owned()) })
 }
 
-/// `Dockerfile`, else `dockerfile`.
+/// `Dockerfile`, else `dockerfile`, else `build.toml`.
 fn default_file(directory: &Path) -> Result<PathBuf> {
-    let candidates = ["Dockerfile", "dockerfile"].map(|name| directory.join(name));
+    let candidates = ["Dockerfile", "dockerfile", "build.toml"].map(|name| directory.join(name));
     let first = candidates[0].display().to_string();
     candidates.into_iter().find(|path| path.is_file()).ok_or_else(|| {
         Failure::message(

@@ -105,8 +105,16 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// Plans one step.
+    /// Plans one step, unless its condition does not hold.
     fn step(&mut self, id: StageId, state: &mut State, command: &Command<'_>) -> Done {
+        if !self.is_taken(state, command)? {
+            self.skip_step(id, &command.step);
+            return Ok(());
+        }
+        self.take(id, state, command)
+    }
+
+    fn take(&mut self, id: StageId, state: &mut State, command: &Command<'_>) -> Done {
         match &command.step.op {
             Op::From(_) | Op::Hole => Ok(()),
             Op::Call(call) => {
@@ -130,6 +138,8 @@ impl Planner<'_> {
             Op::Healthcheck(check) => self.healthcheck(state, command, check),
             Op::Maintainer(name) => self.maintainer(state, name),
             Op::OnBuild(text) => self.on_build(state, text),
+            Op::Mkdir(path) => self.mkdir(id, state, command, path),
+            Op::Remove(paths) => self.remove(id, state, command, paths),
         }
     }
 

@@ -180,6 +180,6 @@ fn froms(module: &ast::Module) -> impl Iterator<Item = (&Step, &Str)> {
 }
 
 /// Whether step names count it.
-fn is_counted(step: &Step) -> bool {
-    matches!(step.op, Op::Add(_) | Op::Copy(_) | Op::Run(_) | Op::Dir(_))
+pub(super) fn is_counted(step: &Step) -> bool {
+    matches!(step.op, Op::Add(_) | Op::Copy(_) | Op::Run(_) | Op::Dir(_) | Op::Mkdir(_) | Op::Remove(_))
 }

@@ -30,6 +30,13 @@ impl Planner<'_> {
         StepNumber { stage, number: counted.index }
     }
 
+    /// Leaves out the number of a step that is not taken: the numbers of the others do not depend on it.
+    pub(super) fn skip_step(&mut self, stage: StageId, step: &ast::Step) {
+        if super::from::is_counted(step) {
+            self.next_step(stage);
+        }
+    }
+
     /// The name of a numbered step.
     pub(super) fn step_name(
         &self,

@@ -16,8 +16,9 @@ mod heredoc;
 mod json;
 mod keyword;
 mod lower;
-mod number;
+pub(crate) mod number;
 mod parse;
+pub mod print;
 mod scan;
 mod syntax;
 mod text;
@@ -37,6 +38,7 @@ pub(crate) const LANGUAGE: Language = Language {
     trigger: Some(parse::trigger),
     format: Some(format::format),
     vocabulary: Some(&vocabulary::VOCABULARY),
+    expand: None,
 };
 
 /// What the `# syntax=` line of a text names; looked for in every language the same way.
@@ -49,4 +51,5 @@ const DIALECT: Dialect = Dialect {
     description_key: "com.docker.dockerfile.v1.command",
     numbered_steps: true,
     history: true,
+    exports_args: true,
 };

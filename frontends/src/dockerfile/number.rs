@@ -16,7 +16,7 @@ const NANOSECONDS: [(&str, u64); 8] = [
 /// The nanoseconds of a duration such as `-1h2.5s`.
 ///
 /// **Errors**: what is wrong, in Go's words.
-pub(super) fn duration(text: &str) -> Result<i64, String> {
+pub(crate) fn duration(text: &str) -> Result<i64, String> {
     let invalid = || format!("time: invalid duration {}", quote(text));
     let (negative, mut rest) = match text.strip_prefix(['-', '+']) {
         Some(rest) => (text.starts_with('-'), rest),

@@ -28,10 +28,16 @@ pub(crate) const LANGUAGE: Language = Language {
     format: Some(format),
     trigger: None,
     vocabulary: None,
+    expand: None,
 };
 
-const DIALECT: Dialect =
-    Dialect { id: LANGUAGE.id, description_key: "llbc.hlb.statement", numbered_steps: false, history: true };
+const DIALECT: Dialect = Dialect {
+    id: LANGUAGE.id,
+    description_key: "llbc.hlb.statement",
+    numbered_steps: false,
+    history: true,
+    exports_args: false,
+};
 
 fn parse(input: &Input<'_>) -> Module {
     let text = readable(input.bytes);

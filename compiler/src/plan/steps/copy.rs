@@ -56,6 +56,7 @@ pub(super) struct Words {
     chmod: String,
     parents: bool,
     link: bool,
+    includes: Vec<String>,
     excludes: Vec<String>,
     sources: Vec<String>,
     documents: Vec<(String, Vec<u8>)>,
@@ -147,6 +148,7 @@ impl Planner<'_> {
             chmod,
             parents: false,
             link: false,
+            includes: Vec::new(),
             excludes: Vec::new(),
             sources,
             documents,
@@ -158,6 +160,7 @@ impl Planner<'_> {
                 OptKind::Unpack(value) => words.unpack = Some(*value),
                 OptKind::Parents(value) => words.parents = *value,
                 OptKind::Link(value) => words.link = *value,
+                OptKind::Include(pattern) => words.includes.push(oci::json::lossy(&pattern.raw().0)),
                 OptKind::Exclude(pattern) => words.excludes.push(oci::json::lossy(&pattern.raw().0)),
                 _ => {}
             }
@@ -386,7 +389,7 @@ fn local_action(chain: &FileChain, words: &Words, target: &Target, source: &str)
         let include = pattern.strip_prefix('/').unwrap_or(&pattern).to_owned();
         (parent, vec![include], required)
     } else {
-        (source, Vec::new(), Vec::new())
+        (source, words.includes.clone(), Vec::new())
     };
     Ok(CopyAction {
         follow_symlink: true,

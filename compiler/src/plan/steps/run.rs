@@ -1,11 +1,14 @@
 //! `RUN`: a process on the stage, with its mounts, documents, network and privileges.
 
+use std::borrow::Cow;
+
 use ast::word::{self, Mode, Word};
 use ast::{Command as Process, OptKind};
 use llb::{CdiDevice, ExecMeta, NetMode, ProxyEnv, SecurityMode};
 use oci::json::lossy;
 
 use super::command::{listed, with_shell};
+use super::files::inside;
 use super::mounts::TypedMount;
 use crate::plan::build::{self, ExecMount, ExecMountKind, Said};
 use crate::plan::environment::{Environment, Scope};
@@ -35,6 +38,13 @@ struct Script {
     lossy: bool,
 }
 
+/// What a process sees beside its mounts.
+struct ProcessSettings<'s> {
+    env: Cow<'s, Environment>,
+    dir: String,
+    user: String,
+}
+
 impl Planner<'_> {
     pub(in crate::plan) fn run(
         &mut self,
@@ -44,6 +54,7 @@ impl Planner<'_> {
         process: &Process,
     ) -> Done {
         let typed = self.typed_mounts(state, command)?;
+        let own = self.process_settings(state, command)?;
         // A process may read anything.
         let paths = self.stages[id].paths;
         self.paths.mark_all(paths);
@@ -56,7 +67,7 @@ impl Planner<'_> {
         }
         let said = self.run_said(id, state, command, &typed, &script.summary);
 
-        let created_by = format!("RUN {}", run_text(&script.args, state));
+        let created_by = format!("RUN {}", self.run_text(&script.args, state));
         let settings = &self.settings.process;
         let root = ExecMount {
             target: "/".to_owned(),
@@ -72,8 +83,8 @@ impl Planner<'_> {
         if settings.shm_size > 0 && options.supports("exec.mount.tmpfs.size") {
             all.push(shared_memory(settings.shm_size));
         }
-        let mut env = env_entries(&state.env);
-        if let Some((socket, _)) = mounts.sockets.first().filter(|_| state.env.value("SSH_AUTH_SOCK").is_none()) {
+        let mut env = env_entries(&own.env);
+        if let Some((socket, _)) = mounts.sockets.first().filter(|_| own.env.value("SSH_AUTH_SOCK").is_none()) {
             env.push(format!("SSH_AUTH_SOCK={socket}"));
         }
         let sets_path = options.supports(build::SETS_PATH);
@@ -86,8 +97,8 @@ impl Planner<'_> {
             meta: ExecMeta {
                 args: script.args,
                 env,
-                cwd: state.dir.clone(),
-                user: state.user.clone(),
+                cwd: own.dir,
+                user: own.user,
                 proxy_env: self.proxy(),
                 extra_hosts: settings.hosts.clone(),
                 hostname: state.hostname.clone(),
@@ -116,6 +127,32 @@ impl Planner<'_> {
         Ok(())
     }
 
+    /// The environment, directory and user of the stage, but for what the step says itself.
+    fn process_settings<'s>(&mut self, state: &'s State, command: &Command<'_>) -> Done<ProcessSettings<'s>> {
+        let scope = Self::scope(state, command);
+        let (dir, user) = (state.dir.clone(), state.user.clone());
+        let env = match self.request.module.dialect.exports_args {
+            true => Cow::Borrowed(&state.env),
+            false => Cow::Owned(without_args(state)),
+        };
+        let mut own = ProcessSettings { env, dir, user };
+        for opt in &command.step.opts {
+            match &opt.kind {
+                OptKind::Env(pairs) => {
+                    for pair in pairs {
+                        let key = self.text(&pair.key, scope)?;
+                        let value = self.value(&pair.value, scope)?.ok_or(Stop::Unknown)?;
+                        own.env.to_mut().set(key.into(), Some(value));
+                    }
+                }
+                OptKind::Dir(dir) => own.dir = inside(&state.dir, &self.text(dir, scope)?, &state.platform.os)?,
+                OptKind::User(user) => own.user = self.text(user, scope)?,
+                _ => {}
+            }
+        }
+        Ok(own)
+    }
+
     fn run_said(
         &mut self,
         id: StageId,
@@ -137,6 +174,19 @@ impl Planner<'_> {
             Said::named(name).describe(key, lossy(&command.step.text.0)).at(self.location(Some(command.span())));
         said.meta.ignore_cache = self.stages[id].ignore_cache;
         said
+    }
+
+    /// The process as history shows it: arguments of the build first.
+    fn run_text(&self, args: &[String], state: &State) -> String {
+        let mut text = String::new();
+        if state.args.len() > 0 && self.request.module.dialect.exports_args {
+            text = format!("|{} ", state.args.len());
+            for (key, value) in state.args.iter() {
+                let value = state.env.value(key).or(value.as_ref()).map_or("", |value| &**value);
+                text.extend([key, "=", value, " "]);
+            }
+        }
+        text + &args.join(" ")
     }
 
     fn script(&mut self, state: &State, process: &Process) -> Done<Script> {
@@ -242,21 +292,20 @@ fn masked(typed: &[TypedMount]) -> Environment {
     env
 }
 
-fn env_entries(env: &Environment) -> Vec<String> {
-    env.iter().map(|(key, value)| [&**key, "=", value.as_deref().unwrap_or_default()].concat()).collect()
-}
-
-/// The process as history shows it: arguments of the build first.
-fn run_text(args: &[String], state: &State) -> String {
-    let mut text = String::new();
-    if state.args.len() > 0 {
-        text = format!("|{} ", state.args.len());
-        for (key, value) in state.args.iter() {
-            let value = state.env.value(key).or(value.as_ref()).map_or("", |value| &**value);
-            text.extend([key, "=", value, " "]);
+/// The environment without what is in it only because an argument has that name.
+fn without_args(state: &State) -> Environment {
+    let mut env = Environment::default();
+    env.incomplete = state.env.incomplete;
+    for (key, value) in state.env.iter() {
+        if state.args.get(key).is_none() || state.image_env.get(key).is_some() {
+            env.set(key.clone(), value.clone());
         }
     }
-    text + &args.join(" ")
+    env
+}
+
+fn env_entries(env: &Environment) -> Vec<String> {
+    env.iter().map(|(key, value)| [&**key, "=", value.as_deref().unwrap_or_default()].concat()).collect()
 }
 
 fn network(command: &Command<'_>) -> Done<Option<NetMode>> {

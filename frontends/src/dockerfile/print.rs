@@ -1,0 +1,291 @@
+//! Steps as a Dockerfile writes them: what other languages show of their steps, and what `llbc convert` writes.
+//!
+//! What a Dockerfile cannot say (a variable of one process, a condition) is written as a flag that no Dockerfile has;
+//! [`unsayable`] tells whether a step has any of that.
+
+use ast::{
+    Command, Condition, Copy, Document, Healthcheck, Module, Mount, Op, Opt, OptKind, Pair, Param, Span, Step, Str,
+    StrKind,
+};
+
+/// An instruction on one logical line, documents not included.
+pub fn instruction(op: &Op, opts: &[Opt]) -> String {
+    let mut text = String::from(keyword(op));
+    for opt in opts {
+        let flag = flag(&opt.kind);
+        if !flag.is_empty() {
+            text.push(' ');
+            text.push_str(&flag);
+        }
+    }
+    let rest = arguments(op);
+    if !rest.is_empty() {
+        text.push(' ');
+        text.push_str(&rest);
+    }
+    text
+}
+
+/// What of a step a Dockerfile has no word for.
+pub fn unsayable(op: &Op, opts: &[Opt]) -> Option<&'static str> {
+    let by_op = match op {
+        Op::Mkdir(_) => Some("a directory that is made without going there"),
+        Op::Remove(_) => Some("a removal without a process"),
+        Op::Call(_) | Op::Value(_) => Some("a call of a function"),
+        Op::Hole => Some("what could not be read"),
+        _ => None,
+    };
+    by_op.or_else(|| opts.iter().find_map(|opt| unsayable_option(&opt.kind)))
+}
+
+fn unsayable_option(kind: &OptKind) -> Option<&'static str> {
+    match kind {
+        OptKind::Env(_) => Some("variables of one process"),
+        OptKind::Dir(_) => Some("the working directory of one process"),
+        OptKind::User(_) => Some("the user of one process"),
+        OptKind::Include(_) => Some("patterns of what is copied"),
+        OptKind::When(_) => Some("a condition"),
+        _ => None,
+    }
+}
+
+fn keyword(op: &Op) -> &'static str {
+    match op {
+        Op::From(_) => "FROM",
+        Op::Run(_) => "RUN",
+        Op::Copy(_) => "COPY",
+        Op::Add(_) => "ADD",
+        Op::Dir(_) => "WORKDIR",
+        Op::Arg(_) => "ARG",
+        Op::Env(_) => "ENV",
+        Op::Label(_) => "LABEL",
+        Op::User(_) => "USER",
+        Op::Shell(_) => "SHELL",
+        Op::Cmd(_) => "CMD",
+        Op::Entrypoint(_) => "ENTRYPOINT",
+        Op::Expose(_) => "EXPOSE",
+        Op::Volume(_) => "VOLUME",
+        Op::StopSignal(_) => "STOPSIGNAL",
+        Op::Healthcheck(_) => "HEALTHCHECK",
+        Op::Maintainer(_) => "MAINTAINER",
+        Op::OnBuild(_) => "ONBUILD",
+        Op::Mkdir(_) => "MKDIR",
+        Op::Remove(_) => "REMOVE",
+        Op::Call(_) | Op::Value(_) | Op::Hole => "",
+    }
+}
+
+fn flag(kind: &OptKind) -> String {
+    let with = |name: &str, value: &Str| format!("--{name}={}", raw(value));
+    let switch = |name: &str, on: bool| if on { format!("--{name}") } else { format!("--{name}=false") };
+    match kind {
+        OptKind::Platform(value) => with("platform", value),
+        OptKind::From(value) => with("from", value),
+        OptKind::Chown(value) => with("chown", value),
+        OptKind::Chmod(value) => with("chmod", value),
+        OptKind::Exclude(value) => with("exclude", value),
+        OptKind::Include(value) => with("include", value),
+        OptKind::Checksum(value) => with("checksum", value),
+        OptKind::Network(value) => with("network", value),
+        OptKind::Security(value) => with("security", value),
+        OptKind::Dir(value) => with("workdir", value),
+        OptKind::User(value) => with("user", value),
+        OptKind::Link(on) => switch("link", *on),
+        OptKind::Parents(on) => switch("parents", *on),
+        OptKind::KeepGitDir(on) => switch("keep-git-dir", *on),
+        OptKind::Unpack(on) => switch("unpack", *on),
+        OptKind::Mount(mount) => format!("--mount={}", fields(mount)),
+        OptKind::Device { name, required } => {
+            format!("--device={name}{}", if *required { ",required" } else { "" })
+        }
+        OptKind::Env(values) => {
+            values.iter().map(|value| format!("--env={}", pair(value))).collect::<Vec<_>>().join(" ")
+        }
+        OptKind::When(condition) => format!("--when={}", self::condition(condition)),
+    }
+}
+
+fn fields(mount: &Mount) -> String {
+    let field = |field: &ast::MountField| match &field.value {
+        Some(value) => format!("{}={}", field.key, raw(value)),
+        None => field.key.clone(),
+    };
+    mount.fields.iter().map(field).collect::<Vec<_>>().join(",")
+}
+
+fn condition(condition: &Condition) -> String {
+    let join = |parts: &[Condition], sign: &str| {
+        let parts: Vec<_> = parts.iter().map(self::condition).collect();
+        format!("({})", parts.join(sign))
+    };
+    match condition {
+        Condition::True(value) => raw(value),
+        Condition::Equal(left, right) => format!("{}=={}", raw(left), raw(right)),
+        Condition::In(value, options) => {
+            format!("{}=={}", raw(value), options.iter().map(raw).collect::<Vec<_>>().join("|"))
+        }
+        Condition::Not(inner) => format!("!{}", self::condition(inner)),
+        Condition::All(parts) => join(parts, "&&"),
+        Condition::Any(parts) => join(parts, "||"),
+    }
+}
+
+fn arguments(op: &Op) -> String {
+    match op {
+        Op::From(value)
+        | Op::Dir(value)
+        | Op::User(value)
+        | Op::StopSignal(value)
+        | Op::Maintainer(value)
+        | Op::Mkdir(value) => raw(value),
+        Op::Run(value) | Op::Cmd(value) | Op::Entrypoint(value) => command(value),
+        Op::Copy(value) | Op::Add(value) => copy(value),
+        Op::Arg(params) => params.iter().map(param).collect::<Vec<_>>().join(" "),
+        Op::Env(pairs) | Op::Label(pairs) => pairs.iter().map(pair).collect::<Vec<_>>().join(" "),
+        Op::Shell(values) | Op::Volume(values) => list(values.iter().map(raw)),
+        Op::Expose(values) | Op::Remove(values) => values.iter().map(raw).collect::<Vec<_>>().join(" "),
+        Op::Healthcheck(check) => healthcheck(check),
+        Op::OnBuild(text) => text.lossy().into_owned(),
+        Op::Call(_) | Op::Value(_) | Op::Hole => String::new(),
+    }
+}
+
+fn command(command: &Command) -> String {
+    let args = command.args.iter().map(|arg| arg.lossy().into_owned());
+    if command.shell { args.collect::<Vec<_>>().join(" ") } else { list(args) }
+}
+
+fn copy(copy: &Copy) -> String {
+    let documents = copy.documents.iter().map(opener);
+    let words: Vec<String> = copy.sources.iter().map(raw).chain(documents).chain([raw(&copy.dest)]).collect();
+    if words.iter().any(|word| word.is_empty() || word.contains(char::is_whitespace)) {
+        return list(words.into_iter());
+    }
+    words.join(" ")
+}
+
+/// The word that opens a document.
+pub fn opener(document: &Document) -> String {
+    let quote = if document.expand { "" } else { "'" };
+    format!("<<{}{quote}{}{quote}", if document.chomp { "-" } else { "" }, document.name)
+}
+
+fn param(param: &Param) -> String {
+    match &param.default {
+        Some(default) => format!("{}={}", param.name.text, blanks_escaped(&raw(default))),
+        None => param.name.text.clone(),
+    }
+}
+
+fn pair(pair: &Pair) -> String {
+    let between = if pair.legacy { " " } else { "=" };
+    format!("{}{between}{}", raw(&pair.key), blanks_escaped(&raw(&pair.value)))
+}
+
+fn healthcheck(check: &Healthcheck) -> String {
+    let texts: Vec<String> = check.test.iter().map(|text| text.lossy().into_owned()).collect();
+    let Some((kind, rest)) = texts.split_first() else { return String::new() };
+    let mut text = String::new();
+    let times = [
+        ("interval", check.interval),
+        ("timeout", check.timeout),
+        ("start-period", check.start_period),
+        ("start-interval", check.start_interval),
+    ];
+    for (name, value) in times.iter().filter(|(_, value)| *value != 0) {
+        text += &format!("--{name}={value}ns ");
+    }
+    if check.retries != 0 {
+        text += &format!("--retries={} ", check.retries);
+    }
+    match kind.as_str() {
+        "NONE" => "NONE".to_owned(),
+        "CMD-SHELL" => text + "CMD " + &rest.join(" "),
+        _ => text + "CMD " + &list(rest.iter().cloned()),
+    }
+}
+
+/// The JSON form.
+fn list(words: impl Iterator<Item = String>) -> String {
+    serde_json::Value::from(words.collect::<Vec<_>>()).to_string()
+}
+
+/// A string as a word that expands to it.
+fn raw(value: &Str) -> String {
+    match &value.kind {
+        StrKind::Word { raw, .. } => raw.lossy().into_owned(),
+        StrKind::Lit(text) => {
+            let mut word = String::new();
+            for c in text.lossy().chars() {
+                if matches!(c, '\\' | '$' | '"' | '\'') {
+                    word.push('\\');
+                }
+                word.push(c);
+            }
+            word
+        }
+    }
+}
+
+/// Blanks outside quotes would end the word.
+fn blanks_escaped(raw: &str) -> String {
+    if raw.starts_with('"') || !raw.contains(char::is_whitespace) {
+        return raw.to_owned();
+    }
+    let mut word = String::new();
+    for c in raw.chars() {
+        if c.is_whitespace() {
+            word.push('\\');
+        }
+        word.push(c);
+    }
+    word
+}
+
+/// A module as a Dockerfile, or everything in it that a Dockerfile has no word for, in file order.
+///
+/// With `lossy`, what cannot be said is left out: a step as a whole, or what is special about it.
+pub fn module(module: &Module, lossy: bool) -> Result<String, Vec<(Span, &'static str)>> {
+    let mut printer = Printer { text: String::new(), unsaid: Vec::new(), lossy };
+    module.head.iter().for_each(|step| printer.step(step, None));
+    for def in &module.defs {
+        if !printer.text.is_empty() {
+            printer.text.push('\n');
+        }
+        let name = def.name.as_ref().map(|name| name.text.as_str());
+        for (at, step) in def.body.steps().iter().enumerate() {
+            printer.step(step, name.filter(|_| at == 0));
+        }
+    }
+    if printer.unsaid.is_empty() || lossy { Ok(printer.text) } else { Err(printer.unsaid) }
+}
+
+struct Printer {
+    text: String,
+    unsaid: Vec<(Span, &'static str)>,
+    lossy: bool,
+}
+
+impl Printer {
+    fn step(&mut self, step: &Step, stage: Option<&str>) {
+        let mut opts = step.opts.clone();
+        if let Some(what) = unsayable(&step.op, &opts) {
+            self.unsaid.push((step.span, what));
+            if !self.lossy || unsayable(&step.op, &[]).is_some() {
+                return;
+            }
+            opts.retain(|opt| unsayable_option(&opt.kind).is_none());
+        }
+        self.text.push_str(&instruction(&step.op, &opts));
+        if let (Op::From(_), Some(stage)) = (&step.op, stage) {
+            self.text.push_str(" AS ");
+            self.text.push_str(stage);
+        }
+        self.text.push('\n');
+        for document in ast::visit::documents(step) {
+            self.text.push_str(&document.content.lossy());
+            self.text.push_str(&document.name);
+            self.text.push('\n');
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! What is copied: from sources, from stages, from the build context.
+
+use ast::{Body, Copy, Def, Document, Name, Op, OptKind, Span, Str};
+
+use super::super::model::{Checksum, Source};
+use super::super::read::{At, Text};
+use super::super::text::literal;
+use super::{Lowering, order};
+
+/// Where something is copied from.
+pub(super) enum Origin<'s> {
+    /// A path of the build context.
+    Context,
+    /// A stage or an image of the file.
+    Defined(&'s str),
+    /// A source.
+    Source(&'s Text, &'s Source),
+}
+
+/// How it is copied.
+#[derive(Clone, Default)]
+pub(super) struct How<'s> {
+    pub(super) only: &'s [Text],
+    pub(super) except: &'s [Text],
+    pub(super) owner: Option<&'s Text>,
+    pub(super) mode: Option<&'s Text>,
+    pub(super) link: bool,
+    pub(super) unpack: bool,
+    /// What else the step says: conditions.
+    pub(super) opts: Vec<OptKind>,
+    pub(super) span: Span,
+}
+
+impl<'s> Lowering<'_, 's> {
+    /// What a reference means, and the path in it.
+    pub(super) fn origin(&mut self, reference: &'s Text) -> Option<(Origin<'s>, Option<Text>)> {
+        let text = reference.value.as_str();
+        if text == "." || text.starts_with("./") {
+            let path = Text { value: text.trim_start_matches("./").to_owned(), span: reference.span };
+            let path = if path.value.is_empty() { Text { value: ".".to_owned(), ..path } } else { path };
+            return Some((Origin::Context, Some(path)));
+        }
+        let (name, path) = match text.split_once(':') {
+            Some((name, path)) => (name, Some(Text { value: path.to_owned(), span: reference.span })),
+            None => (text, None),
+        };
+        if let Some(defined) = order::defined(name) {
+            let table = if name.starts_with("stage.") { "stage" } else { "image" };
+            return self.is_defined(table, defined, reference.span).then_some((Origin::Defined(defined), path));
+        }
+        if let Some((name, source)) = self.spec.sources().iter().find(|(key, _)| key.value == name) {
+            return Some((Origin::Source(name, source), path));
+        }
+        let message = format!("there is no source {}", ast::quote(name.as_bytes()));
+        let names = self.spec.sources().iter().map(|(name, _)| name.value.as_str());
+        let message = ast::with_suggestion(message, ast::suggest(name, names));
+        let help = "sources are declared: [source.NAME]; stage.NAME is a stage, and a path of the build context begins with ./";
+        self.error(message, reference.span, help);
+        None
+    }
+
+    /// Whether there is a stage or image of a name; says so when there is not.
+    pub(super) fn is_defined(&mut self, table: &str, name: &str, at: Span) -> bool {
+        let spec = self.spec;
+        let names: Vec<&str> = match table {
+            "stage" => spec.stages().iter().map(|(name, _)| name.value.as_str()).collect(),
+            _ => spec.images().iter().map(|(name, _)| name.value.as_str()).collect(),
+        };
+        if names.contains(&name) {
+            return true;
+        }
+        let message = format!("there is no {table} {}", ast::quote(name.as_bytes()));
+        let message = ast::with_suggestion(message, ast::suggest(name, names));
+        self.error(message, at, format!("declare it: [{table}.{name}]"));
+        false
+    }
+
+    /// The steps of one copy.
+    pub(super) fn copy(&mut self, reference: &'s Text, to: &Str, how: &How<'s>) {
+        let Some((origin, path)) = self.origin(reference) else { return };
+        match origin {
+            Origin::Context => self.copy_path(None, path.as_ref(), to, how, &[]),
+            Origin::Defined(name) => {
+                let from = literal(name, reference.span);
+                self.copy_path(Some(from), path.as_ref(), to, how, &[]);
+            }
+            Origin::Source(name, source) => self.copy_source(name, source, path, to, how),
+        }
+    }
+
+    fn copy_source(&mut self, name: &'s Text, source: &'s Source, path: Option<Text>, to: &Str, how: &How<'s>) {
+        if !self.check_source(name, source) {
+            return;
+        }
+        if let Some(local) = &source.local {
+            let path = Text { value: join(&local.value, path.as_ref()), span: local.span };
+            let filters = [(source.include.as_deref(), true), (source.exclude.as_deref(), false)];
+            return self.copy_path(None, Some(&path), to, how, &filters);
+        }
+        if let Some(image) = &source.image {
+            let from = self.template(image);
+            return self.copy_path(Some(from), path.as_ref(), to, how, &[]);
+        }
+        if let Some(stage) = &source.stage {
+            if self.is_defined("stage", order::defined(&stage.value).unwrap_or(&stage.value), stage.span) {
+                let from = literal(order::defined(&stage.value).unwrap_or(&stage.value), stage.span);
+                self.copy_path(Some(from), path.as_ref(), to, how, &[]);
+            }
+            return;
+        }
+        if let Some(context) = &source.context {
+            let from = literal(&context.value, context.span);
+            return self.copy_path(Some(from), path.as_ref(), to, how, &[]);
+        }
+        match path {
+            None => self.fetch(name, source, to, how),
+            Some(path) => {
+                let from = self.fetch_apart(name, source);
+                self.copy_path(Some(literal(&from, name.span)), Some(&path), to, how, &[]);
+            }
+        }
+    }
+
+    /// Whether a source says exactly one thing, and what goes with it.
+    fn check_source(&mut self, name: &Text, source: &Source) -> bool {
+        let kinds = [
+            ("local", source.local.as_ref()),
+            ("http", source.http.as_ref()),
+            ("git", source.git.as_ref()),
+            ("image", source.image.as_ref()),
+            ("inline", source.inline.as_ref()),
+            ("stage", source.stage.as_ref()),
+            ("context", source.context.as_ref()),
+        ];
+        let said: Vec<(&str, Span)> =
+            kinds.iter().filter_map(|(kind, text)| Some((*kind, text.as_ref()?.span))).collect();
+        match said[..] {
+            [_] => true,
+            [] => {
+                let kinds: Vec<&str> = kinds.iter().map(|(kind, _)| *kind).collect();
+                let message = format!("source `{}` does not say where it is", name.value);
+                self.error(message, name.span, format!("give it one of {}", kinds.join(", ")));
+                false
+            }
+            [(first, at), (second, also), ..] => {
+                let message = format!("source `{}` has both `{first}` and `{second}`", name.value);
+                let error = self.reader.error(message, at);
+                error.also.push(ast::Label { span: also, message: "the other is here".to_owned() });
+                error.help = Some("make two sources of them".to_owned());
+                false
+            }
+        }
+    }
+
+    /// A copy of paths, with patterns of what is taken and what is not.
+    fn copy_path(
+        &mut self,
+        from: Option<Str>,
+        path: Option<&Text>,
+        to: &Str,
+        how: &How<'s>,
+        filters: &[(Option<&'s [Text]>, bool)],
+    ) {
+        let mut opts: Vec<OptKind> = from.into_iter().map(OptKind::From).collect();
+        opts.extend(self.attributes(how.owner, how.mode));
+        let own = [(Some(how.only), true), (Some(how.except), false)];
+        for (patterns, taken) in filters.iter().chain(&own) {
+            for pattern in patterns.iter().flat_map(|patterns| patterns.iter()) {
+                let pattern = literal(&pattern.value, pattern.span);
+                opts.push(if *taken { OptKind::Include(pattern) } else { OptKind::Exclude(pattern) });
+            }
+        }
+        opts.extend(how.link.then_some(OptKind::Link(true)));
+        opts.extend(how.unpack.then_some(OptKind::Unpack(true)));
+        opts.extend(how.opts.iter().cloned());
+        let source = match path {
+            Some(path) => self.template(path),
+            None => literal("/", how.span),
+        };
+        let copy = Copy { sources: vec![source], documents: Vec::new(), dest: to.clone() };
+        let op = if how.unpack { Op::Add(copy) } else { Op::Copy(copy) };
+        self.push(op, opts, how.span);
+    }
+
+    /// Owner and mode of what is made.
+    pub(super) fn attributes(&mut self, owner: Option<&Text>, mode: Option<&Text>) -> Vec<OptKind> {
+        let owner = owner.map(|owner| OptKind::Chown(self.names.template(owner, self.reader)));
+        let mode = mode.map(|mode| OptKind::Chmod(self.names.template(mode, self.reader)));
+        owner.into_iter().chain(mode).collect()
+    }
+
+    /// A stage that holds what a source is, so that a part of it can be copied; its name.
+    pub(super) fn fetch_apart(&mut self, name: &'s Text, source: &'s Source) -> String {
+        let def_name = format!("source-{}", name.value);
+        let outer = std::mem::take(&mut self.steps);
+        let used = self.names.take_used();
+        self.push(Op::From(literal("scratch", name.span)), Vec::new(), name.span);
+        let how = How { span: name.span, ..How::default() };
+        self.fetch(name, source, &literal("/", name.span), &how);
+        let mut steps = std::mem::replace(&mut self.steps, outer);
+        self.declare(&mut steps, name.span);
+        self.names.put_used(used);
+        let is_new = self.fetched_names.insert(def_name.clone());
+        if is_new {
+            self.fetched.push(Def {
+                name: Some(Name { text: def_name.clone(), span: name.span }),
+                alias: None,
+                doc: None,
+                params: Vec::new(),
+                signature: None,
+                body: Body::Fs(steps),
+                span: source.span,
+            });
+        }
+        def_name
+    }
+
+    /// The steps that bring in a file, a repository or a text.
+    fn fetch(&mut self, name: &'s Text, source: &'s Source, to: &Str, how: &How<'s>) {
+        let mut opts = self.attributes(how.owner, how.mode.or(source.mode.as_ref()));
+        opts.extend(how.link.then_some(OptKind::Link(true)));
+        opts.extend(how.opts.iter().cloned());
+        if let Some(text) = &source.inline {
+            return self.write(&name.value, &text.value, text.span, to, opts, how.span);
+        }
+        if let Some(git) = &source.git {
+            let address = self.repository(git, source);
+            opts.extend(source.keep_git.map(|keep: At<bool>| OptKind::KeepGitDir(keep.value)));
+            let copy = Copy { sources: vec![address], documents: Vec::new(), dest: to.clone() };
+            return self.push(Op::Add(copy), opts, how.span);
+        }
+        let Some(http) = &source.http else { return };
+        let unpack = how.unpack || source.unpack.is_some_and(|unpack| unpack.value);
+        opts.extend(unpack.then_some(OptKind::Unpack(true)));
+        let address = self.template(http);
+        for (condition, sum) in self.checksums(source) {
+            let mut opts = opts.clone();
+            opts.extend(sum.map(OptKind::Checksum));
+            opts.extend(condition);
+            let copy = Copy { sources: vec![address.clone()], documents: Vec::new(), dest: to.clone() };
+            self.push(Op::Add(copy), opts, how.span);
+        }
+    }
+
+    /// The address of a repository with what of it is wanted.
+    fn repository(&mut self, git: &Text, source: &Source) -> Str {
+        let mut address = git.value.clone();
+        if source.reference.is_some() || source.subdir.is_some() {
+            address.push('#');
+            address.push_str(source.reference.as_ref().map_or("", |reference| &reference.value));
+        }
+        if let Some(subdir) = &source.subdir {
+            address.push(':');
+            address.push_str(&subdir.value);
+        }
+        self.template(&Text { value: address, span: git.span })
+    }
+
+    /// The checksums of a file, each with the condition under which it holds.
+    fn checksums(&mut self, source: &'s Source) -> Vec<(Option<OptKind>, Option<Str>)> {
+        match &source.sha256 {
+            None => vec![(None, None)],
+            Some(Checksum::Any(sum)) => vec![(None, self.checksum(sum))],
+            Some(Checksum::PerArchitecture(sums)) => sums
+                .0
+                .iter()
+                .map(|(arch, sum)| {
+                    let span = arch.span;
+                    let target = self.template(&Text { value: "${target.arch}".to_owned(), span });
+                    let condition = ast::Condition::Equal(target, literal(&arch.value, span));
+                    (Some(OptKind::When(condition)), self.checksum(sum))
+                })
+                .collect(),
+        }
+    }
+
+    fn checksum(&mut self, sum: &Text) -> Option<Str> {
+        let hex = sum.value.strip_prefix("sha256:").unwrap_or(&sum.value);
+        if hex.len() != 64 || !hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            let help = "a SHA-256 checksum is 64 digits and letters from a to f, as sha256sum prints it";
+            self.error("not a SHA-256 checksum", sum.span, help);
+            return None;
+        }
+        Some(literal(&format!("sha256:{hex}"), sum.span))
+    }
+
+    /// Writes a file.
+    pub(super) fn write(&mut self, name: &str, content: &str, at: Span, to: &Str, opts: Vec<OptKind>, span: Span) {
+        let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        let document = Document { name, content: content.into(), expand: false, chomp: false, opener: at, span: at };
+        let copy = Copy { sources: Vec::new(), documents: vec![document], dest: to.clone() };
+        self.push(Op::Copy(copy), opts, span);
+    }
+}
+
+/// A path below another.
+fn join(base: &str, path: Option<&Text>) -> String {
+    let path = path.map_or("", |path| path.value.trim_start_matches('/'));
+    match (base, path) {
+        (base, "") => base.to_owned(),
+        ("." | "./", path) => path.to_owned(),
+        (base, path) => format!("{}/{path}", base.trim_end_matches('/')),
+    }
+}

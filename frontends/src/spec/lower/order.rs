@@ -1,0 +1,118 @@
+//! Definitions in an order in which each comes after those it needs; the image that is built by default is the last.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::model::{MAX_DEFINITIONS, Spec, Stage};
+use super::super::read::{Reader, Text};
+use super::Target;
+
+/// All stages and images, each after those it starts or copies from.
+pub(super) fn targets<'s>(spec: &'s Spec, reader: &mut Reader) -> Vec<(&'s Text, Target<'s>)> {
+    let mut all: BTreeMap<&str, (&Text, Target<'s>)> = BTreeMap::new();
+    let stages = spec.stages().iter().map(|(name, stage)| (name, Target::Stage(stage)));
+    let images = spec.images().iter().map(|(name, image)| (name, Target::Image(image)));
+    let written: Vec<_> = stages.chain(images).collect();
+    for (name, target) in &written {
+        check_name(name, *target, reader);
+        if let Some((first, other)) = all.insert(&name.value, (name, *target)) {
+            let message = format!("{} `{}` has the name of an {}", target.kind(), name.value, other.kind());
+            let error = reader.error(message, name.span);
+            error.also.push(ast::Label { span: first.span, message: "the first is here".to_owned() });
+            error.help = Some("rename one of them: both can be targets of a build".to_owned());
+        }
+    }
+    if written.len() > MAX_DEFINITIONS {
+        let message = format!("more than {MAX_DEFINITIONS} stages and images");
+        reader.error(message, written[MAX_DEFINITIONS].0.span);
+        return Vec::new();
+    }
+    let mut walk = Walk { spec, all, done: BTreeSet::new(), open: Vec::new(), order: Vec::new(), reader };
+    // The first image is the default, so it is visited last.
+    let default = spec.images().first().map(|(name, _)| name.value.as_str());
+    for (name, _) in &written {
+        if Some(name.value.as_str()) != default {
+            walk.visit(&name.value);
+        }
+    }
+    default.into_iter().for_each(|name| walk.visit(name));
+    walk.order
+}
+
+fn check_name(name: &Text, target: Target<'_>, reader: &mut Reader) {
+    let is_letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let is_valid =
+        name.value.starts_with(is_letter) && name.value.chars().all(|c| is_letter(c) || matches!(c, '-' | '_' | '.'));
+    if !is_valid {
+        let message = format!("{} {} has a bad name", target.kind(), ast::quote(name.value.as_bytes()));
+        reader.error(message, name.span).help =
+            Some("names begin with a lower-case letter or a digit, and hold those, `-`, `_` and `.`".to_owned());
+    }
+    if matches!(name.value.as_str(), "scratch" | "context") {
+        let message = format!("`{}` means something else: no {} can be called that", name.value, target.kind());
+        reader.error(message, name.span);
+    }
+}
+
+struct Walk<'w, 's> {
+    spec: &'s Spec,
+    all: BTreeMap<&'s str, (&'s Text, Target<'s>)>,
+    done: BTreeSet<&'s str>,
+    /// The way from the first definition to the one at hand.
+    open: Vec<&'s str>,
+    order: Vec<(&'s Text, Target<'s>)>,
+    reader: &'w mut Reader,
+}
+
+impl<'s> Walk<'_, 's> {
+    /// Recursion is as deep as the longest chain of stages: [`MAX_DEFINITIONS`] bounds it.
+    fn visit(&mut self, name: &'s str) {
+        if self.done.contains(name) {
+            return;
+        }
+        let Some((_, (written, target))) = self.all.get_key_value(name).map(|(key, found)| (*key, *found)) else {
+            return;
+        };
+        let name = written.value.as_str();
+        self.open.push(name);
+        for needed in needs(self.spec, target) {
+            let Some(dep) = defined(&needed.value) else { continue };
+            if let Some(at) = self.open.iter().position(|open| *open == dep) {
+                let circle: Vec<&str> = self.open[at..].iter().copied().chain([dep]).collect();
+                self.reader.error(format!("stages need each other in a circle: {}", circle.join(" → ")), needed.span);
+                continue;
+            }
+            self.visit(dep);
+        }
+        self.open.pop();
+        if self.done.insert(name) {
+            self.order.push((written, target));
+        }
+    }
+}
+
+/// The name of the stage or image that a reference begins with.
+pub(super) fn defined(reference: &str) -> Option<&str> {
+    let name = reference.split(':').next().unwrap_or(reference);
+    name.strip_prefix("stage.").or_else(|| name.strip_prefix("image."))
+}
+
+/// Every reference of a stage or image that may be to another.
+fn needs<'s>(spec: &'s Spec, target: Target<'s>) -> Vec<&'s Text> {
+    let stage: &Stage = target.stage();
+    let mut found: Vec<&Text> = stage.from.iter().collect();
+    for step in stage.step.iter().flatten() {
+        found.extend(step.copy.iter().flat_map(|texts| &texts.0));
+        found.extend(&step.unpack);
+        found.extend(step.mount.iter().flatten().filter_map(|mount| mount.from.as_ref()));
+    }
+    found.extend(stage.pip.iter().filter_map(|pip| pip.requirements.as_ref()));
+    found.extend(
+        target.image().iter().flat_map(|image| image.file.iter().flatten()).filter_map(|file| file.from.as_ref()),
+    );
+    let sources = found.clone();
+    for reference in sources {
+        let name = reference.value.split(':').next().unwrap_or_default();
+        found.extend(spec.source(name).and_then(|source| source.stage.as_ref()));
+    }
+    found
+}

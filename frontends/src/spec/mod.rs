@@ -1,0 +1,92 @@
+//! The declarative language: `build.toml`, where a build says what it wants.
+//!
+//! TOML is parsed by its crate, which gives every value its place; [`read`] types it, [`preset`] turns kinds of projects
+//! into plain stages, and [`lower`] makes steps of stages. Nothing is implicit that `llbc expand` does not print.
+
+mod expand;
+mod lower;
+mod model;
+mod preset;
+mod read;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod text;
+mod when;
+
+use ast::{Checks, Diagnostic, FileId, Module, Span, code};
+use toml::de::DeTable;
+
+use crate::{Input, Language};
+use model::Spec;
+use read::Reader;
+
+pub use schema::{json as json_schema, reference};
+
+/// The row of [`crate::LANGUAGES`].
+pub(crate) const LANGUAGE: Language = Language {
+    id: lower::DIALECT.id,
+    names: &["build.toml"],
+    extensions: &["toml"],
+    parse,
+    trigger: None,
+    format: None,
+    expand: Some(expand::expand),
+    vocabulary: None,
+};
+
+/// The version of the language.
+const VERSION: i64 = 1;
+
+fn parse(input: &Input<'_>) -> Module {
+    let text = match std::str::from_utf8(input.bytes) {
+        Ok(text) => text,
+        Err(error) => return refused(input.file, error.valid_up_to()),
+    };
+    let mut reader = Reader::new(input.file, None);
+    let spec = read(text, &mut reader);
+    let spec = preset::apply(spec, &mut reader);
+    let mut module = lower::module(input.file, &spec, &mut reader);
+    if module.defs.is_empty() && reader.diagnostics.is_empty() {
+        let at = Span::new(input.file, 0, 0);
+        reader.diagnostics.push(
+            Diagnostic::error(code::MODULE, "there is no image to build", at)
+                .help("the smallest spec is an [image.NAME] with from = \"IMAGE\""),
+        );
+    }
+    module.diagnostics = reader.diagnostics;
+    module
+}
+
+/// The values of a text, typed.
+fn read(text: &str, reader: &mut Reader) -> Spec {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    for error in errors {
+        let at = reader.span(error.span().unwrap_or(0..0));
+        reader.diagnostics.push(Diagnostic::error(code::SYNTAX, error.message().to_owned(), at));
+    }
+    let mut spec = Spec::default();
+    read::fill(document.get_ref(), &mut spec, reader);
+    if let Some(version) = spec.version.filter(|version| version.value != VERSION) {
+        reader.error(format!("version {} of the language is not supported", version.value), version.span).help =
+            Some(format!("this llbc knows version {VERSION}"));
+    }
+    spec
+}
+
+/// The module of a text that is not UTF-8.
+fn refused(file: FileId, offset: usize) -> Module {
+    let at = Span::new(file, offset as u32, offset as u32);
+    let error = Diagnostic::error(code::SYNTAX, "the text is not UTF-8", at).help("TOML is always UTF-8");
+    Module {
+        file,
+        dialect: lower::DIALECT,
+        syntax: None,
+        imports: Vec::new(),
+        exports: Vec::new(),
+        head: Vec::new(),
+        defs: Vec::new(),
+        checks: Ok(Checks::default()),
+        diagnostics: vec![error],
+    }
+}

@@ -1,0 +1,92 @@
+//! Build specs: from `build.toml` to an image, and what the commands around it say.
+#![allow(clippy::unwrap_used)] // An integration test is no `#[test]` to clippy where it is a plain function.
+
+use e2e::Sandbox;
+use serde_json::Value;
+
+/// The example, on the base that tests have.
+fn example() -> Sandbox {
+    let sandbox = Sandbox::with_base();
+    let folder = e2e::workspace().join("examples/words");
+    for name in ["build.toml", "words.txt"] {
+        sandbox.write(name, &std::fs::read_to_string(folder.join(name)).unwrap());
+    }
+    sandbox
+}
+
+#[test]
+fn a_spec_is_built_like_a_dockerfile() {
+    let sandbox = example();
+    sandbox.succeed(&mut sandbox.shell("llbc build --build-arg base=base --build-arg title='my words' -o tree ."));
+    assert_eq!(sandbox.read("tree/counts"), "# my words\n      1 apple\n      2 pear\n");
+    let image = sandbox.succeed(&mut sandbox.shell("llbc dump --image --build-arg base=base build.toml")).out();
+    let config: Value = serde_json::from_str(&image).unwrap();
+    assert_eq!(config["config"]["User"], "65534:65534");
+    assert_eq!(config["config"]["Cmd"], serde_json::json!(["cat", "/counts"]));
+}
+
+/// Variables that a step is not given do not reach its process, and so not its cache.
+#[test]
+fn a_variable_that_a_step_does_not_use_changes_nothing() {
+    let sandbox = Sandbox::with_base();
+    sandbox.write(
+        "build.toml",
+        "[var]\nlabel = { default = \"one\" }\n[image.a]\nfrom = \"base\"\nlabels = { l = \"${var.label}\" }\n\
+         step = [{ run = \"env > /env; cat /proc/sys/kernel/random/uuid > /id\" }]\n",
+    );
+    let build = |label: &str| {
+        sandbox.succeed(&mut sandbox.shell(&format!("llbc build --build-arg label={label} -o tree .")));
+        sandbox.read("tree/id")
+    };
+    assert_eq!(build("one"), build("two"));
+    assert!(!sandbox.read("tree/env").contains("label"));
+}
+
+#[test]
+fn conditions_take_steps_or_leave_them() {
+    let sandbox = Sandbox::with_base();
+    sandbox.write(
+        "build.toml",
+        "[var]\ndebug = { default = false }\n[image.a]\nfrom = \"base\"\nstep = [\n\
+         { mkdir = \"/data/x\", mode = \"0700\" },\n{ write = \"/data/y\", content = \"$y\\n\" },\n\
+         { remove = \"/data/y\", when = \"!var.debug\" },\n]\n",
+    );
+    let build = |flags: &str| sandbox.succeed(&mut sandbox.shell(&format!("llbc build {flags} -o tree .")));
+    build("--build-arg debug=true");
+    assert_eq!(sandbox.read("tree/data/y"), "$y\n");
+    std::fs::remove_dir_all(sandbox.directory().join("tree")).unwrap();
+    build("");
+    assert!(!sandbox.has("tree/data/y") && sandbox.has("tree/data/x"));
+}
+
+#[test]
+fn mistakes_have_a_place() {
+    let sandbox = Sandbox::with_base();
+    sandbox.write("build.toml", "[image.a]\nfrom = \"base\"\ncdm = [\"x\"]\n");
+    let text = sandbox.fail(1, &mut sandbox.shell("llbc check build.toml"));
+    assert!(
+        text.contains("unknown key `cdm` in image (did you mean cmd?)") && text.contains("build.toml:3:1"),
+        "{text}"
+    );
+}
+
+#[test]
+fn presets_are_written_out_and_specs_become_dockerfiles() {
+    let sandbox = example();
+    sandbox.write("go.toml", "[image.app]\npreset = \"go\"\n");
+    let expanded = sandbox.succeed(&mut sandbox.shell("llbc expand go.toml")).out();
+    assert!(expanded.contains("[stage.app-build]") && !expanded.contains("preset"), "{expanded}");
+
+    sandbox.write(
+        "plain.toml",
+        "[image.a]\nfrom = \"base\"\nstep = [{ run = \"echo hi > /hi\" }]\ncmd = [\"cat\", \"/hi\"]\n",
+    );
+    sandbox.succeed(&mut sandbox.shell("llbc convert plain.toml --to dockerfile -o Dockerfile"));
+    let ops = |file: &str| {
+        let dump = sandbox.succeed(&mut sandbox.shell(&format!("llbc dump --json {file}"))).out();
+        dump.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["Digest"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(ops("plain.toml"), ops("Dockerfile"));
+    let refused = sandbox.fail(1, &mut sandbox.shell("llbc convert build.toml --to dockerfile"));
+    assert!(refused.contains("a Dockerfile has no word for"), "{refused}");
+}
