@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::attrs::ImageAttrs;
 use super::layers::{self, LayerBlob, Wanted};
 use super::{Built, Context, Metadata, config};
+use crate::layer::Compression;
 use crate::registry::Push;
 use crate::store::{self, Image, write_blob};
 use crate::{Error, Result};
@@ -63,6 +64,9 @@ pub(super) fn write(
 ) -> Result<Written> {
     let platforms: Vec<_> = built.iter().map(|built| built.platform.short()).collect();
     attrs.annotations.check(&platforms, docker)?;
+    if docker && matches!(attrs.compression, Compression::Estargz(_)) {
+        return Err(Error::Invalid("compression=estargz needs OCI media types: leave oci-mediatypes=false out".into()));
+    }
     let trees: Vec<_> = built.iter().map(|built| &built.tree).collect();
     let layers = layers::blobs(&trees, Wanted::new(attrs, complete), context)?;
     let mut written = Written {

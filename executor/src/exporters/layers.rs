@@ -7,7 +7,7 @@ use oci::{Descriptor, Digest};
 
 use super::Context;
 use super::attrs::ImageAttrs;
-use crate::layer::{Clamp, Compression, compressor, decompress, pack};
+use crate::layer::{Clamp, Compression, Packed, UNCOMPRESSED, compressor, decompress, pack};
 use crate::snapshot::{Committed, LayerId};
 use crate::store::Layer;
 use crate::{Error, Result};
@@ -73,7 +73,9 @@ fn blob(id: &LayerId, wanted: Wanted, context: Context<'_>) -> Result<LayerBlob>
     let known = context.store.layer(&id.0)?;
     let of_image = !known.origins.is_empty() || id.0.starts_with("sha256-");
     let created = context.snapshots.contents(id).ok().and_then(|contents| contents.created);
-    let taken = |blob: Descriptor, diff_id| LayerBlob { diff_id, blob, created };
+    // The table of an eStargz blob is part of its tar.
+    let own = |blob: &Descriptor| blob.annotations.get(UNCOMPRESSED).and_then(|text| Digest::parse(text).ok());
+    let taken = |blob: Descriptor, diff_id| LayerBlob { diff_id: own(&blob).unwrap_or(diff_id), blob, created };
     let clamp = if of_image { Clamp(None) } else { wanted.clamp };
     if clamp == Clamp(None)
         && let Some(diff_id) = known.diff_id.clone()
@@ -101,9 +103,8 @@ fn blob(id: &LayerId, wanted: Wanted, context: Context<'_>) -> Result<LayerBlob>
 
 /// A blob that will do. A layer of an image keeps its compression unless another is forced.
 fn choose(known: &Layer, wanted: Wanted, of_image: bool, context: Context<'_>) -> Result<Option<Descriptor>> {
-    let is_wanted = |blob: &&Descriptor| {
-        wanted.compression.is_of(&blob.media_type) || (wanted.or_gzip && Compression::Default.is_of(&blob.media_type))
-    };
+    let is_wanted =
+        |blob: &&Descriptor| wanted.compression.is_of(blob) || (wanted.or_gzip && Compression::Default.is_of(blob));
     let others = known.blobs.iter().filter(|_| of_image && !wanted.force);
     for blob in known.blobs.iter().filter(is_wanted).chain(others) {
         let here = context.store.blobs().size(&blob.digest)?.is_some();
@@ -138,9 +139,10 @@ fn recompressed(id: &LayerId, blob: &Descriptor, compression: Compression, conte
     let mut tar = decompress(Box::new(context.store.blobs().open(&blob.digest)?))?;
     let mut out = compressor(context.store.blobs().write()?, compression)?;
     std::io::copy(&mut tar, &mut out).map_err(Error::io("compress", blob.digest.as_str()))?;
-    let out = out.finish().map_err(Error::io("compress", blob.digest.as_str()))?;
+    let (out, toc) = out.finish().map_err(Error::io("compress", blob.digest.as_str()))?;
     let (digest, size) = out.commit(None)?;
-    let converted = Descriptor::new(compression.media_type(false), digest, size);
+    let diff_id = digest.clone();
+    let converted = Packed { diff_id, digest, size, toc }.describe(compression);
     let learnt = Layer { diff_id: None, blobs: vec![converted.clone()], origins: Vec::new() };
     context.store.put_layer(&id.0, &learnt)?;
     Ok(converted)
@@ -151,5 +153,5 @@ fn packed(id: &LayerId, compression: Compression, clamp: Clamp, context: Context
     context.materialise(&Committed { layers: vec![id.clone()] })?;
     let (dir, contents) = (context.snapshots.layer(id)?, context.snapshots.contents(id)?);
     let packed = pack(&dir, &contents, compression, clamp, context.store.blobs(), context.cancel)?;
-    Ok((Descriptor::new(compression.media_type(false), packed.digest, packed.size), packed.diff_id))
+    Ok((packed.describe(compression), packed.diff_id))
 }

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::Compression;
+use super::estargz::{Estargz, Toc};
 use super::gzip::Gzip;
 use crate::{Error, Result};
 
@@ -19,6 +20,7 @@ pub struct Compressor<W: Write>(Stream<W>);
 enum Stream<W: Write> {
     Plain(W),
     Gzip(Box<Gzip<W>>),
+    Estargz(Box<Estargz<W>>),
     Zstd(zstd::stream::write::Encoder<'static, W>),
 }
 
@@ -29,6 +31,7 @@ pub fn compressor<W: Write>(out: W, compression: Compression) -> Result<Compress
             Compression::Uncompressed => Stream::Plain(out),
             Compression::Default => Stream::Gzip(Box::new(Gzip::new(out, GZIP_LEVEL)?)),
             Compression::Gzip(level) => Stream::Gzip(Box::new(Gzip::new(out, level.unwrap_or(GZIP_LEVEL))?)),
+            Compression::Estargz(level) => Stream::Estargz(Box::new(Estargz::new(out, level.unwrap_or(GZIP_LEVEL)))),
             Compression::Zstd(level) => Stream::Zstd(zstd(out, level.map_or(ZSTD_LEVEL, i32::from))?),
         })
     };
@@ -46,12 +49,13 @@ fn zstd<W: Write>(out: W, level: i32) -> io::Result<zstd::stream::write::Encoder
 }
 
 impl<W: Write> Compressor<W> {
-    /// Ends the stream and gives back what it was written to.
-    pub fn finish(self) -> io::Result<W> {
+    /// Ends the stream and gives back what it was written to; of eStargz also what is said beside it.
+    pub fn finish(self) -> io::Result<(W, Option<Toc>)> {
         match self.0 {
-            Stream::Plain(out) => Ok(out),
-            Stream::Gzip(stream) => stream.finish(),
-            Stream::Zstd(stream) => stream.finish(),
+            Stream::Plain(out) => Ok((out, None)),
+            Stream::Gzip(stream) => stream.finish().map(|out| (out, None)),
+            Stream::Estargz(stream) => stream.finish().map(|(out, toc)| (out, Some(toc))),
+            Stream::Zstd(stream) => stream.finish().map(|out| (out, None)),
         }
     }
 }
@@ -61,6 +65,7 @@ impl<W: Write> Write for Compressor<W> {
         match &mut self.0 {
             Stream::Plain(out) => out.write(data),
             Stream::Gzip(stream) => stream.write(data),
+            Stream::Estargz(stream) => stream.write(data),
             Stream::Zstd(stream) => stream.write(data),
         }
     }
@@ -90,7 +95,7 @@ mod tests {
     fn compress(data: &[u8], compression: Compression, piece: usize) -> Vec<u8> {
         let mut stream = compressor(Vec::new(), compression).unwrap();
         data.chunks(piece).for_each(|part| stream.write_all(part).unwrap());
-        stream.finish().unwrap()
+        stream.finish().unwrap().0
     }
 
     fn check(length: usize, compression: Compression, format: Format) {

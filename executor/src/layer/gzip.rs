@@ -6,11 +6,11 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
-use std::thread;
+use std::sync::mpsc::{Receiver, channel};
 
 use flate2::{Compress, FlushCompress};
+
+use super::workers::Workers;
 
 /// Bytes of a block. Part of the format: another size gives other bytes.
 const BLOCK: usize = 128 << 10;
@@ -20,9 +20,6 @@ const WINDOW: usize = 32 << 10;
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 /// Bytes of a sample, taken from the beginning, the middle and the end of a block.
 const SAMPLE: usize = 12 << 10;
-/// Most threads of one stream: beyond, reading the files is what takes time.
-const MAX_THREADS: usize = 16;
-
 /// A gzip stream being written.
 pub(super) struct Gzip<W: Write> {
     out: W,
@@ -36,21 +33,9 @@ pub(super) struct Gzip<W: Write> {
     workers: Option<Workers>,
 }
 
-struct Job {
-    block: Vec<u8>,
-    dictionary: usize,
-    last: bool,
-    done: Sender<io::Result<Compressed>>,
-}
-
 struct Compressed {
     bytes: Vec<u8>,
     crc: crc32fast::Hasher,
-}
-
-struct Workers {
-    jobs: Sender<Job>,
-    count: usize,
 }
 
 impl<W: Write> Gzip<W> {
@@ -84,16 +69,17 @@ impl<W: Write> Gzip<W> {
         let block = std::mem::replace(&mut self.block, next);
         let (done, result) = channel();
         self.waiting.push_back(result);
-        let job = Job { block, dictionary, last, done };
+        let level = self.level;
+        // A receiver that is gone wants nothing any more.
+        let compress = move || drop(done.send(compress_block(level, &block, dictionary, last)));
         if last && self.workers.is_none() {
             // One block is not worth a thread.
-            compress(self.level, job);
+            compress();
             return Ok(());
         }
-        let level = self.level;
-        let workers = self.workers.get_or_insert_with(|| Workers::start(level));
-        let ahead = workers.count * 3;
-        workers.jobs.send(job).map_err(|_| io::Error::other("all compressing threads have ended"))?;
+        let workers = self.workers.get_or_insert_with(Workers::start);
+        workers.submit(compress)?;
+        let ahead = workers.ahead();
         while self.waiting.len() > ahead {
             self.take()?;
         }
@@ -124,31 +110,6 @@ impl<W: Write> Write for Gzip<W> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-impl Workers {
-    /// Starts the threads; they end when the stream is dropped.
-    fn start(level: u8) -> Self {
-        let count = thread::available_parallelism().map_or(1, |count| count.get().min(MAX_THREADS));
-        let (jobs, queue) = channel::<Job>();
-        let queue = Arc::new(Mutex::new(queue));
-        for _ in 0..count {
-            let queue = queue.clone();
-            thread::spawn(move || {
-                loop {
-                    let job = queue.lock().expect("nobody panics while waiting").recv();
-                    let Ok(job) = job else { return };
-                    compress(level, job);
-                }
-            });
-        }
-        Self { jobs, count }
-    }
-}
-
-fn compress(level: u8, job: Job) {
-    // A receiver that is gone wants nothing any more.
-    let _ = job.done.send(compress_block(level, &job.block, job.dictionary, job.last));
 }
 
 /// Whether deflate makes a block smaller, judging by a sample. Part of the format too.

@@ -5,23 +5,26 @@
 //! | `header` | tar headers as Go's `archive/tar` writes them |
 //! | `diff` | a layer directory as the tar BuildKit would write |
 //! | `apply` | a tar into a layer directory |
-//! | `compress`, `gzip` | compressors, fed block by block |
+//! | `compress`, `gzip`, `estargz` | compressors, fed block by block |
+//! | `workers` | threads for them |
 //! | `decompress` | what a stream is compressed with, by its first bytes |
 
 mod apply;
 mod compress;
 mod decompress;
 mod diff;
+mod estargz;
 mod gzip;
 pub(crate) mod header;
 #[cfg(test)]
 mod tests;
+mod workers;
 
 use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
 
-use oci::{Digest, Hasher};
+use oci::{Descriptor, Digest, Hasher};
 
 use crate::snapshot::Contents;
 use crate::store::Blobs;
@@ -32,6 +35,7 @@ pub use apply::{Applied, Limits, apply};
 pub use compress::{Compressor, compressor};
 pub use decompress::{Format, decompress, sniff};
 pub use diff::{Clamp, write_diff};
+pub use estargz::Toc;
 
 /// How layers are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,6 +44,8 @@ pub enum Compression {
     Uncompressed,
     /// gzip, level 0 to 9; `None` is 6.
     Gzip(Option<u8>),
+    /// gzip with a table of contents, for lazy pulling; the same levels.
+    Estargz(Option<u8>),
     /// zstd, level 1 to 22; `None` is 3.
     Zstd(Option<u8>),
     /// gzip at its usual level.
@@ -58,15 +64,14 @@ impl Compression {
         let gzip = level.filter(|level| *level != -1).map(|level| if level < 0 { 1 } else { level as u8 });
         match name {
             "" if level.is_none() => Ok(Self::Default),
-            "" | "gzip" if level.is_some_and(|level| !(-2..=9).contains(&level)) => outside("gzip's: -2 to 9"),
+            "" | "gzip" | "estargz" if level.is_some_and(|level| !(-2..=9).contains(&level)) => {
+                outside("gzip's: -2 to 9")
+            }
             "zstd" if level.is_some_and(|level| !(0..=22).contains(&level)) => outside("zstd's: 0 to 22"),
             "" | "gzip" => Ok(Self::Gzip(gzip)),
             "uncompressed" => Ok(Self::Uncompressed),
             "zstd" => Ok(Self::Zstd(level.map(|level| level.unsigned_abs() as u8))),
-            "estargz" => Err(Error::Unsupported {
-                what: "compression=estargz".into(),
-                why: "lazily pulled layers are not written yet; use zstd or gzip".into(),
-            }),
+            "estargz" => Ok(Self::Estargz(gzip)),
             other => Err(Error::Invalid(format!("unsupported layer compression type: {other}"))),
         }
     }
@@ -77,16 +82,18 @@ impl Compression {
         match (self, docker) {
             (Self::Uncompressed, false) => media::OCI_LAYER,
             (Self::Uncompressed, true) => media::DOCKER_LAYER,
-            (Self::Gzip(_) | Self::Default, false) => media::OCI_LAYER_GZIP,
-            (Self::Gzip(_) | Self::Default, true) => media::DOCKER_LAYER_GZIP,
+            (Self::Gzip(_) | Self::Estargz(_) | Self::Default, false) => media::OCI_LAYER_GZIP,
+            (Self::Gzip(_) | Self::Estargz(_) | Self::Default, true) => media::DOCKER_LAYER_GZIP,
             (Self::Zstd(_), false) => media::OCI_LAYER_ZSTD,
             (Self::Zstd(_), true) => media::DOCKER_LAYER_ZSTD,
         }
     }
 
-    /// Whether a blob of this media type is compressed so, at whatever level.
-    pub fn is_of(self, media_type: &str) -> bool {
-        [false, true].iter().any(|docker| self.media_type(*docker) == media_type)
+    /// Whether a blob is compressed so, at whatever level.
+    pub fn is_of(self, blob: &Descriptor) -> bool {
+        let is_estargz = matches!(self, Self::Estargz(_));
+        [false, true].iter().any(|docker| self.media_type(*docker) == blob.media_type)
+            && blob.annotations.contains_key(TOC_DIGEST) == is_estargz
     }
 }
 
@@ -95,10 +102,18 @@ impl fmt::Display for Compression {
         f.write_str(match self {
             Self::Uncompressed => "uncompressed",
             Self::Gzip(_) | Self::Default => "gzip",
+            Self::Estargz(_) => "estargz",
             Self::Zstd(_) => "zstd",
         })
     }
 }
+
+/// Annotation of an eStargz blob: digest of its table of contents.
+pub const TOC_DIGEST: &str = "containerd.io/snapshot/stargz/toc.digest";
+/// Annotation of an eStargz blob: bytes of its tar.
+pub const UNCOMPRESSED_SIZE: &str = "io.containers.estargz.uncompressed-size";
+/// Annotation of a blob in the store: digest of its tar, where that is not the layer's.
+pub const UNCOMPRESSED: &str = "containerd.io/uncompressed";
 
 /// A layer as a blob.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +124,21 @@ pub struct Packed {
     pub digest: Digest,
     /// Size of the blob in bytes.
     pub size: u64,
+    /// What is said of an eStargz blob.
+    pub toc: Option<Toc>,
+}
+
+impl Packed {
+    /// The blob with what is said beside it.
+    pub fn describe(&self, compression: Compression) -> Descriptor {
+        let mut blob = Descriptor::new(compression.media_type(false), self.digest.clone(), self.size);
+        if let Some(toc) = &self.toc {
+            blob.annotations.insert(TOC_DIGEST.into(), toc.digest.to_string());
+            blob.annotations.insert(UNCOMPRESSED_SIZE.into(), toc.size.to_string());
+            blob.annotations.insert(UNCOMPRESSED.into(), toc.diff_id.to_string());
+        }
+        blob
+    }
 }
 
 /// Writes a layer directory into a blob: tar, both digests and compression in one pass over the files.
@@ -125,13 +155,13 @@ pub fn pack(
         let mut blob = blob;
         write_diff(dir, contents, clamp, &mut blob, cancel)?;
         let (digest, size) = blob.commit(None)?;
-        return Ok(Packed { diff_id: digest.clone(), digest, size });
+        return Ok(Packed { diff_id: digest.clone(), digest, size, toc: None });
     }
     let mut out = Tee { hasher: Hasher::sha256(), inner: compressor(blob, compression)? };
     write_diff(dir, contents, clamp, &mut out, cancel)?;
-    let blob = out.inner.finish().map_err(Error::io("write", "a blob"))?;
+    let (blob, toc) = out.inner.finish().map_err(Error::io("write", "a blob"))?;
     let (digest, size) = blob.commit(None)?;
-    Ok(Packed { diff_id: out.hasher.finish(), digest, size })
+    Ok(Packed { diff_id: out.hasher.finish(), digest, size, toc })
 }
 
 /// Hashes what passes.

@@ -1,0 +1,46 @@
+//! Threads that compress the blocks of one stream.
+
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::{io, thread};
+
+/// Most threads of one stream: beyond, reading the files is what takes time.
+const MAX_THREADS: usize = 16;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The threads; they end when this is dropped.
+pub(super) struct Workers {
+    jobs: Sender<Job>,
+    count: usize,
+}
+
+impl Workers {
+    /// Starts as many as there are processors.
+    pub(super) fn start() -> Self {
+        let count = thread::available_parallelism().map_or(1, |count| count.get().min(MAX_THREADS));
+        let (jobs, queue) = channel::<Job>();
+        let queue = Arc::new(Mutex::new(queue));
+        for _ in 0..count {
+            let queue = queue.clone();
+            thread::spawn(move || {
+                loop {
+                    let job = queue.lock().expect("nobody panics while waiting").recv();
+                    let Ok(job) = job else { return };
+                    job();
+                }
+            });
+        }
+        Self { jobs, count }
+    }
+
+    /// Blocks that may be under way: enough that nobody waits, few enough for memory.
+    pub(super) fn ahead(&self) -> usize {
+        self.count * 3
+    }
+
+    /// Has one block compressed.
+    pub(super) fn submit(&self, job: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        self.jobs.send(Box::new(job)).map_err(|_| io::Error::other("all compressing threads have ended"))
+    }
+}
