@@ -21,8 +21,10 @@ mod equality;
 mod fuse;
 mod images;
 mod layers;
+mod link;
 mod log;
 mod mkdirs;
+mod narrow;
 mod outputs;
 mod same;
 mod uses;
@@ -97,6 +99,9 @@ pub const PASSES: &[Pass] = &[
     Pass { name: "fuse", level: Level::O1, about: "makes file operations in a row one", run: fuse::run },
     // Sees more in one vertex than in two.
     Pass { name: "mkdirs", level: Level::O1, about: "makes a directory once", run: mkdirs::run },
+    // After `fuse`: what copies from one place is one vertex by now, and what is left copies from several.
+    Pass { name: "link", level: Level::O2, about: "makes copies to separate places side by side", run: link::run },
+    Pass { name: "narrow", level: Level::O1, about: "sends only what is used of local directories", run: narrow::run },
 ];
 
 /// Runs the passes that the options ask for. A graph that does not hold together is left as it is: whoever runs it says

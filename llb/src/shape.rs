@@ -12,6 +12,21 @@ pub fn depths(graph: &Graph) -> Vec<u32> {
     depths
 }
 
+/// Whether an output needs each vertex. **Shape**: one entry per vertex.
+pub fn needed(graph: &Graph) -> Vec<bool> {
+    let mut needed = vec![false; graph.nodes.len()];
+    for edge in graph.outputs.iter().filter_map(|output| output.edge) {
+        needed[edge.node.0 as usize] = true;
+    }
+    // Edges lead to smaller indices: from the last node back, whoever needs a node has been seen before it.
+    for (index, node) in graph.nodes.iter().enumerate().rev() {
+        if needed[index] {
+            node.inputs.iter().for_each(|edge| needed[edge.node.0 as usize] = true);
+        }
+    }
+    needed
+}
+
 /// The longest way through what the outputs need, first vertex first: no build can be faster than it, however many
 /// vertices run at once.
 pub fn critical_path(graph: &Graph) -> Vec<NodeId> {

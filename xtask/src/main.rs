@@ -24,6 +24,7 @@ const TASKS: &[Task] = &[
     Task { name: "setup", summary: "install the programs that tests and benchmarks need", run: setup::run },
     Task { name: "demo", summary: "build an image from a Dockerfile and run something from it", run: demo::run },
     Task { name: "conformance", summary: "run the conformance corpus: [DIR] [--filter F]", run: conformance },
+    Task { name: "optimizer", summary: "count what the optimizer gains on the corpus: [FILTER]", run: optimizer },
     Task { name: "test", summary: "run every check and every test", run: test::run },
     Task { name: "bench", summary: "measure, side by side with docker and buildah", run: bench::run },
     Task { name: "new", summary: "start a lint rule: rule NAME", run: new::run },
@@ -38,6 +39,11 @@ const TASKS: &[Task] = &[
 fn conformance(arguments: &[String]) -> Result<()> {
     let mut print = |text: &str| drop(shell::print(text));
     xtask::conformance::task(arguments, &mut print).map_err(Into::into)
+}
+
+fn optimizer(arguments: &[String]) -> Result<()> {
+    let rows = xtask::optimizer::rows(arguments.first().map_or("", String::as_str))?;
+    shell::print(&xtask::optimizer::table(&rows))
 }
 
 fn generated(arguments: &[String]) -> Result<()> {

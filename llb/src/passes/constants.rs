@@ -96,9 +96,9 @@ fn inline(graph: &mut Graph, constant: usize, index: usize) {
     meta.progress_group = None;
     merge_metadata(&mut meta, &node.meta);
     node.meta = meta;
-    let mut locations = std::mem::take(&mut constant_node.locations);
-    locations.retain(|location| !node.locations.contains(location));
-    node.locations.append(&mut locations);
+    for location in std::mem::take(&mut constant_node.locations) {
+        super::fuse::add_location(&mut node.locations, location);
+    }
 }
 
 #[cfg(test)]

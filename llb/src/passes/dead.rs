@@ -11,6 +11,7 @@
 //! what does not matter. Linear in edges.
 
 use super::{Log, Rewrite};
+use crate::shape::needed;
 use crate::{Edge, Graph, NodeId};
 
 pub(super) fn run(graph: &mut Graph, log: &mut Log) {
@@ -27,21 +28,6 @@ pub(super) fn sweep(graph: &mut Graph, log: &mut Log) {
         log.retain(&needed);
         remove(graph, needed);
     }
-}
-
-/// Whether an output needs each vertex.
-fn needed(graph: &Graph) -> Vec<bool> {
-    let mut needed = vec![false; graph.nodes.len()];
-    for edge in graph.outputs.iter().filter_map(|output| output.edge) {
-        needed[edge.node.0 as usize] = true;
-    }
-    // Edges lead to smaller indices: from the last node back, whoever needs a node has been seen before it.
-    for (index, node) in graph.nodes.iter().enumerate().rev() {
-        if needed[index] {
-            node.inputs.iter().for_each(|edge| needed[edge.node.0 as usize] = true);
-        }
-    }
-    needed
 }
 
 fn remove(graph: &mut Graph, needed: Vec<bool>) {

@@ -61,7 +61,7 @@ fn random_graphs_make_the_same_trees() {
         }
     }
     // The graphs must be worth it: some can be built and some cannot, and every pass finds work.
-    assert!((GRAPHS / 3..GRAPHS - 100).contains(&made), "{made} of {GRAPHS} can be built");
+    assert!((GRAPHS / 4..GRAPHS - 100).contains(&made), "{made} of {GRAPHS} can be built");
     for pass in PASSES.iter().filter(|pass| pass.name != "images") {
         assert!(changed.get(pass.name).is_some_and(|count| *count >= 20), "{}: {changed:?}", pass.name);
     }

@@ -29,7 +29,7 @@ use super::uses::{counts, id};
 use super::{Level, Log, Rewrite, Why};
 use crate::encode::merge_metadata;
 use crate::verify::output_count;
-use crate::{Edge, FileAction, FileActionKind, Graph, Metadata, Node, Op, Owner, UserOpt};
+use crate::{Edge, FileAction, FileActionKind, Graph, Location, Metadata, Node, Op, Owner, UserOpt};
 
 /// Actions that a vertex may have.
 const MOST: usize = 256;
@@ -284,8 +284,19 @@ fn say_both(first: &mut Node, second: &mut Node) {
     earlier.description.extend(texts);
     second.meta = earlier;
     let mut locations = std::mem::take(&mut first.locations);
-    locations.append(&mut second.locations);
+    std::mem::take(&mut second.locations).into_iter().for_each(|location| add_location(&mut locations, location));
     second.locations = locations;
+}
+
+/// Adds a place; ranges of one text are one place, so that an error marks all of them.
+pub(super) fn add_location(locations: &mut Vec<Location>, location: Location) {
+    match locations.iter_mut().find(|known| known.source == location.source) {
+        Some(known) => {
+            let new = location.ranges.into_iter().filter(|range| !known.ranges.contains(range)).collect::<Vec<_>>();
+            known.ranges.extend(new);
+        }
+        None => locations.push(location),
+    }
 }
 
 #[cfg(test)]
@@ -493,8 +504,7 @@ mod tests {
             %0 = source "local://a"
             %1 = file(%0) mkdir("/a", base=0) mkdir("/b", base=#0, to=0)
             ! ignore_cache description={"llb.customname": "one; two", "x": "2"} caps=["a", "b"]
-            @ 0 1
-            @ 0 2
+            @ 0 1 2
             %2 = file(%1) mkdir("/c", base=0, to=0)
             ! export_cache=false
             output %2

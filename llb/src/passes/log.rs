@@ -239,6 +239,17 @@ impl Log {
         self.origins[node].clear();
     }
 
+    /// Makes room for vertices that are new, at these numbers, ascending.
+    pub(super) fn insert(&mut self, new: &[usize]) {
+        let mut old = std::mem::take(&mut self.origins).into_iter();
+        let mut new = new.iter().copied().peekable();
+        while old.len() > 0 || new.peek().is_some() {
+            let is_new = new.next_if_eq(&self.origins.len()).is_some();
+            let origins = if is_new { Vec::new() } else { old.next().unwrap_or_default() };
+            self.origins.push(origins);
+        }
+    }
+
     /// Forgets the vertices that are gone.
     pub(super) fn retain(&mut self, kept: &[bool]) {
         let mut kept = kept.iter().copied();

@@ -57,12 +57,13 @@ pub fn sources() -> Sources {
     let layer = |entries: Vec<(&str, Entry)>| -> Layer {
         entries.into_iter().map(|(path, entry)| (path.to_owned(), entry)).collect()
     };
+    // What a client sends of its directories belongs to root.
     let base = layer(vec![
         ("/etc", dir(0o755, (0, 0))),
         ("/etc/passwd", file(0o644, (0, 0), "u:x:5:6::/:/bin/sh\n", 1)),
         ("/etc/group", file(0o644, (0, 0), "g:x:7:\n", 2)),
-        ("/a", dir(0o700, (3, 4))),
-        ("/a/f", file(0o600, (3, 4), "base f", 3)),
+        ("/a", dir(0o700, (0, 0))),
+        ("/a/f", file(0o600, (0, 0), "base f", 3)),
         ("/l", link("/a")),
         ("/gone", link("d/new")),
         ("/d", dir(0o1777, (0, 0))),
@@ -73,11 +74,11 @@ pub fn sources() -> Sources {
         ("/a/f", file(0o644, (0, 0), "context f", 1)),
         ("/a/g", file(0o644, (0, 0), "context f", 1)),
         ("/a/s", link("f")),
-        ("/d", dir(0o755, (1, 1))),
-        ("/d/x", file(0o755, (1, 1), "base x", 2)),
+        ("/d", dir(0o755, (0, 0))),
+        ("/d/x", file(0o755, (0, 0), "base x", 2)),
         ("/d/y", dir(0o711, (0, 0))),
         ("/d/y/z", file(0o644, (0, 0), "z", 3)),
-        ("/f", file(0o640, (2, 2), "f", 4)),
+        ("/f", file(0o640, (0, 0), "f", 4)),
         ("/l", link("d")),
     ]);
     [("base".to_owned(), base), ("context".to_owned(), context)].into()
@@ -102,10 +103,18 @@ pub fn graph(seed: u64, processes: bool) -> Graph {
         graph.add(Node::new(Op::Source(source), Vec::new()));
     }
     let mut trees: Vec<Edge> = vec![NodeId(0).output(0), NodeId(1).output(0)];
-    for _ in 0..3 + random.below(9) {
+    for _ in 0..3 + random.below(7) {
         // Builds say the same thing twice.
         let node =
             if random.once_in(12) { random.pick(&graph.nodes).clone() } else { vertex(random, &trees, processes) };
+        if random.once_in(12) {
+            let last = twice(random, &mut graph, &trees);
+            trees.push(last);
+        }
+        if random.once_in(16) {
+            let last = chain(random, &mut graph, &trees);
+            trees.push(last);
+        }
         let outputs = llb::verify::output_count(&node.op);
         let id = graph.add(node);
         trees.extend((0..outputs as u32).map(|index| id.output(index)));
@@ -148,6 +157,68 @@ fn vertex(random: &mut Random, trees: &[Edge], processes: bool) -> Node {
     };
     node.meta.ignore_cache = random.once_in(9);
     node
+}
+
+/// A copy of a directory with hard links in it, a change at one of its places, and perhaps all of that on something.
+fn twice(random: &mut Random, graph: &mut Graph, trees: &[Edge]) -> Edge {
+    let (base, subject) = (if random.once_in(2) { None } else { Some(tree(random, trees)) }, random.subject);
+    let context = NodeId(1).output(0);
+    let inputs: Vec<Edge> = std::iter::once(context).chain(base.filter(|&base| base != context)).collect();
+    let input = base.map_or(-1, |base| i64::from(base != context));
+    let copy = CopyAction {
+        src: "/a".into(),
+        dest: subject.into(),
+        mode: -1,
+        dir_copy_contents: true,
+        create_dest_path: true,
+        timestamp: -1,
+        always_replace_existing_dest_paths: true,
+        ..CopyAction::default()
+    };
+    let kind = FileActionKind::Copy(Box::new(copy));
+    let first = graph.add(Node::new(Op::File(vec![FileAction { input, secondary_input: 0, output: 0, kind }]), inputs));
+    let path = format!("{subject}/{}", ["f", "g"][random.below(2)]);
+    let kind = match random.below(2) {
+        0 => FileActionKind::Mkfile { path, mode: 0o600, data: b"second".to_vec(), owner: None, timestamp: -1 },
+        _ => FileActionKind::Rm { path, allow_not_found: true, allow_wildcard: false },
+    };
+    let action = FileAction { input: 0, secondary_input: -1, output: 0, kind };
+    let last = graph.add(Node::new(Op::File(vec![action]), vec![first.output(0)])).output(0);
+    if random.once_in(2) {
+        return last;
+    }
+    graph.add(Node::new(Op::Merge(vec![0, 1]), vec![*random.pick(trees), last])).output(0)
+}
+
+/// Copies on nothing, one vertex each, as a last stage on scratch has them.
+fn chain(random: &mut Random, graph: &mut Graph, trees: &[Edge]) -> Edge {
+    const PLACES: &[&str] = &["/p/a", "/p/b", "/p/c/", "/q", "/r", "/s/", "/p", "/q/x", "/"];
+    let mut below: Option<Edge> = None;
+    let owner = owner(random, 0);
+    for _ in 0..3 + random.below(3) {
+        let mut inputs = vec![*random.pick(trees)];
+        let same = Some(inputs[0]) == below;
+        inputs.extend(below.filter(|_| !same));
+        // The root seldom: with it nothing is separate.
+        let places = PLACES.len() - usize::from(!random.once_in(4));
+        let copy = CopyAction {
+            src: SOURCES[random.below(SOURCES.len() - 1)].to_owned(),
+            dest: PLACES[random.below(places)].to_owned(),
+            owner: if random.once_in(9) { self::owner(random, 0) } else { owner.clone() },
+            mode: if random.once_in(9) { 0o700 } else { -1 },
+            follow_symlink: true,
+            dir_copy_contents: true,
+            create_dest_path: true,
+            allow_wildcard: true,
+            allow_empty_wildcard: true,
+            timestamp: -1,
+            ..CopyAction::default()
+        };
+        let (input, kind) = (below.map_or(-1, |_| 1 - i64::from(same)), FileActionKind::Copy(Box::new(copy)));
+        let action = FileAction { input, secondary_input: 0, output: 0, kind };
+        below = Some(graph.add(Node::new(Op::File(vec![action]), inputs)).output(0));
+    }
+    below.unwrap_or(trees[0])
 }
 
 fn process(random: &mut Random, trees: &[Edge]) -> Node {

@@ -1,0 +1,101 @@
+//! The optimizer at work: the same trees, configs and failures at every level, with processes in between.
+#![allow(clippy::unwrap_used)] // An integration test is no `#[test]` to clippy where it is a plain function.
+
+use e2e::{Sandbox, Tree};
+use serde_json::Value;
+
+/// Build files that passes find something to do in, each with what they do.
+const BUILDS: &[(&str, &str)] = &[
+    (
+        "directories and copies in a row",
+        "FROM base AS build\nWORKDIR /src\nCOPY a.txt b.txt ./\nCOPY dir dir/\nRUN cat a.txt b.txt dir/c.txt > all && ln all linked\n\
+         FROM base\nWORKDIR /app\nCOPY --from=build /src/all /src/linked ./\nCOPY --from=build /src/dir /app/dir\nENV A=1\nWORKDIR /app\n",
+    ),
+    (
+        "owners, modes and links of the image on the way",
+        "FROM base\nRUN mkdir -p /real && ln -s /real /link && echo 'me:x:7:8::/:' >> /etc/passwd\nWORKDIR /link/a\n\
+         COPY --chown=me --chmod=640 a.txt /link/a/\nCOPY --chown=3:4 dir/ /link/a/d/\nUSER me\nWORKDIR own\nCOPY b.txt .\n",
+    ),
+    (
+        "heredocs",
+        "FROM base\nWORKDIR /etc/app\nCOPY <<one <<two ./\n1\none\n2\ntwo\nCOPY --chmod=755 <<run /bin/run-it\n#!/bin/sh\necho $(cat /etc/app/*)\nrun\n\
+         RUN run-it > /said\n",
+    ),
+    (
+        "linked copies on scratch",
+        "FROM base AS one\nRUN echo 1 > /1\nFROM base AS two\nRUN echo 2 > /2\nFROM scratch\nCOPY --link --from=one /1 /x/1\n\
+         COPY --link --from=two /2 /x/2\nCOPY a.txt /y/\nCOPY dir /y/dir\n",
+    ),
+    (
+        "overwriting",
+        "FROM base\nCOPY a.txt /f\nCOPY b.txt /f\nCOPY dir /d\nCOPY a.txt /d/c.txt\nRUN rm /d/c.txt\nCOPY dir /d\n",
+    ),
+];
+
+fn sandbox(dockerfile: &str) -> Sandbox {
+    let sandbox = Sandbox::with_base();
+    for (name, content) in [("a.txt", "a\n"), ("b.txt", "b\n"), ("dir/c.txt", "c\n"), ("dir/deep/d.txt", "d\n")] {
+        sandbox.write(name, content);
+    }
+    sandbox.write("Dockerfile", dockerfile);
+    sandbox
+}
+
+/// The tree, the config without what layers say, and the numbers of layers and of history entries that have one.
+fn build(sandbox: &Sandbox, flags: &str) -> (Tree, Value, usize, usize) {
+    let script = format!(
+        "llbc build {flags} --progress=quiet -o type=tar,dest=t.tar -o type=oci,dest=i.tar . && mkdir -p oci && tar -xf i.tar -C oci"
+    );
+    sandbox.succeed(&mut sandbox.shell(&script));
+    let tree = Tree::from_tar(std::fs::File::open(sandbox.directory().join("t.tar")).unwrap()).unwrap();
+    let json = |path: &str| -> Value { serde_json::from_str(&sandbox.read(path)).unwrap() };
+    let blob = |value: &Value| format!("oci/blobs/sha256/{}", &value["digest"].as_str().unwrap()["sha256:".len()..]);
+    let manifest = json(&blob(&json("oci/index.json")["manifests"][0]));
+    let config = json(&blob(&manifest["config"]));
+    let layered = config["history"].as_array().unwrap().iter().filter(|entry| entry["empty_layer"] != true).count();
+    let layers = manifest["layers"].as_array().unwrap().len();
+    (tree, config["config"].clone(), layers, layered)
+}
+
+#[test]
+fn levels_agree_on_trees_and_configs() {
+    for (name, dockerfile) in BUILDS {
+        let sandbox = sandbox(dockerfile);
+        let (tree, config, layers, layered) = build(&sandbox, "-O0");
+        assert_eq!(layers, layered, "{name}");
+        for flags in ["-O1", "-O2", "-O2 --preserve-layers"] {
+            let (other, other_config, other_layers, other_layered) = build(&sandbox, flags);
+            let difference = tree.difference(&other, ("-O0", flags));
+            assert!(difference.is_empty(), "{name}: {difference:#?}");
+            assert_eq!(config, other_config, "{name} at {flags}");
+            assert_eq!(other_layers, other_layered, "{name} at {flags}: a history entry for each layer");
+            let as_many = if flags.contains("preserve") { layers..=layers } else { 1..=layers };
+            assert!(as_many.contains(&other_layers), "{name} at {flags}: {layers} layers became {other_layers}");
+        }
+    }
+}
+
+#[test]
+fn what_fails_still_fails_and_shows_its_line() {
+    let sandbox = sandbox("FROM base\nWORKDIR /a\nCOPY missing.txt /a/\nRUN true\n");
+    for level in ["-O0", "-O1", "-O2"] {
+        let said = sandbox.fail(1, sandbox.llbc().args(["build", level, "."]));
+        assert!(said.contains("missing.txt") && said.contains(">>> COPY missing.txt /a/"), "{level}: {said}");
+    }
+}
+
+#[test]
+fn the_optimizer_says_what_it_does_and_what_stands_in_its_way() {
+    let sandbox =
+        sandbox("FROM base AS b\nRUN true\nFROM base\nWORKDIR /a\nCOPY a.txt .\nCOPY --from=b /etc/group .\n");
+    let said = sandbox.succeed(sandbox.llbc().args(["opt", "--explain", "Dockerfile"])).out();
+    for part in ["one file operation now", "WORKDIR /a", "left alone: they copy from different trees", "vertices"] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    sandbox.succeed(&mut sandbox.shell("llbc dump Dockerfile > given.llb && llbc opt --text given.llb > better.llb"));
+    assert!(sandbox.read("better.llb").contains("mkdir(\"/a\", base=0, mode=0o755, make_parents) copy("));
+    let passes = sandbox.succeed(sandbox.llbc().args(["dump", "--passes", "Dockerfile"])).out();
+    assert!(passes.contains("; as given\n") && passes.contains("\n; after fuse\n"), "{passes}");
+    sandbox.succeed(&mut sandbox.shell("llbc Dockerfile | llbc opt -O2 - | executor --progress=quiet -o tree"));
+    assert!(sandbox.has("tree/a/a.txt"));
+}
