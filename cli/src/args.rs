@@ -34,6 +34,10 @@ pub(crate) enum Command {
     Compile(Compile),
     /// Show the LLB of a build file or of an encoded definition
     Dump(Dump),
+    /// Say what changed between two builds, and what runs again because of it
+    Diff(Diff),
+    /// Draw a build as a page to look at, as it is and optimized
+    Graph(GraphArgs),
     /// Optimize LLB, or say what the optimizer does and what stands in its way
     Opt(Opt),
     /// Compile and build an image in one go
@@ -85,6 +89,32 @@ pub(crate) struct Dump {
     pub(crate) format: DumpFormat,
     #[command(flatten)]
     pub(crate) options: CompileOptions,
+}
+
+/// `llbc diff`.
+#[derive(Args)]
+pub(crate) struct Diff {
+    /// Build file, encoded definition, or LLB as text (`*.llb`)
+    pub(crate) first: String,
+    /// What it has become; `-` is standard input
+    pub(crate) second: String,
+    #[command(flatten)]
+    pub(crate) options: CompileOptions,
+}
+
+/// `llbc graph`.
+#[derive(Args)]
+pub(crate) struct GraphArgs {
+    /// Build file, encoded definition, or LLB as text (`*.llb`); `-` is standard input
+    pub(crate) file: String,
+    #[command(flatten)]
+    pub(crate) options: CompileOptions,
+    /// Only the drawing, as SVG
+    #[arg(long)]
+    pub(crate) svg: bool,
+    /// Write the page here instead of to standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// `llbc opt`.
@@ -449,6 +479,8 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Cli {
 const COMMANDS: &[&str] = &[
     "compile",
     "dump",
+    "diff",
+    "graph",
     "opt",
     "build",
     "check",

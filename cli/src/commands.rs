@@ -6,10 +6,12 @@ mod compile;
 mod completions;
 mod convert;
 mod describe;
+mod diff;
 mod dump;
 mod expand;
 mod explain;
 mod fmt;
+mod graph;
 mod lookup;
 mod lsp;
 mod opt;
@@ -39,6 +41,8 @@ fn dispatch(command: Command) -> Result<()> {
     match command {
         Command::Compile(args) => compile::run(&args),
         Command::Dump(args) => dump::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Graph(args) => graph::run(&args),
         Command::Opt(args) => opt::run(&args),
         Command::Build(args) => build::run(&args),
         Command::Check(args) => check::run(&args),
@@ -60,6 +64,8 @@ fn error_format(command: &Command) -> ErrorFormat {
     match command {
         Command::Compile(args) => args.options.error_format,
         Command::Dump(args) => args.options.error_format,
+        Command::Diff(args) => args.options.error_format,
+        Command::Graph(args) => args.options.error_format,
         Command::Opt(args) => args.options.error_format,
         Command::Build(args) => args.options.error_format,
         Command::Check(args) => args.options.error_format,

@@ -6,6 +6,7 @@
 
 mod dot;
 mod message;
+mod svg;
 
 use oci::Digest;
 use prost::Message;
@@ -13,6 +14,7 @@ use serde::Serialize;
 
 pub use dot::dot;
 pub(crate) use message::{base64, base64_list, base64_option, is_default};
+pub use svg::{escaped, svg};
 
 use crate::{DecodeError, Definition, FileAction, FileActionKind, Graph, Node, Op, Vertex, VertexProblem, proto};
 

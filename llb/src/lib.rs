@@ -8,6 +8,7 @@
 #[cfg(test)]
 extern crate self as llb;
 
+pub mod compare;
 mod decode;
 mod definition;
 pub mod dump;

@@ -44,7 +44,7 @@ pub enum Level {
     O0,
     /// What never makes a build do again what it would not have done again.
     O1,
-    /// What also trades: fewer, bigger layers; more vertices that run side by side.
+    /// What also trades: fewer, bigger copies and layers; more vertices that run side by side.
     O2,
 }
 

@@ -115,8 +115,8 @@ pub enum Why {
     ReadsWhatItChanges,
     /// Both copy, from different trees: the copy of one would wait for, and be repeated with, the other.
     DifferentSources,
-    /// Both copy, and the result is a layer of an output: one bigger layer would be sent again when either changes.
-    LayerOfOutput,
+    /// Both copy: together they would be copied, and sent as a layer, again when one changes.
+    CopiedTogether,
     /// A file is written where a copy may have made a hard link.
     MayWriteThroughLink,
     /// The tree is merged or compared later: then it matters which layer says what.
@@ -297,7 +297,7 @@ impl fmt::Display for Why {
             Self::DifferentSources => {
                 "they copy from different trees: one copy would wait for, and be repeated with, the other"
             }
-            Self::LayerOfOutput => "as one layer of the image both would be sent again when one changes; -O2 does it",
+            Self::CopiedTogether => "both would be copied again when one changes; -O2 does it",
             Self::MayWriteThroughLink => "a file is written where a copy may have made a hard link",
             Self::MergedLater => "the tree is merged or compared later, layer by layer",
             Self::SaidDifferently => "worker constraints, cache export or progress groups differ",
