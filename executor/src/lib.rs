@@ -19,6 +19,7 @@
 //! | [`prune`] | what a store holds, and how it becomes less |
 //! | [`progress`] | one event enum, many renderers |
 //! | [`cli`] | the command line of running a definition |
+//! | [`userns`] | root for an ordinary user |
 //!
 //! Arrows: store ← snapshot ← cache ← {sources, exporters, runtime} ← ops ← solver ← here; the scheduler uses none of them.
 
@@ -44,6 +45,7 @@ pub mod snapshot;
 pub mod solver;
 pub mod sources;
 pub mod store;
+pub mod userns;
 
 pub use cancel::Cancel;
 pub use engine::{Engine, Output, Request, Response};

@@ -183,7 +183,8 @@ impl Tree {
     pub fn chown(&self, path: &Path, uid: u32, gid: u32) -> io::Result<()> {
         let place = self.place(path)?;
         let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-        Ok(fs::chownat(&place.dir, &place.name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?)
+        fs::chownat(&place.dir, &place.name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(crate::userns::explain)
     }
 
     fn openat2(&self, path: &Path, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {

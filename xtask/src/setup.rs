@@ -33,6 +33,7 @@ pub(crate) const ALL: &[Need] = &[
     Need { program: "crun", package: "crun" },
     Need { program: "runc", package: "runc" },
     Need { program: "nvim", package: "neovim" },
+    Need { program: "newuidmap", package: "uidmap" },
 ];
 
 /// `cargo xtask setup`.

@@ -54,7 +54,7 @@ const INNER: &[(&str, &[&str])] = &[
 ];
 
 /// Modules of the executor, lowest first. A module names only modules of lower ranks; equal rank is a peer, not a floor.
-/// Modules that are not here (`error`, `cancel`, `progress`, `session`, `rootfs`) are vocabulary that all may name.
+/// Modules that are not here (`error`, `cancel`, `progress`, `session`, `rootfs`, `userns`) are vocabulary that all may name.
 const EXECUTOR_RANKS: &[&[&str]] = &[
     &["store"],
     &["snapshot"],

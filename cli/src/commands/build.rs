@@ -14,6 +14,8 @@ use crate::{definition, pipeline};
 
 pub(super) fn run(args: &Build) -> Result<()> {
     check_supported(&args.frontend)?;
+    // First of all, while there is one thread.
+    executor::userns::enter().map_err(Failure::Build)?;
     let settings = compile_settings(args)?;
     if args.frontend.check {
         // parity: `docker build --check` fails on warnings too.

@@ -123,7 +123,7 @@ impl StoreArgs {
         if let Some(root) = &self.root {
             return root.clone();
         }
-        if rustix::process::geteuid().is_root() {
+        if crate::userns::user() == 0 {
             return "/var/lib/llbc".into();
         }
         let absolute = |variable: &str| std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());

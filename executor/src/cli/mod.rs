@@ -25,7 +25,7 @@ pub use run::run;
 pub use session::directories;
 pub use settings::Settings;
 
-use crate::{Error, Result};
+use crate::{Error, Result, userns};
 
 /// Exit code of a build that somebody interrupted.
 pub const INTERRUPTED: u8 = 130;
@@ -72,9 +72,13 @@ Examples:
 pub fn main() -> ExitCode {
     let args = Args::parse();
     let done = match args.command {
-        Some(Command::Images(images)) => images::run(&images),
+        Some(Command::Images(images)) => {
+            // Lists can be read without; what cannot be done without says so by itself.
+            let _ = userns::enter();
+            images::run(&images)
+        }
         Some(Command::Du(du)) => prune::du(&du),
-        Some(Command::Prune(prune)) => prune::run(&prune),
+        Some(Command::Prune(prune)) => userns::enter().and_then(|()| prune::run(&prune)),
         None => run_definition(args),
     };
     match done {
@@ -84,6 +88,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run_definition(args: Args) -> Result<()> {
+    userns::enter()?;
     let definition = read_definition(&args.file)?;
     let mut settings = Settings::new(&args.run, &args.store)?;
     settings.session.locals.insert("context".into(), ".".into());

@@ -7,16 +7,19 @@ use std::sync::Arc;
 use super::failure::{self, Tail};
 use super::images::bytes;
 use super::{Settings, print, say, signals};
-use crate::progress::Sink;
+use crate::progress::{Event, Sink};
 use crate::prune::Policy;
 use crate::runtime::OciRuntime;
-use crate::{Cancel, Engine, Error, Request, Response, Result};
+use crate::{Cancel, Engine, Error, Request, Response, Result, userns};
 
 /// Builds what an encoded definition asks for. Whatever is said on the way goes to standard error.
 pub fn run(definition: Vec<u8>, settings: Settings) -> Result<()> {
     let cancel = Cancel::default();
     signals::cancel_on_signal(&cancel)?;
     let tail = Tail::new(settings.progress.renderer());
+    if let Some(notice) = userns::notice() {
+        tail.event(Event::Warning { digest: None, message: notice.into() });
+    }
     let request = Request {
         epoch: epoch(&definition),
         definition,

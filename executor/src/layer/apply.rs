@@ -7,10 +7,10 @@
 //! layers) is noted, and taken from below when it is stacked.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -21,7 +21,7 @@ use rustix::io::Errno;
 use super::header::Kind;
 use crate::rootfs::{NewDir, Tree};
 use crate::snapshot::{Borrowed, Contents, entry, is_whiteout, xattr};
-use crate::{Cancel, Error, Result};
+use crate::{Cancel, Error, Result, userns};
 
 /// Most bytes of files in one layer: no image comes near, and a bomb is stopped before it fills every disk.
 const MAX_BYTES: u64 = 256 << 30;
@@ -274,7 +274,7 @@ impl Unpack {
 
     fn root(&mut self, item: &Item) -> Result<()> {
         let set = || -> io::Result<()> {
-            entry::set_owner(self.tree.fd(), c".", item.uid, item.gid)?;
+            set_owner(self.tree.fd(), c".", item)?;
             Ok(entry::set_mode(self.tree.fd(), c".", item.mode)?)
         };
         set().map_err(Error::io("unpack", "the root"))?;
@@ -331,7 +331,12 @@ impl Unpack {
     fn opaque(&mut self, path: &Path) -> io::Result<()> {
         let parent = self.parent_of(path)?;
         self.contents.opaque = true;
-        Ok(rustix::fs::fsetxattr(&parent, c"trusted.overlay.opaque", b"y", rustix::fs::XattrFlags::empty())?)
+        Ok(rustix::fs::fsetxattr(
+            &parent,
+            xattr::overlay_mark(xattr::Mark::Opaque),
+            b"y",
+            rustix::fs::XattrFlags::empty(),
+        )?)
     }
 
     fn entry(&mut self, item: &Item, name: &OsStr, data: &mut dyn Read) -> Result<io::Result<()>> {
@@ -367,6 +372,8 @@ impl Unpack {
             Kind::Symlink => rustix::fs::symlinkat(OsStr::from_bytes(&item.link), &parent, &name)?,
             Kind::Link => return self.link(item, &parent, &name),
             Kind::Fifo => rustix::fs::mknodat(&parent, &name, FileType::Fifo, Mode::RUSR, 0)?,
+            // Nobody but root can make them; a container has its own /dev, and an image keeps the layer's blob.
+            Kind::Char | Kind::Block if userns::is_confined() => return Ok(()),
             Kind::Char => rustix::fs::mknodat(&parent, &name, FileType::CharacterDevice, Mode::RUSR, item.device)?,
             Kind::Block => rustix::fs::mknodat(&parent, &name, FileType::BlockDevice, Mode::RUSR, item.device)?,
         }
@@ -435,7 +442,7 @@ impl Unpack {
 
 /// Sets owner, permissions, attributes and times, in this order: a change of owner takes set-id bits away.
 fn set_metadata(parent: &OwnedFd, name: &CString, item: &Item) -> io::Result<()> {
-    entry::set_owner(parent.as_fd(), name, item.uid, item.gid)?;
+    set_owner(parent.as_fd(), name, item)?;
     if item.kind != Kind::Symlink {
         entry::set_mode(parent.as_fd(), name, item.mode)?;
     }
@@ -447,6 +454,14 @@ fn set_metadata(parent: &OwnedFd, name: &CString, item: &Item) -> io::Result<()>
         }
     }
     Ok(entry::set_times(parent.as_fd(), name, item.times())?)
+}
+
+/// Sets the owner. Where there is nobody to give a file to, it stays ours: a build that only reads it does not care.
+fn set_owner(dir: BorrowedFd<'_>, name: &CStr, item: &Item) -> io::Result<()> {
+    match entry::set_owner(dir, name, item.uid, item.gid) {
+        Err(Errno::INVAL | Errno::PERM) if userns::has_one_id() => Ok(()),
+        result => Ok(result?),
+    }
 }
 
 fn copy(data: &mut dyn Read, file: &mut File, buffer: &mut [u8]) -> io::Result<()> {

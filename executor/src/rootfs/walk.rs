@@ -134,7 +134,7 @@ impl Walk<'_> {
         }
         let dir = fs::openat(self.current(), name, flags | OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?;
         if let Some((uid, gid)) = new.owner {
-            fs::fchown(&dir, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+            fs::fchown(&dir, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))).map_err(crate::userns::explain)?;
         }
         fs::fchmod(&dir, Mode::from_raw_mode(new.mode))?;
         self.made.push(self.path().join(name));

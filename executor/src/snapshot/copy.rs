@@ -21,7 +21,7 @@ use super::mode::ModeChange;
 use super::stack::kind;
 use super::{Files, OpenDir, entry, pool, xattr};
 use crate::rootfs::{NewDir, Tree};
-use crate::{Cancel, Error, Result};
+use crate::{Cancel, Error, Result, userns};
 
 /// Permission bits of directories that are made on the way.
 const NEW_DIR: u32 = 0o755;
@@ -402,7 +402,7 @@ impl<'a> Copier<'a> {
         let (uid, gid) = self.options.owner.unwrap_or((stat.st_uid, stat.st_gid));
         let mode = self.options.mode.apply(stat.st_mode, true);
         let set = || -> io::Result<()> {
-            rustix::fs::fchown(dir, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+            rustix::fs::fchown(dir, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))).map_err(userns::explain)?;
             rustix::fs::fchmod(dir, Mode::from_raw_mode(mode))?;
             for (key, value) in xattr::read(from.0.fd(), from.1)? {
                 ignore_unsupported(xattr::set(dir.as_fd(), c".", &key, &value))?;
@@ -517,7 +517,8 @@ fn copy_regular(job: &Job, buffer: &mut Vec<u8>) -> io::Result<bool> {
         buffer.resize(128 << 10, 0);
         entry::copy_bytes(source, &target, job.stat.st_size as u64, buffer)?;
     }
-    rustix::fs::fchown(&target, Some(Uid::from_raw(job.owner.0)), Some(Gid::from_raw(job.owner.1)))?;
+    let (uid, gid) = (Uid::from_raw(job.owner.0), Gid::from_raw(job.owner.1));
+    rustix::fs::fchown(&target, Some(uid), Some(gid)).map_err(userns::explain)?;
     rustix::fs::fchmod(&target, Mode::from_raw_mode(job.mode & 0o7777))?;
     if let Some(source) = &source {
         // After the owner: changing it takes capabilities away.

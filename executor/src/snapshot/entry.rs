@@ -204,7 +204,7 @@ pub(crate) fn whiteout(dir: BorrowedFd, name: &CStr) -> Result<()> {
 /// Notes that a directory holds whiteouts. The kernel lists a directory that only one layer has as it is, so that names
 /// appear that cannot be opened; unless the directory looks copied up, which an empty origin says.
 pub(crate) fn mark_whiteouts(dir: BorrowedFd) -> Result<()> {
-    rustix::fs::fsetxattr(dir, c"trusted.overlay.origin", &[], rustix::fs::XattrFlags::empty())
+    rustix::fs::fsetxattr(dir, xattr::overlay_mark(xattr::Mark::Origin), &[], rustix::fs::XattrFlags::empty())
 }
 
 /// Status of an entry, not of what it links to.

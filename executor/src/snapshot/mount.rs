@@ -72,6 +72,10 @@ fn configure(fs: BorrowedFd, lower: &[PathBuf], upper: Option<(&Path, &Path)>) -
     for (key, value) in [("index", "off"), ("metacopy", "off"), ("redirect_dir", "nofollow"), ("xino", "off")] {
         fsconfig_set_string(fs, key, value)?;
     }
+    if crate::userns::is_confined() {
+        // Marks that are not root's to set.
+        fsconfig_set_flag(fs, "userxattr")?;
+    }
     // The kernel reads the paths when they are set, so that a descriptor lives no longer than its call.
     for dir in lower.iter().rev() {
         set_dir(fs, "lowerdir+", dir)?;

@@ -18,7 +18,8 @@ use super::stack::{self, Dir, is_opaque, is_whiteout, kind};
 use super::{entry, xattr};
 
 /// Options of other people's overlays that would make an upper directory mean something else than it holds.
-const REFUSED: [&CStr; 2] = [c"trusted.overlay.redirect", c"trusted.overlay.metacopy"];
+const REFUSED: [&CStr; 4] =
+    [c"trusted.overlay.redirect", c"trusted.overlay.metacopy", c"user.overlay.redirect", c"user.overlay.metacopy"];
 
 /// Tidies the directory of changes `upper` that was collected on top of `lower`.
 pub(super) fn tidy(upper: &Path, lower: Option<&Dir>) -> Result<Contents> {

@@ -54,6 +54,25 @@ pub(crate) fn remove_overlay_marks(dir: BorrowedFd, name: &CStr) -> Result<Vec<C
     Ok(marks)
 }
 
+/// The name of a mark that an overlay understands here: in a user namespace it takes those that its user may set.
+pub(crate) fn overlay_mark(name: Mark) -> &'static CStr {
+    match (name, crate::userns::is_confined()) {
+        (Mark::Opaque, false) => c"trusted.overlay.opaque",
+        (Mark::Opaque, true) => c"user.overlay.opaque",
+        (Mark::Origin, false) => c"trusted.overlay.origin",
+        (Mark::Origin, true) => c"user.overlay.origin",
+    }
+}
+
+/// A mark of an overlay.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Mark {
+    /// The directory hides all below it.
+    Opaque,
+    /// The directory was copied up.
+    Origin,
+}
+
 /// Whether an attribute is an overlay's own.
 pub(crate) fn is_of_overlay(key: &CStr) -> bool {
     [&b"trusted.overlay."[..], b"user.overlay."].iter().any(|prefix| key.to_bytes().starts_with(prefix))

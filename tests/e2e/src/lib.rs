@@ -15,6 +15,7 @@ pub mod process;
 pub mod registry;
 pub mod sandbox;
 pub mod tree;
+pub mod user;
 
 pub use binaries::Binaries;
 pub use buildkit::Buildkit;
@@ -23,6 +24,7 @@ pub use process::{Error, Result, Run};
 pub use registry::Registry;
 pub use sandbox::Sandbox;
 pub use tree::Tree;
+pub use user::User;
 
 use std::path::{Path, PathBuf};
 

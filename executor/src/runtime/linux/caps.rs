@@ -5,10 +5,12 @@
 
 use std::io;
 
+use rustix::io::Errno;
 use rustix::thread::{CapabilitySet, CapabilitySets, Gid, Uid};
 
 use super::sys;
 use super::user::Identity;
+use crate::userns;
 
 /// CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE NET_RAW SYS_CHROOT MKNOD AUDIT_WRITE
 /// SETFCAP, as the kernel prints them.
@@ -81,11 +83,29 @@ pub(super) fn become_user(identity: &Identity) -> io::Result<()> {
     let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
     // Without this, the capabilities would be gone before they are set exactly.
     rustix::thread::set_keep_capabilities(true)?;
-    rustix::thread::set_thread_groups(&groups)?;
-    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
-    rustix::thread::set_thread_res_uid(uid, uid, uid)?;
+    match rustix::thread::set_thread_groups(&groups) {
+        // Who has one id may not even give up groups.
+        Err(Errno::PERM) if userns::has_one_id() => {}
+        result => result?,
+    }
+    rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(|errno| without_id("group", identity.gid, errno))?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(|errno| without_id("user", identity.uid, errno))?;
     rustix::thread::set_keep_capabilities(false)?;
     Ok(())
+}
+
+/// Why this process cannot become somebody.
+fn without_id(kind: &str, id: u32, errno: Errno) -> io::Error {
+    match errno {
+        Errno::INVAL => io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!(
+                "{kind} {id} is beyond the ids of this user namespace; give yourself more in /etc/sub{}id",
+                &kind[..1]
+            ),
+        ),
+        errno => errno.into(),
+    }
 }
 
 /// Keeps exactly these capabilities. Executing a program as another user than root then loses them, as it must.

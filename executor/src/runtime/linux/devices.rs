@@ -2,10 +2,13 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{self, FileType, Mode};
+use std::path::Path;
+
+use rustix::fs::{self, FileType, Mode, OFlags};
 
 use super::mounts;
-use crate::{Error, Result};
+use crate::rootfs::Tree;
+use crate::{Error, Result, userns};
 
 /// Name, major and minor number of the devices every container has.
 const NODES: &[(&str, u32, u32)] =
@@ -52,7 +55,7 @@ fn fill(dev: impl AsFd, insecure: bool) -> rustix::io::Result<()> {
     let node = |name: &str, kind, mode, major, minor| {
         fs::mknodat(dev, name, kind, Mode::from_raw_mode(mode), fs::makedev(major, minor))
     };
-    for (name, major, minor) in NODES {
+    for (name, major, minor) in NODES.iter().filter(|_| !userns::is_confined()) {
         node(name, FileType::CharacterDevice, 0o666, *major, *minor)?;
     }
     for (name, target) in LINKS {
@@ -61,12 +64,29 @@ fn fill(dev: impl AsFd, insecure: bool) -> rustix::io::Result<()> {
     for name in DIRS {
         fs::mkdirat(dev, *name, Mode::from_raw_mode(0o755))?;
     }
-    if insecure {
+    if insecure && !userns::is_confined() {
         fs::mkdirat(dev, "net", Mode::from_raw_mode(0o755))?;
         for (name, kind, major, minor) in self::insecure() {
             let kind = if kind == "b" { FileType::BlockDevice } else { FileType::CharacterDevice };
             node(&name, kind, 0o666, major, minor)?;
         }
+    }
+    Ok(())
+}
+
+/// Mounts the host's devices onto the container's /dev, which is mounted already: in a user namespace none can be made.
+pub(super) fn borrow(root: &Tree, insecure: bool) -> Result<()> {
+    let more = if insecure { self::insecure() } else { Vec::new() };
+    let usual = NODES.iter().map(|(name, major, minor)| (name.to_string(), *major, *minor));
+    for (name, major, minor) in usual.chain(more.into_iter().map(|(name, _, major, minor)| (name, major, minor))) {
+        let path = Path::new("/dev").join(&name);
+        let Ok(device) = rustix::fs::open(&path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) else { continue };
+        let stat = rustix::fs::fstat(&device).map_err(|e| Error::io("stat", &path)(e.into()))?;
+        if stat.st_rdev != fs::makedev(major, minor) {
+            return Err(Error::Invalid(format!("{} is not the device {major}:{minor}", path.display())));
+        }
+        let mount = mounts::bind(&device, "").map_err(|e| Error::io("mount", &path)(e.into()))?;
+        mounts::attach(root, mount, &path.to_string_lossy())?;
     }
     Ok(())
 }

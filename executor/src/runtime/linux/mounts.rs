@@ -12,7 +12,7 @@ use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, O
 
 use super::stubs::{self, Kind};
 use crate::rootfs::Tree;
-use crate::{Error, Result};
+use crate::{Error, Result, userns};
 
 /// Attributes of mounts that hold no programs and devices.
 pub(super) const INERT: MountAttrFlags =
@@ -100,14 +100,49 @@ pub(super) fn attach_to(mount: impl AsFd, target: impl AsFd) -> rustix::io::Resu
 
 /// Mounts what the kernel provides: /proc, /dev and below, /sys.
 pub(super) fn kernel(root: &Tree, insecure: bool) -> Result<()> {
-    attach(root, filesystem("proc", &[], INERT)?, "/proc")?;
+    attach(root, proc()?, "/proc")?;
     attach(root, super::devices::make(insecure)?, "/dev")?;
+    if userns::is_confined() {
+        super::devices::borrow(root, insecure)?;
+    }
     let pts = [("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620"), ("gid", "5")];
-    attach(root, filesystem("devpts", &pts, NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC)?, "/dev/pts")?;
+    // The group of terminals is not among the ids of everybody.
+    let pts = &pts[..if userns::has_one_id() { 3 } else { 4 }];
+    attach(root, filesystem("devpts", pts, NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC)?, "/dev/pts")?;
     attach(root, filesystem("tmpfs", &[("mode", "1777"), ("size", "65536k")], INERT)?, "/dev/shm")?;
     attach(root, filesystem("mqueue", &[], INERT)?, "/dev/mqueue")?;
     let writable = if insecure { MountAttrFlags::empty() } else { RDONLY };
-    attach(root, filesystem("sysfs", &[], INERT | writable)?, "/sys")
+    attach(root, sys(writable)?, "/sys")
+}
+
+/// A new /proc. The kernel refuses one where parts of the system's are hidden, as containers do it.
+fn proc() -> Result<OwnedFd> {
+    filesystem("proc", &[], INERT).map_err(|error| match error {
+        Error::Io { source, .. } if userns::is_confined() && source.raw_os_error() == Some(libc::EPERM) => {
+            Error::Unsupported {
+                what: "a container in a container that hides parts of /proc".into(),
+                why: "the kernel mounts no new /proc there; run the outer one with `--security-opt \
+                      systempaths=unconfined` (Docker) or `procMount: Unmasked` (Kubernetes)"
+                    .into(),
+            }
+        }
+        error => error,
+    })
+}
+
+/// A new /sys, or, where only the owner of the network may have one, what the system shows of its own.
+fn sys(writable: MountAttrFlags) -> Result<OwnedFd> {
+    match filesystem("sysfs", &[], INERT | writable) {
+        Err(Error::Io { source, .. }) if userns::is_confined() && source.raw_os_error() == Some(libc::EPERM) => {
+            let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
+            let same = rustix::mount::open_tree(rustix::fs::CWD, "/sys", flags);
+            let same = same.map_err(|e| Error::io("mount", "/sys")(e.into()))?;
+            super::sys::set_mount_attributes_below(same.as_fd(), (INERT | RDONLY).bits())
+                .map_err(Error::io("restrict", "/sys"))?;
+            Ok(same)
+        }
+        made => made,
+    }
 }
 
 /// Hides and protects the parts of /proc and /sys that a container must not use. `empty` is a directory that stays empty.

@@ -16,10 +16,10 @@ use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountPropagationFlags, UnmountFlags};
 
 use super::plan::{Oci, Owner, Plan, Reply, Source};
-use super::shim::Container;
-use super::stubs::Kind;
+use super::shim::{self, Container};
+use super::stubs::{self, Kind};
 use super::{init, mounts, sys};
-use crate::{Error, Result};
+use crate::{Error, Result, userns};
 
 /// Names in the bundle.
 const ROOT: &str = "rootfs";
@@ -44,11 +44,23 @@ fn set_up(container: &Container, oci: &Oci) -> Result<()> {
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", private).map_err(|e| Error::io("make private", "/")(e.into()))?;
     attach(mounts::filesystem("proc", &[], mounts::INERT)?, Path::new("/proc"))?;
-    if oci.program.to_string_lossy().contains("crun") {
-        // crun refuses layouts with both hierarchies; in here nobody needs the second.
-        let _ = rustix::mount::unmount(UNIFIED, UnmountFlags::DETACH);
+    if is_crun(oci) {
+        hide_unified()?;
     }
     fill_bundle(container, oci)
+}
+
+/// crun refuses layouts with both hierarchies; in here nobody needs the second. What an ordinary user may not unmount can
+/// be covered.
+fn hide_unified() -> Result<()> {
+    if rustix::mount::unmount(UNIFIED, UnmountFlags::DETACH).is_err() && Path::new(UNIFIED).is_dir() {
+        attach(mounts::filesystem("tmpfs", &[], mounts::INERT)?, Path::new(UNIFIED))?;
+    }
+    Ok(())
+}
+
+fn is_crun(oci: &Oci) -> bool {
+    oci.program.file_name().is_some_and(|name| name.to_string_lossy().contains("crun"))
 }
 
 /// Puts the root, the mounts and the configuration into the bundle.
@@ -58,6 +70,10 @@ fn fill_bundle(container: &Container, oci: &Oci) -> Result<()> {
     make_point(&bundle.join(ROOT), Kind::Dir)?;
     make_point(&bundle.join(STATE), Kind::Dir)?;
     attach(container.root.fd(), &bundle.join(ROOT))?;
+    // Made here, as runtimes disagree about their modes, too.
+    for dir in shim::KERNEL.iter().map(Path::new).filter(|dir| container.root.resolve(dir).is_err()) {
+        stubs::make_point(&container.root, dir, Kind::Dir).map_err(Error::io("make the mount point", dir))?;
+    }
     let mut sources: Vec<PathBuf> = Vec::new();
     for (index, mount) in container.plan.mounts.iter().enumerate() {
         sources.push(match mount.source {
@@ -101,6 +117,8 @@ fn execute(oci: &Oci) -> Reply {
         oci.program.as_os_str().as_bytes(),
         b"--root",
         state.as_os_str().as_bytes(),
+        // An ordinary user has no groups to manage. Others find out by themselves.
+        if userns::is_confined() && is_crun(oci) { b"--cgroup-manager=disabled" } else { b"--log-format=text" },
         b"run",
         b"--bundle",
         oci.bundle.as_os_str().as_bytes(),

@@ -25,7 +25,7 @@ use crate::snapshot::{self, mount};
 use crate::{Error, Result};
 
 /// Where the kernel's file systems are mounted.
-const KERNEL: &[&str] = &["/dev", "/proc", "/sys"];
+pub(super) const KERNEL: &[&str] = &["/dev", "/proc", "/sys"];
 
 /// All that the container's first process needs; inherited over the fork.
 pub(super) struct Container {

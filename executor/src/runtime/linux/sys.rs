@@ -63,6 +63,15 @@ struct CloneArgs {
 
 /// Sets attributes (`MOUNT_ATTR_*`) of a mount.
 pub(super) fn set_mount_attributes(mount: BorrowedFd<'_>, attributes: u32) -> io::Result<()> {
+    mount_setattr(mount, attributes, libc::AT_EMPTY_PATH)
+}
+
+/// Sets attributes of a mount and of all that is mounted below it.
+pub(super) fn set_mount_attributes_below(mount: BorrowedFd<'_>, attributes: u32) -> io::Result<()> {
+    mount_setattr(mount, attributes, libc::AT_EMPTY_PATH | libc::AT_RECURSIVE)
+}
+
+fn mount_setattr(mount: BorrowedFd<'_>, attributes: u32, flags: libc::c_int) -> io::Result<()> {
     let attr = [u64::from(attributes), 0, 0, 0];
     // SAFETY: `struct mount_attr` is four u64: set, clear, propagation, user namespace.
     check(unsafe {
@@ -70,7 +79,7 @@ pub(super) fn set_mount_attributes(mount: BorrowedFd<'_>, attributes: u32) -> io
             libc::SYS_mount_setattr,
             mount.as_raw_fd(),
             c"".as_ptr(),
-            libc::AT_EMPTY_PATH,
+            flags,
             attr.as_ptr(),
             size_of_val(&attr),
         )

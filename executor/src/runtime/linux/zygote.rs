@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 
 use super::binary::Binary;
 use super::{fds, shim, sys};
+use crate::userns;
 
 /// First argument that makes this program the zygote.
 pub(super) const WORD: &str = "__llbc-container-shim";
@@ -68,6 +69,7 @@ impl Drop for Zygote {
 /// Forks a shim for each message, until the executor hangs up.
 pub(super) fn main() -> i32 {
     let Ok(socket) = take_socket() else { return 1 };
+    userns::look();
     // Shims are nobody's to wait for: the executor hears of their end through their sockets.
     sys::forget_children();
     loop {

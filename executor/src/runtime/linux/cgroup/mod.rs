@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Mode, OFlags};
 
 use super::{caps, mounts, plan};
-use crate::Result;
 use crate::rootfs::{NewDir, Tree};
+use crate::{Result, userns};
 
 /// Parent of groups that are not in the executor's own.
 const PARENT: &str = "llbc";
@@ -69,7 +69,10 @@ impl Cgroup {
         if insecure && !limits.is_limiting() {
             return cgroup;
         }
-        if let Err(e) = cgroup.try_make(limits) {
+        if let Err(e) = cgroup.try_make(limits)
+            // An ordinary user has groups only where somebody handed them on, and misses them only for limits.
+            && (limits.is_limiting() || !userns::is_confined())
+        {
             cgroup.warning = Some(format!("the container has no control group ({e}): limits are not applied"));
         }
         cgroup
@@ -110,7 +113,8 @@ impl Cgroup {
 
     /// Whether nothing keeps a container from using devices it can make or finds in its image.
     pub(super) fn lets_devices_through(&self) -> bool {
-        !self.is_filtered && !self.insecure
+        // In a user namespace nobody can make devices, and the file systems mounted there open none.
+        !self.is_filtered && !self.insecure && !userns::is_confined()
     }
 
     /// Capabilities of a process in here. Without a device filter it must not make devices.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::super::plan::{self, Plan, Source};
 use super::super::shim::Container;
 use super::super::{caps, init, limits, mounts, seccomp, user};
+use crate::userns;
 
 /// Parent of the containers' control groups.
 pub(super) const GROUP: &str = "llbc";
@@ -54,20 +55,23 @@ fn rlimit((number, soft, hard): &(u32, u64, u64)) -> Value {
 
 fn mounts(plan: &Plan, bundle: &Path, sources: &[PathBuf]) -> Vec<Value> {
     let access = if plan.insecure { "rw" } else { "ro" };
+    let pts: &[&str] = &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"];
+    // The group of terminals is not among the ids of everybody.
+    let pts = &pts[..if userns::has_one_id() { 5 } else { 6 }];
     let mut all = vec![
         mount("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
         mount("/dev", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
-        mount(
-            "/dev/pts",
-            "devpts",
-            "devpts",
-            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
-        ),
+        mount("/dev/pts", "devpts", "devpts", pts),
         mount("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]),
         mount("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
-        mount("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", access]),
-        mount("/sys/fs/cgroup", "cgroup", "cgroup", &["nosuid", "noexec", "nodev", "relatime", access]),
     ];
+    if userns::is_confined() {
+        // A new one belongs to the owner of the network, and there are no groups to show.
+        all.push(mount("/sys", "bind", "/sys", &["rbind", "nosuid", "noexec", "nodev", "ro"]));
+    } else {
+        all.push(mount("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", access]));
+        all.push(mount("/sys/fs/cgroup", "cgroup", "cgroup", &["nosuid", "noexec", "nodev", "relatime", access]));
+    }
     for (name, dest) in [(init::RESOLV_CONF, "/etc/resolv.conf"), (init::HOSTS, "/etc/hosts")] {
         let source = bundle.join(name);
         all.push(mount(dest, "bind", &source.to_string_lossy(), &["bind", "nosuid", "noexec", "nodev", "ro"]));
@@ -104,11 +108,11 @@ fn linux(container: &Container) -> Value {
     let namespaces: Vec<Value> = namespaces.into_iter().map(|kind| json!({ "type": kind })).collect();
     let id = plan.oci.as_ref().map_or("", |oci| &oci.id);
     let parent = if plan.cgroup.parent.is_empty() { GROUP } else { plan.cgroup.parent.trim_start_matches('/') };
-    let mut linux = json!({
-        "namespaces": namespaces,
-        "cgroupsPath": format!("/{parent}/{id}"),
-        "resources": resources(plan),
-    });
+    let mut linux = json!({ "namespaces": namespaces });
+    if !userns::is_confined() {
+        linux["cgroupsPath"] = json!(format!("/{parent}/{id}"));
+        linux["resources"] = resources(plan);
+    }
     if plan.insecure {
         linux["devices"] = json!(devices());
     } else {

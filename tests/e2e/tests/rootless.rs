@@ -1,0 +1,105 @@
+//! Building as an ordinary user: the same images as root's, and plain words where the system does not let it.
+#![allow(clippy::unwrap_used)] // An integration test is no `#[test]` to clippy where it is a plain function.
+
+use std::process::Command;
+use std::time::Duration;
+
+use e2e::user::{self, Ids, User};
+use e2e::{Sandbox, process};
+
+/// Owners, set-id bits, links, deletions, mounts: what a namespace could get wrong.
+const OWNERS: &str = "\
+FROM base
+RUN touch /x && mkdir -p /home/b && chown 1000:100 /home/b && echo hi > /home/b/f && chmod 4755 /home/b/f && \\
+    rm -rf /etc/group && ln -s x /l && ln /x /x2
+RUN --mount=type=cache,target=/c --mount=type=tmpfs,target=/t rm /x2 && touch /c/a /t/b && mkdir /home/b/d
+COPY --chown=7:8 file /y
+";
+
+/// Builds the file to an image whose digest depends on nothing but what is in it, and prints that.
+fn digest(flags: &str) -> String {
+    format!(
+        "llbc --build-arg SOURCE_DATE_EPOCH=1700000000 Dockerfile | executor --progress=quiet --metadata-file meta.json \
+         -o type=oci,dest=image.tar,rewrite-timestamp=true {flags} && grep -o 'image.digest\": \"sha256:[0-9a-f]*' meta.json"
+    )
+}
+
+/// A user whose directory holds a Dockerfile, unless programs are missing.
+fn with_file(ids: Ids, dockerfile: &str) -> Option<User> {
+    if !e2e::have(user::PROGRAMS) {
+        return None;
+    }
+    let user = User::new(ids);
+    user.sandbox().write("Dockerfile", dockerfile);
+    user.sandbox().write("file", "content");
+    Some(user)
+}
+
+#[test]
+fn an_ordinary_user_builds_the_image_that_root_builds() {
+    let Some(user) = with_file(Ids::Range, OWNERS) else { return };
+    let root = Sandbox::with_base();
+    root.write("Dockerfile", OWNERS);
+    root.write("file", "content");
+    let want = root.succeed(&mut root.shell(&digest(""))).out();
+    assert!(want.contains("sha256:"), "{want}");
+    for flags in ["", "--no-cache --oci-runtime=crun", "--no-cache --oci-runtime=runc"] {
+        assert_eq!(user.sandbox().succeed(&mut user.shell(&digest(flags))).out(), want, "{flags}");
+    }
+    let weak = format!("export LLBC_ROOT=$PWD/weak; executor images import ../busybox*.tar base && {}", digest(""));
+    let weak = user.sandbox().succeed(&mut user.weak_root_shell(&weak)).out();
+    assert!(weak.ends_with(&want), "root without the right to mount: {weak}");
+}
+
+#[test]
+fn files_that_come_out_are_the_users() {
+    let Some(user) = with_file(Ids::Range, OWNERS) else { return };
+    user.sandbox().succeed(&mut user.shell("llbc build -o tree . && touch tree/home/b/mine && rm -r tree/home"));
+    assert!(!user.sandbox().has("tree/home"));
+}
+
+#[test]
+fn with_one_id_it_builds_and_says_what_is_missing() {
+    let Some(user) = with_file(Ids::One, "FROM base\nRUN id -u > /id\nCOPY file /y\n") else { return };
+    let said = user.sandbox().succeed(&mut user.shell("llbc build -o tree .")).err();
+    assert!(said.contains("one user id") && said.contains("uidmap") && said.contains("--add-subuids"), "{said}");
+    assert_eq!(user.sandbox().read("tree/id"), "0\n");
+    for (line, words) in [
+        ("COPY --chown=7:8 file /y", "its owner is beyond the ids of this user namespace"),
+        ("USER 7\nRUN true", "user 7 is beyond the ids of this user namespace"),
+    ] {
+        user.sandbox().write("Dockerfile", &format!("FROM base\n{line}\n"));
+        let said = user.sandbox().fail(1, &mut user.shell("llbc build -o other ."));
+        assert!(said.contains(words) && said.contains("/etc/subuid"), "{said}");
+        assert!(!user.sandbox().has("other"), "a failed build left an output");
+    }
+}
+
+#[test]
+fn what_forbids_namespaces_is_named() {
+    let Some(user) = with_file(Ids::One, "FROM base\nRUN true\n") else { return };
+    // The switch is one of each namespace: inside a namespace it can be turned off for this test alone.
+    let off = "unshare --user --map-root-user sh -c 'echo 0 > /proc/sys/user/max_user_namespaces; \
+               exec setpriv --bounding-set=-sys_admin --inh-caps=-all llbc build -o tree .'";
+    let said = user.sandbox().fail(1, &mut user.shell(off));
+    for words in ["ordinary user", "sysctl user.max_user_namespaces", "run it as root"] {
+        assert!(said.contains(words), "{words} is missing in\n{said}");
+    }
+}
+
+#[test]
+fn a_user_who_is_killed_leaves_nothing() {
+    /// No other process of the machine has this command line.
+    const MARK: &str = "sleep 300.0815";
+    let Some(user) = with_file(Ids::Range, &format!("FROM base\nRUN echo started; {MARK}; true\n")) else { return };
+    let pids = |pattern: &str| process::run(Command::new("pgrep").args(["-fx", pattern])).unwrap().out();
+    let mut build = user.shell("exec llbc build --progress=plain -o tree .").spawn().unwrap();
+    assert!(process::wait_until(Duration::from_secs(60), || !pids(MARK).is_empty()), "the step never started");
+    build.kill().unwrap();
+    build.wait().unwrap();
+    assert!(process::wait_until(Duration::from_secs(20), || pids(MARK).is_empty()), "a process is left behind");
+    user.sandbox().write("Dockerfile", "FROM base\nRUN true\n");
+    user.sandbox().succeed(&mut user.shell("llbc build -o tree ."));
+    let staged = std::fs::read_dir(user.sandbox().store().join("staging-v1")).unwrap().count();
+    assert_eq!(staged, 0, "files are left behind");
+}
