@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use executor::cli::Network;
 
 /// Compiles Dockerfiles to BuildKit LLB and builds them into images.
 #[derive(Parser)]
@@ -182,9 +183,9 @@ pub(crate) struct BuildFlags {
     /// Parent control group of steps
     #[arg(long, value_name = "CGROUP")]
     pub(crate) cgroup_parent: Option<String>,
-    /// Network of steps: `default`, `none`, `host`
-    #[arg(long, value_name = "MODE")]
-    pub(crate) network: Option<String>,
+    /// Network of steps
+    #[arg(long, value_enum, default_value = "default")]
+    pub(crate) network: Network,
     /// Stages not to take from the cache
     #[arg(long, value_name = "STAGE", value_delimiter = ',')]
     pub(crate) no_cache_filter: Vec<String>,

@@ -8,7 +8,7 @@ use llb::Decoded;
 use oci::{Digest, Platform};
 
 use crate::exporters::Built;
-use crate::runtime::{Embedded, Runtime};
+use crate::runtime::{Embedded, NetworkMode, Runtime};
 use crate::snapshot::{Committed, Snapshots};
 use crate::sources::Fetching;
 use crate::store::Store;
@@ -35,6 +35,8 @@ pub struct Request {
     pub no_cache: bool,
     /// Entitlements granted: `network.host`, `security.insecure`.
     pub allow: Vec<String>,
+    /// The network of processes whose definition leaves it open.
+    pub network: NetworkMode,
     /// Most steps at once; 0 leaves it to the executor.
     pub max_parallelism: usize,
     /// Seconds since the epoch for timestamps of image and history.
@@ -134,6 +136,7 @@ impl Engine {
             fetching: &self.fetching,
             session: &request.session,
             allow: &request.allow,
+            network: request.network,
             sink,
             host,
             no_cache: request.no_cache,

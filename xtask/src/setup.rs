@@ -34,6 +34,7 @@ pub(crate) const ALL: &[Need] = &[
     Need { program: "runc", package: "runc" },
     Need { program: "nvim", package: "neovim" },
     Need { program: "newuidmap", package: "uidmap" },
+    Need { program: "slirp4netns", package: "slirp4netns" },
 ];
 
 /// `cargo xtask setup`.

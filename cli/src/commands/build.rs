@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use executor::cli::{RunArgs, Settings as RunSettings};
+use executor::cli::{Network, RunArgs, Settings as RunSettings};
 
 use super::check;
 use super::lookup::{self, Context};
@@ -60,14 +60,21 @@ fn run_settings(args: &Build) -> Result<RunSettings> {
     let mut run = args.run.clone();
     // What the build file may not take from the cache is said in the definition, vertex by vertex.
     run.no_cache = false;
-    Ok(RunSettings::new(&run, &args.options.store)?)
+    let mut settings = RunSettings::new(&run, &args.options.store)?;
+    settings.network = args.frontend.network.mode(&run.allow)?;
+    Ok(settings)
 }
 
 /// Flags as the frontend options that clients of BuildKit make of them.
 fn frontend_options(flags: &BuildFlags, run: &RunArgs) -> Result<BTreeMap<String, String>> {
     let hosts = flags.add_hosts.iter().map(|host| add_host(host)).collect::<Result<Vec<_>>>()?;
     let no_cache = (run.no_cache || !flags.no_cache_filter.is_empty()).then(|| flags.no_cache_filter.join(","));
-    let network = flags.network.clone().filter(|mode| mode != "default");
+    let network = match flags.network {
+        // Not part of the definition: where the build runs decides.
+        Network::Default | Network::Sandbox => None,
+        Network::Host => Some("host".to_owned()),
+        Network::None => Some("none".to_owned()),
+    };
     let options = [
         ("add-hosts", joined(&hosts)),
         ("cgroup-parent", flags.cgroup_parent.clone()),

@@ -76,6 +76,20 @@ pub struct StoreArgs {
     pub registries: Option<PathBuf>,
 }
 
+/// The network of steps that leave it open.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Network {
+    /// A sandbox where there can be one, else the host's, with a warning.
+    #[default]
+    Default,
+    /// A network of their own with a way to the outside, or an error.
+    Sandbox,
+    /// The host's; needs `--allow network.host`.
+    Host,
+    /// None but loopback.
+    None,
+}
+
 /// How progress is shown.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Progress {

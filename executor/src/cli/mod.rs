@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-pub use args::{RunArgs, StoreArgs};
+pub use args::{Network, RunArgs, StoreArgs};
 pub use run::run;
 pub use session::directories;
 pub use settings::Settings;
@@ -46,6 +46,9 @@ struct Args {
     /// OCI layout directory, by name
     #[arg(long = "oci-layout", value_name = "NAME=DIR")]
     oci_layouts: Vec<String>,
+    /// Network of steps that leave it open
+    #[arg(long, value_enum, default_value = "default")]
+    network: Network,
     /// Encoded definition; `-` is standard input
     #[arg(value_name = "FILE", default_value = "-")]
     file: String,
@@ -91,6 +94,7 @@ fn run_definition(args: Args) -> Result<()> {
     userns::enter()?;
     let definition = read_definition(&args.file)?;
     let mut settings = Settings::new(&args.run, &args.store)?;
+    settings.network = args.network.mode(&settings.allow)?;
     settings.session.locals.insert("context".into(), ".".into());
     settings.session.locals.extend(session::directories(&args.locals)?);
     settings.session.oci_layouts = session::directories(&args.oci_layouts)?;

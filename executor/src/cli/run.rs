@@ -27,6 +27,7 @@ pub fn run(definition: Vec<u8>, settings: Settings) -> Result<()> {
         outputs: settings.outputs,
         no_cache: settings.no_cache,
         allow: settings.allow,
+        network: settings.network,
         max_parallelism: settings.max_parallelism,
         cancel,
     };

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::args::{Progress, RunArgs, StoreArgs};
+use super::args::{Network, Progress, RunArgs, StoreArgs};
 use super::{output, session};
 use crate::exporters::Kind;
+use crate::runtime::{Network as StepNetwork, NetworkMode};
 use crate::session::Session;
-use crate::{Output, Result};
+use crate::{Error, Output, Result};
 
 /// A run, ready for the engine.
 pub struct Settings {
@@ -19,6 +20,8 @@ pub struct Settings {
     pub outputs: Vec<Output>,
     /// Entitlements granted.
     pub allow: Vec<String>,
+    /// The network of steps that leave it open.
+    pub network: NetworkMode,
     /// Whether the cache is not read.
     pub no_cache: bool,
     /// Most steps at once; 0 leaves it to the executor.
@@ -50,6 +53,7 @@ impl Settings {
             },
             outputs: outputs(args)?,
             allow: args.allow.clone(),
+            network: NetworkMode::Auto,
             no_cache: args.no_cache,
             max_parallelism: args.max_parallelism,
             oci_runtime: args.oci_runtime.clone(),
@@ -59,6 +63,24 @@ impl Settings {
             collect: !args.no_gc,
             quiet: args.quiet,
         })
+    }
+}
+
+impl Network {
+    /// What steps that leave it open get. **Errors**: the host's network, and nobody allowed it.
+    pub fn mode(self, allow: &[String]) -> Result<NetworkMode> {
+        const ENTITLEMENT: &str = "network.host";
+        match self {
+            Self::Default => Ok(NetworkMode::Auto),
+            Self::Sandbox => Ok(NetworkMode::Always(StepNetwork::Sandbox)),
+            Self::None => Ok(NetworkMode::Always(StepNetwork::None)),
+            Self::Host if allow.iter().any(|allowed| allowed == ENTITLEMENT) => {
+                Ok(NetworkMode::Always(StepNetwork::Host))
+            }
+            Self::Host => Err(Error::Denied(format!(
+                "--network=host: {ENTITLEMENT} is not allowed: grant it with --allow {ENTITLEMENT}"
+            ))),
+        }
     }
 }
 

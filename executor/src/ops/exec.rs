@@ -4,14 +4,16 @@
 //! outputs are inputs handed through, the order of the environment, the texts of errors.
 
 mod caches;
+mod mask;
 mod mounts;
 mod session;
 
 use crate::ops::Context;
 use crate::progress::{Clipped, Event};
-use crate::runtime::{self, Spec};
+use crate::runtime::{Network, NetworkMode, Spec};
 use crate::snapshot::Committed;
 use crate::{Error, Result};
+use mask::Mask;
 
 pub use caches::Caches;
 
@@ -24,7 +26,9 @@ pub fn check_entitlements(exec: &llb::Exec, allow: &[String]) -> Result<()> {
     let insecure = (exec.security == llb::SecurityMode::Insecure).then_some("security.insecure");
     let denied = [host_network, insecure].into_iter().flatten().find(|wanted| !allow.iter().any(|a| a == wanted));
     match denied {
-        Some(entitlement) => Err(Error::Denied(format!("{entitlement} is not allowed"))),
+        Some(entitlement) => {
+            Err(Error::Denied(format!("{entitlement} is not allowed: grant it with --allow {entitlement}")))
+        }
         None => Ok(()),
     }
 }
@@ -35,11 +39,12 @@ pub fn run(exec: &llb::Exec, inputs: &[Committed], context: Context<'_>) -> Resu
     check_devices(exec)?;
     let mounted = mounts::prepare(exec, inputs, context)?;
     let spec = spec(exec, &mounted, context)?;
-    if spec.network == runtime::Network::Default {
-        context.progress.sink.event(Event::Warning { digest: None, message: runtime::network_notice().into() });
-    }
     let clipped = Clipped::new(context.progress);
-    let exit = context.runtime.run(&spec, &|stream, data| clipped.write(stream, data), context.cancel)?;
+    let show = |stream: u8, data: &[u8]| clipped.write(stream, data);
+    let mask = Mask::new(&spec, &exec.secret_env.iter().map(|secret| secret.name.as_str()).collect::<Vec<_>>());
+    let ran = context.runtime.run(&spec, &|stream, data| mask.write(stream, data, &show), context.cancel);
+    mask.finish(&show);
+    let exit = ran?;
     drop(spec);
     let valid: &[i32] = if exec.meta.valid_exit_codes.is_empty() { &[0] } else { &exec.meta.valid_exit_codes };
     if valid.contains(&exit.code) {
@@ -72,7 +77,7 @@ fn spec(exec: &llb::Exec, mounted: &mounts::Mounted, context: Context<'_>) -> Re
         hostname: meta.hostname.clone(),
         mounts: mounted.mounts(),
         extra_hosts: meta.extra_hosts.iter().map(|host| (host.host.clone(), host.ip.clone())).collect(),
-        network: network(exec.network),
+        network: network(exec.network, context)?,
         insecure: exec.security == llb::SecurityMode::Insecure,
         ulimits: meta.ulimit.iter().map(|limit| (limit.name.clone(), limit.soft, limit.hard)).collect(),
         cgroup_parent: meta.cgroup_parent.clone(),
@@ -81,12 +86,31 @@ fn spec(exec: &llb::Exec, mounted: &mounts::Mounted, context: Context<'_>) -> Re
     })
 }
 
-fn network(mode: llb::NetMode) -> runtime::Network {
-    match mode {
-        llb::NetMode::Unset => runtime::Network::Default,
-        llb::NetMode::Host => runtime::Network::Host,
-        llb::NetMode::None => runtime::Network::None,
+/// The network of a process. One that is not what was asked for is never taken without a word.
+fn network(mode: llb::NetMode, context: Context<'_>) -> Result<Network> {
+    let wanted = match (mode, context.network) {
+        (llb::NetMode::Host, _) => Network::Host,
+        (llb::NetMode::None, _) => Network::None,
+        (llb::NetMode::Unset, NetworkMode::Always(network)) => network,
+        (llb::NetMode::Unset, NetworkMode::Auto) => return Ok(sandbox_or_host(context)),
+    };
+    if wanted == Network::Sandbox {
+        context.runtime.sandbox().map_err(|error| Error::Unsupported {
+            what: "a sandbox for the network of steps".into(),
+            why: format!("{error}; --network=none runs them without one"),
+        })?;
     }
+    Ok(wanted)
+}
+
+fn sandbox_or_host(context: Context<'_>) -> Network {
+    let Err(error) = context.runtime.sandbox() else { return Network::Sandbox };
+    let message = format!(
+        "steps of this build use the host's network, as there can be no sandbox: {error}. --network=sandbox makes that \
+         an error, --network=none isolates steps"
+    );
+    context.progress.sink.event(Event::Warning { digest: None, message });
+    Network::Host
 }
 
 /// The definition's variables, then proxies, the default PATH, and secrets.

@@ -11,7 +11,7 @@ pub mod file;
 mod merge;
 mod passthrough;
 
-use crate::runtime::Runtime;
+use crate::runtime::{NetworkMode, Runtime};
 use crate::session::Session;
 use crate::snapshot::{Committed, Snapshots};
 use crate::store::Store;
@@ -30,6 +30,8 @@ pub struct Context<'a> {
     pub session: &'a Session,
     /// Entitlements granted: `network.host`, `security.insecure`.
     pub allow: &'a [String],
+    /// The network of processes whose definition leaves it open.
+    pub network: NetworkMode,
     /// The vertex: its platform, metadata, operation.
     pub node: &'a llb::Node,
     /// Where to tell what it does.

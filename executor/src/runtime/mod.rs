@@ -127,13 +127,23 @@ pub enum MountSource {
 /// Network of a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Network {
-    /// The host's, or a sandbox when one is configured.
-    #[default]
-    Default,
-    /// The host's; needs an entitlement.
-    Host,
     /// Loopback only.
+    #[default]
     None,
+    /// Its own, with a way to the outside.
+    Sandbox,
+    /// The host's.
+    Host,
+}
+
+/// What network processes get when the definition leaves it open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NetworkMode {
+    /// A sandbox where there can be one; else the host's, which is said.
+    #[default]
+    Auto,
+    /// This one, or an error.
+    Always(Network),
 }
 
 /// How a process ended.
@@ -150,6 +160,9 @@ pub type Output<'a> = &'a (dyn Fn(u8, &[u8]) + Sync);
 
 /// Runs processes.
 pub trait Runtime: Send + Sync {
+    /// Makes what all sandboxes share, once. **Errors**: why there can be no [`Network::Sandbox`] here.
+    fn sandbox(&self) -> Result<()>;
+
     /// Runs one process to its end. Cancelled, it kills everything in the container and returns `Cancelled`.
     fn run(&self, spec: &Spec, output: Output<'_>, cancel: &Cancel) -> Result<Exit>;
 }
@@ -158,10 +171,4 @@ pub trait Runtime: Send + Sync {
 /// they have one thread.
 pub fn enter_shim_if_asked() {
     linux::enter_shim_if_asked();
-}
-
-/// What a build must say once when it runs a process with [`Network::Default`]: it is never silently the host's network.
-pub fn network_notice() -> &'static str {
-    "processes of this build use the host's network: a sandbox is not supported yet; \
-     isolate a step with RUN --network=none"
 }

@@ -11,13 +11,20 @@ pub type Script = dyn Fn(&Spec, Output<'_>) -> Exit + Send + Sync;
 /// Runs a function instead of a process, and remembers what was to be run.
 pub struct Scripted {
     script: Box<Script>,
+    has_sandbox: bool,
     seen: Mutex<Vec<Spec>>,
 }
 
 impl Scripted {
     /// Every process does what `script` does.
     pub fn new(script: impl Fn(&Spec, Output<'_>) -> Exit + Send + Sync + 'static) -> Self {
-        Self { script: Box::new(script), seen: Mutex::default() }
+        Self { script: Box::new(script), has_sandbox: true, seen: Mutex::default() }
+    }
+
+    /// The same where there can be no sandbox.
+    #[must_use]
+    pub fn without_sandbox(self) -> Self {
+        Self { has_sandbox: false, ..self }
     }
 
     /// Every process writes nothing and ends with a code.
@@ -32,6 +39,10 @@ impl Scripted {
 }
 
 impl Runtime for Scripted {
+    fn sandbox(&self) -> Result<()> {
+        if self.has_sandbox { Ok(()) } else { Err(Error::Invalid("there is none in this test".into())) }
+    }
+
     fn run(&self, spec: &Spec, output: Output<'_>, cancel: &Cancel) -> Result<Exit> {
         if cancel.is_cancelled() {
             return Err(Error::Cancelled);

@@ -18,7 +18,7 @@ use super::tasks::Job;
 use super::vertices::Vertices;
 use crate::cache::{self, VertexKey};
 use crate::ops::Ran;
-use crate::runtime::Runtime;
+use crate::runtime::{NetworkMode, Runtime};
 use crate::session::Session;
 use crate::snapshot::{Committed, Snapshots};
 use crate::sources::{Fetching, Key, Pinned};
@@ -42,6 +42,8 @@ pub struct Build<'a> {
     pub session: &'a Session,
     /// Entitlements granted.
     pub allow: &'a [String],
+    /// The network of processes whose definition leaves it open.
+    pub network: NetworkMode,
     /// Who is told.
     pub sink: &'a dyn progress::Sink,
     /// Platform of vertices that do not name one.

@@ -152,9 +152,11 @@ fn namespaces_are_own_ones() {
         for (kind, own) in ["pid", "mnt", "ipc", "uts"].into_iter().zip(&ours) {
             assert_ne!(*own, host(kind));
         }
-        assert_eq!(ours[4], host("net"), "no sandbox yet");
-        let isolated = namespaces(&Spec { network: Network::None, ..spec });
-        assert_ne!(isolated.lines().nth(4).unwrap(), host("net"));
+        assert_ne!(ours[4], host("net"));
+        let sandbox = namespaces(&Spec { network: Network::Sandbox, ..spec.clone() });
+        assert_ne!(sandbox.lines().nth(4).unwrap(), host("net"));
+        let shared = namespaces(&Spec { network: Network::Host, ..spec });
+        assert_eq!(shared.lines().nth(4).unwrap(), host("net"));
         assert_eq!(stdout(runtime, &rig.sh("echo $$; ps | wc -l")).lines().next(), Some("1"));
     });
 }
@@ -167,6 +169,56 @@ fn without_network_there_is_a_loopback_only() {
         let spec = Spec { network: Network::None, ..rig.sh(script) };
         assert_eq!(stdout(runtime, &spec), "1\n1\nhi\n");
     });
+}
+
+#[test]
+fn a_sandbox_reaches_the_outside_and_nothing_reaches_it() {
+    // Not on loopback, which a sandbox must not see: the host's own address is what the outside is.
+    let outside = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    outside.connect("192.0.2.250:9").unwrap();
+    let address = outside.local_addr().unwrap().ip();
+    let listener = std::net::TcpListener::bind((address, 0)).unwrap();
+    let hidden = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (port, hidden) = (listener.local_addr().unwrap().port(), hidden.local_addr().unwrap().port());
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let _ = std::io::Write::write_all(&mut &client, b"outside\n");
+        }
+    });
+    let before = interfaces();
+    each(|runtime| {
+        let rig = Rig::new();
+        let script = format!(
+            "nc -w 5 {address} {port} </dev/null; nc -w 2 127.0.0.1 {hidden} </dev/null 2>/dev/null || echo hidden; \
+             ip -o link | wc -l"
+        );
+        let sandbox = || Spec { network: Network::Sandbox, ..rig.sh(&script) };
+        assert_eq!(stdout(runtime, &sandbox()), "outside\nhidden\n2\n");
+        // Two at once have addresses of their own and do not see each other.
+        let server = Spec {
+            network: Network::Sandbox,
+            ..rig.sh(
+                "ip -o -4 addr show eth0 | awk '{print $4}' > /tmp/a; nc -l -p 81 -w 3 </dev/null 2>/dev/null; true",
+            )
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| stdout(runtime, &server));
+            wait_for("the other's address", || {
+                fs::read_to_string(rig.root().join("tmp/a")).is_ok_and(|a| !a.is_empty())
+            });
+            let other = fs::read_to_string(rig.root().join("tmp/a")).unwrap();
+            let other = other.trim().split('/').next().unwrap().to_owned();
+            let client =
+                Spec { network: Network::Sandbox, ..rig.sh(&format!("nc -w 1 {other} 81 </dev/null 2>&1 || echo no")) };
+            let said = stdout(runtime, &client);
+            assert!(said.ends_with("no\n"), "{said}");
+        });
+    });
+    wait_for("the interfaces to go", || interfaces() == before);
+}
+
+fn interfaces() -> std::collections::BTreeSet<std::ffi::OsString> {
+    fs::read_dir("/sys/class/net").unwrap().map(|entry| entry.unwrap().file_name()).collect()
 }
 
 #[test]
@@ -317,22 +369,28 @@ fn secrets_are_memory_with_an_owner_and_leave_nothing() {
 }
 
 #[test]
-fn a_socket_is_served() {
+fn an_agent_lists_and_signs_and_nothing_else() {
     each(|runtime| {
         let rig = Rig::new();
         let path = rig.outside("agent").join("socket");
         let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        // Lists no keys; whatever else reaches it, it grants.
         let server = std::thread::spawn(move || {
             use std::io::{Read, Write};
             let (mut client, _) = listener.accept().unwrap();
+            let mut seen = Vec::new();
             let mut request = [0; 5];
-            client.read_exact(&mut request).unwrap();
-            client.write_all(b"hello ").unwrap();
-            client.write_all(&request).unwrap();
+            while client.read_exact(&mut request).is_ok() {
+                seen.push(request[4]);
+                let answer: &[u8] = if request[4] == 11 { &[0, 0, 0, 5, 12, 0, 0, 0, 0] } else { &[0, 0, 0, 1, 6] };
+                client.write_all(answer).unwrap();
+            }
+            seen
         });
-        // busybox cannot talk to a socket; the perl of the host can.
-        let talk =
-            "use IO::Socket::UNIX; $s = IO::Socket::UNIX->new('/run/agent') or die $!; print $s 'agent'; print <$s>";
+        // busybox cannot talk to a socket; the perl of the host can. Asked: list, sign, remove all, lock, extension, list.
+        let talk = "use IO::Socket::UNIX; $s = IO::Socket::UNIX->new('/run/agent') or die $!; \
+            for (11, 13, 19, 22, 27, 11) { syswrite $s, pack('NC', 1, $_); sysread $s, $l, 4; \
+            sysread $s, $a, unpack('N', $l); print ord($a), ' '; }";
         let mut spec = rig.sh(&format!("stat -c '%F %u:%g %a' /run/agent; perl -e \"{}\"", talk.replace('$', "\\$")));
         spec.env = vec!["PATH=/bin:/usr/bin".into()];
         let source = MountSource::Socket { path, uid: 1000, gid: 100, mode: 0o600 };
@@ -345,8 +403,8 @@ fn a_socket_is_served() {
         }
         spec.user = "build".into();
         let ran = run(runtime, &spec).unwrap();
-        assert_eq!(ran.stdout, "socket 1000:100 600\nhello agent", "{}", ran.stderr);
-        server.join().unwrap();
+        assert_eq!(ran.stdout, "socket 1000:100 600\n12 6 5 5 5 12 ", "{}", ran.stderr);
+        assert_eq!(server.join().unwrap(), [11, 13, 11], "what reached the agent");
     });
 }
 
@@ -451,7 +509,7 @@ fn an_executor_that_is_killed_leaves_nothing() {
     }
     for runtime in ["embedded", "runc", "crun"] {
         let rig = Rig::new();
-        let groups = control_groups();
+        let (groups, interfaces_before) = (control_groups(), interfaces());
         let mut child = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "suite::an_executor_that_is_killed_leaves_nothing"])
             .env(VICTIM, format!("{runtime}:{}", rig.root().display()))
@@ -464,6 +522,7 @@ fn an_executor_that_is_killed_leaves_nothing() {
         wait_for("the container to end", || !is_running("7654"));
         wait_for("its group to go", || control_groups().is_subset(&groups));
         let bundle = std::env::temp_dir().join(format!("llbc-{}-0", child.id()));
+        wait_for("its interfaces to go", || interfaces() == interfaces_before);
         wait_for("its bundle to go", || !bundle.exists());
         wait_for("its mount points to go", || !rig.root().join("point").exists());
         assert!(!is_mounted_below(&rig.root()));
@@ -473,7 +532,7 @@ fn an_executor_that_is_killed_leaves_nothing() {
 fn be_the_victim(victim: &str) {
     let (runtime, root) = victim.split_once(':').unwrap();
     let rig = Rig::at(root.into());
-    let mut spec = rig.sh("sleep 7654");
+    let mut spec = Spec { network: Network::Sandbox, ..rig.sh("sleep 7654") };
     spec.mounts = vec![Mount { dest: "/point".into(), source: MountSource::Tmpfs { size: 0 }, readonly: false }];
     let _ = run(&*crate::rig::named(runtime), &spec);
 }

@@ -10,8 +10,8 @@ use crate::{Binaries, Sandbox, base, process, sandbox};
 const ID: u32 = 12_345;
 /// Its name.
 const NAME: &str = "llbc-tester";
-/// Programs beside the system's own that a user with [`Ids::Range`] needs.
-pub const PROGRAMS: &[&str] = &["unshare", "setpriv", "newuidmap", "newgidmap"];
+/// Programs beside the system's own that users need.
+pub const PROGRAMS: &[&str] = &["unshare", "setpriv", "newuidmap", "newgidmap", "slirp4netns"];
 
 /// Which ids the user may map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,11 +38,22 @@ impl User {
             std::fs::copy(file, copy).expect("files can be copied");
         }
         user.describe();
-        process::succeed(Command::new("chown").arg("-R").arg(format!("{ID}:{ID}")).arg(user.place()))
-            .unwrap_or_else(|error| panic!("{error}"));
+        let owned = process::succeed(Command::new("chown").arg("-R").arg(format!("{ID}:{ID}")).arg(user.place()));
+        // Root's, so that nobody else may open it.
+        let tun =
+            Command::new("mknod").arg("--mode=600").arg(user.place().join("tun")).args(["c", "10", "200"]).status();
+        assert!(owned.is_ok() && tun.is_ok_and(|status| status.success()), "{owned:?}");
         let tar = tar.file_name().expect("a file has a name").to_string_lossy();
         user.sandbox.succeed(&mut user.shell(&format!("executor images import ../{tar} {}", sandbox::BASE)));
         user
+    }
+
+    /// Lets the user make network devices, as most systems let everybody.
+    #[must_use]
+    pub fn with_tun(self) -> Self {
+        let changed = Command::new("chmod").arg("666").arg(self.place().join("tun")).status();
+        assert!(changed.is_ok_and(|status| status.success()), "chmod fails");
+        self
     }
 
     /// Its files: written as root, so it may read them.
@@ -67,7 +78,8 @@ impl User {
         }
         let place = self.place();
         let bind = |name: &str| format!("mount --bind {}/{name} /etc/{name} && ", place.display());
-        let binds: String = binds.into_iter().map(bind).collect();
+        let mut binds: String = binds.into_iter().map(bind).collect();
+        binds.push_str(&format!("mount --bind {}/tun /dev/net/tun && ", place.display()));
         let mut command = Command::new("unshare");
         command.args(["--mount", "sh", "-c", &format!("{binds}exec \"$@\""), "sh"]).args(become_it);
         command.args(["bash", "-c", &format!("set -o pipefail; {script}")]);

@@ -88,6 +88,47 @@ fn what_forbids_namespaces_is_named() {
 }
 
 #[test]
+fn a_sandbox_of_an_ordinary_user_reaches_the_outside() {
+    let Some(user) = with_file(Ids::Range, "") else { return };
+    let user = user.with_tun();
+    // Loopback must be hidden; the host's own address is what the outside is. Nothing is sent to the other one.
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    socket.connect("192.0.2.250:9").unwrap();
+    let listener = std::net::TcpListener::bind((socket.local_addr().unwrap().ip(), 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let _ = std::io::Write::write_all(&mut &client, b"outside\n");
+        }
+    });
+    let (ip, port) = (address.ip(), address.port());
+    let run = format!("FROM base\nRUN nc -w 5 {ip} {port} < /dev/null > /got; ip -o link | wc -l > /links\n");
+    user.sandbox().write("Dockerfile", &run);
+    for flags in ["", "--no-cache --oci-runtime=crun"] {
+        let build = format!("llbc build --network=sandbox {flags} --progress=plain -o tree .");
+        let said = user.sandbox().succeed(&mut user.shell(&build)).err();
+        assert!(!said.contains("WARN"), "{said}");
+        assert_eq!(user.sandbox().read("tree/got"), "outside\n", "{flags}");
+        assert_eq!(user.sandbox().read("tree/links").trim(), "2", "{flags}: loopback and its own");
+    }
+}
+
+#[test]
+fn a_network_that_cannot_be_had_is_said() {
+    let Some(user) = with_file(Ids::One, "FROM base\nRUN true\n") else { return };
+    let said = user.sandbox().succeed(&mut user.shell("llbc build --progress=plain -o tree .")).err();
+    assert!(said.contains("use the host's network") && said.contains("/dev/net/tun"), "{said}");
+    let said = user.sandbox().fail(1, &mut user.shell("llbc build --no-cache --network=sandbox -o tree ."));
+    assert!(said.contains("sandbox") && said.contains("/dev/net/tun") && said.contains("--network=none"), "{said}");
+    for flags in ["--network=none", "--network=host --allow=network.host"] {
+        let said = user.sandbox().succeed(&mut user.shell(&format!("llbc build {flags} -o tree ."))).err();
+        assert!(!said.contains("use the host's network"), "{flags}: {said}");
+    }
+    let said = user.sandbox().fail(1, &mut user.shell("llbc Dockerfile | executor --network=host -o tree"));
+    assert!(said.contains("--allow network.host"), "{said}");
+}
+
+#[test]
 fn a_user_who_is_killed_leaves_nothing() {
     /// No other process of the machine has this command line.
     const MARK: &str = "sleep 300.0815";

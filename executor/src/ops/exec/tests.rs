@@ -9,6 +9,69 @@ use crate::session::{Secret, Session};
 use crate::snapshot::Snapshots;
 use crate::{Cancel, progress, snapshot, store};
 
+/// Remembers what was logged, and what was warned of.
+#[derive(Default)]
+struct Said(std::sync::Mutex<(Vec<u8>, String)>);
+
+impl Said {
+    fn warnings(&self) -> String {
+        self.0.lock().unwrap().1.clone()
+    }
+
+    fn log(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().0.clone()).unwrap()
+    }
+}
+
+impl progress::Sink for Said {
+    fn event(&self, event: progress::Event) {
+        let mut said = self.0.lock().unwrap();
+        match event {
+            progress::Event::Log { data, .. } => said.0.extend_from_slice(&data),
+            progress::Event::Warning { message, .. } => said.1.push_str(&message),
+            _ => {}
+        }
+    }
+
+    fn finish(&self) {}
+}
+
+/// Calls `act` with a context that has a network mode, and perhaps a sandbox.
+fn with_context(network: NetworkMode, has_sandbox: bool, act: impl FnOnce(Context<'_>, &Said)) {
+    let temp = tempfile::tempdir().unwrap();
+    let store = store::Store::open(temp.path().join("store")).unwrap();
+    let snapshots = snapshot::Scripted::new(temp.path()).unwrap();
+    let runtime = Scripted::exiting(0);
+    let runtime = if has_sandbox { runtime } else { runtime.without_sandbox() };
+    let (said, session) = (Said::default(), Session::default());
+    let node = llb::Node::new(llb::Op::Exec(Box::default()), Vec::new());
+    let vertex = progress::Vertex { sink: &said, digest: oci::Digest::sha256(b"") };
+    let (store, snapshots, runtime, session, node) = (&store, &snapshots, &runtime, &session, &node);
+    let (progress, cancel) = (&vertex, &Cancel::default());
+    act(Context { store, snapshots, runtime, session, allow: &[], network, node, progress, cancel }, &said);
+}
+
+/// Runs an exec whose process does what `script` does; returns what is shown of its output.
+fn run_and_show(
+    exec: Exec,
+    script: impl Fn(&Spec, crate::runtime::Output<'_>) + Send + Sync + 'static,
+    edit: impl FnOnce(&mut Session),
+) -> String {
+    let mut shown = String::new();
+    with_context(NetworkMode::Auto, true, |context, said| {
+        let runtime = Scripted::new(move |spec, output| {
+            script(spec, output);
+            Exit { code: 0, out_of_memory: false }
+        });
+        let mut session = Session::default();
+        edit(&mut session);
+        let input = context.snapshots.commit(context.snapshots.prepare(&Committed::default()).unwrap()).unwrap();
+        super::run(&exec, &[input], Context { runtime: &runtime, session: &session, ..context }).unwrap();
+        shown = said.log();
+    });
+    shown
+}
+
 /// Runs an exec over the inputs `a` and `b`; the runtime ends with `exit`.
 fn run_with(
     exec: Exec,
@@ -30,6 +93,7 @@ fn run_with(
         runtime: &runtime,
         session: &session,
         allow: &[],
+        network: NetworkMode::Auto,
         node: &node,
         progress: &vertex,
         cancel: &Cancel::default(),
@@ -163,9 +227,9 @@ fn exit_codes_decide() {
 #[test]
 fn what_is_not_granted_is_refused() {
     let network = Exec { network: llb::NetMode::Host, ..exec(vec![]) };
-    assert_eq!(error(network, 0), "network.host is not allowed");
+    assert_eq!(error(network, 0), "network.host is not allowed: grant it with --allow network.host");
     let insecure = Exec { security: llb::SecurityMode::Insecure, ..exec(vec![]) };
-    assert_eq!(error(insecure.clone(), 0), "security.insecure is not allowed");
+    assert_eq!(error(insecure.clone(), 0), "security.insecure is not allowed: grant it with --allow security.insecure");
     assert!(check_entitlements(&insecure, &["security.insecure".into()]).is_ok());
 }
 
@@ -177,4 +241,56 @@ fn bad_definitions_are_refused() {
     let mut odd = exec(vec![]);
     odd.mounts[0].kind = MountKind::Tmpfs { size: None };
     assert!(error(odd, 0).starts_with("invalid definition: invalid mount type for /"));
+}
+
+#[test]
+fn what_a_process_writes_of_its_secrets_is_hidden() {
+    let mount = Mount {
+        kind: MountKind::Secret(SecretMount { id: "s".into(), ..SecretMount::default() }),
+        ..bind("/s", -1, -1, false)
+    };
+    let mut exec = exec(vec![mount]);
+    exec.secret_env = vec![llb::SecretEnv { id: "e".into(), name: "TOKEN".into(), optional: false }];
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "hunter2\n").unwrap();
+    let shown = run_and_show(
+        exec,
+        |spec, output| {
+            let token = spec.env.iter().find(|entry| entry.starts_with("TOKEN=")).unwrap();
+            output(1, b"file hun");
+            output(1, b"ter2, ");
+            output(2, format!("{token}\n").as_bytes());
+            output(1, b"end hunt");
+        },
+        |session| {
+            session.secrets.insert("s".into(), Secret::File(file.path().into()));
+            session.secrets.insert("e".into(), Secret::File(file.path().into()));
+        },
+    );
+    assert_eq!(shown, "file ***, TOKEN=***\n\nend hunt");
+}
+
+#[test]
+fn a_network_that_is_not_what_was_asked_for_is_said_or_refused() {
+    let network = |mode, sandbox, allowed: NetworkMode| {
+        let (mut warned, mut got) = (String::new(), Err(Error::Cancelled));
+        with_context(allowed, sandbox, |context, sink| {
+            got = super::network(mode, context);
+            warned = sink.warnings();
+        });
+        (got.map_err(|error| error.to_string()), warned)
+    };
+    use llb::NetMode::{Host, None, Unset};
+    let always = NetworkMode::Always;
+    assert_eq!(network(Unset, true, NetworkMode::Auto), (Ok(Network::Sandbox), String::new()));
+    assert_eq!(network(Host, true, NetworkMode::Auto), (Ok(Network::Host), String::new()));
+    assert_eq!(network(None, false, NetworkMode::Auto), (Ok(Network::None), String::new()));
+    assert_eq!(network(Unset, false, always(Network::None)), (Ok(Network::None), String::new()));
+    let (got, warned) = network(Unset, false, NetworkMode::Auto);
+    assert_eq!(got, Ok(Network::Host));
+    assert!(warned.contains("host's network") && warned.contains("there is none in this test"), "{warned}");
+    let (got, warned) = network(Unset, false, always(Network::Sandbox));
+    let refused = got.unwrap_err();
+    assert!(refused.contains("not supported") && refused.contains("there is none in this test"), "{refused}");
+    assert_eq!(warned, "");
 }

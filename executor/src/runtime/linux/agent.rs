@@ -1,14 +1,15 @@
-//! Serves sockets of a container from sockets of the host, a thread a connection.
+//! Serves SSH agents of the host to a container, a thread a connection, and looks at every request.
+//!
+//! parity: BuildKit v0.32, session/sshforward/sshprovider: an agent is for reading. The protocol is that of
+//! draft-miller-ssh-agent: each message has its length before it, each request one answer.
 
 use std::io::{self, Read, Write};
-use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -16,8 +17,12 @@ use super::request::Agent;
 
 /// How often a waiting server looks whether it may stop.
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
-/// Longest that a silent connection outlives its container.
-const LINGER: Duration = Duration::from_millis(200);
+/// Longest message, in bytes: what OpenSSH takes.
+const MAX_MESSAGE: u32 = 256 << 10;
+/// Requests that are allowed, and the answer to all others.
+const REQUEST_IDENTITIES: u8 = 11;
+const SIGN_REQUEST: u8 = 13;
+const FAILURE: u8 = 5;
 
 /// Servers that run until this is dropped.
 pub(super) struct Servers {
@@ -62,28 +67,49 @@ fn serve(listener: OwnedFd, agent: &Path, stop: &AtomicBool) {
     }
 }
 
-/// Copies both ways until one side is done. An agent that is gone looks to the client like one that hangs up.
+/// Serves one client. An agent that is gone looks to it like one that hangs up.
 fn forward(client: UnixStream, agent: &Path) {
     let _ = try_forward(client, agent);
 }
 
-fn try_forward(client: UnixStream, agent: &Path) -> io::Result<()> {
+fn try_forward(mut client: UnixStream, agent: &Path) -> io::Result<()> {
     client.set_nonblocking(false)?;
-    let agent = UnixStream::connect(agent)?;
-    let (client_out, agent_out) = (client.try_clone()?, agent.try_clone()?);
-    let back = std::thread::spawn(move || copy(agent_out, client_out));
-    copy(client, agent.try_clone()?);
-    agent.set_read_timeout(Some(LINGER))?;
-    let _ = back.join();
+    let mut agent = UnixStream::connect(agent)?;
+    while let Some(request) = receive(&mut client)? {
+        let answer = if is_allowed(&request) {
+            send(&mut agent, &request)?;
+            receive(&mut agent)?.ok_or(io::ErrorKind::UnexpectedEof)?
+        } else {
+            vec![FAILURE]
+        };
+        send(&mut client, &answer)?;
+    }
     Ok(())
 }
 
-fn copy(mut from: UnixStream, mut to: UnixStream) {
-    let mut buffer = [0; 16 << 10];
-    while let Ok(length @ 1..) = from.read(&mut buffer) {
-        if to.write_all(&buffer[..length]).is_err() {
-            break;
-        }
+/// A step may ask which keys there are and have something signed. It may not add or remove keys, lock the agent, or use
+/// extensions.
+fn is_allowed(request: &[u8]) -> bool {
+    matches!(request.first(), Some(&(REQUEST_IDENTITIES | SIGN_REQUEST)))
+}
+
+/// Receives a message without its length; `None` when there is no more.
+fn receive(from: &mut UnixStream) -> io::Result<Option<Vec<u8>>> {
+    let mut length = [0; 4];
+    match from.read_exact(&mut length) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        read => read?,
     }
-    let _ = to.shutdown(Shutdown::Write);
+    let length = u32::from_be_bytes(length);
+    if length > MAX_MESSAGE {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "message too long"));
+    }
+    let mut message = vec![0; length as usize];
+    from.read_exact(&mut message)?;
+    Ok(Some(message))
+}
+
+fn send(to: &mut UnixStream, message: &[u8]) -> io::Result<()> {
+    let length = u32::try_from(message.len()).map_err(|_| io::ErrorKind::InvalidData)?;
+    to.write_all(&[&length.to_be_bytes()[..], message].concat())
 }

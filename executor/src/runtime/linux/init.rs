@@ -58,7 +58,11 @@ fn set_up(container: &Container) -> Result<Program> {
 fn name_host(plan: &Plan) -> Result<()> {
     rustix::system::sethostname(plan.hostname.as_bytes())
         .map_err(|e| Error::io("name the container", &plan.hostname)(e.into()))?;
-    if plan.no_network { sys::interface_up("lo").map_err(Error::io("bring up", "lo")) } else { Ok(()) }
+    if plan.network == plan::Network::Loopback {
+        sys::interface_up("lo").map_err(Error::io("bring up", "lo"))
+    } else {
+        Ok(())
+    }
 }
 
 /// Makes the container's mounts, all below the root, which lies on top of the host's for now.

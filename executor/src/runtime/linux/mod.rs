@@ -19,6 +19,7 @@
 //! | `init` | the first process: mounts, root, user, confinement, exec |
 //! | `mounts`, `devices`, `scratch`, `stubs` | parts of a container's tree |
 //! | `caps`, `seccomp`, `cgroup`, `limits`, `user` | parts of a confinement |
+//! | `network` | a sandbox's network |
 //! | `names` | /etc/hosts, /etc/resolv.conf |
 //! | `agent` | sockets of the host, served inside |
 //! | `oci` | the same container by another runtime |
@@ -34,6 +35,7 @@ mod init;
 mod limits;
 mod mounts;
 mod names;
+mod network;
 mod oci;
 mod output;
 mod plan;
@@ -49,14 +51,14 @@ mod zygote;
 use std::io;
 use std::net::Shutdown;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use agent::Servers;
 use plan::Reply;
 use zygote::{Shim, Zygote};
 
-use super::{Exit, Output, Runtime, Spec};
+use super::{Exit, Network, Output, Runtime, Spec};
 use crate::{Cancel, Error, Result};
 
 /// Becomes the zygote when that is what this process was started for; returns otherwise.
@@ -70,6 +72,8 @@ pub(super) fn enter_shim_if_asked() {
 pub struct Embedded {
     program: PathBuf,
     zygote: Mutex<Option<Zygote>>,
+    /// Made for the first sandbox; else why there can be none.
+    router: OnceLock<std::result::Result<network::Router, String>>,
 }
 
 impl Embedded {
@@ -80,7 +84,12 @@ impl Embedded {
 
     /// The runtime whose shim is the program at a path, which must call [`super::enter_shim_if_asked`] first.
     pub fn with_shim(program: impl Into<PathBuf>) -> Self {
-        Self { program: program.into(), zygote: Mutex::new(None) }
+        Self { program: program.into(), zygote: Mutex::new(None), router: OnceLock::new() }
+    }
+
+    fn router(&self) -> Result<&network::Router> {
+        let made = self.router.get_or_init(|| network::Router::start().map_err(|error| error.to_string()));
+        made.as_ref().map_err(|reason| Error::Invalid(reason.clone()))
     }
 
     /// Forks a shim, from a new zygote when there is none (any more).
@@ -105,6 +114,10 @@ impl Default for Embedded {
 }
 
 impl Runtime for Embedded {
+    fn sandbox(&self) -> Result<()> {
+        self.router().map(drop)
+    }
+
     fn run(&self, spec: &Spec, output: Output<'_>, cancel: &Cancel) -> Result<Exit> {
         self.run_by(None, spec, output, cancel)
     }
@@ -114,7 +127,11 @@ impl Embedded {
     /// Runs a process, in a container made by another runtime if one is given.
     fn run_by(&self, oci: Option<plan::Oci>, spec: &Spec, output: Output<'_>, cancel: &Cancel) -> Result<Exit> {
         cancel.check()?;
-        let request::Prepared { request, agents } = request::prepare(spec, oci)?;
+        let sandbox = match spec.network {
+            Network::Sandbox => Some(self.router()?.sandbox()?),
+            Network::None | Network::Host => None,
+        };
+        let request::Prepared { request, agents } = request::prepare(spec, sandbox, oci)?;
         let mut shim = self.shim()?;
         // A shim that ended already has said why, or will be found to be gone.
         let _ = request.send(&mut shim.control);
@@ -155,6 +172,10 @@ impl OciRuntime {
 }
 
 impl Runtime for OciRuntime {
+    fn sandbox(&self) -> Result<()> {
+        self.shim.sandbox()
+    }
+
     fn run(&self, spec: &Spec, output: Output<'_>, cancel: &Cancel) -> Result<Exit> {
         let (id, bundle) = make_bundle()?;
         let oci = plan::Oci { program: self.program.clone(), bundle: bundle.clone(), id };

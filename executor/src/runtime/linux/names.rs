@@ -2,7 +2,7 @@
 //!
 //! parity: BuildKit v0.32, executor/oci: the texts of its files, byte for byte.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use crate::runtime::{Network, Spec};
@@ -33,24 +33,20 @@ pub(super) fn hosts(spec: &Spec) -> String {
     text
 }
 
-/// Text of /etc/resolv.conf, from the host's.
-pub(super) fn resolv_conf(network: Network) -> String {
+/// Text of /etc/resolv.conf, from the host's; with a server, that is the one to ask.
+pub(super) fn resolv_conf(network: Network, server: Option<Ipv4Addr>) -> String {
     let read = |path| std::fs::read_to_string(Path::new(path)).unwrap_or_default();
     let host = read(RESOLV_CONF);
-    if shares_loopback(network) {
+    if let Some(server) = server {
+        // It asks the host's servers, wherever they are.
+        let server = server.to_string();
+        return Resolv { servers: vec![&server], ..Resolv::parse(&host) }.text();
+    }
+    if network == Network::Host {
         return resolv_conf_from(&host, Loopback::Reachable);
     }
     let only_resolved = Resolv::parse(&host).servers == [RESOLVED_STUB];
     resolv_conf_from(&if only_resolved { read(RESOLVED_CONF) } else { host }, Loopback::Own)
-}
-
-/// Whether servers on the host's loopback can be asked from inside.
-fn shares_loopback(network: Network) -> bool {
-    match network {
-        // No sandbox is made yet: the default network is the host's, see `network_notice`.
-        Network::Default | Network::Host => true,
-        Network::None => false,
-    }
 }
 
 /// Whose loopback interface the container has.

@@ -30,8 +30,7 @@ pub(super) struct Plan {
     pub(super) hosts: String,
     /// Text of /etc/resolv.conf.
     pub(super) resolv_conf: String,
-    /// Whether the process has a network of its own, with a loopback interface only.
-    pub(super) no_network: bool,
+    pub(super) network: Network,
     pub(super) insecure: bool,
     /// Resource number, soft and hard limit.
     pub(super) rlimits: Vec<(u32, u64, u64)>,
@@ -39,6 +38,17 @@ pub(super) struct Plan {
     pub(super) remove_stubs_recursive: bool,
     /// Another runtime that makes the container.
     pub(super) oci: Option<Oci>,
+}
+
+/// Where the process's network comes from.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub(super) enum Network {
+    /// It is the executor's.
+    Host,
+    /// It is made with the container, with a loopback interface only.
+    Loopback,
+    /// It is there: an open namespace.
+    Join(usize),
 }
 
 /// A runtime that takes an OCI bundle.

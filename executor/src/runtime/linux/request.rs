@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
+use super::network::Sandbox;
 use super::plan::{self, Plan, Request, Source};
 use super::{limits, names};
 use crate::rootfs::Tree;
@@ -26,7 +27,7 @@ pub(super) struct Prepared {
 }
 
 /// Opens and writes all that a spec names.
-pub(super) fn prepare(spec: &Spec, oci: Option<plan::Oci>) -> Result<Prepared> {
+pub(super) fn prepare(spec: &Spec, sandbox: Option<Sandbox>, oci: Option<plan::Oci>) -> Result<Prepared> {
     if spec.args.is_empty() {
         return Err(Error::Invalid("no command to run: the process has no arguments".into()));
     }
@@ -41,8 +42,12 @@ pub(super) fn prepare(spec: &Spec, oci: Option<plan::Oci>) -> Result<Prepared> {
         hostname: names::hostname(spec).to_owned(),
         mounts: spec.mounts.iter().map(|m| mount(m, &mut side)).collect::<Result<_>>()?,
         hosts: names::hosts(spec),
-        resolv_conf: names::resolv_conf(spec.network),
-        no_network: spec.network == Network::None,
+        resolv_conf: names::resolv_conf(spec.network, sandbox.as_ref().and_then(|sandbox| sandbox.names)),
+        network: match sandbox {
+            Some(sandbox) => plan::Network::Join(side.add(sandbox.namespace)),
+            None if spec.network == Network::None => plan::Network::Loopback,
+            None => plan::Network::Host,
+        },
         insecure: spec.insecure,
         rlimits: spec.ulimits.iter().map(limits::resource).collect::<Result<_>>()?,
         cgroup: cgroup(spec),

@@ -19,7 +19,7 @@ use super::plan::{self, Plan, Reply, Request, Source};
 use super::scratch::Scratch;
 use super::stubs::{self, Kind, Stubs};
 use super::user::{self, Identity};
-use super::{init, mounts, oci, sys};
+use super::{init, mounts, network, oci, sys};
 use crate::rootfs::{NewDir, Tree};
 use crate::snapshot::{self, mount};
 use crate::{Error, Result};
@@ -78,6 +78,9 @@ fn supervise(control: &UnixStream) -> Result<Reply> {
 
 fn prepare(request: Request, control: &UnixStream) -> Result<(Container, Stubs)> {
     let Request { plan, secrets, fds } = request;
+    if let plan::Network::Join(position) = plan.network {
+        network::enter(fds[position].as_fd()).map_err(Error::io("enter", "the sandbox's network"))?;
+    }
     let root = Tree::from_fd(mount_root(&plan.root, &fds)?);
     let identity = user::lookup(&root, &plan.user)?;
     let scratch = Scratch::new()?;
@@ -189,7 +192,7 @@ fn start(container: &Container) -> Result<OwnedFd> {
     let mut namespaces = libc::CLONE_NEWNS | libc::CLONE_NEWPID;
     if container.plan.oci.is_none() {
         namespaces |= libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP;
-        if container.plan.no_network {
+        if container.plan.network == plan::Network::Loopback {
             namespaces |= libc::CLONE_NEWNET;
         }
     }

@@ -102,7 +102,7 @@ fn mount(dest: &str, kind: &str, source: &str, options: &[&str]) -> Value {
 fn linux(container: &Container) -> Value {
     let plan = &container.plan;
     let mut namespaces = vec!["pid", "ipc", "uts", "mount"];
-    if plan.no_network {
+    if plan.network == plan::Network::Loopback {
         namespaces.push("network");
     }
     let namespaces: Vec<Value> = namespaces.into_iter().map(|kind| json!({ "type": kind })).collect();

@@ -1,0 +1,198 @@
+//! A network for containers of their own: they reach the outside, nobody reaches them, and they do not see the host's.
+//!
+//! One *router*, a network namespace without processes, serves all containers of an executor:
+//!
+//! ```text
+//! container ── eth0 ─┐
+//! container ── eth0 ─┴─ steps (bridge) │ router │ uplink ── host's network, or a program that speaks for the user
+//! ```
+//!
+//! The router hides containers behind its own address. Its uplink is, for root, a pair of interfaces whose other end lies
+//! in the host's network, where the router's address is hidden behind the host's; an ordinary user's is a tap device of
+//! `slirp4netns`. Everything hangs on descriptors and sockets: when the executor ends, however, the namespace
+//! goes, and with it its interfaces and those of the pair; the host's translation goes with the socket that made it.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `netlink` | requests to the kernel |
+//! | `filter` | translating addresses; other people's filters |
+//! | `host` | the uplink of root |
+//! | `user` | the uplink of an ordinary user |
+
+mod filter;
+mod host;
+mod netlink;
+mod user;
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use netlink::{Index, Netlink};
+use rustix::fs::{Mode, OFlags};
+use rustix::thread::UnshareFlags;
+
+use crate::{Error, Result, userns};
+
+/// Networks to give containers, the first that the host has no way to; a /16 each.
+const NETWORKS: [Ipv4Addr; 4] = [
+    Ipv4Addr::new(10, 211, 0, 0),
+    Ipv4Addr::new(172, 29, 0, 0),
+    Ipv4Addr::new(10, 89, 0, 0),
+    Ipv4Addr::new(192, 168, 0, 0),
+];
+/// Length of their prefix.
+const PREFIX: u8 = 16;
+/// Addresses for containers in one: but for the network's own, the router's and the one for all.
+const ADDRESSES: u32 = (1 << 16) - 3;
+/// Numbers of interfaces in a namespace that has only a loopback interface so far.
+const SECOND: Index = Index(2);
+const THIRD: Index = Index(3);
+/// Names of the router's interfaces.
+const BRIDGE: &str = "steps";
+const UPLINK: &str = "uplink";
+
+/// What all containers of an executor share.
+pub(super) struct Router {
+    namespace: OwnedFd,
+    control: Netlink,
+    network: Ipv4Addr,
+    mtu: u32,
+    next: AtomicU32,
+    /// Who is to be asked for names, when the host's servers cannot be reached as the host does it.
+    names: Option<Ipv4Addr>,
+    _filter: Netlink,
+    /// How the router reaches the outside; gone when dropped.
+    _uplink: Box<dyn Send + Sync>,
+}
+
+/// The network of one container.
+pub(super) struct Sandbox {
+    /// Its namespace.
+    pub(super) namespace: OwnedFd,
+    /// Who is to be asked for names; `None` leaves it to the host's file.
+    pub(super) names: Option<Ipv4Addr>,
+}
+
+impl Router {
+    /// Makes the router. **Errors**: why there can be none here.
+    pub(super) fn start() -> Result<Self> {
+        let routes = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
+        let network = NETWORKS.into_iter().find(|network| !overlaps(&routes, *network));
+        let network =
+            network.ok_or_else(|| Error::Invalid("the host uses all networks a sandbox could have".into()))?;
+        let (namespace, (control, filter)) = in_new_namespace(|| {
+            let (control, filter) = (Netlink::route()?, Netlink::filter()?);
+            control.bring_up("lo")?;
+            control.add_bridge(BRIDGE, SECOND)?;
+            control.bring_up(BRIDGE)?;
+            control.add_address(SECOND, address(network, 1), PREFIX)?;
+            filter::masquerade(&filter, "sandbox", network, PREFIX)?;
+            Ok((control, filter))
+        })
+        .map_err(Error::io("make", "a network namespace with a bridge and address translation"))?;
+        let (uplink, names, mtu): (Box<dyn Send + Sync>, _, _) = if userns::is_confined() {
+            (Box::new(user::Uplink::start(namespace.as_fd())?), Some(user::NAMES), user::MTU)
+        } else {
+            let uplink = host::Uplink::make(namespace.as_fd(), &control, &routes)?;
+            let mtu = uplink.mtu();
+            (Box::new(uplink), None, mtu)
+        };
+        for interface in [BRIDGE, UPLINK] {
+            control.forward(interface).map_err(Error::io("forward packets of", interface))?;
+        }
+        let next = AtomicU32::new(0);
+        Ok(Self { namespace, control, network, mtu, next, names, _filter: filter, _uplink: uplink })
+    }
+
+    /// Makes a network for one container.
+    pub(super) fn sandbox(&self) -> Result<Sandbox> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let port = format!("step{number}");
+        let made = in_new_namespace(|| {
+            let socket = Netlink::route()?;
+            socket.bring_up("lo")?;
+            socket.add_pair(("eth0", SECOND), (&port, Index(0)), self.namespace.as_fd(), self.mtu)?;
+            self.control.enslave(&port, SECOND)?;
+            self.control.isolate(self.control.index(&port)?)?;
+            socket.add_address(SECOND, address(self.network, 2 + number % ADDRESSES), PREFIX)?;
+            socket.bring_up("eth0")?;
+            socket.add_default_route(address(self.network, 1))
+        });
+        let (namespace, ()) = made.map_err(Error::io("make", "the network of a container"))?;
+        Ok(Sandbox { namespace, names: self.names })
+    }
+}
+
+fn address(network: Ipv4Addr, number: u32) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(network) + number)
+}
+
+/// Does something in a new network namespace, in a thread of its own, as threads cannot be trusted to come back.
+fn in_new_namespace<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<(OwnedFd, T)> {
+    let enter = || -> io::Result<(OwnedFd, T)> {
+        // SAFETY: only the network namespace of this thread changes, which opens nothing but sockets for it.
+        unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET) }?;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let namespace = rustix::fs::open("/proc/thread-self/ns/net", flags, Mode::empty())?;
+        Ok((namespace, work()?))
+    };
+    std::thread::scope(|scope| scope.spawn(enter).join().expect("nothing here panics"))
+}
+
+/// Enters a network namespace with this process, which has one thread.
+pub(super) fn enter(namespace: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(rustix::thread::move_into_link_name_space(namespace, Some(rustix::thread::LinkNameSpaceType::Network))?)
+}
+
+/// Whether one of the host's routes (lines of /proc/net/route), but for that to everywhere, leads into a network.
+fn overlaps(routes: &str, network: Ipv4Addr) -> bool {
+    let wanted = u32::from(network);
+    let prefix = u32::MAX << (32 - u32::from(PREFIX));
+    lines(routes).any(|route| route.mask != 0 && (route.destination ^ wanted) & route.mask & prefix == 0)
+}
+
+/// A line of /proc/net/route.
+struct Route<'a> {
+    interface: &'a str,
+    destination: u32,
+    mask: u32,
+}
+
+fn lines(routes: &str) -> impl Iterator<Item = Route<'_>> {
+    // The kernel prints the number that the bytes of the address are in memory.
+    let number = |text: &str| Some(u32::from_be_bytes(u32::from_str_radix(text, 16).ok()?.to_ne_bytes()));
+    routes.lines().skip(1).filter_map(move |line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (interface, destination, mask) = (fields.first()?, fields.get(1)?, fields.get(7)?);
+        Some(Route { interface, destination: number(destination)?, mask: number(mask)? })
+    })
+}
+
+/// The interface that leads everywhere.
+fn default_interface(routes: &str) -> Option<&str> {
+    lines(routes).find(|route| route.mask == 0).map(|route| route.interface)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROUTES: &str = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n\
+        eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
+        eth1\t0000D30A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n";
+
+    #[test]
+    fn a_network_that_the_host_uses_is_not_taken() {
+        assert!(overlaps(ROUTES, Ipv4Addr::new(10, 211, 0, 0)));
+        assert!(!overlaps(ROUTES, Ipv4Addr::new(172, 29, 0, 0)));
+        assert!(overlaps("header\ntun\t0000000A\t0\t1\t0\t0\t0\t000000FF\t0", Ipv4Addr::new(10, 211, 0, 0)));
+    }
+
+    #[test]
+    fn the_way_out_is_the_route_to_everywhere() {
+        assert_eq!(default_interface(ROUTES), Some("eth0"));
+        assert_eq!(default_interface("header\n"), None);
+    }
+}
