@@ -68,7 +68,10 @@ fn what_was_not_allowed_is_refused_before_anything_runs() {
         "#,
     );
     let built = bench.build(&text);
-    assert_eq!((built.error().as_str(), built.output().as_str()), ("network.host is not allowed", ""));
+    assert_eq!(
+        (built.error().as_str(), built.output().as_str()),
+        ("network.host is not allowed: grant it with --allow network.host", "")
+    );
     let request = Request { definition: definition(&text), allow: vec!["network.host".into()], ..Request::default() };
     assert_eq!(bench.request(request).ok().output(), "one\ntwo\n");
 }

@@ -133,7 +133,7 @@ fn a_nested_build_may_do_no_more_than_the_outer_one() {
          %2 = build(%1) input(\"buildkit.llb.definition\", 0) attrs={{\"llbbuild.filename\": \"def\"}}\noutput %2\n"
     );
     let built = bench.build(&graph(&text));
-    assert_eq!(built.error(), "network.host is not allowed");
+    assert_eq!(built.error(), "network.host is not allowed: grant it with --allow network.host");
 }
 
 #[test]
