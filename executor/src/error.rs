@@ -109,6 +109,7 @@ impl std::fmt::Display for Error {
                 write!(f, "{of}: digest mismatch {want}: {got}")
             }
             Self::Exit { command, code, out_of_memory } => {
+                let command = shown(command);
                 write!(f, "process {command:?} did not complete successfully: exit code: {code}")?;
                 if *out_of_memory { f.write_str(": cannot allocate memory") } else { Ok(()) }
             }
@@ -117,6 +118,17 @@ impl std::fmt::Display for Error {
             Self::Cancelled => f.write_str("context canceled"),
         }
     }
+}
+
+/// Longest command in a message, in bytes: longer ones are generated, and nobody reads them.
+const MAX_COMMAND: usize = 8 << 10;
+
+/// A command, cut where it is too long to be shown.
+fn shown(command: &str) -> std::borrow::Cow<'_, str> {
+    if command.len() <= MAX_COMMAND {
+        return command.into();
+    }
+    format!("{}…", &command[..command.floor_char_boundary(MAX_COMMAND)]).into()
 }
 
 impl std::error::Error for Error {

@@ -10,5 +10,7 @@ mod bench;
 mod cache;
 #[path = "engine/failure.rs"]
 mod failure;
+#[path = "engine/hostile.rs"]
+mod hostile;
 #[path = "engine/ops.rs"]
 mod ops;

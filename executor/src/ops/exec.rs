@@ -33,6 +33,16 @@ pub fn check_entitlements(exec: &llb::Exec, allow: &[String]) -> Result<()> {
     }
 }
 
+/// Refuses names that would add lines of their own to `/etc/hosts`.
+pub fn check_names(exec: &llb::Exec) -> Result<()> {
+    let hosts = exec.meta.extra_hosts.iter().flat_map(|host| [&host.host, &host.ip]);
+    let is_blank = |text: &&String| text.chars().any(|c| c.is_whitespace() || c.is_control());
+    match hosts.chain([&exec.meta.hostname]).find(is_blank) {
+        Some(name) => Err(Error::Invalid(format!("host name {name:?} holds a blank or a control character"))),
+        None => Ok(()),
+    }
+}
+
 /// Runs the process; the outputs are in the order of their numbers.
 pub fn run(exec: &llb::Exec, inputs: &[Committed], context: Context<'_>) -> Result<Vec<Committed>> {
     check_entitlements(exec, context.allow)?;

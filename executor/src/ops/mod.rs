@@ -73,7 +73,10 @@ pub(crate) fn check(graph: &llb::Graph, allow: &[String]) -> Result<()> {
         llb::Op::Exec(exec) => Some(exec),
         _ => None,
     });
-    execs.into_iter().try_for_each(|exec| exec::check_entitlements(exec, allow))
+    execs.into_iter().try_for_each(|exec| {
+        exec::check_names(exec)?;
+        exec::check_entitlements(exec, allow)
+    })
 }
 
 /// Whether an op looks at the files of its inputs; if not, layers that are elsewhere may stay there.

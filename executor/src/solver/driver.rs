@@ -13,7 +13,7 @@ use oci::{Digest, Platform};
 
 use super::lanes::{Lane, Lanes};
 use super::report::Report;
-use super::scheduler::{Action, Edge, Event, JobId, Known, Outcome, Scheduler, Task, VertexId};
+use super::scheduler::{Action, Edge, Event, JobId, Known, Outcome, Same, Scheduler, Task, VertexId};
 use super::tasks::Job;
 use super::vertices::Vertices;
 use crate::cache::{self, VertexKey};
@@ -24,6 +24,10 @@ use crate::snapshot::{Committed, Snapshots};
 use crate::sources::{Fetching, Key, Pinned};
 use crate::store::Store;
 use crate::{Cancel, Error, Result, progress};
+
+/// So deep may builds be nested: generated definitions use one level or two, and a definition that makes the next one must
+/// end.
+const MAX_NESTED: u32 = 16;
 
 /// The only job of a build.
 const JOB: JobId = JobId(0);
@@ -63,11 +67,16 @@ pub fn solve(build: &Build<'_>, decoded: Decoded) -> Result<Vec<Committed>> {
     let _hook = build.cancel.on_cancel(move || drop(interrupt.send(Ended::Interrupted)));
     std::thread::scope(|scope| {
         let mut driver = Driver::new(build, scope, sender);
-        let outputs = driver.add(decoded);
+        let outputs = driver.add(decoded, 0);
         let edges: Vec<Edge> = outputs.iter().copied().flatten().collect();
         driver.run(Event::Want(JOB, edges), &receiver);
         driver.finish(&outputs)
     })
+}
+
+fn same(key: &VertexKey) -> Same {
+    let selector = |input: &cache::InputKey| input.selector.as_ref().map(|selector| selector.as_str().into());
+    Same { key: key.digest.as_str().into(), selectors: key.inputs.iter().map(selector).collect() }
 }
 
 /// A task that came to its end, or a request to stop.
@@ -128,8 +137,9 @@ impl<'scope, 'env> Driver<'scope, 'env> {
         }
     }
 
-    fn add(&mut self, decoded: Decoded) -> Vec<Option<Edge>> {
-        let (outputs, new) = self.vertices.add(decoded, self.build.no_cache, &mut self.scheduler);
+    /// Adds the vertices of a definition, which so many nested builds led to.
+    fn add(&mut self, decoded: Decoded, depth: u32) -> Vec<Option<Edge>> {
+        let (outputs, new) = self.vertices.add(decoded, self.build.no_cache, depth, &mut self.scheduler);
         self.report.announce(&self.vertices, &new);
         outputs
     }
@@ -251,8 +261,10 @@ impl<'scope, 'env> Driver<'scope, 'env> {
         match cache::of_vertex(&vertex.step.node, self.build.host) {
             Ok(key) => {
                 let content = key.inputs.iter().map(|input| input.content.is_some()).collect();
+                // A nested build may hold the vertex that would wait for it.
+                let same = (!matches!(vertex.step.node.op, Op::Build(_))).then(|| same(&key));
                 vertex.keys.push(key);
-                self.events.push_back(Event::Keyed { vertex: id, content, more: false });
+                self.events.push_back(Event::Keyed { vertex: id, content, more: false, same });
             }
             Err(error) => self.failed(id, Task::Key, error),
         }
@@ -266,7 +278,8 @@ impl<'scope, 'env> Driver<'scope, 'env> {
         if let Some(Key::Stable(key)) = key {
             vertex.keys.push(VertexKey { digest: cache::of_source(&key), inputs: Vec::new() });
         }
-        self.events.push_back(Event::Keyed { vertex: id, content: Vec::new(), more });
+        // Layers on their way are shared below: sources are not merged here.
+        self.events.push_back(Event::Keyed { vertex: id, content: Vec::new(), more, same: None });
     }
 
     fn query(&mut self, edge: Edge, known: &[Vec<Known>]) -> Result<()> {
@@ -337,14 +350,26 @@ impl<'scope, 'env> Driver<'scope, 'env> {
                 self.report.ended(&self.vertices[id].step.clone(), None);
                 self.events.push_back(Event::Ran(id));
             }
-            Ran::Definition(decoded) => {
-                let outputs = self.add(*decoded);
-                match outputs.first() {
-                    Some(Some(edge)) => self.events.push_back(Event::Expanded(id, vec![*edge])),
-                    _ => self.ran(id, Ran::Outputs(vec![Committed::default()])),
-                }
-            }
+            Ran::Definition(decoded) => self.nested(id, *decoded),
         }
+    }
+
+    /// Lets what a definition asks for stand for the vertex that read it.
+    fn nested(&mut self, id: VertexId, decoded: Decoded) {
+        let depth = self.vertices[id].depth + 1;
+        if depth > MAX_NESTED {
+            let error = Error::Definition(format!("builds are nested more than {MAX_NESTED} deep"));
+            return self.failed(id, Task::Run, error);
+        }
+        let outputs = self.add(decoded, depth);
+        let Some(Some(edge)) = outputs.first().copied() else {
+            return self.ran(id, Ran::Outputs(vec![Committed::default()]));
+        };
+        if self.vertices.needs(edge.vertex, id) {
+            return self.failed(id, Task::Run, Error::Definition("a nested build contains itself".into()));
+        }
+        self.vertices[id].expanded = Some(edge.vertex);
+        self.events.push_back(Event::Expanded(id, vec![edge]));
     }
 
     fn adopt(&mut self, id: VertexId, edges: &[Edge]) -> Result<()> {

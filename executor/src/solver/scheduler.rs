@@ -14,10 +14,15 @@
 //! possible and all inputs are wanted at once, in parallel. Vertices are shared by whoever wants them, and cancelled when
 //! nobody does any more.
 //!
-//! The order in which keys are looked for mirrors BuildKit v0.32 (`solver/edge.go`); how it is done does not. Two edges in
-//! flight that turn out to have the same key are not merged: both run.
+//! Two vertices that do the same on inputs that are known under a common key give the same result. When the first is
+//! running and the second would begin to, the second *follows*: it takes over the results as those of a nested build are.
+//!
+//! The order in which keys are looked for mirrors BuildKit v0.32 (`solver/edge.go`), and so does which vertices are merged;
+//! how it is done does not.
 
 mod edge;
+#[cfg(test)]
+mod random;
 #[cfg(test)]
 mod tests;
 mod want;
@@ -45,6 +50,15 @@ pub struct JobId(pub u32);
 /// Name of a cache key.
 pub type Key = Arc<str>;
 
+/// What a vertex does, and which part of each input matters to it: vertices for which both are equal do the same.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Same {
+    /// What it does.
+    pub key: Key,
+    /// One for each input; of no account for an input that is known by its content.
+    pub selectors: Vec<Option<Key>>,
+}
+
 /// A key an input is known by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
@@ -69,6 +83,8 @@ pub enum Event {
         content: Vec<bool>,
         /// Whether there is another key (sources only).
         more: bool,
+        /// What the vertex does, if it may follow another that does the same.
+        same: Option<Same>,
     },
     /// `Action::Query` is done.
     Matched {
@@ -169,6 +185,8 @@ pub struct Scheduler {
     queue: VecDeque<VertexId>,
     /// Tasks that were started and have not ended.
     in_flight: BTreeSet<(VertexId, Task)>,
+    /// Vertices that are running, by what they do.
+    running: BTreeMap<Key, BTreeSet<VertexId>>,
     /// What the event being handled leads to.
     actions: Vec<Action>,
 }
@@ -181,6 +199,7 @@ struct Vertex {
     keyed: usize,
     /// Whether there are more.
     more_keys: bool,
+    same: Option<Same>,
     run: Run,
     /// A task failed for good.
     failed: bool,
@@ -220,7 +239,7 @@ enum Run {
     #[default]
     Idle,
     Running,
-    /// Waiting for the vertices it expanded into.
+    /// Waiting for the vertices it expanded into, or for the one it follows.
     Expanded(Vec<Edge>),
     /// Ran; the results are not saved yet.
     Ran,
@@ -242,6 +261,7 @@ impl Scheduler {
             outputs: Vec::new(),
             keyed: 0,
             more_keys: false,
+            same: None,
             run: Run::Idle,
             failed: false,
             cancelled: false,
@@ -267,7 +287,7 @@ impl Scheduler {
         match event {
             Event::Want(job, edges) => self.want(job, edges),
             Event::Drop(job) => self.drop_job(job),
-            Event::Keyed { vertex, content, more } => self.keyed(vertex, &content, more),
+            Event::Keyed { vertex, content, more, same } => self.keyed(vertex, &content, more, same),
             Event::Matched { edge, keys, loadable, missed } => self.matched(edge, keys, loadable, missed),
             Event::Content { vertex, input, key } => {
                 self.ended(vertex, Task::Content(input));
@@ -280,6 +300,7 @@ impl Scheduler {
             }
             Event::Expanded(vertex, edges) => {
                 self.ended(vertex, Task::Run);
+                self.runs_no_more(vertex);
                 self.vertex_mut(vertex).run = Run::Expanded(edges);
             }
             Event::Saved(vertex, keys) => self.saved(vertex, keys),
@@ -287,10 +308,11 @@ impl Scheduler {
         }
     }
 
-    fn keyed(&mut self, id: VertexId, content: &[bool], more: bool) {
+    fn keyed(&mut self, id: VertexId, content: &[bool], more: bool, same: Option<Same>) {
         self.ended(id, Task::Key);
         let vertex = self.vertex_mut(id);
         vertex.keyed += 1;
+        vertex.same = same;
         vertex.more_keys = more;
         for (input, comparable) in vertex.inputs.iter_mut().zip(content) {
             input.comparable = *comparable;
@@ -320,6 +342,7 @@ impl Scheduler {
     }
 
     fn saved(&mut self, id: VertexId, keys: Vec<Vec<Key>>) {
+        self.runs_no_more(id);
         self.vertex_mut(id).run = Run::Done;
         for (output, keys) in (0..).zip(keys) {
             let edge = Edge { vertex: id, output };
@@ -339,6 +362,9 @@ impl Scheduler {
     fn task_failed(&mut self, id: VertexId, task: Task) {
         let cancelled = self.vertex(id).cancelled;
         self.ended(id, task);
+        if task == Task::Run {
+            self.runs_no_more(id);
+        }
         let vertex = self.vertex_mut(id);
         match task {
             _ if cancelled => {
@@ -349,6 +375,17 @@ impl Scheduler {
             }
             Task::Run => vertex.run = Run::Failed,
             Task::Key | Task::Content(_) => self.fail(id),
+        }
+    }
+
+    /// Takes a vertex out of those that others may follow.
+    fn runs_no_more(&mut self, id: VertexId) {
+        let Some(same) = &self.vertices[id.0 as usize].same else { return };
+        if let Some(running) = self.running.get_mut(&same.key) {
+            running.remove(&id);
+            if running.is_empty() {
+                self.running.remove(&same.key);
+            }
         }
     }
 

@@ -41,6 +41,10 @@ pub(super) struct Vertex {
     pub(super) cancel: Cancel,
     /// Why it failed.
     pub(super) error: Option<Error>,
+    /// How many nested builds it is in.
+    pub(super) depth: u32,
+    /// What stands for it, when it is a nested build.
+    pub(super) expanded: Option<VertexId>,
 }
 
 /// The vertices of a build. Equal vertices of several definitions are one.
@@ -56,6 +60,7 @@ impl Vertices {
         &mut self,
         decoded: Decoded,
         no_cache: bool,
+        depth: u32,
         scheduler: &mut Scheduler,
     ) -> (Vec<Option<scheduler::Edge>>, Vec<VertexId>) {
         let mut ids: Vec<VertexId> = Vec::with_capacity(decoded.graph.nodes.len());
@@ -69,6 +74,7 @@ impl Vertices {
                 let id = scheduler.add(&inputs, ignore_cache);
                 self.by_digest.insert((digest.clone(), ignore_cache), id);
                 self.push(id, digest, node, inputs);
+                self[id].depth = depth;
                 new.push(id);
                 id
             });
@@ -90,6 +96,8 @@ impl Vertices {
             results: HashMap::new(),
             cancel: Cancel::default(),
             error: None,
+            depth: 0,
+            expanded: None,
         });
     }
 
@@ -100,6 +108,20 @@ impl Vertices {
             let name = &self[edge.vertex].step.name;
             Error::Definition(format!("output {} of {name}, which does not have it", edge.output))
         })
+    }
+
+    /// Whether a vertex needs another, through inputs and nested builds.
+    pub(super) fn needs(&self, id: VertexId, wanted: VertexId) -> bool {
+        let (mut open, mut seen) = (vec![id], std::collections::HashSet::from([id]));
+        while let Some(id) = open.pop() {
+            if id == wanted {
+                return true;
+            }
+            let vertex = &self[id];
+            let next = vertex.step.inputs.iter().map(|input| input.vertex).chain(vertex.expanded);
+            open.extend(next.filter(|next| seen.insert(*next)));
+        }
+        false
     }
 
     /// The vertices, inputs first.

@@ -137,10 +137,52 @@ impl Scheduler {
             self.compare_all(id);
         }
         if self.input_levels(id).all(|level| level == Level::Done) {
-            self.vertex_mut(id).run = Run::Running;
-            self.start(id, Task::Run);
-            self.actions.push(Action::Run(id));
+            match self.leader(id) {
+                Some(leader) => self.follow(id, leader),
+                None => self.begin(id),
+            }
         }
+    }
+
+    fn begin(&mut self, id: VertexId) {
+        if let Some(same) = &self.vertex(id).same {
+            let key = same.key.clone();
+            self.running.entry(key).or_default().insert(id);
+        }
+        self.vertex_mut(id).run = Run::Running;
+        self.start(id, Task::Run);
+        self.actions.push(Action::Run(id));
+    }
+
+    /// A vertex that is running and does the same. Not one that reads the cache, for one that must not.
+    fn leader(&self, id: VertexId) -> Option<VertexId> {
+        let vertex = self.vertex(id);
+        let same = vertex.same.as_ref()?;
+        let mut running = self.running.get(&same.key)?.iter().copied();
+        running.find(|leader| {
+            let other = self.vertex(*leader);
+            let may_lead = !other.cancelled && (other.ignore_cache || !vertex.ignore_cache);
+            may_lead && other.inputs.len() == vertex.inputs.len() && self.inputs_agree(id, *leader)
+        })
+    }
+
+    /// Whether each input of two vertices is known by a common key: of the edge and the part that matters, or of content.
+    fn inputs_agree(&self, one: VertexId, other: VertexId) -> bool {
+        let selectors = |id: VertexId| &self.vertex(id).same.as_ref().expect("both may be merged").selectors;
+        let (mine, theirs) = (selectors(one), selectors(other));
+        let (known, other_known) = (self.known(one), self.known(other));
+        known.iter().zip(&other_known).enumerate().all(|(input, (known, other))| {
+            let same_part = mine.get(input) == theirs.get(input);
+            known.iter().any(|key| (key.content || same_part) && other.contains(key))
+        })
+    }
+
+    /// Takes over what a vertex that is running will have made. Its outputs stay wanted as long as those of the follower.
+    fn follow(&mut self, id: VertexId, leader: VertexId) {
+        let outputs = u32::try_from(self.vertex(id).outputs.len()).expect("outputs are few");
+        let edges = (0..outputs).map(|output| Edge { vertex: leader, output }).collect();
+        self.vertex_mut(id).run = Run::Expanded(edges);
+        self.enqueue(id);
     }
 
     fn compute_key(&mut self, id: VertexId) {

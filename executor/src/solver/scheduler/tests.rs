@@ -1,19 +1,22 @@
 //! Every case is a list of events with the actions that follow from each.
 //!
-//! A graph is one vertex a word: `c(a,b!)` takes a and the comparable content of b, `c~` ignores the cache. Known keys are
-//! printed input by input, `*` marks content keys: `query c k1|k2,k3*`.
+//! A graph is one vertex a word: `c(a,b!)` takes a and the comparable content of b, `c~` ignores the cache, `c=M(a)` does
+//! the same as all that do `M` (`c=M/s(a)`: with this part of its inputs). Known keys are printed input by input, `*` marks
+//! content keys: `query c k1|k2,k3*`.
 
 use super::*;
 
+#[derive(Default)]
 struct Sim {
     scheduler: Scheduler,
     names: Vec<String>,
     comparable: Vec<Vec<bool>>,
+    same: Vec<Option<Same>>,
 }
 
 /// Plays `script`: one `event -> action; action` a line.
 fn check(graph: &str, script: &str) {
-    let mut sim = Sim { scheduler: Scheduler::default(), names: Vec::new(), comparable: Vec::new() };
+    let mut sim = Sim::default();
     graph.split_whitespace().for_each(|text| sim.add(text));
     let mut actual = String::new();
     let script: Vec<_> = script.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
@@ -31,8 +34,13 @@ impl Sim {
         let (name, inputs) = text.trim_end_matches(')').split_once('(').unwrap_or((text, ""));
         let inputs: Vec<_> = inputs.split(',').filter(|input| !input.is_empty()).collect();
         let edges: Vec<_> = inputs.iter().map(|input| self.edge(input.trim_end_matches('!'))).collect();
+        let (name, what) = name.split_once('=').map_or((name, None), |(name, what)| (name, Some(what)));
         self.scheduler.add(&edges, name.ends_with('~'));
         self.names.push(name.trim_end_matches('~').to_owned());
+        self.same.push(what.map(|what| {
+            let (key, selector) = what.split_once('/').unwrap_or((what, ""));
+            Same { key: key.into(), selectors: vec![Some(selector.into()); inputs.len()] }
+        }));
         self.comparable.push(inputs.iter().map(|input| input.ends_with('!')).collect());
     }
 
@@ -65,10 +73,12 @@ impl Sim {
             "want" => Event::Want(JobId(0), rest.iter().map(|text| self.edge(text)).collect()),
             "want2" => Event::Want(JobId(1), rest.iter().map(|text| self.edge(text)).collect()),
             "drop" => Event::Drop(JobId(0)),
+            "drop2" => Event::Drop(JobId(1)),
             "keyed" => {
                 let vertex = self.vertex(rest[0]);
                 let content = self.comparable[vertex.0 as usize].clone();
-                Event::Keyed { vertex, content, more: rest.get(1) == Some(&"more") }
+                let same = self.same[vertex.0 as usize].clone();
+                Event::Keyed { vertex, content, more: rest.get(1) == Some(&"more"), same }
             }
             "match" => {
                 let edge = self.edge(rest[0]);
@@ -403,6 +413,16 @@ fn a_failure_stops_the_rest() {
 }
 
 #[test]
+fn a_job_that_wants_what_has_failed_hears_of_it_once() {
+    check(
+        "a b",
+        "want a -> key a0
+         fail a key -> failed 0 a
+         want2 a b -> failed 1 a",
+    );
+}
+
+#[test]
 fn a_failure_nobody_needs_fails_nobody() {
     // b is looked up by the content of s when the job has gone.
     check(
@@ -532,6 +552,157 @@ fn a_nested_build_that_fails_fails_the_outer_one() {
     );
 }
 
+/// The events that make `b` and `c`, two copies from the same `a`, both ready to run.
+const BOTH_MISS: &str = "
+         want b -> key b0
+         want2 c -> key c0
+         keyed b -> key a0
+         keyed c ->
+         keyed a -> query a
+         match a ka ! -> query b ka; query c ka
+         miss b 0 -> load a
+         miss c 0 ->
+         load a ok -> run b";
+
+#[test]
+fn what_does_the_same_as_one_that_runs_takes_over_its_results() {
+    check(
+        "a b=M(a) c=M(a)",
+        &format!(
+            "{BOTH_MISS}
+         ran b -> save b ka
+         saved b kb -> done 0; adopt c b
+         ran c -> save c ka
+         saved c kb -> done 1"
+        ),
+    );
+}
+
+#[test]
+fn another_part_of_the_same_input_is_not_the_same() {
+    check("a b=M/x(a) c=M/y(a)", &format!("{BOTH_MISS}; run c"));
+}
+
+#[test]
+fn equal_content_of_different_inputs_is_the_same() {
+    check(
+        "a s b=M/x(a!) c=M/y(s!)",
+        "want b -> key b0
+         want2 c -> key c0
+         keyed b -> key a0
+         keyed c -> key s0
+         keyed a -> query a
+         keyed s -> query s
+         miss a -> query b
+         miss s -> query c
+         miss b 0 -> run a
+         miss c 0 -> run s
+         ran a -> save a
+         saved a ka -> query b ka
+         miss b 0 -> content b 0
+         content b 0 k -> query b ka,k*
+         miss b 0 -> run b
+         ran s -> save s
+         saved s ks -> query c ks
+         miss c 0 -> content c 0
+         content c 0 k -> query c ks,k*
+         miss c 0 ->
+         ran b -> save b ka,k*
+         saved b kb -> done 0; adopt c b
+         ran c -> save c ks,k*
+         saved c kb -> done 1",
+    );
+}
+
+#[test]
+fn what_another_follows_is_not_cancelled_when_its_job_goes() {
+    check(
+        "a b=M(a) c=M(a)",
+        &format!(
+            "{BOTH_MISS}
+         drop ->
+         ran b -> save b ka
+         saved b kb -> adopt c b
+         ran c -> save c ka
+         saved c kb -> done 1"
+        ),
+    );
+}
+
+#[test]
+fn a_follower_that_nobody_wants_lets_go_of_what_it_follows() {
+    check(
+        "a b=M(a) c=M(a)",
+        &format!(
+            "{BOTH_MISS}
+         drop2 ->
+         drop -> cancel b
+         fail b run ->"
+        ),
+    );
+}
+
+#[test]
+fn a_failure_ends_those_that_follow_too() {
+    check("a b=M(a) c=M(a)", &format!("{BOTH_MISS}\nfail b run -> failed 0 b; failed 1 b"));
+}
+
+#[test]
+fn what_ignores_the_cache_does_not_follow_what_reads_it() {
+    check(
+        "a b=M(a) c~=M(a)",
+        "want b -> key b0
+         want2 c -> key c0
+         keyed b -> key a0
+         keyed c ->
+         keyed a -> query a
+         match a ka ! -> load a; query b ka
+         miss b 0 ->
+         load a ok -> run b; run c",
+    );
+}
+
+#[test]
+fn what_has_failed_is_not_followed_though_it_still_runs() {
+    check(
+        "a s b=M(a,s!) c=M(a,s!)",
+        "want b -> key b0
+         keyed b -> key a0; key s0
+         keyed a -> query a
+         keyed s -> query s
+         match a ka ! ->
+         match s ks ! -> query b ka|ks
+         miss b 0 1 -> load a; load s
+         load a ok ->
+         load s ok -> content b 1; run b
+         fail b 1 -> failed 0 b; cancel b
+         want2 c -> key c0
+         keyed c -> query c ka|ks
+         miss c 0 1 -> content c 1; run c
+         fail b run ->",
+    );
+}
+
+#[test]
+fn what_is_being_cancelled_is_not_followed() {
+    check(
+        "a b=M(a) c=M(a)",
+        "want b -> key b0
+         keyed b -> key a0
+         keyed a -> query a
+         match a ka ! -> query b ka
+         miss b 0 -> load a
+         load a ok -> run b
+         drop -> cancel b
+         want2 c -> key c0
+         keyed c -> query c ka
+         miss c 0 -> run c
+         fail b run ->
+         ran c -> save c ka
+         saved c kc -> done 1",
+    );
+}
+
 /// Answers every action at once, as a cache that has everything or nothing would; returns how many actions there were.
 fn play_out(scheduler: &mut Scheduler, wanted: Edge, cached: bool) -> usize {
     let (mut actions, mut count) = (Vec::new(), 0);
@@ -541,7 +712,9 @@ fn play_out(scheduler: &mut Scheduler, wanted: Edge, cached: bool) -> usize {
         count += actions.len();
         for action in actions.drain(..) {
             events.extend(match action {
-                Action::Key(vertex, _) => Some(Event::Keyed { vertex, content: vec![true; 9], more: false }),
+                Action::Key(vertex, _) => {
+                    Some(Event::Keyed { vertex, content: vec![true; 9], more: false, same: None })
+                }
                 Action::Query(edge, known) => {
                     let keys = if cached { vec![Key::from("k")] } else { Vec::new() };
                     Some(Event::Matched { edge, keys, loadable: cached, missed: vec![!cached; known.len()] })

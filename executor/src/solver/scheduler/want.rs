@@ -7,6 +7,10 @@ impl Scheduler {
     pub(super) fn want(&mut self, job: JobId, edges: Vec<Edge>) {
         self.jobs.insert(job, edges.clone());
         for edge in edges {
+            // It may have ended with an earlier edge, which failed before.
+            if !self.jobs.contains_key(&job) {
+                return;
+            }
             self.output_mut(edge).jobs.insert(job);
             self.raise_goal(edge, Level::Done);
         }
@@ -87,6 +91,7 @@ impl Scheduler {
     /// A vertex failed for good: the jobs that want it, through whatever vertices, end.
     pub(super) fn fail(&mut self, id: VertexId) {
         self.vertex_mut(id).failed = true;
+        self.runs_no_more(id);
         let mut jobs = BTreeSet::new();
         let (mut seen, mut open) = (BTreeSet::from([id]), vec![id]);
         while let Some(id) = open.pop() {
