@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard};
 use oci::Digest;
 
 use crate::Error;
-use crate::progress::{Event, Sink};
+use crate::progress::{Event, Sink, visible};
 
 /// Lines of output shown of a failed step: what fits a screen with the rest of the message.
 const LINES: usize = 20;
@@ -112,7 +112,7 @@ fn print_frame(source: &llb::SourceInfo, ranges: &[llb::Range]) -> String {
         }
         let marked = ranges.iter().any(|range| (range.start.line..=range.end.line).contains(&number));
         let mark = if marked { ">>>" } else { "   " };
-        writeln!(out, "{number:4} | {mark} {line}").expect("writing to a string does not fail");
+        writeln!(out, "{number:4} | {mark} {}", visible(line)).expect("writing to a string does not fail");
     }
     writeln!(out, "{rule}").expect("writing to a string does not fail");
     out

@@ -340,7 +340,8 @@ impl Unpack {
     }
 
     fn entry(&mut self, item: &Item, name: &OsStr, data: &mut dyn Read) -> Result<io::Result<()>> {
-        self.contents.bytes += item.size.next_multiple_of(4096);
+        let size = item.size.checked_next_multiple_of(4096).unwrap_or(u64::MAX);
+        self.contents.bytes = self.contents.bytes.saturating_add(size);
         if self.contents.bytes > self.limits.bytes {
             return Err(too_much(format!("more than {} bytes", self.limits.bytes)));
         }

@@ -9,6 +9,7 @@ mod style;
 mod tests;
 mod trace;
 mod tty;
+mod visible;
 
 use std::time::SystemTime;
 
@@ -16,6 +17,7 @@ use oci::Digest;
 
 pub use clip::Clipped;
 pub use renderer::{Mode, renderer};
+pub(crate) use visible::visible;
 
 /// One thing that happened. Times are wall clock.
 #[derive(Clone, Debug)]

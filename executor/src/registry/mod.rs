@@ -21,6 +21,7 @@ pub mod credentials;
 pub mod hosts;
 mod pull;
 mod push;
+mod redirect;
 #[cfg(test)]
 pub(crate) mod tests;
 mod transport;

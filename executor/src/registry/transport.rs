@@ -15,6 +15,7 @@ use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
 use ureq::{Agent, Body, SendBody};
 
 use super::hosts::{Host, is_loopback};
+use super::redirect;
 
 /// Time to connect, TLS included.
 const CONNECT: Duration = Duration::from_secs(30);
@@ -154,6 +155,10 @@ impl Transport {
                 return Ok(Answer { response, redirected: hop > 0 && !same });
             };
             let next = resolve(&url, location);
+            if let Err(why) = redirect::check(&url, &next) {
+                let from = redacted(&url);
+                return Err(Failure::Protocol(format!("{from} redirects to {}, {why}: refused", redacted(&next))));
+            }
             let downgrade = url.starts_with("https://") && !next.starts_with("https://");
             if downgrade && !host.insecure && !call.may_downgrade {
                 return Err(Failure::Protocol(format!(
@@ -315,7 +320,8 @@ pub(super) fn is_in_the_clear(url: &str) -> bool {
 
 /// An address that may be relative to another one.
 pub(super) fn resolve(base: &str, location: &str) -> String {
-    if location.starts_with("http://") || location.starts_with("https://") {
+    // With a scheme of its own, whichever.
+    if location.split(['/', '?', '#']).next().is_some_and(|start| start.contains(':')) {
         return location.to_owned();
     }
     let Some((scheme, rest)) = base.split_once("://") else { return location.to_owned() };

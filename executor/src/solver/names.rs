@@ -2,18 +2,21 @@
 
 use llb::{FileAction, FileActionKind, Node, Op};
 
+use crate::progress::visible;
+
 /// Key of the description that overrides the name.
 const CUSTOM: &str = "llb.customname";
 
 /// Longest name that is made of other names, in bytes: more than a terminal's line.
 const MAX: usize = 500;
 
-/// The name of a vertex.
+/// The name of a vertex, fit for a terminal.
 pub(super) fn of_node(node: &Node, input_names: &[&str]) -> String {
-    match node.meta.description.get(CUSTOM) {
+    let name = match node.meta.description.get(CUSTOM) {
         Some(name) => name.clone(),
         None => of_op(&node.op, input_names),
-    }
+    };
+    visible(&name).into_owned()
 }
 
 fn of_op(op: &Op, inputs: &[&str]) -> String {

@@ -15,7 +15,7 @@ use rustix::fs::{AtFlags, FileType, Mode, Timespec, Timestamps};
 use rustix::io::Errno;
 
 use crate::layer::header::Kind;
-use crate::layer::{Item, decompress};
+use crate::layer::{Item, Limits, decompress};
 use crate::rootfs::{NewDir, Tree};
 use crate::snapshot::{Files, entry, is_missing, xattr};
 use crate::{Cancel, Error, Result};
@@ -58,12 +58,13 @@ pub(super) fn unpack(
     let new = NewDir { mode: 0o755, owner, time };
     let (dir, _) = to.mkdir_all(Path::new(dest), new).map_err(Error::io("make directory", dest))?;
     let mut archive = tar::Archive::new(decompress(Box::new(archive))?);
-    let mut untar = Untar { tree: Tree::from_fd(dir), owner, dirs: Vec::new() };
+    let mut untar = Untar { tree: Tree::from_fd(dir), owner, dirs: Vec::new(), entries: 0, bytes: 0 };
     let malformed = |error: io::Error| Error::Invalid(format!("cannot read archive: {error}"));
     for entry in archive.entries().map_err(malformed)? {
         cancel.check()?;
         let mut entry = entry.map_err(malformed)?;
         let Some(item) = Item::read(&mut entry)? else { continue };
+        untar.count(&item, Limits::default())?;
         untar.item(&item, &mut entry).map_err(Error::io("unpack", &item.path))?;
     }
     untar.finish()
@@ -74,9 +75,24 @@ struct Untar {
     owner: Option<(u32, u32)>,
     /// Directories and their times, set again when all is there.
     dirs: Vec<(PathBuf, Timestamps)>,
+    /// Entries so far, and what they say their bytes are.
+    entries: u64,
+    bytes: u64,
 }
 
 impl Untar {
+    /// Refuses an archive that holds more than a layer may.
+    fn count(&mut self, item: &Item, limits: Limits) -> Result<()> {
+        self.entries += 1;
+        self.bytes = self.bytes.saturating_add(item.size);
+        let refused = |what: String| Err(Error::Invalid(format!("refusing to unpack archive: more than {what}")));
+        match (self.entries > limits.entries, self.bytes > limits.bytes) {
+            (true, _) => refused(format!("{} entries", limits.entries)),
+            (_, true) => refused(format!("{} bytes", limits.bytes)),
+            (false, false) => Ok(()),
+        }
+    }
+
     fn item(&mut self, item: &Item, data: &mut dyn Read) -> io::Result<()> {
         let Some(name) = item.path.file_name() else { return Ok(()) };
         let new = NewDir { mode: 0o755, owner: Some((0, 0)), time: None };
