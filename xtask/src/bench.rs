@@ -1,59 +1,81 @@
-//! `cargo xtask bench`: what we cost, side by side with docker and buildah on the same machine in the same run.
+//! `cargo xtask bench [WORDS]`: what we cost, side by side with docker, buildah and, where one is at hand, BuildKit, on the
+//! same machine in the same run. Words choose the workloads whose names hold one of them.
 //!
 //! Absolute figures drift with the machine and its load; ratios of one run do not, so those are what the tables are
 //! for. Docker's steps run without a network, which spares its engine work. A daemon's processor time and memory count
-//! for it: they are spent for the build. buildah runs with its default isolation.
+//! for it: they are spent for the build. buildah runs with its default isolation. The limit is the wall time of what no
+//! builder can do without: starting processes, copying files once, compressing on one core.
 
 mod builders;
 mod compile;
 mod table;
 mod workloads;
 
-use e2e::measure::{Cost, measure, median, spent_by};
+use std::path::Path;
+use std::process::Command;
+
+use e2e::measure::{Cost, measure, median, reset_peak, spent_by};
 
 use crate::setup;
 use crate::shell::{self, Result, cargo};
 use builders::Builder;
 use table::Table;
-use workloads::Workload;
+use workloads::{Start, Workload};
 
-/// Runs of each workload; the median counts.
-const RUNS: usize = 5;
-
-pub(crate) fn run(_: &[String]) -> Result<()> {
+pub(crate) fn run(words: &[String]) -> Result<()> {
     setup::install(setup::ALL)?;
     let release = ["build", "--release", "--package", "cli", "--package", "executor"];
     shell::step("build llbc and executor", &mut cargo(&release))?;
-    compile::run()?;
+    if words.is_empty() {
+        compile::run()?;
+    }
+    let is_wanted = |workload: &&Workload| words.is_empty() || words.iter().any(|word| workload.name.contains(&**word));
     let builders = builders::all()?;
     let mut table = Table::new(builders.iter().map(|builder| builder.name()));
-    for workload in workloads::ALL {
-        let costs = shell::timed(workload.name, || costs(workload, &builders))?;
-        table.add(workload.name, costs);
+    for workload in workloads::ALL.iter().filter(is_wanted) {
+        let (costs, limit) = shell::timed(workload.name, || costs(workload, &builders))?;
+        table.add(workload.name, costs, limit);
     }
     shell::print(&table.print())
 }
 
-/// The median cost of a workload for each builder; builders take turns, so that drift hits all of them.
-fn costs(workload: &Workload, builders: &[Box<dyn Builder>]) -> Result<Vec<Cost>> {
+/// The median cost of a workload for each builder (`None` where it cannot do it) and the limit; builders take turns, so
+/// that drift hits all of them.
+fn costs(workload: &Workload, builders: &[Box<dyn Builder>]) -> Result<(Vec<Option<Cost>>, Cost)> {
     let context = tempfile::tempdir()?;
+    (workload.prepare)(context.path())?;
     std::fs::write(context.path().join("Dockerfile"), (workload.dockerfile)())?;
     let mut costs = vec![Vec::new(); builders.len()];
-    if workload.cached {
-        builders.iter().try_for_each(|builder| measure(&mut builder.build(context.path(), true)).map(drop))?;
-    }
-    for _ in 0..RUNS {
-        for (builder, costs) in builders.iter().zip(&mut costs) {
-            costs.push(cost(builder.as_ref(), context.path(), workload.cached)?);
+    if !matches!(workload.start, Start::NoCache) {
+        for builder in builders {
+            build(builder.as_ref(), context.path(), workload)?;
         }
     }
-    Ok(costs.into_iter().map(median).collect())
+    let mut limits = Vec::new();
+    for round in 0..workload.runs {
+        if let Start::Changed(change) = workload.start {
+            change(context.path(), round + 1)?;
+        }
+        for (builder, costs) in builders.iter().zip(&mut costs) {
+            costs.extend(build(builder.as_ref(), context.path(), workload)?);
+        }
+        limits.push(measure(Command::new("sh").args(["-c", workload.limit]).current_dir(context.path()))?);
+    }
+    let median = |costs: Vec<Cost>| (!costs.is_empty()).then(|| median(costs));
+    Ok((costs.into_iter().map(median).collect(), e2e::measure::median(limits)))
 }
 
-fn cost(builder: &dyn Builder, context: &std::path::Path, cached: bool) -> Result<Cost> {
-    let Some(daemon) = builder.daemon() else { return Ok(measure(&mut builder.build(context, cached))?) };
+/// One build; `None` where the builder has no such output.
+fn build(builder: &dyn Builder, context: &Path, workload: &Workload) -> Result<Option<Cost>> {
+    let out = tempfile::tempdir()?;
+    let no_cache = matches!(workload.start, Start::NoCache);
+    let Some(mut command) = builder.build(context, no_cache, workload.output, &out.path().join("out")) else {
+        return Ok(None);
+    };
+    let Some(daemon) = builder.daemon() else { return Ok(Some(measure(&mut command)?)) };
+    reset_peak(daemon);
     let before = spent_by(daemon);
-    let client = measure(&mut builder.build(context, cached))?;
+    let client = measure(&mut command)?;
     let after = spent_by(daemon);
-    Ok(client.with(Cost { wall: client.wall, cpu: after.cpu.saturating_sub(before.cpu), peak: after.peak }))
+    Ok(Some(client.with(Cost { wall: client.wall, cpu: after.cpu.saturating_sub(before.cpu), peak: after.peak })))
 }

@@ -70,6 +70,14 @@ pub fn spent_by(daemon: u32) -> Cost {
     Cost { wall: Duration::ZERO, cpu, peak }
 }
 
+/// Lets the peaks of a process and its descendants begin anew.
+pub fn reset_peak(daemon: u32) {
+    for process in descendants(daemon) {
+        // One that ended meanwhile has no peak to reset.
+        let _ = std::fs::write(format!("/proc/{process}/clear_refs"), "5");
+    }
+}
+
 fn descendants(root: u32) -> Vec<u32> {
     let parent = |process: u32| stat(process).and_then(|fields| fields.get(1)?.parse::<u32>().ok());
     let all: Vec<(u32, u32)> = std::fs::read_dir("/proc")

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use e2e::{Docker, base, process};
+use e2e::{Buildkit, Docker, base, process};
 use tempfile::TempDir;
 
-use super::workloads::BASE;
+use super::workloads::{BASE, Output};
 use crate::shell::{Result, target_dir};
 
 /// The name every build gives its image.
@@ -16,8 +16,8 @@ const TAG: &str = "bench:1";
 pub(super) trait Builder {
     /// What the table calls it.
     fn name(&self) -> &'static str;
-    /// The command that builds `context`.
-    fn build(&self, context: &Path, cached: bool) -> Command;
+    /// The command that builds `context`; `dest` is where an output that is no store goes. `None`: it has no such output.
+    fn build(&self, context: &Path, no_cache: bool, output: Output, dest: &Path) -> Option<Command>;
     /// The process that works for it, if it has one.
     fn daemon(&self) -> Option<u32> {
         None
@@ -28,26 +28,47 @@ pub(super) trait Builder {
 pub(super) fn all() -> Result<Vec<Box<dyn Builder>>> {
     let base = base::busybox()?;
     let own = Own::new(&base)?;
-    let piped = Piped { llbc: own.llbc.clone(), executor: own.executor.clone(), store: own.store.path().to_owned() };
-    Ok(vec![Box::new(own), Box::new(piped), Box::new(Docker20::new(&base)?), Box::new(Buildah::new(&base)?)])
+    let buildkit = Buildkit32::new(&own)?;
+    let mut all: Vec<Box<dyn Builder>> = vec![Box::new(own)];
+    all.extend(buildkit.map(|buildkit| Box::new(buildkit) as Box<dyn Builder>));
+    all.push(Box::new(Docker20::new(&base)?));
+    all.push(Box::new(Buildah::new(&base)?));
+    Ok(all)
+}
+
+/// `type=…` of an output, as everybody but buildah spells it.
+fn spelled(output: Output, dest: &Path) -> String {
+    let dest = dest.display();
+    match output {
+        Output::Nowhere => "type=cacheonly".into(),
+        Output::Store => format!("type=image,name={TAG}"),
+        Output::Local => format!("type=local,dest={dest}"),
+        Output::Tar => format!("type=tar,dest={dest}"),
+        Output::DockerArchive => format!("type=docker,name={TAG},dest={dest}"),
+        Output::Oci(compression) => format!("type=oci,compression={compression},force-compression=true,dest={dest}"),
+    }
 }
 
 /// `llbc build`.
 struct Own {
     llbc: PathBuf,
-    executor: PathBuf,
     store: TempDir,
 }
 
 impl Own {
     fn new(base: &Path) -> Result<Self> {
         let binary = |name: &str| target_dir().join("release").join(name);
-        let store = tempfile::Builder::new().prefix("bench-store-").tempdir()?;
-        let own = Self { llbc: binary("llbc"), executor: binary("executor"), store };
-        let mut import = Command::new(&own.executor);
+        let own = Self { llbc: binary("llbc"), store: tempfile::Builder::new().prefix("bench-store-").tempdir()? };
+        let mut import = Command::new(binary("executor"));
         import.env("LLBC_ROOT", own.store.path()).args(["images", "import"]).arg(base).arg(BASE);
         process::succeed(&mut import)?;
         Ok(own)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.llbc);
+        command.env("LLBC_ROOT", self.store.path()).args(["build", "--offline", "--progress=quiet"]);
+        command
     }
 }
 
@@ -56,36 +77,58 @@ impl Builder for Own {
         "llbc build"
     }
 
-    fn build(&self, context: &Path, cached: bool) -> Command {
-        let mut command = Command::new(&self.llbc);
-        command.env("LLBC_ROOT", self.store.path()).args(["build", "--offline", "-t", TAG]);
-        command.args((!cached).then_some("--no-cache")).arg(context);
-        command
+    fn build(&self, context: &Path, no_cache: bool, output: Output, dest: &Path) -> Option<Command> {
+        let mut command = self.command();
+        command.arg("-o").arg(spelled(output, dest)).args(no_cache.then_some("--no-cache")).arg(context);
+        Some(command)
     }
 }
 
-/// `llbc Dockerfile | executor`.
-struct Piped {
-    llbc: PathBuf,
-    executor: PathBuf,
-    store: PathBuf,
+/// A BuildKit daemon, if one is at hand, with the base as a layout of ours.
+struct Buildkit32 {
+    buildkit: Buildkit,
+    layout: TempDir,
+    digest: String,
 }
 
-impl Builder for Piped {
+impl Buildkit32 {
+    fn new(own: &Own) -> Result<Option<Self>> {
+        let Some(buildkit) = Buildkit::get() else { return Ok(None) };
+        let layout = tempfile::Builder::new().prefix("bench-layout-").tempdir()?;
+        let file = layout.path().join("Dockerfile");
+        std::fs::write(&file, format!("FROM {BASE}\n"))?;
+        let to = layout.path().join("base");
+        let mut write = own.command();
+        write.arg("-f").arg(file).arg("-o").arg(format!("type=oci,tar=false,dest={}", to.display())).arg(layout.path());
+        process::succeed(&mut write)?;
+        let index: serde_json::Value = serde_json::from_slice(&std::fs::read(to.join("index.json"))?)?;
+        let digest = index["manifests"][0]["digest"].as_str().unwrap_or_default().to_owned();
+        Ok(Some(Self { buildkit: buildkit?, layout, digest }))
+    }
+}
+
+impl Builder for Buildkit32 {
     fn name(&self) -> &'static str {
-        "llbc, executor"
+        "BuildKit"
     }
 
-    fn build(&self, context: &Path, cached: bool) -> Command {
-        let no_cache = if cached { "" } else { "--no-cache" };
-        let script = format!(
-            "set -e; '{}' --offline Dockerfile | '{}' {no_cache} -t {TAG}",
-            self.llbc.display(),
-            self.executor.display()
-        );
-        let mut command = Command::new("sh");
-        command.env("LLBC_ROOT", &self.store).current_dir(context).arg("-c").arg(script);
-        command
+    fn build(&self, context: &Path, no_cache: bool, output: Output, dest: &Path) -> Option<Command> {
+        let mut command = self.buildkit.client();
+        command.args(["build", "--progress=plain", "--frontend=dockerfile.v0"]);
+        command.arg("--opt").arg(format!("context:{BASE}=oci-layout://base@{}", self.digest));
+        command.arg("--oci-layout").arg(format!("base={}", self.layout.path().join("base").display()));
+        for local in ["context", "dockerfile"] {
+            command.arg("--local").arg(format!("{local}={}", context.display()));
+        }
+        command.args(no_cache.then_some("--no-cache"));
+        if output != Output::Nowhere {
+            command.arg("-o").arg(spelled(output, dest));
+        }
+        Some(command)
+    }
+
+    fn daemon(&self) -> Option<u32> {
+        Some(self.buildkit.daemon())
     }
 }
 
@@ -107,13 +150,18 @@ impl Builder for Docker20 {
         "docker build"
     }
 
-    fn build(&self, context: &Path, cached: bool) -> Command {
+    fn build(&self, context: &Path, no_cache: bool, output: Output, dest: &Path) -> Option<Command> {
         let mut command = self.docker.client();
-        command
-            .args(["build", "--network=none", "--quiet", "-t", TAG])
-            .args((!cached).then_some("--no-cache"))
-            .arg(context);
-        command
+        command.args(["build", "--network=none", "--quiet"]).args(no_cache.then_some("--no-cache"));
+        match output {
+            Output::Store => command.args(["-t", TAG]),
+            Output::Local | Output::Tar => command.arg("--output").arg(spelled(output, dest)),
+            // It always stores: without a name is the least it does.
+            Output::Nowhere => &mut command,
+            Output::DockerArchive | Output::Oci(_) => return None,
+        };
+        command.arg(context);
+        Some(command)
     }
 
     fn daemon(&self) -> Option<u32> {
@@ -150,13 +198,22 @@ impl Builder for Buildah {
         "buildah bud"
     }
 
-    fn build(&self, context: &Path, cached: bool) -> Command {
+    fn build(&self, context: &Path, no_cache: bool, output: Output, dest: &Path) -> Option<Command> {
         let mut command = self.command();
         // runc as docker has it; buildah's first choice, crun, refuses machines with both versions of control groups.
         let runc = process::find("runc").unwrap_or_else(|| "runc".into());
         command.args(["bud", "--quiet", "--layers", "--runtime"]).arg(runc);
-        command.args(["--network=none", "--pull-never", "--jobs=0", "-t", TAG]);
-        command.args((!cached).then_some("--no-cache")).arg(context);
-        command
+        command.args(["--network=none", "--pull-never", "--jobs=0"]).args(no_cache.then_some("--no-cache"));
+        match output {
+            Output::Store => command.args(["-t", TAG]),
+            Output::Oci("gzip") => command.arg("-t").arg(format!("oci-archive:{}", dest.display())),
+            Output::DockerArchive => command.arg("-t").arg(format!("docker-archive:{}", dest.display())),
+            Output::Local | Output::Tar => command.arg("--output").arg(spelled(output, dest)),
+            // It always stores: without a name is the least it does.
+            Output::Nowhere => &mut command,
+            Output::Oci(_) => return None,
+        };
+        command.arg(context);
+        Some(command)
     }
 }

@@ -1,13 +1,20 @@
 //! Costs side by side, as a Markdown table: the first builder's own, the others' as multiples of it too.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use e2e::measure::Cost;
 
-/// Rows of costs, one column a builder.
+/// Rows of costs, one column a builder, and the limit of each.
 pub(super) struct Table {
     builders: Vec<&'static str>,
-    rows: Vec<(&'static str, Vec<Cost>)>,
+    rows: Vec<Row>,
+}
+
+struct Row {
+    workload: &'static str,
+    costs: Vec<Option<Cost>>,
+    limit: Cost,
 }
 
 impl Table {
@@ -15,52 +22,59 @@ impl Table {
         Self { builders: builders.collect(), rows: Vec::new() }
     }
 
-    pub(super) fn add(&mut self, workload: &'static str, costs: Vec<Cost>) {
-        self.rows.push((workload, costs));
+    pub(super) fn add(&mut self, workload: &'static str, costs: Vec<Option<Cost>>, limit: Cost) {
+        self.rows.push(Row { workload, costs, limit });
     }
 
-    /// Wall ms / processor ms / peak MB, and how many times the first builder's wall time.
+    /// Wall ms / processor ms / peak MB, and how many times the first builder's of each.
     pub(super) fn print(&self) -> String {
-        let mut text = String::from("\nwall ms / processor ms / peak MB (× wall of the first)\n\n");
-        let rule = "|---".repeat(self.builders.len() + 1);
-        let line = |text: &mut String, cells: &mut dyn Iterator<Item = String>| {
-            let cells: Vec<String> = cells.collect();
+        let mut text = String::from(
+            "\nwall ms / processor ms / peak MB (each as a multiple of the first); the limit is wall ms (the first as a multiple)\n\n",
+        );
+        let line = |text: &mut String, cells: Vec<String>| {
             writeln!(text, "| {} |", cells.join(" | ")).expect("writing to a string does not fail");
         };
-        line(
-            &mut text,
-            &mut std::iter::once("workload".to_owned()).chain(self.builders.iter().map(|name| (*name).to_owned())),
-        );
-        text.push_str(&rule);
+        let heads = std::iter::once("workload").chain(self.builders.iter().copied()).chain(["limit"]);
+        line(&mut text, heads.map(str::to_owned).collect());
+        text.push_str(&"|---".repeat(self.builders.len() + 2));
         text.push_str("|\n");
-        for (workload, costs) in &self.rows {
-            let first = costs.first().copied().unwrap_or_default();
-            let cells = costs.iter().map(|cost| cell(*cost, first));
-            line(&mut text, &mut std::iter::once((*workload).to_owned()).chain(cells));
+        for row in &self.rows {
+            let first = row.costs.first().copied().flatten();
+            let mut cells = vec![row.workload.to_owned()];
+            cells.extend(row.costs.iter().map(|cost| cost.map_or("–".to_owned(), |cost| cell(cost, first))));
+            let own = first.map_or(Duration::ZERO, |first| first.wall);
+            cells.push(format!("{:.0} ({:.1}×)", milliseconds(row.limit.wall), ratio(own, row.limit.wall)));
+            line(&mut text, cells);
         }
         text
     }
 }
 
-fn cell(cost: Cost, first: Cost) -> String {
-    let milliseconds = |duration: std::time::Duration| duration.as_secs_f64() * 1000.0;
-    let ratio = cost.wall.as_secs_f64() / first.wall.as_secs_f64().max(f64::MIN_POSITIVE);
-    let (wall, cpu) = (milliseconds(cost.wall), milliseconds(cost.cpu));
-    format!("{wall:.0} / {cpu:.0} / {} ({ratio:.1}×)", cost.peak / 1_000_000)
+fn cell(cost: Cost, first: Option<Cost>) -> String {
+    let own = format!("{:.0} / {:.0} / {}", milliseconds(cost.wall), milliseconds(cost.cpu), cost.peak / 1_000_000);
+    let Some(first) = first.filter(|first| *first != cost) else { return own };
+    let peak = cost.peak as f64 / (first.peak as f64).max(1.0);
+    format!("{own} ({:.1}× / {:.1}× / {peak:.1}×)", ratio(cost.wall, first.wall), ratio(cost.cpu, first.cpu))
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
+
+fn ratio(one: Duration, other: Duration) -> f64 {
+    one.as_secs_f64() / other.as_secs_f64().max(0.001)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
     fn ratios_are_to_the_first() {
         let cost = |wall| Cost { wall: Duration::from_millis(wall), cpu: Duration::from_millis(3), peak: 9_000_000 };
-        let mut table = Table::new(["a", "b"].into_iter());
-        table.add("w", vec![cost(10), cost(25)]);
-        let expected = "| workload | a | b |\n|---|---|---|\n| w | 10 / 3 / 9 (1.0×) | 25 / 3 / 9 (2.5×) |\n";
+        let mut table = Table::new(["a", "b", "c"].into_iter());
+        table.add("w", vec![Some(cost(10)), Some(cost(25)), None], cost(5));
+        let expected = "| workload | a | b | c | limit |\n|---|---|---|---|---|\n| w | 10 / 3 / 9 | 25 / 3 / 9 (2.5× / 1.0× / 1.0×) | – | 5 (2.0×) |\n";
         assert!(table.print().ends_with(expected), "{}", table.print());
     }
 }
