@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::attrs::ImageAttrs;
 use super::layers::{self, LayerBlob, Wanted};
 use super::{Built, Context, Metadata, config};
-use crate::layer::Compression;
+use crate::layer::{Compression, UNCOMPRESSED};
 use crate::registry::Push;
 use crate::store::{self, Image, write_blob};
 use crate::{Error, Result};
@@ -139,7 +139,7 @@ fn described(blob: &Descriptor, docker: bool) -> Descriptor {
 }
 
 fn is_internal(key: &str) -> bool {
-    matches!(key, "containerd.io/uncompressed" | "buildkit/createdat" | "buildkit/rewritten-timestamp")
+    matches!(key, UNCOMPRESSED | layers::CONVERTED | "buildkit/createdat" | "buildkit/rewritten-timestamp")
         || key.starts_with("containerd.io/distribution.source.")
 }
 

@@ -12,6 +12,9 @@ use crate::snapshot::{Committed, LayerId};
 use crate::store::Layer;
 use crate::{Error, Result};
 
+/// Annotation, in the store alone, of a blob that was converted from another.
+pub(super) const CONVERTED: &str = "llbc/converted";
+
 /// A layer of an image.
 #[derive(Clone, Debug)]
 pub(super) struct LayerBlob {
@@ -101,12 +104,14 @@ fn blob(id: &LayerId, wanted: Wanted, context: Context<'_>) -> Result<LayerBlob>
     Ok(taken(packed, diff_id))
 }
 
-/// A blob that will do. A layer of an image keeps its compression unless another is forced.
+/// A blob that will do. A layer of an image stays as it came unless its compression is forced, whatever it was converted
+/// to for others: what is exported must not depend on what was exported before.
 fn choose(known: &Layer, wanted: Wanted, of_image: bool, context: Context<'_>) -> Result<Option<Descriptor>> {
-    let is_wanted =
-        |blob: &&Descriptor| wanted.compression.is_of(blob) || (wanted.or_gzip && Compression::Default.is_of(blob));
-    let others = known.blobs.iter().filter(|_| of_image && !wanted.force);
-    for blob in known.blobs.iter().filter(is_wanted).chain(others) {
+    let will_do = |blob: &&Descriptor| match of_image && !wanted.force {
+        true => !blob.annotations.contains_key(CONVERTED),
+        false => wanted.compression.is_of(blob) || (wanted.or_gzip && Compression::Default.is_of(blob)),
+    };
+    for blob in known.blobs.iter().filter(will_do) {
         let here = context.store.blobs().size(&blob.digest)?.is_some();
         if here || (!wanted.complete && !known.origins.is_empty()) {
             return Ok(Some(blob.clone()));
@@ -122,7 +127,8 @@ fn converted(id: &LayerId, known: &Layer, wanted: Wanted, context: Context<'_>) 
     if let Some(blob) = choose(known, wanted, true, context)? {
         return Ok(blob);
     }
-    for blob in &known.blobs {
+    // The table of an eStargz blob would become part of the tar.
+    for blob in known.blobs.iter().filter(|blob| !blob.annotations.contains_key(UNCOMPRESSED)) {
         if context.store.blobs().size(&blob.digest)?.is_some() {
             return recompressed(id, blob, wanted.compression, context);
         }
@@ -142,7 +148,8 @@ fn recompressed(id: &LayerId, blob: &Descriptor, compression: Compression, conte
     let (out, toc) = out.finish().map_err(Error::io("compress", blob.digest.as_str()))?;
     let (digest, size) = out.commit(None)?;
     let diff_id = digest.clone();
-    let converted = Packed { diff_id, digest, size, toc }.describe(compression);
+    let mut converted = Packed { diff_id, digest, size, toc }.describe(compression);
+    converted.annotations.insert(CONVERTED.into(), "true".into());
     let learnt = Layer { diff_id: None, blobs: vec![converted.clone()], origins: Vec::new() };
     context.store.put_layer(&id.0, &learnt)?;
     Ok(converted)
