@@ -64,9 +64,9 @@ impl Sources {
         FileId(u32::try_from(self.files.len() - 1).expect("fewer than 2^32 source files"))
     }
 
-    /// The text of an id that [`Sources::add`] returned.
+    /// The text of an id that [`Sources::add`] returned, or the listing of primitives.
     pub fn get(&self, file: FileId) -> &Source {
-        &self.files[file.0 as usize]
+        if file == crate::builtin::FILE { &crate::builtin::LISTING } else { &self.files[file.0 as usize] }
     }
 }
 

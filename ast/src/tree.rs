@@ -115,6 +115,8 @@ pub struct Dialect {
     pub history: bool,
     /// Whether arguments are variables of processes, too.
     pub exports_args: bool,
+    /// Whether definitions are functions: looked up by name, called with arguments.
+    pub functions: bool,
 }
 
 /// An argument: of a module, of a stage, of a function.

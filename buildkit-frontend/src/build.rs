@@ -47,6 +47,10 @@ fn finish(session: &Session<'_>, text: &Text, outcome: Outcome) -> Result<Solved
         warn(session, warnings);
         return Err(status::of_diagnostics(&outcome.diagnostics, lines, &info));
     };
+    if outcome.module.dialect.functions && (!plan.exports.is_empty() || plan.outputs.len() != 1) {
+        let message = "a frontend gives one result: choose a target that sends nothing away (push, load, download)";
+        return Err(Status::new(Code::Unimplemented, message));
+    }
     let requests = definitions(session, &plan, &info)?.into_iter().map(|bytes| session.solve_request(bytes));
     let solves = requests.map(|request| {
         let calls = session.bridge.calls().clone();

@@ -71,6 +71,11 @@ impl Asker {
             Question::Image { reference, platform, mode } => self.image(reference, platform, *mode).await,
             Question::ContextFile { context, path } => self.file(context, path).await,
             Question::Timestamp { source } => self.time(source).await,
+            // A frontend runs beside the builder: it sees no files, no environment and no processes of the client.
+            _ => Err(AskError {
+                help: Some("build it with `llbc build -f FILE`".to_owned()),
+                ..plain("a frontend cannot ask the client what this program asks".to_owned())
+            }),
         }
     }
 

@@ -420,6 +420,9 @@ pub(crate) struct CompileOptions {
     /// File that answers for registries (a lock file); may be repeated
     #[arg(long = "facts", value_name = "FILE")]
     pub(crate) facts: Vec<PathBuf>,
+    /// Let `localRun` of a program run processes on this machine
+    #[arg(long)]
+    pub(crate) allow_local_run: bool,
     /// Ask no registry and no server; what no file answers is an error
     #[arg(long)]
     pub(crate) offline: bool,

@@ -15,6 +15,7 @@ mod graph;
 mod lookup;
 mod lsp;
 mod opt;
+mod program;
 
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;

@@ -45,6 +45,9 @@ pub(crate) fn run(settings: &Settings, source: Source, door: Door) -> Result<Com
     }
     let mut sources = Sources::default();
     sources.add(source);
+    for module in &outcome.modules {
+        sources.add(module.clone());
+    }
     Ok(Compiled { outcome, sources })
 }
 
@@ -53,6 +56,27 @@ pub(crate) fn optimized(settings: &Settings, compiled: Compiled) -> Result<Plan>
     let mut plan = plan(settings, compiled)?;
     plan.optimize(settings.passes);
     Ok(plan)
+}
+
+/// The same as a definition can hold it: one result, or one a platform. What is sent away is no part of it.
+pub(crate) fn definition_plan(settings: &Settings, compiled: Compiled) -> Result<Plan> {
+    let functions = compiled.outcome.module.dialect.functions;
+    let plan = optimized(settings, compiled)?;
+    if !functions {
+        return Ok(plan);
+    }
+    if !plan.exports.is_empty() {
+        let text = "a definition cannot say what is sent away (push, load, download)";
+        return Err(Failure::message("export", text, "`llbc build` does it; or choose another --target"));
+    }
+    match plan.outputs.len() {
+        1 => Ok(plan),
+        0 => Err(Failure::message("target", "there is nothing to build", "choose another --target")),
+        count => {
+            let text = format!("a definition holds one result, and the target has {count}");
+            Err(Failure::message("target", text, "choose another --target, or use `llbc build`"))
+        }
+    }
 }
 
 /// Prints what was found and gives the plan when there is no error.

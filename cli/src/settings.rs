@@ -23,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) layouts: BTreeMap<String, PathBuf>,
     /// Facts files, a later one wins.
     pub(crate) facts: Vec<PathBuf>,
+    /// Whether programs may run processes on this machine.
+    pub(crate) allow_local_run: bool,
     /// Whether no registry and no server is asked.
     pub(crate) offline: bool,
     /// Where answers are written down.
@@ -83,6 +85,7 @@ impl Settings {
             locals: BTreeMap::new(),
             layouts: BTreeMap::new(),
             facts: args.facts.clone(),
+            allow_local_run: args.allow_local_run,
             offline: args.offline,
             write_facts: args.write_facts.clone(),
             only_platform: platforms(args.only_platform.as_deref(), &host)?.pop(),

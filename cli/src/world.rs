@@ -4,6 +4,8 @@
 //! image the order is: facts files, OCI layouts named on the command line, the executor's store, the registry. Nothing
 //! is cached here; the compiler never asks twice.
 
+mod client;
+
 use std::sync::OnceLock;
 
 use compiler::{Answer, AskError, ImageAnswer, Lock, Question, ResolveMode, World};
@@ -61,6 +63,23 @@ impl<'s> Host<'s> {
             Question::ContextFile { context, path } => self.file(context, path),
             Question::Image { reference, platform, mode } => self.image(reference, platform, *mode),
             Question::Timestamp { source } => self.time(source),
+            Question::Module { source } => client::module(source),
+            Question::HostEnv(key) => client::variable(key),
+            Question::Host(value) => client::value(*value),
+            Question::HostRun { argv, directory, output } => {
+                client::process(self.settings.allow_local_run, argv, directory, *output)
+            }
+            Question::LocalPath { path } => client::local_path(path),
+            Question::SecretFiles { path, include, exclude } => client::secret_files(path, include, exclude),
+            Question::Nonce { number } => client::nonce(*number),
+            Question::Frontend { .. } => {
+                client::engine("a frontend image in a program", "compile the file it would read with llbc itself")
+            }
+            Question::Pushed { .. } => client::engine(
+                "using the digest of a push in the same program",
+                "push in one build, and pass the digest to the next with --build-arg",
+            ),
+            Question::Manifest { .. } => client::engine("the function manifest", "name the digest in the program"),
         }
     }
 

@@ -1,16 +1,17 @@
 //! The loop around the planner: plan, ask, plan again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ast::{Diagnostic, FileId, Module, Severity, Source, Span};
 use frontends::{Input, LANGUAGES, Language, Trigger};
 
-use crate::plan::{self, Captures, Draft, Purpose, Request, StepScope};
-use crate::{Facts, Options, Plan, Question, World, lint};
+use crate::plan::{self, Captures, Draft, LoadedModule, Purpose, Request, StepScope};
+use crate::{Answer, Facts, ModuleSource, Options, Plan, Question, World, lint};
 
 /// Rounds of questions after which something is wrong with the answers: bases that bring in triggers that name images
-/// need two, and no image can bring in more.
-const MOST_ROUNDS: usize = 16;
+/// need two, and no image can bring in more; modules that import modules need one each, and what they import is mostly
+/// there by then.
+const MOST_ROUNDS: usize = 64;
 
 /// What a compilation gave.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub struct Outcome {
     pub facts: Facts,
     /// What an outline tells; empty for other purposes.
     pub captures: Captures,
+    /// Texts of imported modules. **Shape**: file 1 first.
+    pub modules: Vec<Source>,
 }
 
 impl Outcome {
@@ -125,12 +128,54 @@ fn drive(source: &Source, options: &Options, facts: Facts, world: &dyn World, pu
     };
     let module = (language.parse)(&Input { file: FileId(0), bytes: &source.bytes });
     if let Some(unknown) = unknown {
-        return Outcome { module, plan: None, diagnostics: vec![*unknown], facts, captures: Captures::default() };
+        return Outcome {
+            module,
+            plan: None,
+            diagnostics: vec![*unknown],
+            facts,
+            captures: Captures::default(),
+            modules: Vec::new(),
+        };
     }
-    let (draft, facts) = with_request(&module, source, options, purpose, |request| answer_all(request, facts, world));
+    let (draft, facts, modules) =
+        with_request(&module, source, options, purpose, |request| answer_all(request, facts, world));
     let (diagnostics, Draft { plan, captures, .. }) = judge(&module, source, options, draft);
     let plan = plan.filter(|_| !diagnostics.iter().any(is_error));
-    Outcome { module, plan, diagnostics, facts, captures }
+    let modules = modules.into_values().map(|loaded| (loaded.module.file, loaded.source)).collect::<BTreeMap<_, _>>();
+    Outcome { module, plan, diagnostics, facts, captures, modules: modules.into_values().collect() }
+}
+
+/// Modules by where they are.
+type Modules = BTreeMap<ModuleSource, LoadedModule>;
+
+/// Adds the modules that were answered since.
+fn load(modules: &mut Modules, facts: &Facts) {
+    for (question, answer) in &facts.answers {
+        let (Question::Module { source: origin }, Ok(Answer::File(Some(bytes)))) = (question, answer) else { continue };
+        if modules.contains_key(origin) {
+            continue;
+        }
+        let name = match origin {
+            ModuleSource::File(path) | ModuleSource::Git(path) => path.clone(),
+            ModuleSource::Vendored(digest) => vendored_path(digest),
+        };
+        let file = FileId(modules.len() as u32 + 1);
+        let source = Source::new(name, bytes.clone());
+        let language = frontends::detect(&source.name).unwrap_or(functional());
+        let module = (language.parse)(&Input { file, bytes: &source.bytes });
+        modules.insert(origin.clone(), LoadedModule { module, source });
+    }
+}
+
+/// Where a module of a filesystem is kept, below the client's directory.
+pub fn vendored_path(digest: &oci::Digest) -> String {
+    let hex = digest.hex();
+    format!(".hlb/modules/{}/{}/{hex}/module.hlb", digest.algorithm().as_str(), &hex[..2])
+}
+
+/// The language of modules whose name does not tell it.
+fn functional() -> &'static Language {
+    frontends::detect("module.hlb").unwrap_or(&LANGUAGES[0])
 }
 
 fn with_request<T>(
@@ -145,7 +190,8 @@ fn with_request<T>(
         .and_then(|language| language.trigger)
         .map(|parse| move |bytes: &[u8], at: Span, escape: u8| parse(&Trigger { bytes, at, escape }));
     let trigger = parse_trigger.as_ref().map(|parse| parse as &plan::TriggerParser<'_>);
-    work(&Request { module, source, options, purpose, trigger, watch: None })
+    let modules = Modules::new();
+    work(&Request { module, source, options, purpose, trigger, watch: None, modules: &modules })
 }
 
 /// Everything there is to say of a draft; what it found is used up.
@@ -159,11 +205,13 @@ fn judge(module: &Module, source: &Source, options: &Options, mut draft: Draft) 
 }
 
 /// Plans until nothing is open.
-fn answer_all(request: &Request<'_>, mut facts: Facts, world: &dyn World) -> (Draft, Facts) {
+fn answer_all(request: &Request<'_>, mut facts: Facts, world: &dyn World) -> (Draft, Facts, Modules) {
+    let mut modules = Modules::new();
     for _ in 0..MOST_ROUNDS {
-        let mut draft = plan::plan(request, &facts);
+        load(&mut modules, &facts);
+        let mut draft = plan::plan(&Request { modules: &modules, ..*request }, &facts);
         if draft.asks.is_empty() {
-            return (draft, facts);
+            return (draft, facts, modules);
         }
         let questions: Vec<_> = std::mem::take(&mut draft.asks).into_iter().collect();
         let answers = world.answer(&questions);
@@ -171,7 +219,7 @@ fn answer_all(request: &Request<'_>, mut facts: Facts, world: &dyn World) -> (Dr
     }
     let message = format!("questions are still open after {MOST_ROUNDS} rounds of answers");
     let refused = Some(Diagnostic::error("world", message, None));
-    (Draft { refused, ..Draft::default() }, facts)
+    (Draft { refused, ..Draft::default() }, facts, modules)
 }
 
 fn is_error(diagnostic: &Diagnostic) -> bool {

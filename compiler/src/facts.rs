@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use oci::{Digest, Platform};
 
+use crate::output::Needs;
+
 /// Something only the outside knows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Question {
@@ -28,6 +30,103 @@ pub enum Question {
         /// The source identifier as in LLB.
         source: String,
     },
+    /// The text of a module, `None` when there is none.
+    Module {
+        /// Where it is.
+        source: ModuleSource,
+    },
+    /// A variable of the client's environment.
+    HostEnv(String),
+    /// Something the client is.
+    Host(HostValue),
+    /// What a process on the client prints. Needs permission.
+    HostRun {
+        /// The process.
+        argv: Vec<String>,
+        /// Where it runs; empty is the client's directory.
+        directory: String,
+        /// What is wanted of it.
+        output: RunOutput,
+    },
+    /// What is at a path of the client.
+    LocalPath {
+        /// The path.
+        path: String,
+    },
+    /// The regular files at a path of the client: the file itself, or those of a directory that match.
+    SecretFiles {
+        /// The path.
+        path: String,
+        /// Patterns of what is wanted; all, if there are none.
+        include: Vec<String>,
+        /// Patterns of what is not.
+        exclude: Vec<String>,
+    },
+    /// A text that nobody had before.
+    Nonce {
+        /// Which of the build's, from 1.
+        number: u32,
+    },
+    /// What a frontend image makes.
+    Frontend {
+        /// Its options; `source` is its image.
+        opts: BTreeMap<String, String>,
+        /// Encoded definitions; an empty one is the empty filesystem.
+        inputs: BTreeMap<String, Vec<u8>>,
+        /// What the inputs need.
+        needs: Needs,
+    },
+    /// The digest that an image has in its registry: it is pushed to know it.
+    Pushed {
+        /// Its name.
+        reference: String,
+        /// Its filesystem, as an encoded definition.
+        definition: Vec<u8>,
+        /// Its config.
+        image: Vec<u8>,
+        /// What the definition needs.
+        needs: Needs,
+    },
+    /// The manifest of an image.
+    Manifest {
+        /// Canonical reference.
+        reference: String,
+        /// The platform wanted.
+        platform: Platform,
+    },
+}
+
+/// Where a module is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ModuleSource {
+    /// A file of the client.
+    File(String),
+    /// What is kept of a filesystem whose vertex has this digest.
+    Vendored(Digest),
+    /// `git://host/path[@branch][:file]`, and `git+https`, `git+ssh`.
+    Git(String),
+}
+
+/// Something a client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HostValue {
+    /// Its operating system, by Go's name.
+    Os,
+    /// Its architecture, by Go's name.
+    Architecture,
+    /// Its working directory.
+    Directory,
+}
+
+/// What is wanted of the output of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RunOutput {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// Both, in the order written.
+    Both,
 }
 
 /// Where an image is looked up.
@@ -51,6 +150,52 @@ pub enum Answer {
     ContextFile(Option<Vec<u8>>),
     /// Seconds since the epoch, if known.
     Timestamp(Option<i64>),
+    /// The text of a module, if there is one.
+    File(Option<Vec<u8>>),
+    /// A text, if there is one.
+    Text(Option<String>),
+    /// What a process printed.
+    Run {
+        /// It.
+        output: String,
+        /// How it failed, if it did: `exit status 7`.
+        failure: Option<String>,
+    },
+    /// What is at a path, if there is anything.
+    LocalPath(Option<LocalPath>),
+    /// Paths of files, if there is something at the path asked for.
+    Files(Option<Vec<String>>),
+    /// What a frontend made.
+    Frontend {
+        /// An encoded definition; an empty one is the empty filesystem.
+        definition: Vec<u8>,
+        /// The image config, if there is one.
+        config: Option<Vec<u8>>,
+    },
+    /// A manifest.
+    Manifest(ManifestAnswer),
+}
+
+/// What is at a path of the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalPath {
+    /// Whether it is a directory.
+    pub directory: bool,
+    /// Names its contents: other contents, or another client, have another id.
+    pub id: String,
+}
+
+/// A manifest and what it names, as JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManifestAnswer {
+    /// Of the manifest.
+    pub digest: Digest,
+    /// The manifest.
+    pub manifest: String,
+    /// The image config.
+    pub config: String,
+    /// The index that names the manifest, if there is one.
+    pub index: Option<String>,
 }
 
 /// What is known of an image.

@@ -21,9 +21,13 @@ pub mod targets;
 #[cfg(test)]
 mod testing;
 
-pub use drive::{Glance, Outcome, check, compile, expand, format, glance, parse, survey, to_dockerfile};
-pub use facts::{Answer, AskError, Facts, ImageAnswer, Question, ResolveMode, World};
+pub use drive::{Glance, Outcome, check, compile, expand, format, glance, parse, survey, to_dockerfile, vendored_path};
+pub use facts::{
+    Answer, AskError, Facts, HostValue, ImageAnswer, LocalPath, ManifestAnswer, ModuleSource, Question, ResolveMode,
+    RunOutput, World,
+};
 pub use lock::{Lock, LockError};
 pub use options::Options;
-pub use output::{Output, Plan};
+pub use output::{Agent, Export, ExportKind, Needs, Order, Output, Plan};
+pub use plan::LoadedModule;
 pub use table::columns;

@@ -79,6 +79,13 @@ pub fn outline(module: &Module, lines: &LineIndex, captures: &Captures) -> Outli
     }
     let mut outline = collector.outline.sorted();
     if let Some(def) = module.defs.get(captures.target) {
+        // Parameters of a function that is built are its arguments.
+        outline.args.extend(def.params.iter().map(|param| OutlineArg {
+            name: param.name.text.clone(),
+            description: param.ty.as_ref().map(|ty| ty.text.clone()).unwrap_or_default(),
+            value: String::new(),
+            location: lines.lines_of(param.name.span).into(),
+        }));
         outline.name = def.name.as_ref().map(|name| name.text.clone()).unwrap_or_default();
         outline.description = def.doc.as_ref().map(|doc| doc.lossy().into_owned()).unwrap_or_default();
     }

@@ -1,5 +1,7 @@
 //! What a compilation makes: a graph with one result a platform, and the image config of each.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use llb::Graph;
 use oci::{ImageConfig, Platform};
 
@@ -20,6 +22,94 @@ pub struct Plan {
     pub graph: Graph,
     /// **Shape**: one per platform, in the order asked for.
     pub outputs: Vec<Output>,
+    /// What of it is solved for its own sake, and in which order.
+    pub order: Order,
+    /// What is sent away beside that.
+    pub exports: Vec<Export>,
+}
+
+/// What is to be solved, and in which order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// One of the plan's outputs, by its number.
+    Output(usize),
+    /// All at once.
+    Parallel(Vec<Order>),
+    /// One after the other.
+    Sequence(Vec<Order>),
+}
+
+/// A result that is sent somewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Export {
+    /// Which of the plan's outputs, by its number.
+    pub output: usize,
+    /// Where to.
+    pub kind: ExportKind,
+}
+
+/// Where a result goes. Paths are those of the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExportKind {
+    /// To its registry.
+    Push {
+        /// Its name.
+        reference: String,
+        /// Whether its layers can be read before they are complete.
+        stargz: bool,
+    },
+    /// To the client's Docker engine.
+    Load {
+        /// Its name, as written.
+        reference: String,
+    },
+    /// Files into a directory.
+    Directory {
+        /// The directory.
+        path: String,
+    },
+    /// Files into a tar archive.
+    Tar {
+        /// The archive.
+        path: String,
+    },
+    /// An OCI image into a tar archive.
+    Oci {
+        /// The archive.
+        path: String,
+    },
+    /// A Docker image into a tar archive.
+    Docker {
+        /// The archive.
+        path: String,
+        /// Its name.
+        reference: String,
+    },
+}
+
+/// What whoever solves an output must provide or allow.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Needs {
+    /// Paths of directories and files of the client, by the names of local sources.
+    pub directories: BTreeMap<String, String>,
+    /// Paths of files of the client, by the ids of secrets.
+    pub secrets: BTreeMap<String, String>,
+    /// Agents of the client, by the ids of sockets.
+    pub agents: BTreeMap<String, Agent>,
+    /// Entitlements of processes: `network.host`, `security.insecure`.
+    pub entitlements: BTreeSet<&'static str>,
+}
+
+/// What listens behind a socket.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Agent {
+    /// Whether it speaks the protocol of SSH agents; else bytes are handed through.
+    pub ssh: bool,
+    /// Keys or sockets of the client, or an address.
+    pub paths: Vec<String>,
 }
 
 /// One image.
@@ -35,11 +125,24 @@ pub struct Output {
     pub base_image: Option<Vec<u8>>,
     /// Seconds since the epoch that timestamps are to be set to.
     pub epoch: Option<i64>,
+    /// What solving it needs.
+    pub needs: Needs,
+    /// What is sent away on the way to it: numbers of the plan's exports.
+    pub exports: Vec<usize>,
 }
 
 impl Plan {
     /// A plan of results in one graph.
-    pub(crate) fn new(mut graph: Graph, outputs: Vec<Output>) -> Self {
+    pub(crate) fn new(graph: Graph, outputs: Vec<Output>) -> Self {
+        let order = match outputs.len() {
+            1 => Order::Output(0),
+            count => Order::Parallel((0..count).map(Order::Output).collect()),
+        };
+        Self::ordered(graph, outputs, order, Vec::new())
+    }
+
+    /// A plan of results in one graph, with an order.
+    pub(crate) fn ordered(mut graph: Graph, outputs: Vec<Output>, order: Order, exports: Vec<Export>) -> Self {
         let several = outputs.len() > 1;
         graph.outputs = outputs
             .iter()
@@ -49,7 +152,7 @@ impl Plan {
                 ..llb::Output::default()
             })
             .collect();
-        Self { graph, outputs }
+        Self { graph, outputs, order, exports }
     }
 
     /// The plan of one platform alone, as BuildKit solves it; `None` when there is none for it.
@@ -59,6 +162,14 @@ impl Plan {
         let output = self.outputs.into_iter().find(|output| output.platform == wanted)?;
         self.graph.outputs.clear();
         Some(Self::new(self.graph, vec![output]))
+    }
+
+    /// One of its outputs alone, by its number.
+    #[must_use]
+    pub fn output(&self, number: usize) -> Self {
+        let mut graph = self.graph.clone();
+        graph.outputs.clear();
+        Self::new(graph, vec![self.outputs[number].clone()])
     }
 
     /// The same with image config and platform written on each result, for whoever only sees the definition. Readers that

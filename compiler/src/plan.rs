@@ -18,6 +18,7 @@ mod epoch;
 mod expand;
 mod finish;
 mod from;
+mod functions;
 mod git;
 mod globals;
 mod go;
@@ -59,7 +60,7 @@ use settings::Settings;
 use stages::StageId;
 use stop::{Done, Stop};
 
-use crate::{Answer, Facts, Options, Output, Plan, Question};
+use crate::{Answer, Facts, ModuleSource, Options, Output, Plan, Question};
 
 /// Parses an instruction kept for heirs: its text, where the instruction that brings it in stands, and the escape
 /// character of that file's words.
@@ -80,6 +81,17 @@ pub struct Request<'a> {
     pub trigger: Option<&'a TriggerParser<'a>>,
     /// The range whose steps' scopes are wanted, for an editor.
     pub watch: Option<Span>,
+    /// Modules that the text imports, as far as they were asked for and found; their files count from 1.
+    pub modules: &'a BTreeMap<ModuleSource, LoadedModule>,
+}
+
+/// A module that another one imports.
+#[derive(Clone, Debug)]
+pub struct LoadedModule {
+    /// It, parsed.
+    pub module: Module,
+    /// Its text.
+    pub source: Source,
 }
 
 /// What a plan is for.
@@ -114,17 +126,21 @@ pub struct Draft {
 /// Plans a module. Deterministic; the same question is never asked twice.
 pub fn plan(request: &Request<'_>, facts: &Facts) -> Draft {
     let mut draft = Draft::default();
-    if request.module.defs.iter().any(|def| matches!(def.body, ast::Body::Block(_))) {
-        // Names and types were checked when the text was parsed.
-        let error = Diagnostic::error(stop::CODE, "planning functions is not supported yet", None);
-        let error = error.help("`llbc check` and an editor can work with the file");
-        let refused = (request.purpose != Purpose::Lint).then_some(error);
-        return Draft { refused, ..draft };
-    }
     let settings = match settings::parse(request.options) {
         Ok(settings) => settings,
         Err(error) => return Draft { refused: Some(*error), ..draft },
     };
+    if request.module.dialect.functions {
+        let failed = request.module.diagnostics.iter().any(|found| found.severity == Severity::Error);
+        // What is not built is checked by itself: names and types were when the text was parsed.
+        if failed || request.purpose == Purpose::Lint {
+            return draft;
+        }
+        if request.purpose == Purpose::Outline {
+            return functions::outline(request, &settings);
+        }
+        return functions::plan(request, facts, &settings);
+    }
     let mut ask = |question: Question| match facts.answers.get(&question) {
         Some(answer) => answer.as_ref().ok().cloned(),
         None => {

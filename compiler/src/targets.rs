@@ -43,6 +43,9 @@ pub fn targets(module: &Module, lines: &LineIndex) -> Result<Targets, Vec<Diagno
     if !errors.is_empty() {
         return Err(errors);
     }
+    if module.dialect.functions {
+        return Ok(Targets(module.defs.iter().filter_map(|def| function(def, lines)).collect()));
+    }
     let last = module.defs.len().saturating_sub(1);
     let target = |(index, def): (usize, &ast::Def)| {
         let from = def.body.steps().first()?;
@@ -62,6 +65,23 @@ pub fn targets(module: &Module, lines: &LineIndex) -> Result<Targets, Vec<Diagno
     };
     Ok(Targets(module.defs.iter().enumerate().filter_map(target).collect()))
 }
+
+/// A function that gives something to build. Its parameters are build arguments, which an outline shows.
+fn function(def: &ast::Def, lines: &LineIndex) -> Option<Target> {
+    let gives = def.signature.as_ref()?.gives.text.as_str();
+    let name = def.name.as_ref().filter(|_| [ast::types::FS, ast::types::PIPELINE].contains(&gives))?;
+    Some(Target {
+        name: name.text.clone(),
+        default: name.text == DEFAULT,
+        description: def.doc.as_ref().map(|doc| doc.lossy().into_owned()).unwrap_or_default(),
+        base: String::new(),
+        platform: String::new(),
+        location: lines.lines_of(name.span).into(),
+    })
+}
+
+/// The function that is built when none is asked for.
+const DEFAULT: &str = "default";
 
 impl Targets {
     /// BuildKit's JSON; `source` is the text of the file.

@@ -19,6 +19,7 @@ impl World for Plain {
             }
             Question::ContextFile { .. } => Ok(Answer::ContextFile(None)),
             Question::Timestamp { .. } => Ok(Answer::Timestamp(None)),
+            _ => Err(AskError::default()),
         };
         questions.iter().map(answer).collect()
     }

@@ -8,6 +8,7 @@
 #[cfg(test)]
 extern crate self as llb;
 
+mod ascending;
 pub mod compare;
 mod decode;
 mod definition;
@@ -23,6 +24,7 @@ pub mod text;
 pub mod verify;
 mod wire;
 
+pub use ascending::ascending_digests;
 pub use decode::{DecodeError, Decoded, MAX_BYTES, MAX_VERTICES, VertexProblem, decode, understand};
 pub use definition::{Definition, SourceMap, SourceText, Vertex};
 pub use encode::{EncodeError, Problem, encode, encode_to_bytes, encode_traced};

@@ -11,6 +11,8 @@ mod types;
 
 use crate::{Diagnostic, Module};
 
+pub use scope::{Object, Scope};
+
 /// The class of errors that checking finds.
 pub const CODE: &str = "check";
 

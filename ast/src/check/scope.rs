@@ -2,27 +2,33 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Call, Def, Expr, ExprKind, Import, Name, Param, Span, builtin, suggest::suggest_below, types};
+use crate::{Call, Def, Expr, ExprKind, Import, Module, Name, Param, Span, builtin, suggest::suggest_below, types};
 
 /// What a name stands for.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Object<'m> {
+pub enum Object<'m> {
+    /// Primitives, of which the type that is welcome chooses one.
     Builtin(&'m [&'static builtin::Row]),
+    /// A function of the module.
     Function(&'m Def),
     /// An effect of a call in a function.
     Bound {
+        /// Where it gets its name.
         name: &'m Name,
+        /// The function, whose parameters it has.
         function: &'m Def,
+        /// Its type.
         gives: &'static str,
     },
+    /// Another module.
     Import(&'m Import),
     /// A parameter or an effect.
     Field(&'m Param),
 }
 
-impl Object<'_> {
+impl<'m> Object<'m> {
     /// Where it is declared.
-    pub(super) fn span(&self) -> Span {
+    pub fn span(&self) -> Span {
         match self {
             Self::Builtin(rows) => rows[0].span,
             Self::Function(def) => def.name.as_ref().map_or(def.span, |name| name.span),
@@ -32,8 +38,13 @@ impl Object<'_> {
         }
     }
 
-    /// Its type, as suggestions look at it.
-    fn gives(&self) -> Option<&str> {
+    /// Whether it is something that a target can be.
+    pub fn is_callable(&self) -> bool {
+        matches!(self, Self::Function(_) | Self::Bound { .. })
+    }
+
+    /// Its type; primitives have several.
+    pub fn gives(&self) -> Option<&'m str> {
         match self {
             Self::Builtin(_) => None,
             Self::Function(def) => Some(gives(def)),
@@ -66,8 +77,8 @@ pub(super) fn kind_of(expr: &Expr) -> &str {
 }
 
 /// The names of a module.
-#[derive(Debug, Default)]
-pub(super) struct Scope<'m> {
+#[derive(Clone, Debug, Default)]
+pub struct Scope<'m> {
     pub(super) names: BTreeMap<&'m str, Object<'m>>,
 }
 
@@ -79,8 +90,18 @@ pub(super) struct Place<'s, 'm> {
 }
 
 impl<'m> Scope<'m> {
+    /// The names that a module declares and binds. Of one that is declared twice, the first counts.
+    pub fn of(module: &'m Module) -> Self {
+        super::names::register(module).0
+    }
+
+    /// What a name stands for in a function: parameters hide everything.
+    pub fn find_in(&self, function: Option<&'m Def>, name: &str) -> Option<Object<'m>> {
+        Place { scope: self, function }.find(name)
+    }
+
     /// What a name stands for outside of functions.
-    pub(super) fn find(&self, name: &str) -> Option<Object<'m>> {
+    pub fn find(&self, name: &str) -> Option<Object<'m>> {
         let found = self.names.get(name).copied();
         found.or_else(|| {
             let rows = builtin::named(name);

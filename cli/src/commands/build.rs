@@ -7,6 +7,7 @@ use executor::cli::{Network, RunArgs, Settings as RunSettings};
 
 use super::check;
 use super::lookup::{self, Context};
+use super::program;
 use crate::args::{Build, BuildFlags, FailOn};
 use crate::failure::{Failure, Result};
 use crate::settings::Settings;
@@ -22,8 +23,12 @@ pub(super) fn run(args: &Build) -> Result<()> {
         return check::settings(&settings, FailOn::Warning);
     }
     let compiled = pipeline::read(&settings, compiler::compile)?;
+    if compiled.outcome.plan.as_ref().is_some_and(program::is_program) {
+        let plan = pipeline::plan(&settings, compiled)?;
+        return program::run(&plan, settings.passes, &|output| run_settings(args, output));
+    }
     let plan = pipeline::optimized(&settings, compiled)?;
-    let mut run = run_settings(args)?;
+    let mut run = run_settings(args, None)?;
     run.session.locals = settings.locals;
     run.session.oci_layouts = settings.layouts;
     executor::cli::run(definition::encode(plan)?, run).map_err(Failure::Build)
@@ -56,8 +61,14 @@ fn empty_directory() -> Result<PathBuf> {
     Ok(path)
 }
 
-fn run_settings(args: &Build) -> Result<RunSettings> {
+/// What the engine is told; `output` takes the place of where the user wants results.
+fn run_settings(args: &Build, output: Option<String>) -> Result<RunSettings> {
     let mut run = args.run.clone();
+    if let Some(output) = output {
+        run.outputs = vec![output];
+        run.tags.clear();
+        return Ok(RunSettings::new(&run, &args.options.store)?);
+    }
     // What the build file may not take from the cache is said in the definition, vertex by vertex.
     run.no_cache = false;
     let mut settings = RunSettings::new(&run, &args.options.store)?;

@@ -28,7 +28,7 @@ pub(super) fn run(args: &Dump) -> Result<()> {
         }
         None => {
             let compiled = pipeline::run(&settings, source, compiler::compile)?;
-            let plan = pipeline::optimized(&settings, compiled)?;
+            let plan = pipeline::definition_plan(&settings, compiled)?;
             let images: Vec<Vec<u8>> = plan.outputs.iter().map(|output| output.image.clone()).collect();
             print(&args.format, &definition::of(&plan.graph)?, &images)
         }

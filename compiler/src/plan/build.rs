@@ -25,7 +25,8 @@ pub(super) const NAME: &str = "llb.customname";
 #[derive(Default)]
 pub(super) struct Said {
     pub(super) meta: Metadata,
-    pub(super) location: Option<Location>,
+    /// Where it comes from, the innermost first.
+    pub(super) locations: Vec<Location>,
 }
 
 impl Said {
@@ -42,9 +43,9 @@ impl Said {
         self
     }
 
-    /// The same at a place.
+    /// The same at a further place.
     pub(super) fn at(mut self, location: Location) -> Self {
-        self.location = Some(location);
+        self.locations.push(location);
         self
     }
 }
@@ -54,7 +55,7 @@ fn add(graph: &mut Graph, op: Op, inputs: Vec<Edge>, platform: Option<Platform>,
     node.platform = platform;
     node.meta = said.meta;
     node.meta.caps.extend(caps.iter().map(|cap| (*cap).to_owned()));
-    node.locations.extend(said.location);
+    node.locations.extend(said.locations);
     graph.add(node).output(0)
 }
 
@@ -164,6 +165,32 @@ fn json_list(texts: &[String]) -> String {
 /// A directory of the client.
 pub(super) fn local(graph: &mut Graph, local: &Local, said: Said) -> Edge {
     source(graph, format!("local://{}", local.name), local.attrs(), None, said)
+}
+
+/// A source whose attributes and capabilities are known.
+pub(super) fn source_of(
+    graph: &mut Graph,
+    identifier: String,
+    map: BTreeMap<String, String>,
+    caps: &[&'static str],
+    said: Said,
+) -> Edge {
+    source(graph, identifier, Attrs { map, caps: caps.to_vec() }, None, said)
+}
+
+/// Trees on top of each other, the lowest first.
+pub(super) fn merge_all(graph: &mut Graph, layers: Vec<Edge>, said: Said) -> Edge {
+    let mut inputs = Vec::with_capacity(layers.len());
+    let positions = layers.into_iter().map(|layer| position(&mut inputs, layer)).collect();
+    add(graph, Op::Merge(positions), inputs, None, said, &["mergeop"])
+}
+
+/// What the upper tree has that the lower has not; `None` is nothing.
+pub(super) fn diff(graph: &mut Graph, lower: Option<Edge>, upper: Option<Edge>) -> Edge {
+    let mut inputs = Vec::with_capacity(2);
+    let mut input = |edge: Option<Edge>| Some(edge.map_or(-1, |edge| position(&mut inputs, edge)));
+    let op = Op::Diff(llb::Diff { lower: input(lower), upper: input(upper) });
+    add(graph, op, inputs, None, Said::default(), &["diffop"])
 }
 
 /// A file from an address.

@@ -68,6 +68,11 @@ pub struct MountCapture {
 }
 
 impl Captures {
+    /// Of one definition, of which nothing else is to be told.
+    pub(super) fn of(target: usize) -> Self {
+        Self { target, ..Self::default() }
+    }
+
     /// Collects, or does not.
     pub(super) fn new(on: bool) -> Self {
         Self { on, ..Self::default() }

@@ -37,6 +37,8 @@ impl Planner<'_> {
             image: image.to_json(),
             base_image: state.base_image.map(|base| base.to_json()),
             epoch: self.epoch,
+            needs: crate::Needs::default(),
+            exports: Vec::new(),
         })
     }
 }

@@ -35,6 +35,11 @@ impl Stop {
         self.map(|diagnostic| Diagnostic { at: diagnostic.at.or(Some(span)), ..diagnostic })
     }
 
+    /// The same with a further place and a word about it.
+    pub(super) fn label(self, span: Span, message: &str) -> Self {
+        self.map(|diagnostic| diagnostic.also(span, message))
+    }
+
     /// The same with a place that BuildKit does not report.
     pub(super) fn nowhere(self, span: Option<Span>) -> Self {
         self.map(|diagnostic| Diagnostic {

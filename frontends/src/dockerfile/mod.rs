@@ -52,4 +52,5 @@ const DIALECT: Dialect = Dialect {
     numbered_steps: true,
     history: true,
     exports_args: true,
+    functions: false,
 };

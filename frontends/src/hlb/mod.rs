@@ -37,6 +37,7 @@ const DIALECT: Dialect = Dialect {
     numbered_steps: false,
     history: true,
     exports_args: false,
+    functions: true,
 };
 
 fn parse(input: &Input<'_>) -> Module {

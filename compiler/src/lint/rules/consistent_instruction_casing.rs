@@ -18,7 +18,7 @@
 //! CMD ["sh"]
 //! ```
 
-use ast::{Module, Policy, Severity, Step, case, visit};
+use ast::{Module, Op, Policy, Severity, Step, case, visit};
 
 use crate::lint::{Check, Hit, Rule, replace};
 
@@ -62,7 +62,9 @@ fn violation(step: &Step, majority_is_lower: bool) -> Option<Hit> {
 
 /// The steps of stages; what stands before the first does not count.
 fn steps(module: &Module) -> impl Iterator<Item = &Step> {
-    module.defs.iter().flat_map(visit::def_steps)
+    // Names of functions are not keywords.
+    let is_keyword = |step: &&Step| !matches!(step.op, Op::Call(_) | Op::Value(_));
+    module.defs.iter().flat_map(visit::def_steps).filter(is_keyword)
 }
 
 #[cfg(test)]

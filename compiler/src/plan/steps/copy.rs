@@ -296,7 +296,7 @@ impl Planner<'_> {
         let linked = self.step_name(number, command.trigger, &linked, Some(&state.platform), Some(&state.env));
         let meta =
             Metadata { ignore_cache: said.meta.ignore_cache, progress_group: group(false), ..Metadata::default() };
-        let merged = Said { meta, location: said.location.clone() }.describe(build::NAME, linked);
+        let merged = Said { meta, locations: said.locations.clone() }.describe(build::NAME, linked);
         let mut copied = said;
         copied.meta.progress_group = group(true);
         let upper = chain.finish(&mut self.shared.graph, copied);

@@ -25,6 +25,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     numbered_steps: true,
     history: true,
     exports_args: false,
+    functions: false,
 };
 
 /// A stage or an image.

@@ -1,0 +1,148 @@
+//! What programs ask of the client: its environment, its files, processes on it.
+
+use std::io::Read as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use compiler::{Answer, AskError, HostValue, LocalPath, ModuleSource, RunOutput};
+use oci::Digest;
+
+use super::{Answered, is_absent};
+
+/// Longest output of a process that is taken, in bytes.
+const MOST_OUTPUT: u64 = 64 << 20;
+
+fn no(message: impl Into<String>, help: &str) -> Answered {
+    Err(AskError { message: message.into(), help: Some(help.to_owned()), unreachable: false })
+}
+
+/// A variable of the environment.
+pub(super) fn variable(key: &str) -> Answered {
+    let value = (!key.is_empty() && !key.contains(['=', '\0'])).then(|| std::env::var_os(key)).flatten();
+    Ok(Answer::Text(value.map(|value| value.to_string_lossy().into_owned())))
+}
+
+/// What the client is, by Go's names.
+pub(super) fn value(value: HostValue) -> Answered {
+    let host = executor::host_platform();
+    let text = match value {
+        HostValue::Os => host.os,
+        HostValue::Architecture => host.architecture,
+        HostValue::Directory => match std::env::current_dir() {
+            Ok(directory) => directory.display().to_string(),
+            Err(error) => return no(format!("the working directory: {error}"), "run llbc in one that exists"),
+        },
+    };
+    Ok(Answer::Text(Some(text)))
+}
+
+/// Runs a process, if that is allowed.
+pub(super) fn process(allowed: bool, argv: &[String], directory: &str, output: RunOutput) -> Answered {
+    if !allowed {
+        let message = format!("localRun may not run {} on this machine", argv.join(" "));
+        return no(message, "if you trust the program, allow it with --allow-local-run");
+    }
+    let Some((program, args)) = argv.split_first() else { return no("localRun has no command", "give it one") };
+    let run = || -> std::io::Result<Answer> {
+        let (reader, writer) = std::io::pipe()?;
+        let mut command = Command::new(program);
+        command.args(args).stdin(Stdio::null());
+        if !directory.is_empty() {
+            command.current_dir(directory);
+        }
+        match output {
+            RunOutput::Stdout => command.stdout(writer),
+            RunOutput::Stderr => command.stdout(Stdio::null()).stderr(writer),
+            RunOutput::Both => command.stdout(writer.try_clone()?).stderr(writer),
+        };
+        let mut child = command.spawn()?;
+        // The command holds the writing end; as long as it is there the reading one does not end.
+        drop(command);
+        let mut text = Vec::new();
+        reader.take(MOST_OUTPUT).read_to_end(&mut text)?;
+        let status = child.wait()?;
+        let failure = (!status.success()).then(|| match status.code() {
+            Some(code) => format!("exit status {code}"),
+            None => status.to_string(),
+        });
+        Ok(Answer::Run { output: String::from_utf8_lossy(&text).into_owned(), failure })
+    };
+    run().or_else(|error| no(format!("cannot run {program}: {error}"), "localRun runs programs of this machine"))
+}
+
+/// What is at a path. Its id names the place: what is in it is compared when it is sent.
+pub(super) fn local_path(path: &str) -> Answered {
+    match std::fs::metadata(path) {
+        Ok(found) => {
+            let absolute = std::fs::canonicalize(path).unwrap_or_else(|_| path.into());
+            let id = Digest::sha256(format!("path:{}", absolute.display()).as_bytes()).to_string();
+            Ok(Answer::LocalPath(Some(LocalPath { directory: found.is_dir(), id })))
+        }
+        Err(error) if is_absent(error.kind()) => Ok(Answer::LocalPath(None)),
+        Err(error) => no(format!("stat {path}: {error}"), "it must be readable"),
+    }
+}
+
+/// The regular files at a path: itself, or those of a directory that match, sorted.
+pub(super) fn secret_files(path: &str, include: &[String], exclude: &[String]) -> Answered {
+    let found = match std::fs::metadata(path) {
+        Ok(found) => found,
+        Err(error) if is_absent(error.kind()) => return Ok(Answer::Files(None)),
+        Err(error) => return no(format!("stat {path}: {error}"), "it must be readable"),
+    };
+    if found.is_file() {
+        return Ok(Answer::Files(Some(vec![path.to_owned()])));
+    }
+    if !include.is_empty() || !exclude.is_empty() {
+        return no("patterns of secrets are not supported yet", "name the files one by one");
+    }
+    let mut files = Vec::new();
+    match walk(Path::new(path), &mut files) {
+        Ok(()) => {
+            files.sort();
+            Ok(Answer::Files(Some(files)))
+        }
+        Err(error) => no(format!("cannot list {path}: {error}"), "it must be readable"),
+    }
+}
+
+fn walk(directory: &Path, files: &mut Vec<String>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        match entry.file_type()? {
+            kind if kind.is_dir() => walk(&entry.path(), files)?,
+            kind if kind.is_file() => files.push(entry.path().display().to_string()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A text that nobody had before: the time and the process, hashed.
+pub(super) fn nonce(number: u32) -> Answered {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let seed = format!("{}:{}:{number}", since.as_nanos(), std::process::id());
+    Ok(Answer::Text(Some(Digest::sha256(seed.as_bytes()).hex()[..25].to_owned())))
+}
+
+/// The text of a module.
+pub(super) fn module(source: &ModuleSource) -> Answered {
+    let path = match source {
+        ModuleSource::File(path) => path.clone(),
+        ModuleSource::Vendored(digest) => compiler::vendored_path(digest),
+        ModuleSource::Git(address) => {
+            let help = "clone the repository beside the program and import the file by its path";
+            return no(format!("importing {address}: modules of repositories are not supported yet"), help);
+        }
+    };
+    match std::fs::read(&path) {
+        Ok(text) => Ok(Answer::File(Some(text))),
+        Err(error) if is_absent(error.kind()) => Ok(Answer::File(None)),
+        Err(error) => no(format!("cannot read {path}: {error}"), "it must be readable"),
+    }
+}
+
+/// What only a running engine could tell while the program is compiled.
+pub(super) fn engine(what: &str, help: &str) -> Answered {
+    no(format!("{what} is not supported yet"), help)
+}

@@ -1,0 +1,69 @@
+//! What is sent away: outputs of the plan, which whoever runs it carries out.
+
+use ast::builtin::Builtin;
+
+use super::super::stop::{Done, Stop};
+use super::call::Application;
+use super::source::reference;
+use super::value::{Fs, Value};
+use super::{Evaluator, modules};
+use crate::{Answer, Question};
+
+pub(super) use crate::output::ExportKind as Kind;
+
+impl Evaluator<'_> {
+    /// Records an export and gives the filesystem on, or the digest of what was pushed.
+    pub(super) fn export(&mut self, call: &Application<'_>, value: Value) -> Done<Value> {
+        let mut fs = value.fs()?;
+        let mut sent = fs.clone();
+        let kind = match call.row.builtin {
+            Builtin::DockerPush => {
+                let reference = reference(&call.text(0)?, call.span(0))?.to_string();
+                say_platform(&mut sent);
+                Kind::Push { reference, stargz: call.has(Builtin::DockerPushStargz) }
+            }
+            Builtin::DockerLoad => {
+                say_platform(&mut sent);
+                Kind::Load { reference: call.text(0)? }
+            }
+            Builtin::Download => Kind::Directory { path: self.destination(call)? },
+            Builtin::DownloadTarball => Kind::Tar { path: self.destination(call)? },
+            Builtin::DownloadOciTarball => Kind::Oci { path: self.destination(call)? },
+            _ => {
+                let reference = reference(&call.text(1)?, call.span(1))?.to_string();
+                Kind::Docker { path: self.destination(call)?, reference }
+            }
+        };
+        let pushed = match (&kind, call.effect) {
+            (Kind::Push { reference, .. }, Some(_)) => Some(reference.clone()),
+            _ => None,
+        };
+        fs.exports.insert(self.exports.len());
+        self.exports.push((sent, kind));
+        match pushed {
+            Some(reference) => self.pushed(call, &fs, reference).map(Value::Text),
+            None => Ok(Value::Fs(fs)),
+        }
+    }
+
+    fn destination(&mut self, call: &Application<'_>) -> Done<String> {
+        self.client_path(call.module, &call.text(0)?, call.span(0))
+    }
+
+    /// The digest that an image has once it is pushed.
+    fn pushed(&mut self, call: &Application<'_>, fs: &Fs, reference: String) -> Done<String> {
+        let definition = modules::definition_of(&self.shared.graph, fs.edge)?;
+        let question = Question::Pushed { reference, definition, image: fs.image.to_json(), needs: fs.needs.clone() };
+        match self.need(question, call.at())? {
+            Answer::Text(Some(digest)) => Ok(digest.clone()),
+            _ => Err(Stop::Unknown),
+        }
+    }
+}
+
+/// An image that is pushed says what it runs on.
+fn say_platform(fs: &mut Fs) {
+    let platform = fs.platform.clone();
+    fs.image().platform.os.clone_from(&platform.os);
+    fs.image().platform.architecture = platform.architecture;
+}

@@ -1,0 +1,72 @@
+//! What is on the client: directories, files, secrets.
+
+use ast::Span;
+use ast::builtin::Builtin;
+use oci::json;
+
+use super::super::stop::{Done, Stop};
+use super::super::{build, go};
+use super::call::Application;
+use super::value::Value;
+use super::{Evaluator, Named};
+use crate::{Answer, LocalPath, Question};
+
+impl Evaluator<'_> {
+    /// A path that the program means: relative to its module, or to the home directory.
+    pub(super) fn client_path(&mut self, module: usize, path: &str, at: Span) -> Done<String> {
+        let Some(rest) = path.strip_prefix('~') else { return Ok(self.beside(module, path)) };
+        if !rest.is_empty() && !rest.starts_with('/') {
+            return Err(Stop::error("cannot expand user-specific home dir").point(at));
+        }
+        match self.need(Question::HostEnv("HOME".to_owned()), at)? {
+            Answer::Text(Some(home)) => Ok(go::join(home, rest)),
+            _ => Err(Stop::error("there is no home directory: HOME is not set").point(at)),
+        }
+    }
+
+    /// What is at a path of the client.
+    pub(super) fn look(&mut self, path: &str, at: Span) -> Done<&LocalPath> {
+        let question = Question::LocalPath { path: path.to_owned() };
+        match self.need(question, at)? {
+            Answer::LocalPath(Some(found)) => Ok(found),
+            _ => Err(Stop::error(format!("stat {path}: no such file or directory"))
+                .help("a path is relative to the file it stands in")
+                .point(at)),
+        }
+    }
+
+    pub(super) fn local(&mut self, call: &Application<'_>) -> Done<Value> {
+        let path = self.client_path(call.module, &call.text(0)?, call.span(0))?;
+        let found = self.look(&path, call.span(0))?;
+        let (directory, id) = (found.directory, found.id.clone());
+        let mut attrs = Named::new();
+        let patterns = |option| call.last(option).map(super::value::Applied::texts).transpose();
+        let (include, exclude) = (patterns(Builtin::LocalInclude)?, patterns(Builtin::LocalExclude)?);
+        let (include, exclude) = match directory {
+            true => (include.unwrap_or_default(), exclude.unwrap_or_default()),
+            // A file is all there is to send of its directory.
+            false => (vec![go::base(&path).to_owned()], Vec::new()),
+        };
+        let mut caps = vec!["source.local"];
+        let mut set = |key: &str, value: String, cap| {
+            if !value.is_empty() {
+                attrs.insert(key.to_owned(), value);
+                caps.push(cap);
+            }
+        };
+        set("local.includepattern", list(&include), "source.local.includepatterns");
+        set("local.excludepatterns", list(&exclude), "source.local.excludepatterns");
+        set("local.sharedkeyhint", id.clone(), "source.local.sharedkeyhint");
+        set("local.unique", id, "source.local.unique");
+        let said = self.said(call.trace);
+        let edge = build::source_of(&mut self.shared.graph, format!("local://{path}"), attrs, &caps, said);
+        Ok(self.sent(edge, &path))
+    }
+}
+
+fn list(texts: &[String]) -> String {
+    if texts.is_empty() {
+        return String::new();
+    }
+    String::from_utf8(json::to_vec(texts)).unwrap_or_default()
+}
