@@ -5,6 +5,8 @@
 //! the module's. Words of commands count where the command is a shell's: there a variable is the step's, unless the
 //! script sets one of that name itself.
 
+mod functions;
+
 use std::collections::BTreeMap;
 
 use ast::word::{Mode, Word};
@@ -12,6 +14,8 @@ use ast::{Command, Module, Op, OptKind, Span, Step, Str, visit};
 
 use crate::File;
 use crate::shell;
+
+pub(crate) use functions::calls;
 
 /// All names of a module.
 #[derive(Debug, Default)]
@@ -36,8 +40,14 @@ pub struct Symbol {
 pub enum Kind {
     /// The definition of this number.
     Stage(usize),
-    /// A variable.
+    /// A variable or a parameter.
     Variable,
+    /// The function that is the definition of this number.
+    Function(usize),
+    /// An effect that a call binds.
+    Bound,
+    /// A module that is used.
+    Import,
 }
 
 /// A place where a name stands.
@@ -67,6 +77,7 @@ impl Names {
     pub fn new(file: &File) -> Self {
         let mut collector = Collector { file, names: Self::default(), scopes: vec![Scope::default()], globals: 0 };
         collector.module(&file.module);
+        functions::collect(&file.module, &mut collector.names);
         collector.names.uses.sort_by_key(|found| (found.span.start, found.span.end));
         collector.names.uses.dedup_by_key(|found| (found.span, found.symbol));
         collector.names
@@ -135,7 +146,7 @@ impl<'f> Collector<'f> {
     }
 
     fn stage(&mut self, at: usize, def: &ast::Def) -> Option<usize> {
-        let name = def.name.as_ref()?;
+        let name = def.name.as_ref().filter(|_| def.signature.is_none())?;
         self.names.symbols.push(Symbol { name: name.text.clone(), kind: Kind::Stage(at) });
         let symbol = self.names.symbols.len() - 1;
         self.add(name.span, symbol, Role::Definition);

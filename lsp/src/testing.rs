@@ -70,9 +70,14 @@ pub(crate) fn facts() -> Facts {
     facts
 }
 
-/// Calls `check` with the file in its small world, and the place of the cursor.
+/// Calls `check` with a Dockerfile in its small world, and the place of the cursor.
 pub(crate) fn with<T>(marked: &str, check: impl FnOnce(&View<'_>, u32) -> T) -> T {
-    let (file, offset) = file(marked);
+    with_named("Dockerfile", marked, check)
+}
+
+/// The same with a text under the name of its file.
+pub(crate) fn with_named<T>(name: &str, marked: &str, check: impl FnOnce(&View<'_>, u32) -> T) -> T {
+    let (file, offset) = named(name, marked);
     let (options, facts) = (options(), facts());
     check(&View { file: &file, options: &options, facts: &facts, surroundings: &Context }, offset)
 }

@@ -24,6 +24,7 @@ pub struct Hover {
 pub fn hover(view: &View<'_>, offset: u32) -> Option<Hover> {
     rule(view, offset)
         .or_else(|| named(view, offset))
+        .or_else(|| primitive(view, offset))
         .or_else(|| predefined(view, offset))
         .or_else(|| word(view, offset))
         .or_else(|| image(view, offset))
@@ -76,7 +77,9 @@ fn named(view: &View<'_>, offset: u32) -> Option<Hover> {
     let symbol = &names.symbols[found.symbol];
     let text = match symbol.kind {
         Kind::Stage(def) => stage(view, def),
-        Kind::Variable => variable(view, found, &symbol.name),
+        Kind::Variable if view.file.words().is_some() => variable(view, found, &symbol.name),
+        Kind::Function(def) => function(view, def),
+        Kind::Variable | Kind::Bound | Kind::Import => declared(view, found, &symbol.name),
     };
     Some(Hover { text, span: found.span })
 }
@@ -91,6 +94,31 @@ fn stage(view: &View<'_>, at: usize) -> String {
     let line = view.file.lines().line(def.span.start);
     let _ = write!(text, "Stage {at}, line {line}, {}.", count(steps.len() - 1, "step"));
     text
+}
+
+fn function(view: &View<'_>, at: usize) -> String {
+    let def = &view.file.module.defs[at];
+    let code = format!("```{}\n{}\n```", view.file.language.id.to_lowercase(), super::functions::signature(view, def));
+    let doc = def.doc.as_ref().map(|doc| format!("\n\n{}", doc.lossy())).unwrap_or_default();
+    code + &doc
+}
+
+/// The line that declares a name.
+fn declared(view: &View<'_>, found: &Use, name: &str) -> String {
+    let names = view.file.names();
+    let first = names.of(found.symbol).find(|other| other.role == Role::Definition);
+    let Some(line) = first.map(|first| view.file.lines().line(first.span.start)) else { return format!("`{name}`") };
+    let start = view.file.lines().start_of(line).unwrap_or(0) as usize;
+    let text = view.file.text().get(start..).and_then(|text| text.lines().next()).unwrap_or_default();
+    format!("`{name}`\n\nfrom line {line}:\n```{}\n{}\n```", view.file.language.id.to_lowercase(), text.trim())
+}
+
+/// A primitive, in each of its meanings.
+fn primitive(view: &View<'_>, offset: u32) -> Option<Hover> {
+    let (rows, span) = super::functions::primitives(view, offset)?;
+    let language = view.file.language.id.to_lowercase();
+    let text = rows.iter().map(|row| format!("```{language}\n{}\n```\n\n{}", row.signature, row.doc));
+    Some(Hover { text: text.collect::<Vec<_>>().join("\n\n"), span })
 }
 
 pub(super) fn count(number: usize, word: &str) -> String {

@@ -28,7 +28,7 @@ pub fn hints(view: &View<'_>, range: Span) -> Vec<Hint> {
     let scope = |step: Span| scopes.iter().find(|scope| scope.step.start == step.start);
     for (at, def) in view.file.module.defs.iter().enumerate() {
         let Some(from) = visit::def_steps(def).first().filter(|from| touches(from.span, range)) else { continue };
-        if def.name.is_none() && view.file.module.defs.len() > 1 {
+        if def.name.is_none() && def.signature.is_none() && view.file.module.defs.len() > 1 {
             hints.push(Hint { at: from.span.end, label: format!("stage {at}"), doc: String::new() });
         }
     }

@@ -28,7 +28,7 @@ pub enum Action {
 /// The lenses of a file, in its order.
 pub fn lenses(file: &File) -> Vec<Lens> {
     let mut lenses = Vec::new();
-    for (at, def) in file.module.defs.iter().enumerate() {
+    for (at, def) in file.module.defs.iter().enumerate().filter(|(_, def)| def.signature.is_none()) {
         let Some(from) = visit::def_steps(def).first() else { continue };
         let target = def.name.as_ref().map_or_else(|| at.to_string(), |name| name.text.clone());
         lenses.push(Lens { span: from.keyword, title: "build".to_owned(), action: Action::Build(target) });

@@ -4,6 +4,7 @@ pub mod actions;
 pub mod completion;
 pub mod folding;
 pub mod formatting;
+pub mod functions;
 pub mod hover;
 pub mod inlay;
 pub mod lens;

@@ -26,6 +26,8 @@ pub struct Item {
 pub enum ItemKind {
     /// A stage.
     Stage,
+    /// A function.
+    Function,
     /// A step.
     Step,
     /// A variable or an argument.
@@ -38,7 +40,10 @@ const LONGEST: usize = 80;
 /// The outline.
 pub fn outline(file: &File) -> Vec<Item> {
     let head = file.module.head.iter().flat_map(step);
-    let defs = file.module.defs.iter().enumerate().map(|(at, def)| stage(at, def));
+    let defs = file.module.defs.iter().enumerate().map(|(at, def)| match &def.signature {
+        Some(_) => function(file, def),
+        None => stage(at, def),
+    });
     head.chain(defs).collect()
 }
 
@@ -51,6 +56,28 @@ pub(super) fn stage_detail(def: &Def) -> String {
 /// The name of a stage for people: its own, or its number.
 pub(super) fn stage_name(at: usize, def: &Def) -> String {
     def.name.as_ref().map_or_else(|| format!("stage {at}"), |name| name.text.clone())
+}
+
+/// A function with its parameters.
+fn function(file: &File, def: &Def) -> Item {
+    let param = |param: &ast::Param| Item {
+        name: param.name.text.clone(),
+        detail: param.ty.as_ref().map(|ty| ty.text.clone()).unwrap_or_default(),
+        kind: ItemKind::Variable,
+        span: param.name.span,
+        select: param.name.span,
+        children: Vec::new(),
+    };
+    let name = def.name.as_ref();
+    let head = file.slice(def.span).split(['{', '\n']).next().unwrap_or_default();
+    Item {
+        name: name.map_or_else(|| "(function)".to_owned(), |name| name.text.clone()),
+        detail: short(head),
+        kind: ItemKind::Function,
+        span: def.span,
+        select: name.map_or(Span { end: def.span.start, ..def.span }, |name| name.span),
+        children: def.params.iter().map(param).collect(),
+    }
 }
 
 fn stage(at: usize, def: &Def) -> Item {

@@ -201,7 +201,9 @@ impl Painter<'_> {
         for found in names.within(self.range) {
             let kind = match names.symbols[found.symbol].kind {
                 crate::names::Kind::Stage(_) => TokenKind::Stage,
-                crate::names::Kind::Variable => TokenKind::Variable,
+                crate::names::Kind::Function(_) => TokenKind::Command,
+                crate::names::Kind::Variable | crate::names::Kind::Bound => TokenKind::Variable,
+                crate::names::Kind::Import => TokenKind::Image,
             };
             let defines = found.role != crate::names::Role::Reference;
             self.tokens.push(Token { span: found.span, kind, defines });

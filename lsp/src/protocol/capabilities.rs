@@ -42,6 +42,7 @@ pub(super) fn answer(client: &InitializeParams) -> Value {
             "codeActionProvider": {
                 "codeActionKinds": ["quickfix", "refactor.rewrite", "refactor.extract", "source.fixAll"]
             },
+            "callHierarchyProvider": true,
             "codeLensProvider": {},
             "inlayHintProvider": true,
             "documentLinkProvider": {},

@@ -49,7 +49,9 @@ impl<'d> Places<'d> {
     }
 
     pub(super) fn diagnostic(self, found: &Diagnostic) -> lsp::Diagnostic {
-        let related = found.also.iter().map(|label| lsp::DiagnosticRelatedInformation {
+        // Primitives stand in a file that no editor has.
+        let here = found.also.iter().filter(|label| label.span.file == ast::FileId(0));
+        let related = here.map(|label| lsp::DiagnosticRelatedInformation {
             location: self.location(label.span),
             message: label.message.clone(),
         });
@@ -151,6 +153,7 @@ fn severity(severity: Severity) -> lsp::DiagnosticSeverity {
 pub(super) fn symbol_kind(kind: symbols::ItemKind) -> lsp::SymbolKind {
     match kind {
         symbols::ItemKind::Stage => lsp::SymbolKind::CLASS,
+        symbols::ItemKind::Function => lsp::SymbolKind::FUNCTION,
         symbols::ItemKind::Step => lsp::SymbolKind::METHOD,
         symbols::ItemKind::Variable => lsp::SymbolKind::VARIABLE,
     }
@@ -160,6 +163,7 @@ fn item_kind(kind: completion::ItemKind) -> lsp::CompletionItemKind {
     use completion::ItemKind;
     match kind {
         ItemKind::Keyword => lsp::CompletionItemKind::KEYWORD,
+        ItemKind::Function => lsp::CompletionItemKind::FUNCTION,
         ItemKind::Property => lsp::CompletionItemKind::PROPERTY,
         ItemKind::Value => lsp::CompletionItemKind::ENUM_MEMBER,
         ItemKind::Stage => lsp::CompletionItemKind::CLASS,

@@ -14,8 +14,8 @@ use super::documents::{Document, uri_of};
 use super::server::{Event, Failure, Server};
 use super::workspace::{self, Around};
 use crate::features::{
-    actions, completion, folding, formatting, hover, inlay, lens, links, navigation, rename, selection, signature,
-    symbols, tokens,
+    actions, completion, folding, formatting, functions, hover, inlay, lens, links, navigation, rename, selection,
+    signature, symbols, tokens,
 };
 use crate::{File, Role, View};
 
@@ -96,6 +96,11 @@ pub(super) fn request(server: &mut Server, request: Request) -> Answer {
             let line = asked.view.file.lines().line(asked.offset);
             asked.places.edits(formatting::format_typed(asked.view.file, line))
         }),
+        request::CallHierarchyPrepare::METHOD => at(server, params, |asked| {
+            functions::prepare(&asked.view, asked.offset).map(|function| vec![hierarchy_item(asked, function)])
+        }),
+        request::CallHierarchyIncomingCalls::METHOD => calls(server, &params, functions::incoming, "from"),
+        request::CallHierarchyOutgoingCalls::METHOD => calls(server, &params, functions::outgoing, "to"),
         request::CodeActionRequest::METHOD => code_actions(server, params),
         request::CodeLensRequest::METHOD => code_lenses(server, params),
         request::InlayHintRequest::METHOD => inlay_hints(server, params),
@@ -278,6 +283,32 @@ fn semantic_tokens_delta(server: &mut Server, params: Value) -> Answer {
     let edit = lsp::SemanticTokensEdit { start: 5 * head as u32, delete_count: 5 * removed as u32, data: Some(new) };
     let edits = if removed == 0 && head + tail == data.len() { Vec::new() } else { vec![edit] };
     value(lsp::SemanticTokensDelta { result_id: Some(next.to_string()), edits })
+}
+
+fn hierarchy_item(asked: &Asked<'_>, function: functions::Function) -> lsp::CallHierarchyItem {
+    lsp::CallHierarchyItem {
+        name: function.name,
+        kind: lsp::SymbolKind::FUNCTION,
+        tags: None,
+        detail: None,
+        uri: asked.document.uri.clone(),
+        range: asked.places.range(function.span),
+        selection_range: asked.places.range(function.select),
+        data: None,
+    }
+}
+
+/// The calls to or from the function of an item; `end` is what the protocol calls the other function.
+fn calls(server: &mut Server, params: &Value, links: fn(&View<'_>, u32) -> Vec<functions::Link>, end: &str) -> Answer {
+    let item: lsp::CallHierarchyItem = parse(params["item"].clone())?;
+    let params = json!({"textDocument": {"uri": item.uri}, "position": item.selection_range.start});
+    at(server, params, |asked| {
+        let link = |link: functions::Link| {
+            let places: Vec<_> = link.places.into_iter().map(|span| asked.places.range(span)).collect();
+            json!({end: hierarchy_item(asked, link.function), "fromRanges": places})
+        };
+        links(&asked.view, asked.offset).into_iter().map(link).collect::<Vec<_>>()
+    })
 }
 
 fn code_actions(server: &mut Server, params: Value) -> Answer {

@@ -9,6 +9,9 @@ use crate::file::View;
 
 pub(super) fn action(view: &View<'_>, place: &Place<'_>) -> Option<Action> {
     let def = &view.file.module.defs[place.def?];
+    if def.signature.is_some() {
+        return None;
+    }
     let steps = visit::def_steps(def);
     let at = steps.iter().position(|step| step.span.start == place.step.span.start).filter(|at| *at > 1)?;
     let from = &steps[0];
