@@ -8,6 +8,7 @@
 
 mod builders;
 mod compile;
+mod lsp;
 mod table;
 mod workloads;
 
@@ -23,11 +24,16 @@ use table::Table;
 use workloads::{Start, Workload};
 
 pub(crate) fn run(words: &[String]) -> Result<()> {
+    if words == ["lsp"] {
+        shell::step("build llbc", &mut cargo(&["build", "--release", "--package", "cli"]))?;
+        return lsp::run();
+    }
     setup::install(setup::ALL)?;
     let release = ["build", "--release", "--package", "cli", "--package", "executor"];
     shell::step("build llbc and executor", &mut cargo(&release))?;
     if words.is_empty() {
         compile::run()?;
+        lsp::run()?;
     }
     let is_wanted = |workload: &&Workload| words.is_empty() || words.iter().any(|word| workload.name.contains(&**word));
     let builders = builders::all()?;
