@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod editors;
 mod frontend_image;
 mod generate;
 mod new;

@@ -35,10 +35,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     for check in CHECKS {
         step(check.name, cargo(check.arguments).env("RUSTDOCFLAGS", check.rustdoc))?;
     }
+    let extension = crate::editors::check();
     // A failed test here is no reason not to know about the others.
     let inside = step("unit and whole-pipeline tests", &mut tests(&["--workspace", "--exclude", "e2e"]));
     let outside = end_to_end();
-    inside.and(outside)
+    inside.and(outside).and(extension)
 }
 
 /// The tests against real peers: one engine for all, binaries that are built already.
