@@ -39,9 +39,12 @@ pub(super) fn complete(
         }
     }
     let base = base.and_then(|bytes| ImageConfig::from_json(bytes).ok());
+    // Where nobody says what the base was: its entries are those that came with a time.
+    let timed = read.history.iter().take_while(|entry| entry.created.is_some()).count();
     let mut history = with_times(read.history, layers);
     if let Some(epoch) = epoch {
-        clamp(&mut history, base.as_ref().map_or(&[], |base| &base.history), epoch);
+        let of_base = base.map_or(timed, |base| common(&history, &base.history));
+        clamp(&mut history[of_base..], epoch);
     }
     let diff_ids = layers.iter().map(|layer| layer.diff_id.clone()).collect::<Vec<_>>();
     let diff_ids = (!diff_ids.is_empty()).then_some(diff_ids);
@@ -110,10 +113,14 @@ fn with_times(mut history: Vec<History>, layers: &[LayerBlob]) -> Vec<History> {
     history
 }
 
-/// Moves times after the epoch back to it, but for entries of the base image.
-fn clamp(history: &mut [History], base: &[History], epoch: i64) {
-    let of_base = history.iter().zip(base).take_while(|(entry, base)| entry == base).count();
-    for entry in &mut history[of_base..] {
+/// Entries at the beginning that are those of the base image.
+fn common(history: &[History], base: &[History]) -> usize {
+    history.iter().zip(base).take_while(|(entry, base)| entry == base).count()
+}
+
+/// Moves times after the epoch back to it.
+fn clamp(history: &mut [History], epoch: i64) {
+    for entry in history {
         if entry.created.is_none_or(|created| is_after(created, epoch)) {
             entry.created = Some(at(epoch));
         }
@@ -187,13 +194,16 @@ mod tests {
     #[test]
     fn times_after_the_epoch_are_moved_but_for_the_base() {
         let base = r#"{"history":[{"created":"2030-01-01T00:00:00Z","created_by":"base"}]}"#;
-        check(
-            r#"{"os":"linux","architecture":"amd64","created":"2031-01-01T00:00:00Z","history":[{"created":"2030-01-01T00:00:00Z","created_by":"base"},{"created_by":"a"},{"created_by":"e","empty_layer":true}]}"#,
-            Some(base),
-            &[5, 2_000_000_000],
-            Some(10),
-            r#"{"architecture":"amd64","created":"1970-01-01T00:00:10Z","history":[{"created":"2030-01-01T00:00:00Z","created_by":"base"},{"created":"1970-01-01T00:00:10Z","created_by":"a"},{"created":"1970-01-01T00:00:10Z","created_by":"e","empty_layer":true}],"os":"linux","rootfs":{"type":"layers","diff_ids":["D","D"]}}"#,
-        );
+        // Whether the base is known, or only seen by its entries' times.
+        for base in [Some(base), None] {
+            check(
+                r#"{"os":"linux","architecture":"amd64","created":"2031-01-01T00:00:00Z","history":[{"created":"2030-01-01T00:00:00Z","created_by":"base"},{"created_by":"a"},{"created_by":"e","empty_layer":true}]}"#,
+                base,
+                &[5, 2_000_000_000],
+                Some(10),
+                r#"{"architecture":"amd64","created":"1970-01-01T00:00:10Z","history":[{"created":"2030-01-01T00:00:00Z","created_by":"base"},{"created":"1970-01-01T00:00:10Z","created_by":"a"},{"created":"1970-01-01T00:00:10Z","created_by":"e","empty_layer":true}],"os":"linux","rootfs":{"type":"layers","diff_ids":["D","D"]}}"#,
+            );
+        }
     }
 
     #[test]
