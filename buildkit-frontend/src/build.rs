@@ -5,6 +5,7 @@ use compiler::{Outcome, Output, Plan, lint};
 use gateway::caps;
 use gateway::message::{IdMap, Ref, RefMap, Result as Solved, SourceInfo, WarnRequest, result};
 use gateway::{Code, Status};
+use llb::passes;
 use oci::Platform;
 use serde::Serialize;
 
@@ -17,6 +18,9 @@ const CONFIG: &str = "containerimage.config";
 const BASE_CONFIG: &str = "containerimage.base.config";
 const PLATFORMS: &str = "refs.platforms";
 const EPOCH: &str = "source.date.epoch";
+
+/// Options that say how much is optimized, the first that is there.
+const OPTIMIZE: &[&str] = &["optimize", "build-arg:LLBC_OPT"];
 
 /// Serves a build.
 pub(crate) fn build(session: &Session<'_>) -> Result<Solved, Status> {
@@ -34,9 +38,27 @@ pub(crate) fn build(session: &Session<'_>) -> Result<Solved, Status> {
     if let Some(request) = session.opt("requestid") {
         return requests::answer(session, &text, request);
     }
+    let passes = passes(session)?;
     let outside = Outside::new(session, Some(&text));
-    let outcome = compiler::compile(&text.source, &session.options, text.facts.clone(), &outside);
+    let mut outcome = compiler::compile(&text.source, &session.options, text.facts.clone(), &outside);
+    if let Some(plan) = &mut outcome.plan {
+        plan.optimize(passes);
+    }
     finish(session, &text, outcome)
+}
+
+/// What the optimizer is asked to do. A client that can only set build arguments sets one of those.
+fn passes(session: &Session<'_>) -> Result<passes::Options, Status> {
+    let asked = OPTIMIZE.iter().find_map(|name| Some((name, session.opt(name)?)));
+    let level = match asked {
+        None | Some((_, "0")) => passes::Level::O0,
+        Some((_, "1")) => passes::Level::O1,
+        Some((_, "2")) => passes::Level::O2,
+        Some((name, other)) => {
+            return Err(status::unknown(&format!("invalid {name} {other}: the levels are 0, 1 and 2")));
+        }
+    };
+    Ok(passes::Options { level, ..passes::Options::default() })
 }
 
 fn finish(session: &Session<'_>, text: &Text, outcome: Outcome) -> Result<Solved, Status> {

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     match buildkit_frontend::run() {
         Ok(()) => ExitCode::SUCCESS,
+        // The builder has it, and shows it.
+        Err(failure @ buildkit_frontend::Failure::Reported(_)) => failure.code(),
         Err(failure) => {
             // Nobody may be there to read it.
             let _ = writeln!(std::io::stderr(), "error: {failure}");
