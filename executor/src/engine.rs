@@ -8,8 +8,8 @@ use llb::Decoded;
 use oci::{Digest, Platform};
 
 use crate::exporters::Built;
-use crate::runtime::{Embedded, NetworkMode, Runtime};
-use crate::snapshot::{Committed, Snapshots};
+use crate::runtime::{self, Embedded, Exit, NetworkMode, Runtime, Spec};
+use crate::snapshot::{Active, Committed, Files, Snapshots};
 use crate::sources::Fetching;
 use crate::store::Store;
 use crate::{Cancel, Error, Result, exporters, ops, progress, prune, session, snapshot, solver, sources};
@@ -92,6 +92,60 @@ impl Engine {
         let progress = &progress::Vertex { sink: &progress::Silent, digest: Digest::sha256(identifier.as_bytes()) };
         let (store, snapshots) = (&self.store, &*self.snapshots);
         sources::timestamp(&source, sources::Context { store, snapshots, session, progress, cancel })
+    }
+
+    /// Builds what a definition asks for, and hands it to nobody. Directories of the user's stay open until the next
+    /// [`Engine::solve`] or [`Engine::close`] with the same session.
+    pub(crate) fn trees(
+        &self,
+        request: &Request,
+        decoded: Decoded,
+        sink: &dyn progress::Sink,
+    ) -> Result<Vec<Committed>> {
+        ops::check(&decoded.graph, &request.allow)?;
+        self.build(request, decoded, &host_platform(), sink)
+    }
+
+    /// Opens a tree for reading.
+    pub(crate) fn files(&self, request: &Request, tree: &Committed, sink: &dyn progress::Sink) -> Result<Files> {
+        self.materialise(request, tree, sink)?;
+        sources::local::files(tree, &*self.snapshots, &request.session)
+    }
+
+    /// Starts a writable tree on top of another.
+    pub(crate) fn prepare(&self, request: &Request, tree: &Committed, sink: &dyn progress::Sink) -> Result<Active> {
+        self.materialise(request, tree, sink)?;
+        self.snapshots.prepare(tree)
+    }
+
+    fn materialise(&self, request: &Request, tree: &Committed, sink: &dyn progress::Sink) -> Result<()> {
+        if sources::local::is_local(tree) {
+            return Ok(());
+        }
+        let progress = &progress::Vertex { sink, digest: Digest::sha256(b"files") };
+        let (store, snapshots, cancel) = (&self.store, &*self.snapshots, &request.cancel);
+        let context = sources::Context { store, snapshots, session: &request.session, progress, cancel };
+        self.fetching.materialise(std::slice::from_ref(tree), context)
+    }
+
+    /// What is known of images.
+    pub(crate) fn images<'a>(&'a self, request: &'a Request) -> sources::Images<'a> {
+        sources::Images {
+            store: Some(&self.store),
+            registries: &request.session.registries,
+            layouts: &request.session.oci_layouts,
+            cancel: &request.cancel,
+        }
+    }
+
+    /// Runs a process that is no step of a build.
+    pub(crate) fn run_process(&self, spec: &Spec, output: runtime::Output<'_>, cancel: &Cancel) -> Result<Exit> {
+        self.runtime.run(spec, output, cancel)
+    }
+
+    /// Closes what a session has open, when no [`Engine::solve`] follows that would.
+    pub fn close(&self, session: &session::Session) {
+        session.opened.close(&self.store, &*self.snapshots);
     }
 
     /// Builds what a definition asks for and hands it to the outputs.

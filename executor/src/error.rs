@@ -74,6 +74,13 @@ pub enum Error {
     Denied(String),
     /// Bad input of another kind: the whole message.
     Invalid(String),
+    /// A frontend says that the build file cannot be built.
+    Frontend {
+        /// In its words.
+        message: String,
+        /// Places in texts that it names.
+        places: Vec<(llb::SourceInfo, Vec<llb::Range>)>,
+    },
     /// Somebody asked to stop.
     Cancelled,
 }
@@ -104,7 +111,10 @@ impl std::fmt::Display for Error {
             Self::Database { attempt, source } => write!(f, "cannot {attempt}: {source}"),
             Self::Definition(message) => write!(f, "invalid definition: {message}"),
             Self::Remote { attempt, reason } => write!(f, "{attempt}: {reason}"),
-            Self::NotFound(message) | Self::Invalid(message) | Self::Denied(message) => f.write_str(message),
+            Self::NotFound(message)
+            | Self::Invalid(message)
+            | Self::Denied(message)
+            | Self::Frontend { message, .. } => f.write_str(message),
             Self::DigestMismatch { of, want, got } => {
                 write!(f, "{of}: digest mismatch {want}: {got}")
             }

@@ -17,6 +17,7 @@
 //! | [`ops`] | one vertex: its key, its run |
 //! | [`solver`] | the scheduler and the driver that performs its actions |
 //! | [`prune`] | what a store holds, and how it becomes less |
+//! | [`gateway`] | frontends from images |
 //! | [`progress`] | one event enum, many renderers |
 //! | [`cli`] | the command line of running a definition |
 //! | [`userns`] | root for an ordinary user |
@@ -31,6 +32,7 @@ pub mod cli;
 mod engine;
 mod error;
 pub mod exporters;
+pub mod gateway;
 mod host;
 pub mod import;
 pub mod layer;

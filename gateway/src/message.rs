@@ -13,6 +13,11 @@ pub trait Request: prost::Message + 'static {
     type Response: prost::Message + Default + 'static;
 }
 
+/// A message as bytes.
+pub fn encode(message: &impl prost::Message) -> Vec<u8> {
+    message.encode_to_vec()
+}
+
 /// The unary methods: one row each.
 macro_rules! methods {
     ($($method:literal: $request:ident -> $response:ident;)*) => {

@@ -21,7 +21,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("buildkit-frontend", &["ast", "frontends", "oci", "llb", "compiler", "gateway"]),
     // Of the languages it wants their words, of images their references.
     ("lsp", &["ast", "compiler", "frontends", "oci"]),
-    ("executor", &["llb", "oci"]),
+    ("executor", &["llb", "oci", "gateway"]),
     ("cli", &["ast", "oci", "llb", "frontends", "compiler", "buildkit-frontend", "lsp", "executor"]),
     // Drives the real binaries from outside, so that no test takes a short cut.
     ("e2e", &[]),
@@ -64,6 +64,7 @@ const EXECUTOR_RANKS: &[&[&str]] = &[
     &["ops", "prune"],
     &["solver"],
     &["engine"],
+    &["gateway"],
     &["cli"],
 ];
 

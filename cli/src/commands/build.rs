@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use ast::Source;
 use executor::cli::{Network, RunArgs, Settings as RunSettings};
 
 use super::check;
@@ -10,7 +11,7 @@ use super::lookup::{self, Context};
 use super::program;
 use crate::args::{Build, BuildFlags, FailOn};
 use crate::failure::{Failure, Result};
-use crate::settings::Settings;
+use crate::settings::{Input, Settings};
 use crate::{definition, pipeline};
 
 pub(super) fn run(args: &Build) -> Result<()> {
@@ -22,7 +23,11 @@ pub(super) fn run(args: &Build) -> Result<()> {
         // parity: `docker build --check` fails on warnings too.
         return check::settings(&settings, FailOn::Warning);
     }
-    let compiled = pipeline::read(&settings, compiler::compile)?;
+    let source = pipeline::source(&settings)?;
+    if let Some((image, command)) = other_frontend(&settings, &source) {
+        return by_frontend(args, settings, &image, command);
+    }
+    let compiled = pipeline::run(&settings, source, compiler::compile)?;
     if compiled.outcome.plan.as_ref().is_some_and(program::is_program) {
         let plan = pipeline::plan(&settings, compiled)?;
         return program::run(&plan, settings.passes, &|output| run_settings(args, output));
@@ -32,6 +37,38 @@ pub(super) fn run(args: &Build) -> Result<()> {
     run.session.locals = settings.locals;
     run.session.oci_layouts = settings.layouts;
     executor::cli::run(definition::encode(plan)?, run).map_err(Failure::Build)
+}
+
+/// The image of the frontend that compiles a text, and how it is called, unless it is compiled here: named by an option,
+/// or by the text where that is of no language that is known here.
+fn other_frontend(settings: &Settings, source: &Source) -> Option<(String, String)> {
+    let opts = &settings.options.opts;
+    if opts.contains_key("cmdline") || opts.contains_key("language") {
+        return None;
+    }
+    if let Some(command) = opts.get("build-arg:BUILDKIT_SYNTAX") {
+        let image = command.trim().split(' ').next().unwrap_or_default();
+        return Some((image.to_owned(), command.clone()));
+    }
+    let syntax = frontends::syntax(&source.bytes)?;
+    let known = frontends::of_frontend(&syntax.reference.text).is_some();
+    (!known).then_some((syntax.reference.text, syntax.command))
+}
+
+/// Builds with a frontend from an image.
+fn by_frontend(args: &Build, settings: Settings, image: &str, command: String) -> Result<()> {
+    if settings.input == Input::Stdin {
+        return Err(Failure::unsupported(
+            &format!("a build file from standard input for the frontend {image}"),
+            "name the file, with -f: the frontend reads it from its directory",
+        ));
+    }
+    let mut opts = settings.options.opts;
+    opts.extend([("cmdline".to_owned(), command), ("source".to_owned(), image.to_owned())]);
+    let mut run = run_settings(args, None)?;
+    run.session.locals = settings.locals;
+    run.session.oci_layouts = settings.layouts;
+    executor::cli::run_frontend(image, opts, run).map_err(Failure::Build)
 }
 
 fn compile_settings(args: &Build) -> Result<Settings> {

@@ -74,6 +74,11 @@ impl Lines {
 
 /// Prints the failed step's last output and its place in the source, as far as they are known.
 pub(super) fn explain(error: &Error, definition: &[u8], tail: &Tail) {
+    if let Error::Frontend { places, .. } = error {
+        let frames: String = places.iter().map(|(source, ranges)| print_frame(source, ranges)).collect();
+        // Nothing can be done about a closed standard error.
+        let _ = std::io::stderr().lock().write_all(frames.as_bytes());
+    }
     let Error::Step { name, digest, .. } = error else { return };
     let last = tail.lines().get(digest).map(Lines::last).unwrap_or_default();
     let mut text = output(name, &last);

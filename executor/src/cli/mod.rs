@@ -15,13 +15,14 @@ mod session;
 mod settings;
 mod signals;
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Read, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
 
 pub use args::{Network, RunArgs, StoreArgs};
-pub use run::run;
+pub use run::{run, run_frontend};
 pub use session::directories;
 pub use settings::Settings;
 
@@ -49,6 +50,13 @@ struct Args {
     /// Network of steps that leave it open
     #[arg(long, value_enum, default_value = "default")]
     network: Network,
+    /// Image of a frontend that makes the definition, as `# syntax=` names it; the build file is in the local directory
+    /// `dockerfile`, or in the context
+    #[arg(long, value_name = "IMAGE", conflicts_with = "file")]
+    frontend: Option<String>,
+    /// Option of the frontend, by BuildKit's name
+    #[arg(long = "opt", value_name = "KEY=VALUE", requires = "frontend")]
+    opts: Vec<String>,
     /// Encoded definition; `-` is standard input
     #[arg(value_name = "FILE", default_value = "-")]
     file: String,
@@ -68,6 +76,7 @@ const EXAMPLES: &str = "\
 Examples:
   llbc Dockerfile | executor -t app
   llbc Dockerfile | executor -o type=oci,dest=app.tar
+  executor --frontend docker/dockerfile:1 --opt target=app --local context=. -t app
   executor images ls
   executor prune --keep-duration=24h --max-used-space=20GB";
 
@@ -92,13 +101,31 @@ pub fn main() -> ExitCode {
 
 fn run_definition(args: Args) -> Result<()> {
     userns::enter()?;
-    let definition = read_definition(&args.file)?;
+    // A frontend makes its definition itself.
+    let definition = if args.frontend.is_some() { Vec::new() } else { read_definition(&args.file)? };
     let mut settings = Settings::new(&args.run, &args.store)?;
     settings.network = args.network.mode(&settings.allow)?;
     settings.session.locals.insert("context".into(), ".".into());
     settings.session.locals.extend(session::directories(&args.locals)?);
     settings.session.oci_layouts = session::directories(&args.oci_layouts)?;
-    run(definition, settings)
+    match &args.frontend {
+        Some(source) => {
+            let context = settings.session.locals["context"].clone();
+            settings.session.locals.entry("dockerfile".into()).or_insert(context);
+            run_frontend(source, options(&args.opts)?, settings)
+        }
+        None => run(definition, settings),
+    }
+}
+
+/// `KEY=VALUE`; without a value it is empty.
+fn options(opts: &[String]) -> Result<BTreeMap<String, String>> {
+    let option = |text: &String| match text.split_once('=') {
+        Some(("", _)) => Err(Error::Invalid(format!("--opt {text}: expected KEY=VALUE"))),
+        Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
+        None => Ok((text.clone(), String::new())),
+    };
+    opts.iter().map(option).collect()
 }
 
 /// **Errors**: nothing to read. BuildKit takes no bytes for a definition of scratch; here they mean that the program

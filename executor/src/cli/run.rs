@@ -1,28 +1,59 @@
 //! Runs a definition and says how it went.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::failure::{self, Tail};
 use super::images::bytes;
-use super::{Settings, print, say, signals};
+use super::{Settings, print, print_bytes, say, signals};
+use crate::gateway::{self, Frontend, Returned};
 use crate::progress::{Event, Sink};
 use crate::prune::Policy;
 use crate::runtime::OciRuntime;
 use crate::{Cancel, Engine, Error, Request, Response, Result, userns};
 
+/// The option of a request that is no build.
+const REQUEST: &str = "requestid";
+
 /// Builds what an encoded definition asks for. Whatever is said on the way goes to standard error.
 pub fn run(definition: Vec<u8>, settings: Settings) -> Result<()> {
+    start(settings, |_, request, _| {
+        request.definition = definition;
+        Ok(Next::Build)
+    })
+}
+
+/// Builds what the frontend of an image returns, or prints what it answers to a request.
+pub fn run_frontend(source: &str, opts: BTreeMap<String, String>, settings: Settings) -> Result<()> {
+    let is_request = opts.contains_key(REQUEST);
+    start(settings, |engine, request, sink| {
+        let returned = Frontend::new(engine, request, source.to_owned(), opts).run(sink)?;
+        if is_request {
+            return Ok(Next::Print(answer(&returned)));
+        }
+        request.definition = gateway::compose(&returned)?;
+        Ok(Next::Build)
+    })
+}
+
+/// What is done with what was prepared.
+enum Next {
+    /// The request's definition is built.
+    Build,
+    /// Data for standard output.
+    Print(Vec<u8>),
+}
+
+fn start(settings: Settings, prepare: impl FnOnce(&Engine, &mut Request, &dyn Sink) -> Result<Next>) -> Result<()> {
     let cancel = Cancel::default();
     signals::cancel_on_signal(&cancel)?;
     let tail = Tail::new(settings.progress.renderer());
     if let Some(notice) = userns::notice() {
         tail.event(Event::Warning { digest: None, message: notice.into() });
     }
-    let request = Request {
-        epoch: epoch(&definition),
-        definition,
+    let mut request = Request {
         session: settings.session,
         outputs: settings.outputs,
         no_cache: settings.no_cache,
@@ -30,18 +61,52 @@ pub fn run(definition: Vec<u8>, settings: Settings) -> Result<()> {
         network: settings.network,
         max_parallelism: settings.max_parallelism,
         cancel,
+        ..Request::default()
     };
     let engine = engine(&settings.root, settings.oci_runtime.as_deref()).inspect_err(|_| tail.finish())?;
-    let solved = engine.solve(&request, &tail);
+    let done = work(&engine, &mut request, &tail, prepare);
     tail.finish();
-    let response = solved.inspect_err(|error| failure::explain(error, &request.definition, &tail));
-    let handed_over = response.and_then(|response| {
-        hand_over(&response, settings.metadata_file.as_deref(), settings.iidfile.as_deref(), settings.quiet)
-    });
+    let handed_over =
+        done.inspect_err(|error| failure::explain(error, &request.definition, &tail)).and_then(|done| match done {
+            Done::Built(response) => {
+                hand_over(&response, settings.metadata_file.as_deref(), settings.iidfile.as_deref(), settings.quiet)
+            }
+            Done::Answered(data) => print_bytes(&data),
+        });
     if settings.collect {
         collect(&engine);
     }
     handed_over
+}
+
+/// What came of it.
+enum Done {
+    Built(Response),
+    Answered(Vec<u8>),
+}
+
+fn work(
+    engine: &Engine,
+    request: &mut Request,
+    sink: &dyn Sink,
+    prepare: impl FnOnce(&Engine, &mut Request, &dyn Sink) -> Result<Next>,
+) -> Result<Done> {
+    match prepare(engine, request, sink).inspect_err(|_| engine.close(&request.session))? {
+        Next::Print(data) => {
+            engine.close(&request.session);
+            Ok(Done::Answered(data))
+        }
+        Next::Build => {
+            request.epoch = epoch(&request.definition);
+            engine.solve(request, sink).map(Done::Built)
+        }
+    }
+}
+
+/// What a request gave, for people if it has a text for them.
+fn answer(returned: &Returned) -> Vec<u8> {
+    let text = ["result.txt", "result.json"].into_iter().find_map(|key| returned.metadata.get(key));
+    text.cloned().unwrap_or_default()
 }
 
 /// Keeps the store to the policy. Whatever goes wrong with it, the build went as it went.

@@ -93,6 +93,7 @@ fn spec(exec: &llb::Exec, mounted: &mounts::Mounted, context: Context<'_>) -> Re
         cgroup_parent: meta.cgroup_parent.clone(),
         resources: context.node.meta.linux_resources.clone().unwrap_or_default(),
         remove_mount_stubs_recursive: meta.remove_mount_stubs_recursive,
+        stdin: None,
     })
 }
 

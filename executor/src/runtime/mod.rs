@@ -3,7 +3,9 @@
 mod linux;
 mod scripted;
 
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 pub use linux::{Embedded, OciRuntime};
 pub use scripted::{Script, Scripted};
@@ -43,6 +45,8 @@ pub struct Spec {
     pub resources: llb::LinuxResources,
     /// Whether empty mount points are removed with their parents.
     pub remove_mount_stubs_recursive: bool,
+    /// What standard input reads; nothing without it.
+    pub stdin: Option<Arc<OwnedFd>>,
 }
 
 /// The root of a container.

@@ -36,6 +36,8 @@ pub(super) struct Plan {
     pub(super) rlimits: Vec<(u32, u64, u64)>,
     pub(super) cgroup: Cgroup,
     pub(super) remove_stubs_recursive: bool,
+    /// An open file that standard input reads.
+    pub(super) stdin: Option<usize>,
     /// Another runtime that makes the container.
     pub(super) oci: Option<Oci>,
 }

@@ -52,6 +52,7 @@ pub(super) fn prepare(spec: &Spec, sandbox: Option<Sandbox>, oci: Option<plan::O
         rlimits: spec.ulimits.iter().map(limits::resource).collect::<Result<_>>()?,
         cgroup: cgroup(spec),
         remove_stubs_recursive: spec.remove_mount_stubs_recursive,
+        stdin: spec.stdin.as_deref().map(|stdin| copy(stdin, &mut side)).transpose()?,
         oci,
     };
     Ok(Prepared { request: Request { plan, secrets: side.secrets, fds: side.fds }, agents: side.agents })
@@ -70,6 +71,10 @@ impl Side {
         self.fds.push(fd);
         self.fds.len() - 1
     }
+}
+
+fn copy(fd: &OwnedFd, side: &mut Side) -> Result<usize> {
+    Ok(side.add(fd.try_clone().map_err(Error::io("copy", "standard input"))?))
 }
 
 fn root(root: &Root, side: &mut Side) -> Result<plan::Root> {

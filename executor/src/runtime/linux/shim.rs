@@ -81,6 +81,9 @@ fn prepare(request: Request, control: &UnixStream) -> Result<(Container, Stubs)>
     if let plan::Network::Join(position) = plan.network {
         network::enter(fds[position].as_fd()).map_err(Error::io("enter", "the sandbox's network"))?;
     }
+    if let Some(position) = plan.stdin {
+        rustix::stdio::dup2_stdin(&fds[position]).map_err(|e| Error::io("open", "standard input")(e.into()))?;
+    }
     let root = Tree::from_fd(mount_root(&plan.root, &fds)?);
     let identity = user::lookup(&root, &plan.user)?;
     let scratch = Scratch::new()?;
@@ -210,6 +213,7 @@ fn start(container: &Container) -> Result<OwnedFd> {
 /// Lets go of the executor's pipes.
 fn silence() -> rustix::io::Result<()> {
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::stdio::dup2_stdin(&null)?;
     rustix::stdio::dup2_stdout(&null)?;
     rustix::stdio::dup2_stderr(&null)
 }

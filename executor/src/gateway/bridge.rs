@@ -1,0 +1,346 @@
+//! Answers the calls of one frontend.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use ::gateway::caps;
+use ::gateway::message::{
+    EvaluateRequest, EvaluateResponse, InputsRequest, InputsResponse, PingRequest, Platform, PongResponse,
+    ReadDirRequest, ReadDirResponse, ReadFileRequest, ReadFileResponse, Ref, RefMap, Request,
+    ResolveImageConfigRequest, ResolveImageConfigResponse, ResolveSourceImageResponse, ResolveSourceMetaRequest,
+    ResolveSourceMetaResponse, Result as Solved, ReturnRequest, ReturnResponse, SolveRequest, SolveResponse,
+    StatFileRequest, StatFileResponse, WarnRequest, WarnResponse, WorkerRecord, result,
+};
+use ::gateway::{Code, Status};
+
+use super::references::{Reference, References};
+use super::{Frontend, Results, Returned, container, files, wire};
+use crate::progress::Sink;
+use crate::sources::Mode;
+
+type Answer<T> = std::result::Result<T, Status>;
+
+/// What definitions may ask of this builder.
+const LLB_CAPS: &[&str] = &[
+    "source.image",
+    "source.image.resolvemode",
+    "source.image.layerlimit",
+    "source.image.checksum",
+    "source.local",
+    "source.local.unique",
+    "source.local.sessionid",
+    "source.local.includepatterns",
+    "source.local.followpaths",
+    "source.local.excludepatterns",
+    "source.local.sharedkeyhint",
+    "source.local.differ",
+    "source.git",
+    "source.git.keepgitdir",
+    "source.git.fullurl",
+    "source.git.httpauth",
+    "source.git.knownsshhosts",
+    "source.git.mountsshsock",
+    "source.git.subdir",
+    "source.git.checksum",
+    "source.git.skipsubmodules",
+    "source.git.mtime",
+    "source.git.fetchbycommit",
+    "source.http",
+    "source.http.checksum",
+    "source.http.perm",
+    "soruce.http.uidgid",
+    "source.ocilayout",
+    "source.buildop.llbfilename",
+    "exec.meta.base",
+    "exec.meta.cgroup.parent",
+    "exec.meta.network",
+    "exec.meta.proxyenv",
+    "exec.meta.security",
+    "exec.meta.setsdefaultpath",
+    "exec.meta.ulimit",
+    "exec.meta.removemountstubs.recursive",
+    "exec.meta.linux.resources",
+    "exec.mount.bind",
+    "exec.mount.bind.readwrite-nooutput",
+    "exec.mount.cache",
+    "exec.mount.cache.sharing",
+    "exec.mount.selector",
+    "exec.mount.tmpfs",
+    "exec.mount.tmpfs.size",
+    "exec.mount.secret",
+    "exec.mount.ssh",
+    "exec.cgroup",
+    "exec.secretenv",
+    "exec.validexitcode",
+    "file.base",
+    "file.rm.wildcard",
+    "file.copy.includeexcludepatterns",
+    "file.copy.requiredpaths",
+    "file.rm.nofollowsymlink",
+    "file.copy.alwaysreplaceexistingdestpaths",
+    "file.copy.modestring",
+    "file.symlink.create",
+    "constraints",
+    "platform",
+    "meta.ignorecache",
+    "meta.description",
+    "meta.exportcache",
+    "mergeop",
+    "diffop",
+    "passthroughop",
+];
+
+/// Methods for processes in containers that a frontend starts itself.
+const CONTAINERS: &[&str] =
+    &["NewContainer", "ReleaseContainer", "ExecProcess", "ReadFileContainer", "ReadDirContainer", "StatFileContainer"];
+
+/// Answers one frontend.
+pub(super) struct Bridge<'a> {
+    frontend: &'a Frontend<'a>,
+    sink: &'a dyn Sink,
+    references: References,
+    returned: Mutex<Option<Answer<Returned>>>,
+}
+
+impl<'a> Bridge<'a> {
+    /// Nothing has been asked yet.
+    pub(super) fn new(frontend: &'a Frontend<'a>, sink: &'a dyn Sink) -> Self {
+        Self { frontend, sink, references: References::default(), returned: Mutex::default() }
+    }
+
+    /// What was returned, if anything was.
+    pub(super) fn returned(&self) -> Option<Answer<Returned>> {
+        self.returned.lock().expect("no panic while the result is held").clone()
+    }
+
+    /// Ends the frontend with an error, unless it has returned.
+    pub(super) fn fail(&self, status: Status) {
+        self.returned.lock().expect("no panic while the result is held").get_or_insert(Err(status));
+    }
+
+    /// Answers a call.
+    pub(super) fn call(&self, method: &str, message: &[u8]) -> Answer<Vec<u8>> {
+        match method {
+            PingRequest::METHOD => answer(message, |_: PingRequest| Ok(self.pong())),
+            SolveRequest::METHOD => answer(message, |request| self.solve(request)),
+            ReadFileRequest::METHOD => answer(message, |request| self.read_file(&request)),
+            ReadDirRequest::METHOD => answer(message, |request| self.read_dir(&request)),
+            StatFileRequest::METHOD => answer(message, |request| self.stat_file(&request)),
+            EvaluateRequest::METHOD => answer(message, |request| self.evaluate(&request)),
+            ResolveImageConfigRequest::METHOD => answer(message, |request| self.image_config(&request)),
+            ResolveSourceMetaRequest::METHOD => answer(message, |request| self.source_meta(request)),
+            InputsRequest::METHOD => answer(message, |_: InputsRequest| self.inputs()),
+            WarnRequest::METHOD => answer(message, |request| self.warn(&request)),
+            ReturnRequest::METHOD => answer(message, |request| self.take(request)),
+            method if CONTAINERS.contains(&method) => Err(unimplemented(format!(
+                "{method} is not supported: frontends cannot start processes here yet; put them into the definition"
+            ))),
+            method => Err(unimplemented(format!("there is no method {method}"))),
+        }
+    }
+
+    fn pong(&self) -> PongResponse {
+        let host = wire::platform(&crate::host_platform());
+        let worker = WorkerRecord { id: "executor".to_owned(), platforms: vec![host], ..WorkerRecord::default() };
+        PongResponse {
+            frontend_api_caps: caps::announce(caps::ALL.iter().copied()),
+            llb_caps: caps::announce(LLB_CAPS.iter().copied()),
+            workers: vec![worker],
+        }
+    }
+
+    fn solve(&self, request: SolveRequest) -> Answer<SolveResponse> {
+        if !request.cache_imports.is_empty() {
+            container::warn(self.sink, "importing caches is not supported: the build goes on without them".to_owned());
+        }
+        let returned = match request.frontend.as_str() {
+            "" => Returned { results: Results::One(request.definition), ..Returned::default() },
+            "gateway.v0" => self.nested(request.frontend_opt, request.frontend_inputs)?,
+            other => {
+                let message =
+                    format!("frontend {other} is not in this builder: name an image (gateway.v0 with source=IMAGE)");
+                return Err(unimplemented(message));
+            }
+        };
+        let Returned { results, metadata } = returned;
+        let add = |definition: Vec<u8>| {
+            let (id, reference) = self.references.add(definition)?;
+            if request.evaluate
+                && let Some(reference) = reference
+            {
+                self.tree(&reference)?;
+            }
+            Ok::<_, Status>(id)
+        };
+        let result = match results {
+            Results::None => None,
+            Results::One(definition) => {
+                let def = definition.clone();
+                Some(result::Result::Ref(Ref { id: add(definition)?, def }))
+            }
+            Results::Many(all) => {
+                let named = all.into_iter().map(|(name, def)| Ok((name, Ref { id: add(def.clone())?, def })));
+                Some(result::Result::Refs(RefMap { refs: named.collect::<Answer<_>>()? }))
+            }
+        };
+        Ok(response(request.allow_result_array_ref, request.allow_result_return, result, metadata))
+    }
+
+    fn nested(&self, opts: BTreeMap<String, String>, inputs: BTreeMap<String, Vec<u8>>) -> Answer<Returned> {
+        let source = opts.get("source").cloned();
+        let source = source.ok_or_else(|| Status::new(Code::InvalidArgument, "no source specified for gateway"))?;
+        let Frontend { engine, request, depth, .. } = *self.frontend;
+        let nested = Frontend { engine, request, source, opts, inputs, depth: depth + 1 };
+        nested.run(self.sink).map_err(wire::status)
+    }
+
+    fn tree(&self, reference: &Reference) -> Answer<crate::snapshot::Committed> {
+        let Frontend { engine, request, .. } = self.frontend;
+        reference.tree(|decoded| engine.trees(request, decoded, self.sink)).map_err(wire::status)
+    }
+
+    fn files(&self, id: &str) -> Answer<crate::snapshot::Files> {
+        let reference = self.references.find(id)?;
+        let tree = self.tree(&reference)?;
+        let Frontend { engine, request, .. } = self.frontend;
+        engine.files(request, &tree, self.sink).map_err(wire::status)
+    }
+
+    fn read_file(&self, request: &ReadFileRequest) -> Answer<ReadFileResponse> {
+        Ok(ReadFileResponse {
+            data: files::read(&self.files(&request.r#ref)?, &request.file_path, request.range.as_ref())?,
+        })
+    }
+
+    fn read_dir(&self, request: &ReadDirRequest) -> Answer<ReadDirResponse> {
+        let entries = files::list(&self.files(&request.r#ref)?, &request.dir_path, &request.include_pattern)?;
+        Ok(ReadDirResponse { entries })
+    }
+
+    fn stat_file(&self, request: &StatFileRequest) -> Answer<StatFileResponse> {
+        Ok(StatFileResponse { stat: Some(files::stat(&self.files(&request.r#ref)?, &request.path)?) })
+    }
+
+    fn evaluate(&self, request: &EvaluateRequest) -> Answer<EvaluateResponse> {
+        let reference = self.references.find(&request.r#ref)?;
+        self.tree(&reference).map(|_| EvaluateResponse {})
+    }
+
+    fn resolve(&self, name: &str, platform: Option<&Platform>, mode: &str) -> Answer<crate::sources::Resolved> {
+        let platform = platform.map_or_else(crate::host_platform, |platform| wire::platform_of(platform).normalize());
+        let mode = match mode {
+            "pull" => Mode::Pull,
+            "local" => Mode::Local,
+            _ => Mode::Default,
+        };
+        let images = self.frontend.engine.images(self.frontend.request);
+        images.resolve(name, &platform, mode).map_err(wire::status)
+    }
+
+    fn image_config(&self, request: &ResolveImageConfigRequest) -> Answer<ResolveImageConfigResponse> {
+        let name = match request.resolver_type {
+            0 => request.r#ref.clone(),
+            _ => wire::layout(&request.store_id, &request.r#ref),
+        };
+        let found = self.resolve(&name, request.platform.as_ref(), &request.resolve_mode)?;
+        let digest = found.digest.to_string();
+        Ok(ResolveImageConfigResponse { digest, config: found.config, r#ref: request.r#ref.clone() })
+    }
+
+    fn source_meta(&self, request: ResolveSourceMetaRequest) -> Answer<ResolveSourceMetaResponse> {
+        let source = request.source.unwrap_or_default();
+        let name = match source.identifier.split_once("://") {
+            Some(("docker-image", name)) => name.to_owned(),
+            Some(("oci-layout", name)) => {
+                wire::layout(source.attrs.get("oci.store").map(String::as_str).unwrap_or_default(), name)
+            }
+            _ => {
+                let message = format!("metadata of {} is not supported yet: only that of images is", source.identifier);
+                return Err(unimplemented(message));
+            }
+        };
+        let found = self.resolve(&name, request.platform.as_ref(), &request.resolve_mode)?;
+        let image = ResolveSourceImageResponse { digest: found.digest.to_string(), config: found.config };
+        Ok(ResolveSourceMetaResponse { source: Some(source), image: Some(image), ..Default::default() })
+    }
+
+    fn inputs(&self) -> Answer<InputsResponse> {
+        Ok(InputsResponse { definitions: self.frontend.inputs.clone() })
+    }
+
+    fn warn(&self, request: &WarnRequest) -> Answer<WarnResponse> {
+        container::warn(self.sink, wire::warning(request));
+        Ok(WarnResponse {})
+    }
+
+    fn take(&self, request: ReturnRequest) -> Answer<ReturnResponse> {
+        let returned = match (request.result, request.error) {
+            (Some(result), None) => Ok(self.returned_result(result)?),
+            (None, Some(error)) => Err(Status::from_message(error)),
+            _ => return Err(Status::new(Code::InvalidArgument, "gateway return must be either result or err")),
+        };
+        let mut slot = self.returned.lock().expect("no panic while the result is held");
+        if slot.is_some() {
+            return Err(Status::new(Code::FailedPrecondition, "gateway result is already set"));
+        }
+        *slot = Some(returned);
+        Ok(ReturnResponse {})
+    }
+
+    fn returned_result(&self, result: Solved) -> Answer<Returned> {
+        if !result.attestations.is_empty() {
+            container::warn(self.sink, "attestations of frontends are not supported: they are left out".to_owned());
+        }
+        let definition = |id: &str| self.references.definition(id);
+        let many = |refs: BTreeMap<String, String>| {
+            refs.into_iter().map(|(name, id)| Ok((name, definition(&id)?))).collect::<Answer<_>>().map(Results::Many)
+        };
+        let results = match result.result {
+            None => Results::None,
+            // A result of nothing with something to say is the answer to a request.
+            Some(result::Result::Id(id)) => Results::One(definition(&id)?),
+            Some(result::Result::Ref(found)) => Results::One(definition(&found.id)?),
+            Some(result::Result::Ids(ids)) => many(ids.refs)?,
+            Some(result::Result::Refs(refs)) => {
+                many(refs.refs.into_iter().map(|(name, found)| (name, found.id)).collect())?
+            }
+        };
+        Ok(Returned { results, metadata: result.metadata })
+    }
+}
+
+fn answer<Q: Request + Default>(message: &[u8], work: impl FnOnce(Q) -> Answer<Q::Response>) -> Answer<Vec<u8>> {
+    let request = Q::decode(message).map_err(|error| {
+        Status::new(Code::InvalidArgument, format!("cannot read a request of {}: {error}", Q::METHOD))
+    })?;
+    work(request).map(|response| ::gateway::message::encode(&response))
+}
+
+/// A result in the newest form the frontend takes.
+fn response(
+    array: bool,
+    returns: bool,
+    result: Option<result::Result>,
+    metadata: BTreeMap<String, Vec<u8>>,
+) -> SolveResponse {
+    let plain = match &result {
+        Some(result::Result::Ref(found)) => found.id.clone(),
+        _ => String::new(),
+    };
+    if !returns {
+        return SolveResponse { r#ref: plain, result: None };
+    }
+    let result = match result {
+        Some(result::Result::Ref(found)) if !array => Some(result::Result::Id(found.id)),
+        Some(result::Result::Refs(refs)) if !array => {
+            let ids = refs.refs.into_iter().map(|(name, found)| (name, found.id)).collect();
+            Some(result::Result::Ids(::gateway::message::IdMap { refs: ids }))
+        }
+        other => other,
+    };
+    SolveResponse { r#ref: plain, result: Some(Solved { result, metadata, ..Solved::default() }) }
+}
+
+fn unimplemented(message: String) -> Status {
+    Status::new(Code::Unimplemented, message)
+}

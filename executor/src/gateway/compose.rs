@@ -1,0 +1,134 @@
+//! What a frontend returned, as one definition: the results put together, the image configs on their terminal vertices.
+
+use llb::{Graph, Output};
+use oci::Platform;
+use serde::Deserialize;
+
+use super::{Results, Returned};
+use crate::{Error, Result};
+
+/// Keys of what a frontend says of a result, and of the description that says the same to [`crate::Engine`].
+const DESCRIBED: &[(&str, &str)] = &[
+    ("containerimage.config", "containerimage.config"),
+    ("containerimage.base.config", "containerimage.base.config"),
+    ("source.date.epoch", "source-date-epoch"),
+];
+
+/// Key of the list of platforms.
+const PLATFORMS: &str = "refs.platforms";
+
+/// What is said under [`PLATFORMS`].
+#[derive(Default, Deserialize)]
+struct Platforms {
+    #[serde(rename = "Platforms", default)]
+    platforms: Vec<Named>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    #[serde(rename = "ID")]
+    id: String,
+    #[serde(rename = "Platform")]
+    platform: Platform,
+}
+
+/// The bytes of the definition.
+///
+/// **Errors**: results without a platform, a list of platforms that cannot be read.
+pub fn compose(returned: &Returned) -> Result<Vec<u8>> {
+    let platforms = match returned.metadata.get(PLATFORMS) {
+        Some(json) => serde_json::from_slice(json)
+            .map_err(|error| Error::Invalid(format!("failed to parse platforms passed to exporter: {error}")))?,
+        None => Platforms::default(),
+    };
+    let mut graph = Graph::default();
+    match &returned.results {
+        Results::None => graph.outputs.push(Output::default()),
+        Results::One(definition) => {
+            let platform = platforms.platforms.first().map(|named| &named.platform);
+            add(&mut graph, definition, platform, returned, "", false)?;
+        }
+        Results::Many(all) => {
+            for (id, definition) in all {
+                let named = platforms.platforms.iter().find(|named| named.id == *id);
+                let Some(Named { platform, .. }) = named else {
+                    return Err(Error::Invalid(format!("the frontend does not say what result {id:?} runs on")));
+                };
+                add(&mut graph, definition, Some(platform), returned, &format!("/{id}"), all.len() > 1)?;
+            }
+        }
+    }
+    llb::encode_to_bytes(&graph).map_err(|error| Error::Definition(error.to_string()))
+}
+
+fn add(
+    graph: &mut Graph,
+    definition: &[u8],
+    platform: Option<&Platform>,
+    returned: &Returned,
+    suffix: &str,
+    several: bool,
+) -> Result<()> {
+    let decoded = llb::decode(definition).map_err(|error| Error::Definition(error.to_string()))?;
+    let edge = graph.graft(&decoded.graph);
+    let mut output = Output { edge, platform: platform.filter(|_| several).cloned(), ..Output::default() };
+    let description = &mut output.meta.description;
+    for (key, name) in DESCRIBED {
+        let said = returned.metadata.get(&format!("{key}{suffix}")).or_else(|| returned.metadata.get(*key));
+        description.extend(said.map(|value| ((*name).to_owned(), String::from_utf8_lossy(value).into_owned())));
+    }
+    description.extend(platform.map(|platform| ("platform".to_owned(), platform.to_string())));
+    graph.outputs.push(output);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn definition(name: &str) -> Vec<u8> {
+        let text = format!("%0 = source \"local://{name}\"\noutput %0");
+        llb::encode_to_bytes(&llb::text::parse(&text).unwrap()).unwrap()
+    }
+
+    fn returned(results: Results, metadata: &[(&str, &str)]) -> Returned {
+        let metadata = metadata.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec())).collect();
+        Returned { results, metadata }
+    }
+
+    const TWO: &str = r#"{"Platforms":[{"ID":"linux/amd64","Platform":{"architecture":"amd64","os":"linux"}},{"ID":"linux/arm64","Platform":{"architecture":"arm64","os":"linux"}}]}"#;
+
+    #[test]
+    fn one_result_is_described() {
+        let metadata = [("containerimage.config", "{}"), ("source.date.epoch", "7"), (PLATFORMS, TWO)];
+        let bytes = compose(&returned(Results::One(definition("a")), &metadata)).unwrap();
+        let graph = llb::decode(&bytes).unwrap().graph;
+        let description = &graph.outputs[0].meta.description;
+        assert_eq!(description["containerimage.config"], "{}");
+        assert_eq!(description["source-date-epoch"], "7");
+        assert_eq!(description["platform"], "linux/amd64");
+    }
+
+    #[test]
+    fn several_results_have_their_platforms_and_configs() {
+        let all = [("linux/amd64", "a"), ("linux/arm64", "b")];
+        let all = all.into_iter().map(|(id, name)| (id.to_owned(), definition(name))).collect();
+        let metadata = [("containerimage.config/linux/arm64", r#"{"arm":1}"#), (PLATFORMS, TWO)];
+        let bytes = compose(&returned(Results::Many(all), &metadata)).unwrap();
+        let outputs = llb::decode(&bytes).unwrap().graph.outputs;
+        assert_eq!(outputs.len(), 2);
+        let arm = outputs.iter().find(|output| output.meta.description["platform"] == "linux/arm64").unwrap();
+        assert_eq!(arm.meta.description["containerimage.config"], r#"{"arm":1}"#);
+    }
+
+    #[test]
+    fn what_cannot_be_put_together() {
+        let all = BTreeMap::from([("x".to_owned(), definition("a"))]);
+        let error = compose(&returned(Results::Many(all), &[])).unwrap_err();
+        assert_eq!(error.to_string(), "the frontend does not say what result \"x\" runs on");
+        let error = compose(&returned(Results::One(Vec::new()), &[(PLATFORMS, "[")])).unwrap_err();
+        assert!(error.to_string().starts_with("failed to parse platforms"), "{error}");
+    }
+}
