@@ -1,4 +1,18 @@
 # RUN and the instructions around it: what a step sees, and what it leaves in its layer.
+# docker: creates, its tar exporter writes no devices
+# docker: environment, id lists other groups
+# docker: user-and-workdir, id lists other groups
+# docker: from-scratch, it leaves /etc behind
+# docker: mount-bind-file, it leaves targets of mounts behind
+# docker: mount-bind-from-stage, it leaves targets of mounts behind
+# docker: mount-bind-writable, it leaves targets of mounts behind
+# docker: mount-cache, it leaves targets of mounts behind
+# docker: mount-cache-from, it leaves targets of mounts behind
+# docker: mount-cache-owned, it leaves targets of mounts behind
+# docker: mount-deep-target, it leaves targets of mounts behind
+# docker: mount-deep-target-used, it leaves targets of mounts behind
+# docker: mount-in-mount, it leaves targets of mounts behind
+# docker: mount-tmpfs, it leaves targets of mounts behind
 # docker: mount-bind, a bind mount could once be written to
 FROM base AS x-base
 FROM x-base AS x-old
