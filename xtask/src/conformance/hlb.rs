@@ -1,8 +1,7 @@
 //! The HLB corpus: every program compiled in process, and held against what HLB's own compiler makes of it.
 //!
 //! `tests/conformance/hlb/README.md` says what a case is. Operations are compared by content: HLB pins an older BuildKit.
-//! Digests are compared where both encode alike, which is everywhere but in what [`ENCODED_OTHERWISE`] says. A case that
-//! is marked `quirk` may differ if `docs/hlb.md` says so; the list is [`QUIRKS`].
+//! A case that is marked `quirk` may differ if `docs/hlb.md` says so; the list is [`QUIRKS`].
 
 mod expected;
 mod world;
