@@ -6,7 +6,7 @@
 //!
 //! parity: BuildKit v0.32 with stargz-snapshotter's `AppendTarLossLess`: the tar is kept byte for byte, there are no
 //! landmarks (the order of files is the tar's), and the diff id is that of the whole stream, table included.
-//! Format: https://github.com/containerd/stargz-snapshotter/blob/main/docs/estargz.md
+//! Format: <https://github.com/containerd/stargz-snapshotter/blob/main/docs/estargz.md>
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Write};

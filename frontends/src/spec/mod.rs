@@ -1,7 +1,7 @@
 //! The declarative language: `build.toml`, where a build says what it wants.
 //!
-//! TOML is parsed by its crate, which gives every value its place; [`read`] types it, [`preset`] turns kinds of projects
-//! into plain stages, and [`lower`] makes steps of stages. Nothing is implicit that `llbc expand` does not print.
+//! TOML is parsed by its crate, which gives every value its place; `read` types it, `preset` turns kinds of projects
+//! into plain stages, and `lower` makes steps of stages. Nothing is implicit that `llbc expand` does not print.
 
 mod expand;
 mod lower;
