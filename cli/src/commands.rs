@@ -57,7 +57,10 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Convert(args) => convert::run(&args),
         Command::Expand(args) => expand::run(&args),
         Command::Lsp(args) => lsp::run(&args),
-        Command::Hlb(_) => Err(Failure::unsupported("`llbc hlb`", "HLB has no frontend yet; write a Dockerfile")),
+        Command::Hlb(_) => Err(Failure::unsupported(
+            "`llbc hlb`",
+            "modules are read from files beside the program and from `.hlb/modules`; put them there",
+        )),
     }
 }
 

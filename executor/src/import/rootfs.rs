@@ -55,9 +55,20 @@ fn diff_id(path: &Path) -> Result<Digest> {
     Ok(hash.0.finish())
 }
 
+/// When an image is made of a tree: now, or what `SOURCE_DATE_EPOCH` says, so that one tree is one image everywhere.
+fn created() -> Time {
+    let said = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|seconds| seconds.parse().ok());
+    said.map_or_else(
+        || {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            Time::from_unix(now.as_secs() as i64, now.subsec_nanos())
+        },
+        |seconds| Time::from_unix(seconds, 0),
+    )
+}
+
 fn config(path: &Path, diff_id: Digest) -> ImageConfig {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let created = Some(Time::from_unix(now.as_secs() as i64, now.subsec_nanos()));
+    let created = Some(created());
     let file = path.file_name().unwrap_or_default().to_string_lossy();
     ImageConfig {
         created,

@@ -9,6 +9,8 @@ use crate::{Binaries, Run, base, process};
 
 /// The name of the base image in every sandbox that asks for one.
 pub const BASE: &str = "base";
+/// When the base was made: it is one image in every store.
+pub const EPOCH: (&str, &str) = ("SOURCE_DATE_EPOCH", "1600000000");
 
 /// A place to work in. Programs run in `directory`; the store is beside it.
 pub struct Sandbox {
@@ -27,7 +29,7 @@ impl Sandbox {
     pub fn with_base() -> Self {
         let sandbox = Self::new();
         let tar = base::busybox().unwrap_or_else(|error| panic!("{error}"));
-        sandbox.succeed(sandbox.executor().args(["images", "import"]).arg(tar).arg(BASE));
+        sandbox.succeed(sandbox.executor().env(EPOCH.0, EPOCH.1).args(["images", "import"]).arg(tar).arg(BASE));
         sandbox
     }
 

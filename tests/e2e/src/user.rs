@@ -44,7 +44,12 @@ impl User {
             Command::new("mknod").arg("--mode=600").arg(user.place().join("tun")).args(["c", "10", "200"]).status();
         assert!(owned.is_ok() && tun.is_ok_and(|status| status.success()), "{owned:?}");
         let tar = tar.file_name().expect("a file has a name").to_string_lossy();
-        user.sandbox.succeed(&mut user.shell(&format!("executor images import ../{tar} {}", sandbox::BASE)));
+        user.sandbox.succeed(&mut user.shell(&format!(
+            "{}={} executor images import ../{tar} {}",
+            sandbox::EPOCH.0,
+            sandbox::EPOCH.1,
+            sandbox::BASE
+        )));
         user
     }
 

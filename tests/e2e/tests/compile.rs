@@ -207,7 +207,8 @@ fn what_is_missing_is_named() {
 fn what_does_not_exist_yet_says_so() {
     let sandbox = Sandbox::new();
     sandbox.write("Dockerfile", SCRATCH);
-    for words in ["fmt Dockerfile", "convert Dockerfile", "lsp", "hlb check x", "-O1 Dockerfile"] {
+    sandbox.write("build.toml", "[image.a]\nfrom = \"scratch\"\n");
+    for words in ["fmt build.toml", "convert Dockerfile --to hlb", "hlb vendor x"] {
         let said = sandbox.fail(1, &mut sandbox.shell(&format!("llbc {words} > out")));
         assert!(said.contains("not supported yet") && said.contains("help: "), "{words}: {said}");
     }

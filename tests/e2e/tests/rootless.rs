@@ -46,7 +46,9 @@ fn an_ordinary_user_builds_the_image_that_root_builds() {
     for flags in ["", "--no-cache --oci-runtime=crun", "--no-cache --oci-runtime=runc"] {
         assert_eq!(user.sandbox().succeed(&mut user.shell(&digest(flags))).out(), want, "{flags}");
     }
-    let weak = format!("export LLBC_ROOT=$PWD/weak; executor images import ../busybox*.tar base && {}", digest(""));
+    let (key, value) = e2e::sandbox::EPOCH;
+    let import = format!("{key}={value} executor images import ../busybox*.tar base");
+    let weak = format!("export LLBC_ROOT=$PWD/weak; {import} && {}", digest(""));
     let weak = user.sandbox().succeed(&mut user.weak_root_shell(&weak)).out();
     assert!(weak.ends_with(&want), "root without the right to mount: {weak}");
 }
