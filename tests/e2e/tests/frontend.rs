@@ -1,0 +1,280 @@
+//! llbc as a frontend of Docker's engine: files with and without `# syntax=` give the same images, and mistakes are shown
+//! as Docker shows its own.
+#![allow(clippy::unwrap_used)] // An integration test is no `#[test]` to clippy where it is a plain function.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
+
+use e2e::frontend::{self, Arch};
+use e2e::{Docker, Registry, Sandbox, Tree, base, docker, image, process, registry};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const BASE: &str = "busybox:frontend";
+
+/// Files of the context.
+const FILES: &[(&str, &str)] = &[
+    ("a.txt", "a\n"),
+    ("b.txt", "b\n"),
+    ("secret.key", "hidden\n"),
+    ("dir/c.txt", "c\n"),
+    ("dir/deep/d.txt", "d\n"),
+    ("run.sh", "#!/bin/sh\necho run\n"),
+    (".dockerignore", "*.key\nDockerfile*\n"),
+];
+
+/// Build files that both frontends know. `BASE` stands for the base image.
+const SAME: &[(&str, &str)] = &[
+    ("scratch", "FROM scratch\nCOPY a.txt /\n"),
+    ("run", "FROM BASE\nRUN echo hello > /hello && mkdir -p /x/y && chmod 700 /x/y\n"),
+    ("json-run", "FROM BASE\nRUN [\"/bin/sh\", \"-c\", \"echo $HOME > /home-is\"]\n"),
+    ("workdir", "FROM BASE\nWORKDIR /w\nWORKDIR deeper\nRUN pwd > here\nCOPY a.txt ./b/\n"),
+    (
+        "stages",
+        "FROM BASE AS one\nRUN echo 1 > /1\nFROM BASE AS two\nRUN echo 2 > /2\nFROM BASE\nCOPY --from=one /1 /\nCOPY --from=two /2 /t/\n",
+    ),
+    ("stage-number", "FROM BASE\nRUN echo 1 > /1\nFROM scratch\nCOPY --from=0 /1 /one\n"),
+    ("from-stage", "FROM BASE AS one\nENV A=1\nRUN echo x > /x\nFROM one\nRUN echo $A > /y\n"),
+    ("args", "ARG V=9\nFROM BASE\nARG V\nARG W=w$V\nRUN echo $V $W > /args\n"),
+    ("env", "FROM BASE\nENV A=a B=\"b c\"\nENV C ${A}-${B:-x} D\nRUN echo \"$A/$B/$C\" > /env\n"),
+    ("env-words", "FROM BASE\nENV E=1\nCOPY ${E:+a.txt} /${E}/$E.txt\nLABEL l=$E\n"),
+    ("copy-directory", "FROM BASE\nCOPY dir /to\nCOPY dir/ /other/\n"),
+    ("copy-glob", "FROM BASE\nCOPY *.txt /texts/\n"),
+    ("copy-ignored", "FROM BASE\nCOPY . /all\n"),
+    ("copy-owner", "FROM BASE\nCOPY --chown=nobody:nogroup a.txt /owned\nCOPY --chown=7:8 dir /owned-dir\n"),
+    ("add", "FROM BASE\nADD run.sh a.txt /added/\n"),
+    ("shell", "FROM BASE\nSHELL [\"/bin/sh\", \"-ec\"]\nRUN echo s > /s\nCMD echo $0\n"),
+    ("user", "FROM BASE\nRUN mkdir -m 777 /pub\nUSER nobody\nRUN id -u > /pub/id\n"),
+    (
+        "config",
+        "FROM BASE\nLABEL a=1 b.c=\"d e\"\nEXPOSE 80 53/udp\nVOLUME /data /more\nSTOPSIGNAL SIGINT\nENTRYPOINT [\"/bin/sh\"]\nCMD [\"-c\", \"true\"]\n",
+    ),
+    ("healthcheck", "FROM BASE\nHEALTHCHECK --interval=5s --retries=3 CMD test -f /x\n"),
+    ("maintainer", "FROM BASE\nMAINTAINER somebody\nCMD exit 1\n"),
+    ("onbuild", "FROM BASE\nONBUILD RUN echo never\nONBUILD COPY a.txt /\n"),
+    ("cache-mount", "FROM BASE\nRUN --mount=type=cache,target=/c echo cached > /c/x && cp /c/x /from-cache\n"),
+    ("bind-mount", "FROM BASE\nRUN --mount=type=bind,source=dir,target=/m cat /m/c.txt > /bound\n"),
+    ("tmpfs-mount", "FROM BASE\nRUN --mount=type=tmpfs,target=/t echo t > /t/t && cp /t/t /from-tmpfs\n"),
+    ("continuation", "# escape=`\nFROM BASE\nRUN echo a `\n  # a comment`\n  b > /ab\n"),
+    ("deletions", "FROM BASE AS x\nRUN echo 1 > /gone && mkdir /d && echo 2 > /d/f\nFROM x\nRUN rm -r /gone /d\n"),
+];
+
+/// Engine, registry with the frontend image, and a context.
+struct Bench {
+    docker: Docker,
+    _registry: Registry,
+    directory: TempDir,
+    syntax: String,
+}
+
+impl Bench {
+    /// `None` where there is no engine and no CI.
+    fn new() -> Option<Self> {
+        if !e2e::have(registry::PROGRAMS) || !e2e::have(&["busybox"]) || !e2e::have(docker::PROGRAMS) {
+            return None;
+        }
+        let docker = Docker::get()?;
+        docker.import(&base::busybox().unwrap(), BASE, &["ENV PATH=/bin"]).unwrap();
+        let registry = Registry::start().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let syntax = format!("{}/llbc:1", registry.address);
+        let bench = Self { docker, _registry: registry, directory, syntax };
+        push_frontend(bench.directory.path(), &bench.syntax);
+        for (name, content) in FILES {
+            bench.write(name, content);
+        }
+        Some(bench)
+    }
+
+    fn context(&self) -> std::path::PathBuf {
+        self.directory.path().join("context")
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        let path = self.context().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
+    /// Builds a file by both frontends; the tags of the images.
+    fn build_both(&self, name: &str, text: &str) -> [String; 2] {
+        let text = text.replace("BASE", BASE);
+        let syntax = format!("# syntax={}\n", self.syntax);
+        [("ours", syntax.as_str()), ("theirs", "")].map(|(who, first)| {
+            self.write(&format!("Dockerfile.{who}"), &format!("{first}{text}"));
+            let tag = format!("{name}-{who}:frontend");
+            self.build(&format!("Dockerfile.{who}"), &["-t", &tag]).unwrap_or_else(|error| panic!("{name}: {error}"));
+            tag
+        })
+    }
+
+    fn build(&self, file: &str, arguments: &[&str]) -> e2e::Result<e2e::Run> {
+        let file = self.context().join(file);
+        let arguments = [&["-f", file.to_str().unwrap()], arguments].concat();
+        self.docker.build(&self.context(), &arguments)
+    }
+
+    /// Builds a file by this frontend that cannot be built; what the client says.
+    fn fail(&self, text: &str) -> String {
+        self.write("Dockerfile.bad", &format!("# syntax={}\n{}", self.syntax, text.replace("BASE", BASE)));
+        self.build("Dockerfile.bad", &[]).expect_err("the file cannot be built").to_string()
+    }
+}
+
+/// Images of an archive by tag: config, and the tree of each layer.
+fn images(archive: &Path) -> BTreeMap<String, (Value, Vec<Tree>)> {
+    let files = read(archive);
+    let json = |name: &str| serde_json::from_slice::<Value>(&files[name]).unwrap();
+    let image = |entry: &Value| {
+        let layers = entry["Layers"].as_array().unwrap().iter();
+        let layers: Vec<Tree> =
+            layers.map(|layer| Tree::from_tar(&files[layer.as_str().unwrap()][..]).unwrap()).collect();
+        let config = image::comparable(&json(entry["Config"].as_str().unwrap()));
+        let tags: Vec<String> =
+            entry["RepoTags"].as_array().unwrap().iter().map(|tag| tag.as_str().unwrap().to_owned()).collect();
+        // Images that are equal to the byte are one, of both names.
+        tags.into_iter().map(move |tag| (tag, (config.clone(), layers.clone())))
+    };
+    json("manifest.json").as_array().unwrap().iter().flat_map(image).collect()
+}
+
+/// All files of a tar; links of `docker save` to layers it has already written are followed.
+fn read(archive: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut tar = tar::Archive::new(std::fs::File::open(archive).unwrap());
+    let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    let mut links = Vec::new();
+    for entry in tar.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        if let Some(target) = entry.link_name().unwrap() {
+            let target = Path::new(&name).parent().unwrap().join(target);
+            links.push((name, normal(&target)));
+            continue;
+        }
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).unwrap();
+        files.insert(name, bytes);
+    }
+    for (name, target) in links {
+        let bytes = files[&target].clone();
+        files.insert(name, bytes);
+    }
+    files
+}
+
+fn normal(path: &Path) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.to_str().unwrap().split('/') {
+        match part {
+            ".." => drop(parts.pop()),
+            "." | "" => {}
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+/// Builds the image from one program twice, into a registry and into a store: it must be one image.
+fn push_frontend(directory: &Path, name: &str) {
+    let programs = [(Arch::Amd64, frontend::compile(Arch::Amd64, "dev").unwrap())];
+    let digest = |store: &str, output: &str| {
+        let directory = directory.join(store);
+        std::fs::create_dir_all(&directory).unwrap();
+        let metadata = directory.join("metadata.json");
+        let mut build = frontend::build(&programs, &directory).unwrap();
+        build.env("LLBC_ROOT", directory.join("root")).arg(".").arg("-o").arg(output);
+        build.arg("--metadata-file").arg(&metadata);
+        process::succeed(&mut build).unwrap();
+        let metadata: Value = serde_json::from_slice(&std::fs::read(metadata).unwrap()).unwrap();
+        metadata["containerimage.digest"].as_str().unwrap().to_owned()
+    };
+    let pushed = digest("push", &format!("type=registry,rewrite-timestamp=true,name={name}"));
+    let again = digest("again", "type=image,rewrite-timestamp=true,name=llbc");
+    assert_eq!(pushed, again, "the image is not reproducible");
+}
+
+#[test]
+fn the_executor_runs_frontend_images() {
+    if !e2e::have(registry::PROGRAMS) || !e2e::have(&["busybox"]) {
+        return;
+    }
+    let registry = Registry::start().unwrap();
+    let name = format!("{}/llbc:1", registry.address);
+    push_frontend(tempfile::tempdir().unwrap().path(), &name);
+    let sandbox = Sandbox::with_base();
+    let text = "FROM base AS One\nRUN echo 1 > /one\nFROM base\nCOPY --from=One /one /\nCOPY a.txt /\n";
+    sandbox.write("a.txt", "a\n");
+    sandbox.write("Dockerfile", &format!("# syntax={name}\n{text}"));
+    sandbox.write("plain/Dockerfile", text);
+
+    let digest = |run: &e2e::Run| run.out().trim().to_owned();
+    let build = |file: &str| digest(&sandbox.succeed(sandbox.llbc().args(["build", "--quiet", "-f", file, "."])));
+    let plain = build("plain/Dockerfile");
+    assert_eq!(build("Dockerfile"), plain, "by the frontend and without it");
+    let run = |arguments: &[&str]| {
+        let mut command = sandbox.executor();
+        command.args(["--frontend", &name, "--progress=plain"]).args(arguments);
+        process::run(&mut command).unwrap()
+    };
+    let said = run(&["--quiet", "--opt", "filename=plain/Dockerfile"]);
+    assert_eq!(digest(&said), plain, "{}", said.err());
+    let said = run(&["--opt", "no-cache"]);
+    assert!(
+        said.err().contains("WARN: StageNameCasing: Stage name 'One' should be lowercase (line 2)"),
+        "{}",
+        said.err()
+    );
+    let said = run(&["--opt", "requestid=frontend.targets"]);
+    assert_eq!(said.out(), "TARGET    DESCRIPTION\none       \n(default) \n", "{}", said.err());
+
+    sandbox.write("Dockerfile", &format!("# syntax={name}\nFROM base\nRUM x\n"));
+    let failed = process::run(sandbox.llbc().args(["build", "."])).unwrap();
+    assert!(!failed.status.success());
+    for words in ["   3 | >>> RUM x", "error: dockerfile parse error on line 3: unknown instruction: RUM"] {
+        assert!(failed.err().contains(words), "{words}\n{}", failed.err());
+    }
+    // An image that is no frontend.
+    let image = format!("{}/base:1", registry.address);
+    sandbox.write("Push", "FROM base\n");
+    sandbox.succeed(sandbox.llbc().args(["build", "-f", "Push", "-o", &format!("type=registry,name={image}"), "."]));
+    let failed = process::run(sandbox.executor().args(["--frontend", &image])).unwrap();
+    assert!(failed.err().contains("without a result"), "{}", failed.err());
+}
+
+#[test]
+fn images_are_the_same_with_and_without_the_syntax_line() {
+    let Some(bench) = Bench::new() else { return };
+    let tags: Vec<[String; 2]> = SAME.iter().map(|(name, text)| bench.build_both(name, text)).collect();
+    let archive = bench.directory.path().join("images.tar");
+    process::succeed(bench.docker.client().args(["save", "-o"]).arg(&archive).args(tags.as_flattened())).unwrap();
+    let images = images(&archive);
+    for [ours, theirs] in &tags {
+        let ((config, layers), (their_config, their_layers)) = (&images[ours], &images[theirs]);
+        assert_eq!(config, their_config, "{ours}");
+        assert_eq!(layers.len(), their_layers.len(), "{ours}");
+        for (layer, their_layer) in layers.iter().zip(their_layers) {
+            let difference = layer.difference(their_layer, ("ours", "docker's"));
+            assert!(difference.is_empty(), "{ours}\n{}", difference.join("\n"));
+        }
+    }
+
+    // What the engine's own frontend does not know, on the same engine.
+    let heredoc =
+        format!("# syntax={}\nFROM {BASE}\nRUN <<EOF\necho one > /one\nEOF\nCOPY --link a.txt /\n", bench.syntax);
+    bench.write("Dockerfile.new", &heredoc);
+    bench.build("Dockerfile.new", &["-t", "new:frontend"]).unwrap();
+    let run =
+        bench.docker.client().args(["run", "--rm", "--network=none", "new:frontend", "cat", "/one", "/a.txt"]).output();
+    assert_eq!(String::from_utf8(run.unwrap().stdout).unwrap(), "one\na\n");
+
+    // Mistakes and steps that fail; this old client shows no lines of the file, of its own frontend's errors neither.
+    for (text, words) in [
+        ("FROM BASE\nRUM x\n", "dockerfile parse error on line 3: unknown instruction: RUM (did you mean RUN?)"),
+        ("FROM BASE\nRUN exit 7\n", "exit code: 7"),
+        ("FROM BASE\nCOPY nothing /\n", "\"/nothing\" not found"),
+    ] {
+        let said = bench.fail(text);
+        assert!(said.contains(words), "{words}\n{said}");
+    }
+}
