@@ -8,6 +8,7 @@ mod archive;
 mod attrs;
 mod config;
 mod dest;
+mod dir;
 mod image;
 mod layers;
 mod load;
@@ -23,6 +24,7 @@ use crate::snapshot::{Committed, Snapshots};
 use crate::sources::{self, Fetching};
 use crate::store::Store;
 use crate::{Cancel, Error, Output, Result, progress};
+
 
 /// The exporters there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,7 +140,7 @@ pub fn export(built: &[Built], output: &Output, context: Context<'_>) -> Result<
         Kind::Oci => archive::export(built, output, &image()?, false, context),
         Kind::Docker => archive::export(built, output, &image()?, true, context),
         Kind::Load => load::export(built, &image()?, context),
-        Kind::Tar => tree::export_tar(built, output, &tree()?, context),
-        Kind::Local => tree::export_dir(built, output, &tree()?, context),
+        Kind::Tar => tree::export(built, output, &tree()?, context),
+        Kind::Local => dir::export(built, output, &tree()?, context),
     }
 }

@@ -1,8 +1,7 @@
-//! The files of a result: as a directory, or as a tar.
+//! The files of a result as a tar, and how they are opened.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{CStr, OsStr};
-use std::fs;
 use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -13,58 +12,12 @@ use super::attrs::TreeAttrs;
 use super::dest::Target;
 use super::{Built, Context, Metadata};
 use crate::layer::header::{END, Entry, Kind, padding, write_header};
-use crate::rootfs::Tree;
-use crate::snapshot::copy::{self, Options};
-use crate::snapshot::mode::ModeChange;
 use crate::snapshot::stack::kind;
 use crate::snapshot::{Files, OpenDir, entry};
 use crate::{Error, Output, Result};
 
-/// Writes the files into a directory. As BuildKit's client does, everything belongs to whoever runs this.
-pub(super) fn export_dir(
-    built: &[Built],
-    output: &Output,
-    attrs: &TreeAttrs,
-    context: Context<'_>,
-) -> Result<Metadata> {
-    let dest = output.dest.as_deref().ok_or_else(|| Error::Invalid("a directory needs `dest=`".into()))?;
-    fs::create_dir_all(dest).map_err(Error::io("make", dest))?;
-    let opened = open(built, attrs, context)?;
-    let owner = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    for (prefix, files) in &opened {
-        let to = dest.join(prefix);
-        fs::create_dir_all(&to).map_err(Error::io("make", &to))?;
-        let tree = Tree::open(&to).map_err(Error::io("open", &to))?;
-        let options = Options {
-            owner: Some(owner),
-            mode: ModeChange::Keep,
-            time: attrs.epoch.map(|epoch| (epoch, 0)),
-            include: None,
-            exclude: None,
-            contents: true,
-            follow: false,
-            replace: true,
-        };
-        let label = if prefix.is_empty() { "copying files".into() } else { format!("copying files {prefix}") };
-        let _part = context.progress.part(label, 0);
-        copy::copy(files, "/", &tree, "/", &options, context.cancel)?;
-        if attrs.delete {
-            let wanted = files.open_dir(Path::new("/")).map_err(Error::io("open", "/"))?;
-            let found =
-                Files::at(&to).and_then(|files| files.open_dir(Path::new("/"))).map_err(Error::io("open", &to))?;
-            remove_others(&tree, &wanted, &found, &mut PathBuf::from("/")).map_err(Error::io("clean", &to))?;
-        }
-    }
-    Ok(Metadata::new())
-}
-
 /// Writes the files as one tar.
-pub(super) fn export_tar(
-    built: &[Built],
-    output: &Output,
-    attrs: &TreeAttrs,
-    context: Context<'_>,
-) -> Result<Metadata> {
+pub(super) fn export(built: &[Built], output: &Output, attrs: &TreeAttrs, context: Context<'_>) -> Result<Metadata> {
     let opened = open(built, attrs, context)?;
     let mut target = Target::open(output.dest.as_deref())?;
     let shown = output.dest.clone().unwrap_or_else(|| "standard output".into());
@@ -79,7 +32,7 @@ pub(super) fn export_tar(
 }
 
 /// The trees by the directory they go to; empty is the top.
-fn open(built: &[Built], attrs: &TreeAttrs, context: Context<'_>) -> Result<Vec<(String, Files)>> {
+pub(super) fn open(built: &[Built], attrs: &TreeAttrs, context: Context<'_>) -> Result<Vec<(String, Files)>> {
     let split = attrs.split.unwrap_or(built.len() > 1);
     let mut opened = Vec::new();
     let mut seen = BTreeMap::new();
@@ -109,23 +62,6 @@ fn claim(dir: &OpenDir, path: &mut PathBuf, platform: &str, seen: &mut BTreeMap<
             return Err(Error::Invalid(format!(
                 "cannot overwrite {path} from {other} with {platform} when split option is disabled"
             )));
-        }
-        path.pop();
-    }
-    Ok(())
-}
-
-/// Removes what is in a directory and not in the result.
-fn remove_others(tree: &Tree, wanted: &OpenDir, found: &OpenDir, path: &mut PathBuf) -> io::Result<()> {
-    for name in found.names()? {
-        path.push(OsStr::from_bytes(name.to_bytes()));
-        match wanted.stat(&name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => tree.remove_all(path)?,
-            Err(error) => return Err(error),
-            Ok(stat) if kind(&stat) == FileType::Directory => {
-                remove_others(tree, &wanted.open_dir(&name)?, &found.open_dir(&name)?, path)?;
-            }
-            _ => {}
         }
         path.pop();
     }

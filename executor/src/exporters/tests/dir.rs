@@ -1,0 +1,71 @@
+//! Directories: what becomes of what is there, whatever happens.
+
+use std::io::Read;
+
+use super::*;
+
+/// Names in the directory, what exports have aside included.
+fn names(fixture: &Fixture) -> Vec<String> {
+    let mut names: Vec<_> =
+        fs::read_dir(fixture.dest()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_failed_export_leaves_a_directory_as_it_was() {
+    let fixture = Fixture::new(&["linux/amd64"]);
+    fixture.cancel.cancel();
+    assert!(fixture.export(Kind::Local, &[]).is_err());
+    assert!(!fixture.dest().exists(), "what it made is gone");
+    fs::create_dir_all(fixture.dest().join("d")).unwrap();
+    fs::write(fixture.dest().join("d/f"), "old").unwrap();
+    assert!(fixture.export(Kind::Local, &[]).is_err());
+    assert_eq!(names(&fixture), ["d"]);
+    assert_eq!(fs::read_to_string(fixture.dest().join("d/f")).unwrap(), "old");
+}
+
+#[test]
+fn who_reads_a_file_that_is_replaced_reads_it_to_its_end() {
+    let fixture = Fixture::new(&["linux/amd64"]);
+    fs::create_dir_all(fixture.dest().join("d/kept")).unwrap();
+    fs::write(fixture.dest().join("d/f"), "old").unwrap();
+    let mut open = fs::File::open(fixture.dest().join("d/f")).unwrap();
+    fixture.export(Kind::Local, &[]).unwrap();
+    let mut text = String::new();
+    open.read_to_string(&mut text).unwrap();
+    assert_eq!((&*text, &*fs::read_to_string(fixture.dest().join("d/f")).unwrap()), ("old", "amd64"));
+    assert!(fixture.dest().join("d/kept").is_dir());
+    let time = |path: &str| fixture.dest().join(path).metadata().unwrap().mtime();
+    assert_eq!([time("."), time("d"), time("d/f")], [7, 7, 7]);
+}
+
+#[test]
+fn types_change() {
+    let fixture = Fixture::new(&["linux/amd64"]);
+    // A link where a directory will be must not be followed; a directory where a link will be goes with all in it.
+    let outside = fixture.dir.path().join("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::create_dir_all(fixture.dest().join("l/deep")).unwrap();
+    symlink(&outside, fixture.dest().join("d")).unwrap();
+    fixture.export(Kind::Local, &[]).unwrap();
+    assert_eq!(names(&fixture), ["d", "l"]);
+    assert!(fixture.dest().join("d").symlink_metadata().unwrap().is_dir());
+    assert!(fixture.dest().join("l").is_symlink());
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+}
+
+#[test]
+fn what_a_killed_export_left_aside_goes_and_what_a_living_one_has_stays() {
+    let fixture = Fixture::new(&["linux/amd64"]);
+    let aside = |name: &str| fixture.dest().join(format!(".llbc-export-{name}"));
+    fs::create_dir_all(aside("dead").join("tree/half")).unwrap();
+    fs::create_dir_all(aside("living").join("tree")).unwrap();
+    let held = fs::File::open(aside("living")).unwrap();
+    held.lock().unwrap();
+    fixture.export(Kind::Local, &[]).unwrap();
+    assert_eq!(names(&fixture), [".llbc-export-living", "d", "l"]);
+    drop(held);
+    fixture.export(Kind::Local, &[]).unwrap();
+    assert_eq!(names(&fixture), ["d", "l"]);
+}
