@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use oci::Platform;
+
 use crate::{Error, Result};
 
 type Map = BTreeMap<String, String>;
@@ -28,6 +30,7 @@ impl Annotations {
             Some((kind, platform)) => (kind, platform.strip_suffix(']').unwrap_or(platform)),
             None => (head, ""),
         };
+        let platform = if platform.is_empty() { String::new() } else { normal(platform)? };
         let on = match kind {
             "" | "-manifest" => On::Manifest,
             "-manifest-descriptor" => On::ManifestDescriptor,
@@ -38,18 +41,23 @@ impl Annotations {
                 return Err(Error::Invalid(format!("unrecognized annotation type {other}")));
             }
         };
-        self.0.entry((on, platform.to_owned())).or_default().insert(key.to_owned(), value.to_owned());
+        self.0.entry((on, platform)).or_default().insert(key.to_owned(), value.to_owned());
         Ok(true)
     }
 
+    /// Checks that manifests of a family have what they are on.
+    pub(super) fn check_types(&self, docker_types: bool) -> Result<()> {
+        if docker_types && self.0.keys().any(|(on, _)| *on != On::Manifest) {
+            return Err(Error::Invalid("cannot export annotations with \"oci-mediatypes=false\"".into()));
+        }
+        Ok(())
+    }
+
     /// Checks that there is what they are on. `platforms` are those of the results.
-    pub(super) fn check(&self, platforms: &[String], docker_types: bool) -> Result<()> {
+    pub(super) fn check(&self, platforms: &[String]) -> Result<()> {
         for (on, platform) in self.0.keys() {
             if !platform.is_empty() && !platforms.contains(platform) {
                 return Err(Error::Invalid(format!("invalid annotation: no platform {platform} found in source")));
-            }
-            if docker_types && *on != On::Manifest {
-                return Err(Error::Invalid("cannot export annotations with \"oci-mediatypes=false\"".into()));
             }
             if platforms.len() == 1 && matches!(on, On::Index | On::IndexDescriptor) {
                 return Err(Error::Invalid("index annotations not supported for single platform export".into()));
@@ -82,6 +90,13 @@ impl Annotations {
     }
 }
 
+/// A platform as results name theirs: `linux/arm64` for `linux/arm64/v8`.
+fn normal(text: &str) -> Result<String> {
+    let parsed = Platform::parse(text, &Platform::new("linux", "amd64"));
+    let parsed = parsed.map_err(|error| Error::Invalid(format!("invalid annotation: platform {text}: {error}")))?;
+    Ok(parsed.normalize().short())
+}
+
 /// Splits `-type[platform].key` at the first dot outside brackets.
 fn split_key(rest: &str) -> Option<(&str, &str)> {
     let dot = match rest.find('[') {
@@ -111,10 +126,11 @@ mod tests {
             "annotation-manifest[linux/amd64].c",
             "annotation-index.d",
             "annotation-manifest-descriptor.e",
+            "annotation[linux/arm64/v8].f",
         ]);
         let keys = |map: Map| map.into_keys().collect::<Vec<_>>();
         assert_eq!(keys(annotations.manifest("linux/amd64")), ["a.b", "c"]);
-        assert_eq!(keys(annotations.manifest("linux/arm64")), ["a.b"]);
+        assert_eq!(keys(annotations.manifest("linux/arm64")), ["a.b", "f"]);
         assert_eq!(keys(annotations.manifest_descriptor("linux/arm64")), ["e"]);
         assert_eq!(keys(annotations.index()), ["d"]);
         assert!(!Annotations::default().add("annotation", "x").unwrap());
@@ -125,18 +141,20 @@ mod tests {
     #[test]
     fn what_they_are_on_must_exist() {
         let both = ["linux/amd64".to_owned(), "linux/arm64".to_owned()];
-        let check = |attr: &str, platforms: &[String], docker| {
-            parsed(&[attr]).check(platforms, docker).err().map(|error| error.to_string()).unwrap_or_default()
+        let check = |attr: &str, platforms: &[String]| {
+            parsed(&[attr]).check(platforms).err().map(|error| error.to_string()).unwrap_or_default()
         };
-        assert_eq!(check("annotation-index.k", &both, false), "");
+        assert_eq!(check("annotation-index.k", &both), "");
         assert_eq!(
-            check("annotation-index.k", &both[..1], false),
+            check("annotation-index.k", &both[..1]),
             "index annotations not supported for single platform export"
         );
         assert_eq!(
-            check("annotation[linux/s390x].k", &both, false),
+            check("annotation[linux/s390x].k", &both),
             "invalid annotation: no platform linux/s390x found in source"
         );
-        assert_eq!(check("annotation-index.k", &both, true), "cannot export annotations with \"oci-mediatypes=false\"");
+        let refused = parsed(&["annotation-index.k"]).check_types(true).err().map(|error| error.to_string());
+        assert_eq!(refused.as_deref(), Some("cannot export annotations with \"oci-mediatypes=false\""));
+        assert!(parsed(&["annotation.k"]).check_types(true).is_ok());
     }
 }

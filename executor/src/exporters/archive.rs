@@ -58,7 +58,7 @@ pub(super) fn export(
         let dest = dest.ok_or_else(|| Error::Invalid("a layout directory needs `dest=`".into()))?;
         write_layout(dest, &written, &root, attrs, context)?;
     }
-    image::metadata(&written, &attrs.names, attrs)
+    image::metadata(&written, &root, &attrs.names)
 }
 
 /// What one entry of an archive holds.

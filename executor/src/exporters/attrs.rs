@@ -12,7 +12,7 @@ use crate::layer::Compression;
 use crate::{Error, Result};
 
 /// The keys there are, and whose they are.
-const KEYS: [(&str, &[Kind]); 28] = [
+pub(super) const KEYS: [(&str, &[Kind]); 28] = [
     ("name", IMAGES),
     ("push", IMAGES),
     ("push-by-digest", &[Kind::Image]),
@@ -64,6 +64,8 @@ pub(super) struct ImageAttrs {
     pub(super) dangling_prefix: Option<String>,
     /// Whether the prefix is for results without a name only.
     pub(super) dangling_empty_only: bool,
+    /// Whether the files of all layers are to be here, too.
+    pub(super) unpack: bool,
     /// Whether names with a digest are given too.
     pub(super) canonical: bool,
     /// Whether media types are Docker's.
@@ -104,15 +106,14 @@ impl ImageAttrs {
     pub(super) fn parse(kind: Kind, attrs: &BTreeMap<String, String>, epoch: Option<i64>) -> Result<Self> {
         check_keys(kind, attrs)?;
         let mut read = Self { epoch, tar: true, ..Self::default() };
-        let (mut compression, mut level) = ("", None);
+        let (mut compression, mut level, mut artifact) = ("", None, false);
         for (key, value) in attrs {
             match &**key {
                 "name" => read.names = names(value)?,
                 "push" => read.push = boolean(key, value)?,
                 "push-by-digest" => read.by_digest = boolean(key, value)?,
                 "store" => read.store = Some(boolean(key, value)?),
-                "unpack" if !boolean(key, value)? => {}
-                "unpack" => return Err(unsupported(key, "layers are unpacked when a build needs them")),
+                "unpack" => read.unpack = boolean(key, value)?,
                 "registry.insecure" => read.insecure = boolean(key, value)?,
                 "dangling-name-prefix" => read.dangling_prefix = Some(value.clone()),
                 "dangling-name-empty-only" | "danging-name-empty-only" => {
@@ -123,16 +124,28 @@ impl ImageAttrs {
                 "compression" => compression = value,
                 "compression-level" => level = Some(number(key, value)?),
                 "force-compression" => read.force_compression = boolean(key, value)?,
-                "source-date-epoch" => read.epoch = Some(number(key, value)?),
+                "source-date-epoch" => read.epoch = seconds(key, value)?,
                 "rewrite-timestamp" => read.rewrite_timestamp = boolean(key, value)?,
                 "context" => read.engine = Some(value.clone()),
                 "tag" => read.tag = Some(value.clone()),
                 "tar" => read.tar = boolean(key, value)?,
+                "oci-artifact" => artifact = boolean(key, value)?,
                 key if read.annotations.add(key, value)? => {}
                 key => drop(boolean(key, value)?),
             }
         }
         read.compression = Compression::parse(compression, level)?;
+        let docker_types = read.docker_types == Some(true);
+        if docker_types && matches!(read.compression, Compression::Estargz(_)) {
+            return Err(conflict("compression=estargz", "oci-mediatypes=false"));
+        }
+        if docker_types && artifact {
+            return Err(conflict("oci-artifact=true", "oci-mediatypes=false"));
+        }
+        if read.unpack && read.rewrite_timestamp {
+            return Err(conflict("rewrite-timestamp", "unpack"));
+        }
+        read.annotations.check_types(docker_types)?;
         Ok(read)
     }
 }
@@ -144,11 +157,15 @@ impl TreeAttrs {
         let mut read = Self { epoch, ..Self::default() };
         for (key, value) in attrs {
             match (&**key, &**value) {
-                ("source-date-epoch", _) => read.epoch = Some(number(key, value)?),
+                ("source-date-epoch", _) => read.epoch = seconds(key, value)?,
                 ("platform-split", _) => read.split = Some(boolean(key, value)?),
-                ("mode", "" | "copy") => {}
-                ("mode", "delete") => read.delete = true,
-                ("mode", other) => return Err(Error::Invalid(format!("invalid local exporter mode {other:?}"))),
+                ("mode", mode) => {
+                    read.delete = match &*mode.trim().to_lowercase() {
+                        "" | "copy" => false,
+                        "delete" => true,
+                        _ => return Err(Error::Invalid(format!("invalid local exporter mode {mode:?}"))),
+                    }
+                }
                 // There are no attestations yet to give names to.
                 _ => {}
             }
@@ -176,6 +193,16 @@ fn boolean(key: &str, value: &str) -> Result<bool> {
 
 fn number<T: std::str::FromStr>(key: &str, value: &str) -> Result<T> {
     value.parse().map_err(|_| Error::Invalid(format!("invalid {key}: {value:?} is not a number")))
+}
+
+/// Seconds since the epoch; empty is none, whatever the build says.
+fn seconds(key: &str, value: &str) -> Result<Option<i64>> {
+    if value.is_empty() { Ok(None) } else { number(key, value).map(Some) }
+}
+
+/// parity: BuildKit's words.
+fn conflict(one: &str, other: &str) -> Error {
+    Error::Invalid(format!("exporter option \"{one}\" conflicts with \"{other}\""))
 }
 
 /// Refuses keys that an exporter does not have.
@@ -218,10 +245,6 @@ fn distance(one: &str, other: &str) -> usize {
         }
     }
     row[other.len()]
-}
-
-fn unsupported(key: &str, why: &str) -> Error {
-    Error::Unsupported { what: format!("output attribute {key}"), why: why.into() }
 }
 
 #[cfg(test)]

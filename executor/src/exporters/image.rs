@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::attrs::ImageAttrs;
 use super::layers::{self, LayerBlob, Wanted};
 use super::{Built, Context, Metadata, config};
-use crate::layer::{Compression, UNCOMPRESSED};
+use crate::layer::UNCOMPRESSED;
 use crate::registry::Push;
 use crate::store::{self, Image, write_blob};
 use crate::{Error, Result};
@@ -43,15 +43,18 @@ pub(super) fn export(built: &[Built], attrs: &ImageAttrs, context: Context<'_>) 
     let written = write(built, attrs, attrs.docker_types.unwrap_or(false), keep, context)?;
     let names = names(attrs, &written.root.digest)?;
     if keep {
-        let created = created(attrs);
-        for name in &names {
-            context.store.put_image(&Image { name: name.clone(), target: written.root.clone(), created })?;
+        if attrs.unpack {
+            built.iter().try_for_each(|built| context.materialise(&built.tree))?;
         }
+        let created = created(attrs);
+        let canonical = canonical(attrs, &written.root.digest);
+        let image = |name: &Reference| Image { name: name.clone(), target: written.root.clone(), created };
+        context.store.put_images(&names.iter().chain(&canonical).map(image).collect::<Vec<_>>())?;
     }
     if attrs.push {
         push(&names, &written, attrs, context)?;
     }
-    metadata(&written, &names, attrs)
+    metadata(&written, &written.root, &names)
 }
 
 /// Writes manifests, configs and missing layers as blobs. With `complete` all layers' bytes are in the store then.
@@ -63,10 +66,7 @@ pub(super) fn write(
     context: Context<'_>,
 ) -> Result<Written> {
     let platforms: Vec<_> = built.iter().map(|built| built.platform.short()).collect();
-    attrs.annotations.check(&platforms, docker)?;
-    if docker && matches!(attrs.compression, Compression::Estargz(_)) {
-        return Err(Error::Invalid("compression=estargz needs OCI media types: leave oci-mediatypes=false out".into()));
-    }
+    attrs.annotations.check(&platforms)?;
     let trees: Vec<_> = built.iter().map(|built| &built.tree).collect();
     let layers = layers::blobs(&trees, Wanted::new(attrs, complete), context)?;
     let mut written = Written {
@@ -151,12 +151,15 @@ fn put(media_type: &str, bytes: &[u8], context: Context<'_>) -> Result<Descripto
     Ok(descriptor)
 }
 
-/// The names an image gets.
+/// The names with a digest that it gets in the store beside those that were asked for.
+fn canonical(attrs: &ImageAttrs, digest: &Digest) -> Vec<Reference> {
+    let names = attrs.names.iter().filter(|name| attrs.canonical && name.digest().is_none());
+    names.map(|name| name.clone().without_object().with_digest(digest.clone())).collect()
+}
+
+/// The names an image gets, and is pushed to.
 fn names(attrs: &ImageAttrs, digest: &Digest) -> Result<Vec<Reference>> {
     let mut names = attrs.names.clone();
-    if attrs.canonical {
-        names.extend(attrs.names.iter().map(|name| name.clone().without_object().with_digest(digest.clone())));
-    }
     if let Some(prefix) = &attrs.dangling_prefix
         && (names.is_empty() || !attrs.dangling_empty_only)
     {
@@ -230,14 +233,14 @@ pub(super) fn announced(written: &Written, attrs: &ImageAttrs) -> Descriptor {
     root
 }
 
-/// What is told of the export.
-pub(super) fn metadata(written: &Written, names: &[Reference], attrs: &ImageAttrs) -> Result<Metadata> {
+/// What is told of the export; `root` is the manifest or index with what is said of it there.
+pub(super) fn metadata(written: &Written, root: &Descriptor, names: &[Reference]) -> Result<Metadata> {
     let mut metadata = Metadata::new();
     metadata.insert("containerimage.digest".into(), json!(written.root.digest));
     if let Some(config) = &written.config {
         metadata.insert("containerimage.config.digest".into(), json!(config));
     }
-    metadata.insert("containerimage.descriptor".into(), json!(announced(written, attrs)));
+    metadata.insert("containerimage.descriptor".into(), json!(root));
     if !names.is_empty() {
         let names: Vec<_> = names.iter().map(ToString::to_string).collect();
         metadata.insert("image.name".into(), json!(names.join(",")));

@@ -39,5 +39,5 @@ pub(super) fn export(built: &[Built], attrs: &ImageAttrs, context: Context<'_>) 
     let loaded = engine.load(&mut |mut out| archive::write_archive(&mut out, &records, context), context.cancel);
     context.cancel.check()?;
     loaded?;
-    image::metadata(&written, &attrs.names, &attrs)
+    image::metadata(&written, &root, &attrs.names)
 }

@@ -39,9 +39,18 @@ impl Store {
 
     /// Names an image, taking the name from another one that had it.
     pub fn put_image(&self, image: &Image) -> Result<()> {
-        let target = serde_json::to_string(&image.target).expect("descriptors are plain data");
-        let values = params![key(&image.name), target, image.created];
-        self.db().write(|db| db.execute("INSERT OR REPLACE INTO image VALUES (?1, ?2, ?3)", values)).map(drop)
+        self.put_images(std::slice::from_ref(image))
+    }
+
+    /// Names images, all of them or none.
+    pub fn put_images(&self, images: &[Image]) -> Result<()> {
+        self.db().write(|db| {
+            let mut insert = db.prepare_cached("INSERT OR REPLACE INTO image VALUES (?1, ?2, ?3)")?;
+            images.iter().try_for_each(|image| {
+                let target = serde_json::to_string(&image.target).expect("descriptors are plain data");
+                insert.execute(params![key(&image.name), target, image.created]).map(drop)
+            })
+        })
     }
 
     /// Takes a name away; the blobs stay until they are pruned. **Errors**: `NotFound`.
@@ -92,8 +101,7 @@ mod tests {
             created: 7,
         };
         store.put_image(&image("app", b"1")).unwrap();
-        store.put_image(&image("quay.io/x/y:2", b"2")).unwrap();
-        store.put_image(&image("app:latest", b"3")).unwrap();
+        store.put_images(&[image("quay.io/x/y:2", b"2"), image("app:latest", b"3")]).unwrap();
         let names: Vec<_> = store.images().unwrap().iter().map(|image| image.name.familiar()).collect();
         assert_eq!(names, ["app:latest", "quay.io/x/y:2"]);
         assert_eq!(store.image(&name("docker.io/library/app:latest")).unwrap(), Some(image("app", b"3")));
