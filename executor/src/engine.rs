@@ -7,7 +7,7 @@ use std::sync::Arc;
 use llb::Decoded;
 use oci::{Digest, Platform};
 
-use crate::exporters::Built;
+use crate::exporters::{Ahead, Built, Packs};
 use crate::runtime::{self, Embedded, Exit, NetworkMode, Runtime, Spec};
 use crate::snapshot::{Active, Committed, Files, Snapshots};
 use crate::sources::Fetching;
@@ -103,7 +103,7 @@ impl Engine {
         sink: &dyn progress::Sink,
     ) -> Result<Vec<Committed>> {
         ops::check(&decoded.graph, &request.allow)?;
-        self.build(request, decoded, &host_platform(), sink)
+        self.build(request, decoded, &host_platform(), &|_| (), sink)
     }
 
     /// Opens a tree for reading.
@@ -160,18 +160,46 @@ impl Engine {
         let decoded = llb::decode(&request.definition).map_err(|error| Error::Definition(error.to_string()))?;
         ops::check(&decoded.graph, &request.allow)?;
         request.outputs.iter().try_for_each(exporters::check)?;
+        let wanted = exporters::wanted(&request.outputs, request.epoch)?;
+        let packs = Packs::new(exporters::pace());
+        // Packing ahead stops with the request, and when nothing will come of it any more.
+        let stop = Cancel::default();
+        let stopping = stop.clone();
+        let _hook = request.cancel.on_cancel(move || stopping.cancel());
+        let silent = &progress::Vertex { sink: &progress::Silent, digest: Digest::sha256(b"ahead") };
+        let context = self.exporting(request, &packs, silent, &stop);
+        std::thread::scope(|scope| {
+            let ahead = Ahead::new(scope, &wanted, context);
+            let built = self.build_outputs(request, decoded, &|tree| ahead.made(tree), sink);
+            drop(ahead);
+            built.and_then(|built| self.export_all(request, &built, &packs, sink)).inspect_err(|_| stop.cancel())
+        })
+    }
+
+    fn build_outputs(
+        &self,
+        request: &Request,
+        decoded: Decoded,
+        on_made: solver::OnMade<'_>,
+        sink: &dyn progress::Sink,
+    ) -> Result<Vec<Built>> {
         let host = host_platform();
         let terminals = decoded.graph.outputs.clone();
-        let trees = self.build(request, decoded, &host, sink)?;
-        let built: Vec<_> = terminals
-            .into_iter()
-            .zip(trees)
-            .map(|(terminal, tree)| describe(terminal, tree, &host))
-            .collect::<Result<_>>()?;
+        let trees = self.build(request, decoded, &host, on_made, sink)?;
+        terminals.into_iter().zip(trees).map(|(terminal, tree)| describe(terminal, tree, &host)).collect()
+    }
+
+    fn export_all(
+        &self,
+        request: &Request,
+        built: &[Built],
+        packs: &Packs,
+        sink: &dyn progress::Sink,
+    ) -> Result<Response> {
         let mut response = Response::default();
         let outputs = request.outputs.iter().filter(|output| output.kind != exporters::Kind::CacheOnly);
         for output in outputs {
-            response.metadata.extend(self.export(request, &built, output, sink)?);
+            response.metadata.extend(self.export(request, built, output, packs, sink)?);
         }
         Ok(response)
     }
@@ -181,6 +209,7 @@ impl Engine {
         request: &Request,
         decoded: Decoded,
         host: &Platform,
+        on_made: solver::OnMade<'_>,
         sink: &dyn progress::Sink,
     ) -> Result<Vec<Committed>> {
         let build = solver::Build {
@@ -197,7 +226,7 @@ impl Engine {
             max_parallelism: request.max_parallelism,
             cancel: &request.cancel,
         };
-        solver::solve(&build, decoded)
+        solver::solve(&build, decoded, on_made)
     }
 
     fn export(
@@ -205,16 +234,27 @@ impl Engine {
         request: &Request,
         built: &[Built],
         output: &Output,
+        packs: &Packs,
         sink: &dyn progress::Sink,
     ) -> Result<exporters::Metadata> {
         request.cancel.check()?;
         let name = exporters::title(output.kind);
         let progress = &progress::Vertex { sink, digest: Digest::sha256(name.as_bytes()) };
-        let (store, snapshots, cancel) = (&self.store, &*self.snapshots, &request.cancel);
+        let context = self.exporting(request, packs, progress, &request.cancel);
+        progress.during(name, || exporters::export(built, output, context))
+    }
+
+    fn exporting<'a>(
+        &'a self,
+        request: &'a Request,
+        packs: &'a Packs,
+        progress: &'a progress::Vertex<'a>,
+        cancel: &'a Cancel,
+    ) -> exporters::Context<'a> {
+        let (store, snapshots) = (&self.store, &*self.snapshots);
         let sources = sources::Context { store, snapshots, session: &request.session, progress, cancel };
         let (epoch, fetching) = (request.epoch, &self.fetching);
-        let context = exporters::Context { store, snapshots, epoch, progress, cancel, fetching, sources };
-        progress.during(name, || exporters::export(built, output, context))
+        exporters::Context { store, snapshots, epoch, progress, cancel, packs, fetching, sources }
     }
 }
 

@@ -14,3 +14,5 @@ mod failure;
 mod hostile;
 #[path = "engine/ops.rs"]
 mod ops;
+#[path = "engine/outputs.rs"]
+mod outputs;

@@ -35,11 +35,15 @@ pub(super) fn check(attrs: &ImageAttrs) -> Result<()> {
     Ok(())
 }
 
+/// Whether it stays in the store. Pushing needs no bytes that a registry has already; keeping does.
+pub(super) fn keeps(attrs: &ImageAttrs) -> bool {
+    attrs.store.unwrap_or(!attrs.push)
+}
+
 /// Writes results to the image store, and to registries.
 pub(super) fn export(built: &[Built], attrs: &ImageAttrs, context: Context<'_>) -> Result<Metadata> {
     check(attrs)?;
-    // Pushing needs no bytes that a registry has already; keeping does.
-    let keep = attrs.store.unwrap_or(!attrs.push);
+    let keep = keeps(attrs);
     let written = write(built, attrs, attrs.docker_types.unwrap_or(false), keep, context)?;
     let names = names(attrs, &written.root.digest)?;
     if keep {

@@ -1,16 +1,17 @@
 //! The layers of a tree as blobs: those that exist are taken, the others are written, several at once.
 
 use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
 use std::sync::Mutex;
 
 use oci::{Descriptor, Digest};
 
 use super::Context;
 use super::attrs::ImageAttrs;
-use crate::layer::{Clamp, Compression, Packed, UNCOMPRESSED, compressor, decompress, pack};
+use crate::layer::{Clamp, Compression, Packed, Packing, UNCOMPRESSED, compressor, decompress, pack};
 use crate::snapshot::{Committed, LayerId};
 use crate::store::Layer;
-use crate::{Error, Result};
+use crate::{Cancel, Error, Result};
 
 /// Annotation, in the store alone, of a blob that was converted from another.
 pub(super) const CONVERTED: &str = "llbc/converted";
@@ -27,8 +28,8 @@ pub(super) struct LayerBlob {
 }
 
 /// How layers are wanted.
-#[derive(Clone, Copy)]
-pub(super) struct Wanted {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Wanted {
     compression: Compression,
     or_gzip: bool,
     force: bool,
@@ -71,10 +72,35 @@ pub(super) fn blobs(trees: &[&Committed], wanted: Wanted, context: Context<'_>) 
     Ok(trees.iter().map(|tree| tree.layers.iter().map(|id| done[id].clone()).collect()).collect())
 }
 
+/// Packs a layer that the export will ask for, if it is here. Failures are the export's, which tries again.
+pub(super) fn pack_ahead(id: &LayerId, wanted: Wanted, context: Context<'_>) {
+    let Ok(known) = context.store.layer(&id.0) else { return };
+    let is_here = match is_of_image(id, &known) {
+        true => {
+            wanted.force
+                && known.blobs.iter().any(|blob| matches!(context.store.blobs().size(&blob.digest), Ok(Some(_))))
+        }
+        false => context.snapshots.has(id),
+    };
+    if is_here {
+        let _ = blob(id, wanted, context);
+    }
+}
+
+fn is_of_image(id: &LayerId, known: &Layer) -> bool {
+    !known.origins.is_empty() || id.0.starts_with("sha256-")
+}
+
 /// Makes sure that one layer is a blob.
 fn blob(id: &LayerId, wanted: Wanted, context: Context<'_>) -> Result<LayerBlob> {
     let known = context.store.layer(&id.0)?;
-    let of_image = !known.origins.is_empty() || id.0.starts_with("sha256-");
+    let of_image = is_of_image(id, &known);
+    // A layer that was made here is complete in any case.
+    let complete = wanted.complete || !of_image;
+    context.packs.get(id, Wanted { complete, ..wanted }, || made_blob(id, known, of_image, wanted, context))
+}
+
+fn made_blob(id: &LayerId, known: Layer, of_image: bool, wanted: Wanted, context: Context<'_>) -> Result<LayerBlob> {
     let created = context.snapshots.contents(id).ok().and_then(|contents| contents.created);
     // The table of an eStargz blob is part of its tar.
     let own = |blob: &Descriptor| blob.annotations.get(UNCOMPRESSED).and_then(|text| Digest::parse(text).ok());
@@ -143,8 +169,9 @@ fn converted(id: &LayerId, known: &Layer, wanted: Wanted, context: Context<'_>) 
 
 fn recompressed(id: &LayerId, blob: &Descriptor, compression: Compression, context: Context<'_>) -> Result<Descriptor> {
     let mut tar = decompress(Box::new(context.store.blobs().open(&blob.digest)?))?;
-    let mut out = compressor(context.store.blobs().write()?, compression)?;
-    std::io::copy(&mut tar, &mut out).map_err(Error::io("compress", blob.digest.as_str()))?;
+    let mut out = compressor(context.store.blobs().write()?, compression, context.packs.pace())?;
+    copy(&mut tar, &mut out, context.cancel).map_err(Error::io("compress", blob.digest.as_str()))?;
+    context.cancel.check()?;
     let (out, toc) = out.finish().map_err(Error::io("compress", blob.digest.as_str()))?;
     let (digest, size) = out.commit(None)?;
     let diff_id = digest.clone();
@@ -155,10 +182,23 @@ fn recompressed(id: &LayerId, blob: &Descriptor, compression: Compression, conte
     Ok(converted)
 }
 
+/// Copies until the end, or until it is cancelled.
+fn copy(from: &mut dyn Read, to: &mut dyn Write, cancel: &Cancel) -> io::Result<()> {
+    let mut buffer = vec![0; 256 << 10];
+    while !cancel.is_cancelled() {
+        match from.read(&mut buffer)? {
+            0 => return Ok(()),
+            length => to.write_all(&buffer[..length])?,
+        }
+    }
+    Ok(())
+}
+
 /// Writes a layer's directory as a blob.
 fn packed(id: &LayerId, compression: Compression, clamp: Clamp, context: Context<'_>) -> Result<(Descriptor, Digest)> {
     context.materialise(&Committed { layers: vec![id.clone()] })?;
     let (dir, contents) = (context.snapshots.layer(id)?, context.snapshots.contents(id)?);
-    let packed = pack(&dir, &contents, compression, clamp, context.store.blobs(), context.cancel)?;
+    let packing = Packing { compression, clamp, pace: context.packs.pace(), cancel: context.cancel };
+    let packed = pack(&dir, &contents, packing, context.store.blobs())?;
     Ok((packed.describe(compression), packed.diff_id))
 }

@@ -18,6 +18,14 @@ pub(super) fn check(attrs: &ImageAttrs) -> Result<()> {
     Engine::find(attrs.engine.as_deref()).map(drop)
 }
 
+/// Attributes with what an engine next door makes of the defaults.
+pub(super) fn for_engine(attrs: ImageAttrs) -> ImageAttrs {
+    match attrs.compression {
+        Compression::Default => ImageAttrs { compression: Compression::Uncompressed, or_gzip: true, ..attrs },
+        _ => attrs,
+    }
+}
+
 /// Hands an image to the engine that is found here.
 pub(super) fn export(built: &[Built], attrs: &ImageAttrs, context: Context<'_>) -> Result<Metadata> {
     let engine = Engine::find(attrs.engine.as_deref())?;
@@ -27,11 +35,7 @@ pub(super) fn export(built: &[Built], attrs: &ImageAttrs, context: Context<'_>) 
             why: "its archives hold one; use type=oci or type=registry, or build for one platform".into(),
         });
     }
-    let mut attrs = attrs.clone();
-    if attrs.compression == Compression::Default {
-        attrs.compression = Compression::Uncompressed;
-        attrs.or_gzip = true;
-    }
+    let attrs = for_engine(attrs.clone());
     let written = image::write(built, &attrs, attrs.docker_types.unwrap_or(false), true, context)?;
     let root = image::announced(&written, &attrs);
     let records = archive::records(&written, &root, &attrs, engine.is_docker())?;

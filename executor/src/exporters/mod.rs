@@ -3,6 +3,7 @@
 //! An exporter gets one [`Built`] for each platform. Its image config is what the frontend wrote into the definition;
 //! the exporter completes it (`rootfs`, `history` times). Outputs are written aside and renamed: never half.
 
+mod ahead;
 mod annotations;
 mod archive;
 mod attrs;
@@ -12,6 +13,7 @@ mod dir;
 mod image;
 mod layers;
 mod load;
+mod packs;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -25,6 +27,8 @@ use crate::sources::{self, Fetching};
 use crate::store::Store;
 use crate::{Cancel, Error, Output, Result, progress};
 
+pub(crate) use ahead::{Ahead, pace, wanted};
+pub use packs::Packs;
 
 /// The exporters there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +75,8 @@ pub struct Context<'a> {
     pub progress: &'a progress::Vertex<'a>,
     /// Asked to stop through this.
     pub cancel: &'a Cancel,
+    /// What of the layers is packed.
+    pub packs: &'a Packs,
     pub(crate) fetching: &'a Fetching,
     pub(crate) sources: sources::Context<'a>,
 }

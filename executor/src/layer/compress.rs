@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use super::Compression;
 use super::estargz::{Estargz, Toc};
 use super::gzip::Gzip;
+use super::pace::Pace;
 use crate::{Error, Result};
 
 /// Level of zstd when none is asked for.
@@ -25,13 +26,17 @@ enum Stream<W: Write> {
 }
 
 /// Starts a stream.
-pub fn compressor<W: Write>(out: W, compression: Compression) -> Result<Compressor<W>> {
+pub fn compressor<W: Write>(out: W, compression: Compression, pace: &Pace) -> Result<Compressor<W>> {
     let start = || -> io::Result<Stream<W>> {
         Ok(match compression {
             Compression::Uncompressed => Stream::Plain(out),
-            Compression::Default => Stream::Gzip(Box::new(Gzip::new(out, GZIP_LEVEL)?)),
-            Compression::Gzip(level) => Stream::Gzip(Box::new(Gzip::new(out, level.unwrap_or(GZIP_LEVEL))?)),
-            Compression::Estargz(level) => Stream::Estargz(Box::new(Estargz::new(out, level.unwrap_or(GZIP_LEVEL)))),
+            Compression::Default => Stream::Gzip(Box::new(Gzip::new(out, GZIP_LEVEL, pace.clone())?)),
+            Compression::Gzip(level) => {
+                Stream::Gzip(Box::new(Gzip::new(out, level.unwrap_or(GZIP_LEVEL), pace.clone())?))
+            }
+            Compression::Estargz(level) => {
+                Stream::Estargz(Box::new(Estargz::new(out, level.unwrap_or(GZIP_LEVEL), pace.clone())))
+            }
             Compression::Zstd(level) => Stream::Zstd(zstd(out, level.map_or(ZSTD_LEVEL, i32::from))?),
         })
     };
@@ -93,7 +98,7 @@ mod tests {
     }
 
     fn compress(data: &[u8], compression: Compression, piece: usize) -> Vec<u8> {
-        let mut stream = compressor(Vec::new(), compression).unwrap();
+        let mut stream = compressor(Vec::new(), compression, &Pace::at_once()).unwrap();
         data.chunks(piece).for_each(|part| stream.write_all(part).unwrap());
         stream.finish().unwrap().0
     }

@@ -17,6 +17,7 @@ use oci::{Digest, Hasher, Time, base64};
 use serde::{Serialize, Serializer};
 
 use super::header::{END, Entry, Kind, padding, write_header};
+use super::pace::Pace;
 use super::workers::Workers;
 
 /// Name of the table in the tar.
@@ -149,11 +150,11 @@ fn base64_values<S: Serializer>(map: &BTreeMap<String, Vec<u8>>, to: S) -> Resul
 
 impl<W: Write> Estargz<W> {
     /// Starts a stream.
-    pub(super) fn new(out: W, level: u8) -> Self {
+    pub(super) fn new(out: W, level: u8, pace: Pace) -> Self {
         Self {
             out,
             level,
-            workers: Workers::start(),
+            workers: Workers::start(pace),
             waiting: VecDeque::new(),
             offsets: Vec::new(),
             written: 0,
@@ -565,7 +566,7 @@ mod tests {
     }
 
     fn write(tar: &[u8], piece: usize) -> (Vec<u8>, Toc) {
-        let mut stream = Estargz::new(Vec::new(), 6);
+        let mut stream = Estargz::new(Vec::new(), 6, Pace::at_once());
         tar.chunks(piece).for_each(|part| stream.write_all(part).unwrap());
         stream.finish().unwrap()
     }
@@ -613,13 +614,13 @@ mod tests {
 
     #[test]
     fn what_is_no_tar() {
-        let mut stream = Estargz::new(Vec::new(), 6);
+        let mut stream = Estargz::new(Vec::new(), 6, Pace::at_once());
         assert!(stream.write_all(&[b'x'; BLOCK]).is_err());
         let (tar, _) = sample();
-        let mut stream = Estargz::new(Vec::new(), 6);
+        let mut stream = Estargz::new(Vec::new(), 6, Pace::at_once());
         stream.write_all(&tar[..tar.len() - 2 * BLOCK]).unwrap();
         assert_eq!(stream.finish().err().unwrap().to_string(), "the tar has no end");
-        let mut stream = Estargz::new(Vec::new(), 6);
+        let mut stream = Estargz::new(Vec::new(), 6, Pace::at_once());
         let mut header = Vec::new();
         write_header(&mut header, &Entry::new(TOC_NAME.as_bytes(), Kind::File)).unwrap();
         assert!(stream.write_all(&header).is_err());

@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use flate2::{Compress, FlushCompress};
 
+use super::pace::Pace;
 use super::workers::Workers;
 
 /// Bytes of a block. Part of the format: another size gives other bytes.
@@ -31,6 +32,7 @@ pub(super) struct Gzip<W: Write> {
     length: u32,
     waiting: VecDeque<Receiver<io::Result<Compressed>>>,
     workers: Option<Workers>,
+    pace: Pace,
 }
 
 struct Compressed {
@@ -40,11 +42,11 @@ struct Compressed {
 
 impl<W: Write> Gzip<W> {
     /// Starts a stream.
-    pub(super) fn new(mut out: W, level: u8) -> io::Result<Self> {
+    pub(super) fn new(mut out: W, level: u8, pace: Pace) -> io::Result<Self> {
         out.write_all(&HEADER)?;
         let block = Vec::with_capacity(WINDOW + BLOCK);
         let (crc, waiting) = (crc32fast::Hasher::new(), VecDeque::new());
-        Ok(Self { out, level, block, dictionary: 0, crc, length: 0, waiting, workers: None })
+        Ok(Self { out, level, block, dictionary: 0, crc, length: 0, waiting, workers: None, pace })
     }
 
     /// Ends the stream.
@@ -77,7 +79,7 @@ impl<W: Write> Gzip<W> {
             compress();
             return Ok(());
         }
-        let workers = self.workers.get_or_insert_with(Workers::start);
+        let workers = self.workers.get_or_insert_with(|| Workers::start(self.pace.clone()));
         workers.submit(compress)?;
         let ahead = workers.ahead();
         while self.waiting.len() > ahead {

@@ -6,7 +6,7 @@
 //! | `diff` | a layer directory as the tar BuildKit would write |
 //! | `apply` | a tar into a layer directory |
 //! | `compress`, `gzip`, `estargz` | compressors, fed block by block |
-//! | `workers` | threads for them |
+//! | `workers`, `pace` | threads for them, and how much of the machine they take |
 //! | `decompress` | what a stream is compressed with, by its first bytes |
 
 mod apply;
@@ -16,6 +16,7 @@ mod diff;
 mod estargz;
 mod gzip;
 pub(crate) mod header;
+mod pace;
 #[cfg(test)]
 mod tests;
 mod workers;
@@ -36,6 +37,7 @@ pub use compress::{Compressor, compressor};
 pub use decompress::{Format, decompress, sniff};
 pub use diff::{Clamp, write_diff};
 pub use estargz::Toc;
+pub use pace::Pace;
 
 /// How layers are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -141,27 +143,62 @@ impl Packed {
     }
 }
 
+/// How a layer becomes a blob.
+#[derive(Clone, Copy)]
+pub struct Packing<'a> {
+    /// Its compression.
+    pub compression: Compression,
+    /// Latest time of its entries.
+    pub clamp: Clamp,
+    /// When to go on.
+    pub pace: &'a Pace,
+    /// Asked to stop through this.
+    pub cancel: &'a Cancel,
+}
+
 /// Writes a layer directory into a blob: tar, both digests and compression in one pass over the files.
-pub fn pack(
-    dir: &Path,
-    contents: &Contents,
-    compression: Compression,
-    clamp: Clamp,
-    blobs: &dyn Blobs,
-    cancel: &Cancel,
-) -> Result<Packed> {
+pub fn pack(dir: &Path, contents: &Contents, packing: Packing<'_>, blobs: &dyn Blobs) -> Result<Packed> {
+    let Packing { compression, clamp, pace, cancel } = packing;
     let blob = blobs.write()?;
     if compression == Compression::Uncompressed {
-        let mut blob = blob;
-        write_diff(dir, contents, clamp, &mut blob, cancel)?;
-        let (digest, size) = blob.commit(None)?;
+        let mut out = Paced { pace, left: PACED, inner: blob };
+        write_diff(dir, contents, clamp, &mut out, cancel)?;
+        let (digest, size) = out.inner.commit(None)?;
         return Ok(Packed { diff_id: digest.clone(), digest, size, toc: None });
     }
-    let mut out = Tee { hasher: Hasher::sha256(), inner: compressor(blob, compression)? };
+    let tee = Tee { hasher: Hasher::sha256(), inner: compressor(blob, compression, pace)? };
+    let mut out = Paced { pace, left: PACED, inner: tee };
     write_diff(dir, contents, clamp, &mut out, cancel)?;
-    let (blob, toc) = out.inner.finish().map_err(Error::io("write", "a blob"))?;
+    let Tee { hasher, inner } = out.inner;
+    let (blob, toc) = inner.finish().map_err(Error::io("write", "a blob"))?;
     let (digest, size) = blob.commit(None)?;
-    Ok(Packed { diff_id: out.hasher.finish(), digest, size, toc })
+    Ok(Packed { diff_id: hasher.finish(), digest, size, toc })
+}
+
+/// Bytes between two looks whether there is room to go on.
+const PACED: usize = 256 << 10;
+
+/// Goes on when there is room. What is smaller than that passes at once: it takes less than a millisecond.
+struct Paced<'a, W> {
+    pace: &'a Pace,
+    left: usize,
+    inner: W,
+}
+
+impl<W: Write> Write for Paced<'_, W> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            self.pace.wait();
+            self.left = PACED;
+        }
+        let written = self.inner.write(data)?;
+        self.left = self.left.saturating_sub(written);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
 }
 
 /// Hashes what passes.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
+use std::sync::LazyLock;
 
 use oci::Digest;
 
@@ -259,18 +260,16 @@ fn a_cut_tar_is_an_error() {
     assert!(error.to_string().starts_with("cannot read layer: "), "{error}");
 }
 
+fn packing(compression: Compression) -> Packing<'static> {
+    static AT_ONCE: (LazyLock<Pace>, LazyLock<Cancel>) = (LazyLock::new(Pace::at_once), LazyLock::new(Cancel::default));
+    Packing { compression, clamp: Clamp::default(), pace: &AT_ONCE.0, cancel: &AT_ONCE.1 }
+}
+
 #[test]
 fn a_layer_with_nothing_in_it() {
     let root = tempfile::tempdir().unwrap();
-    let packed = pack(
-        root.path(),
-        &Contents::default(),
-        Compression::Uncompressed,
-        Clamp::default(),
-        &MemoryBlobs::default(),
-        &Cancel::default(),
-    );
-    let packed = packed.unwrap();
+    let blobs = MemoryBlobs::default();
+    let packed = pack(root.path(), &Contents::default(), packing(Compression::Uncompressed), &blobs).unwrap();
     assert_eq!(packed.size, 1024);
     // The digest every builder knows.
     let expected = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
@@ -287,7 +286,7 @@ fn both_digests_in_one_pass() {
     let diff_id = Digest::sha256(&tar_of(root.path(), &contents));
     for compression in [Compression::Gzip(None), Compression::Zstd(None)] {
         let blobs = MemoryBlobs::default();
-        let packed = pack(root.path(), &contents, compression, Clamp::default(), &blobs, &Cancel::default()).unwrap();
+        let packed = pack(root.path(), &contents, packing(compression), &blobs).unwrap();
         assert_eq!(packed.diff_id, diff_id, "{compression}");
         let mut tar = decompress(Box::new(blobs.open(&packed.digest).unwrap())).unwrap();
         let back = tempfile::tempdir().unwrap();

@@ -4,6 +4,8 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::{io, thread};
 
+use super::pace::Pace;
+
 /// Most threads of one stream: beyond, reading the files is what takes time.
 const MAX_THREADS: usize = 16;
 
@@ -13,11 +15,12 @@ type Job = Box<dyn FnOnce() + Send>;
 pub(super) struct Workers {
     jobs: Sender<Job>,
     count: usize,
+    pace: Pace,
 }
 
 impl Workers {
     /// Starts as many as there are processors.
-    pub(super) fn start() -> Self {
+    pub(super) fn start(pace: Pace) -> Self {
         let count = thread::available_parallelism().map_or(1, |count| count.get().min(MAX_THREADS));
         let (jobs, queue) = channel::<Job>();
         let queue = Arc::new(Mutex::new(queue));
@@ -31,7 +34,7 @@ impl Workers {
                 }
             });
         }
-        Self { jobs, count }
+        Self { jobs, count, pace }
     }
 
     /// Blocks that may be under way: enough that nobody waits, few enough for memory.
@@ -41,6 +44,11 @@ impl Workers {
 
     /// Has one block compressed.
     pub(super) fn submit(&self, job: impl FnOnce() + Send + 'static) -> io::Result<()> {
-        self.jobs.send(Box::new(job)).map_err(|_| io::Error::other("all compressing threads have ended"))
+        let pace = self.pace.clone();
+        let paced = move || {
+            pace.wait();
+            job();
+        };
+        self.jobs.send(Box::new(paced)).map_err(|_| io::Error::other("all compressing threads have ended"))
     }
 }

@@ -1,7 +1,7 @@
 //! The loop between the scheduler, which decides, and the threads that act. What takes no time is done in the loop.
 
 use std::any::Any;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -12,6 +12,7 @@ use llb::{Decoded, Op};
 use oci::{Digest, Platform};
 
 use super::lanes::{Lane, Lanes};
+use super::lineage;
 use super::report::Report;
 use super::scheduler::{Action, Edge, Event, JobId, Known, Outcome, Same, Scheduler, Task, VertexId};
 use super::tasks::Job;
@@ -60,15 +61,19 @@ pub struct Build<'a> {
     pub cancel: &'a Cancel,
 }
 
+/// Takes a tree whose layers are all layers of what was asked for, as soon as it is made. Must be quick.
+pub type OnMade<'a> = &'a dyn Fn(&Committed);
+
 /// Builds what a definition asks for. **Shape**: one tree for each of its outputs.
-pub fn solve(build: &Build<'_>, decoded: Decoded) -> Result<Vec<Committed>> {
+pub fn solve(build: &Build<'_>, decoded: Decoded, on_made: OnMade<'_>) -> Result<Vec<Committed>> {
     let (sender, receiver) = channel();
     let interrupt = sender.clone();
     let _hook = build.cancel.on_cancel(move || drop(interrupt.send(Ended::Interrupted)));
     std::thread::scope(|scope| {
-        let mut driver = Driver::new(build, scope, sender);
+        let mut driver = Driver::new(build, scope, sender, on_made);
         let outputs = driver.add(decoded, 0);
         let edges: Vec<Edge> = outputs.iter().copied().flatten().collect();
+        edges.iter().for_each(|edge| driver.descend(*edge));
         driver.run(Event::Want(JOB, edges), &receiver);
         driver.finish(&outputs)
     })
@@ -120,10 +125,18 @@ struct Driver<'scope, 'env> {
     events: VecDeque<Event>,
     lanes: Lanes<Waiting<'env>>,
     outcome: Option<Result<()>>,
+    /// What the outputs will consist of.
+    lineage: HashSet<Edge>,
+    on_made: OnMade<'env>,
 }
 
 impl<'scope, 'env> Driver<'scope, 'env> {
-    fn new(build: &'env Build<'env>, scope: &'scope Scope<'scope, 'env>, sender: Sender<Ended>) -> Self {
+    fn new(
+        build: &'env Build<'env>,
+        scope: &'scope Scope<'scope, 'env>,
+        sender: Sender<Ended>,
+        on_made: OnMade<'env>,
+    ) -> Self {
         Self {
             build,
             scope,
@@ -134,6 +147,8 @@ impl<'scope, 'env> Driver<'scope, 'env> {
             events: VecDeque::new(),
             lanes: Lanes::new(build.max_parallelism),
             outcome: None,
+            lineage: HashSet::new(),
+            on_made,
         }
     }
 
@@ -142,6 +157,30 @@ impl<'scope, 'env> Driver<'scope, 'env> {
         let (outputs, new) = self.vertices.add(decoded, self.build.no_cache, depth, &mut self.scheduler);
         self.report.announce(&self.vertices, &new);
         outputs
+    }
+
+    /// Adds what an edge will consist of to the lineage.
+    fn descend(&mut self, edge: Edge) {
+        let mut open = vec![edge];
+        while let Some(edge) = open.pop() {
+            if !self.lineage.insert(edge) {
+                continue;
+            }
+            let vertex = &self.vertices[edge.vertex];
+            let kept = lineage::kept(&vertex.step.node, edge.output);
+            open.extend(kept.iter().filter_map(|position| vertex.step.inputs.get(*position)));
+            open.extend(vertex.expanded);
+            self.made(edge);
+        }
+    }
+
+    /// Tells of a result if it is of the lineage.
+    fn made(&self, edge: Edge) {
+        if self.lineage.contains(&edge)
+            && let Some(tree) = self.vertices[edge.vertex].results.get(&edge.output)
+        {
+            (self.on_made)(tree);
+        }
     }
 
     fn run(&mut self, first: Event, receiver: &Receiver<Ended>) {
@@ -307,6 +346,7 @@ impl<'scope, 'env> Driver<'scope, 'env> {
             if self.is_whole(&tree)? {
                 self.vertices[edge.vertex].results.insert(edge.output, tree);
                 self.report.loaded(&self.vertices, edge.vertex);
+                self.made(edge);
                 found = true;
                 break;
             }
@@ -347,6 +387,8 @@ impl<'scope, 'env> Driver<'scope, 'env> {
         match ran {
             Ran::Outputs(outputs) => {
                 self.vertices[id].results = (0..).zip(outputs).collect();
+                let outputs = self.vertices[id].results.keys();
+                outputs.for_each(|output| self.made(Edge { vertex: id, output: *output }));
                 self.report.ended(&self.vertices[id].step.clone(), None);
                 self.events.push_back(Event::Ran(id));
             }
@@ -368,7 +410,10 @@ impl<'scope, 'env> Driver<'scope, 'env> {
         if self.vertices.needs(edge.vertex, id) {
             return self.failed(id, Task::Run, Error::Definition("a nested build contains itself".into()));
         }
-        self.vertices[id].expanded = Some(edge.vertex);
+        self.vertices[id].expanded = Some(edge);
+        if self.lineage.contains(&Edge { vertex: id, output: 0 }) {
+            self.descend(edge);
+        }
         self.events.push_back(Event::Expanded(id, vec![edge]));
     }
 

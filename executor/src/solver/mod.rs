@@ -6,16 +6,18 @@
 //! | `driver` | the loop between the scheduler and the threads that act |
 //! | `vertices` | what is known of each vertex: its node, keys, results |
 //! | `lanes` | what waits for a thread |
+//! | `lineage` | which results what is wanted will consist of |
 //! | `tasks` | what a thread does for one action |
 //! | `report` | what of it is told as progress |
 //! | `names` | names of vertices for people |
 
 mod driver;
 mod lanes;
+mod lineage;
 mod names;
 mod report;
 pub mod scheduler;
 mod tasks;
 mod vertices;
 
-pub use driver::{Build, solve};
+pub use driver::{Build, OnMade, solve};

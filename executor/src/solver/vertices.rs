@@ -44,7 +44,7 @@ pub(super) struct Vertex {
     /// How many nested builds it is in.
     pub(super) depth: u32,
     /// What stands for it, when it is a nested build.
-    pub(super) expanded: Option<VertexId>,
+    pub(super) expanded: Option<scheduler::Edge>,
 }
 
 /// The vertices of a build. Equal vertices of several definitions are one.
@@ -118,7 +118,8 @@ impl Vertices {
                 return true;
             }
             let vertex = &self[id];
-            let next = vertex.step.inputs.iter().map(|input| input.vertex).chain(vertex.expanded);
+            let next =
+                vertex.step.inputs.iter().map(|input| input.vertex).chain(vertex.expanded.map(|edge| edge.vertex));
             open.extend(next.filter(|next| seen.insert(*next)));
         }
         false

@@ -1,0 +1,66 @@
+//! Results on their way out while the build goes on.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use executor::progress::Silent;
+use executor::runtime::{Exit, Root, Scripted, Spec};
+use executor::{Engine, Output, Request, exporters};
+
+use crate::bench::definition;
+
+/// Three steps in a row, one of them beside what is exported.
+const STEPS: &str = r#"
+%0 = exec() args=["first"] cwd="/" bind("/", to=0) platform("linux", "amd64")
+%1 = exec() args=["beside"] cwd="/" bind("/", to=0) platform("linux", "amd64")
+%2 = exec(%0, %1) args=["second"] cwd="/" bind("/", from=0, to=0) bind("/b", from=1) platform("linux", "amd64")
+output %2
+"#;
+
+fn blobs(store: &Path) -> usize {
+    std::fs::read_dir(store.join("blobs-v1/sha256")).unwrap().count()
+}
+
+/// Where a process of a test writes.
+fn root(spec: &Spec) -> PathBuf {
+    match &spec.root {
+        Root::Overlay(overlay) => overlay.upper.clone(),
+        Root::Dir(dir) => dir.clone(),
+    }
+}
+
+/// Builds; gives how many blobs there were when the second step ran, after waiting until there are `at_least`.
+fn blobs_at_second_step(kind: exporters::Kind, at_least: usize) -> usize {
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().join("store");
+    let seen = Arc::new(std::sync::Mutex::new(None));
+    let (at_second, blobs_of) = (seen.clone(), store.clone());
+    let runtime = Scripted::new(move |spec, _| {
+        std::fs::write(root(spec).join(&spec.args[0]), &*spec.args[0]).unwrap();
+        if spec.args[0] == "second" {
+            let end = Instant::now() + Duration::from_secs(60);
+            while blobs(&blobs_of) < at_least && Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            *at_second.lock().unwrap() = Some(blobs(&blobs_of));
+        }
+        Exit { code: 0, out_of_memory: false }
+    });
+    let engine = Engine::with_runtime(&store, Arc::new(runtime)).unwrap();
+    let output = Output { kind, dest: Some(dir.path().join("out")), attrs: BTreeMap::new() };
+    let request = Request { definition: definition(STEPS), outputs: vec![output], ..Request::default() };
+    engine.solve(&request, &Silent).unwrap();
+    seen.lock().unwrap().unwrap()
+}
+
+#[test]
+fn a_layer_is_packed_while_the_next_step_runs_if_it_will_be_exported() {
+    assert_eq!(blobs_at_second_step(exporters::Kind::Oci, 1), 1, "the first step's, and not the one's beside");
+}
+
+#[test]
+fn nothing_is_packed_for_an_output_without_layers() {
+    assert_eq!(blobs_at_second_step(exporters::Kind::Local, 0), 0);
+}
