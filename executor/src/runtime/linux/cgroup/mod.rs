@@ -22,6 +22,8 @@ use crate::{Result, userns};
 
 /// Parent of groups that are not in the executor's own.
 const PARENT: &str = "llbc";
+/// Times a group is tried to be made while others remove the parent.
+const PARENT_RETRIES: usize = 64;
 /// Controllers that limits need.
 const CONTROLLERS: [&str; 3] = ["memory", "cpu", "cpuset"];
 
@@ -148,6 +150,17 @@ impl Cgroup {
 
 impl Group {
     fn make(hierarchy: &OwnedFd, limits: &plan::Cgroup) -> io::Result<Self> {
+        // Whoever removes its group last removes the parent; it may do so between the two steps of another.
+        for _ in 0..PARENT_RETRIES {
+            match Self::make_once(hierarchy, limits) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                made => return made,
+            }
+        }
+        Self::make_once(hierarchy, limits)
+    }
+
+    fn make_once(hierarchy: &OwnedFd, limits: &plan::Cgroup) -> io::Result<Self> {
         let tree = Tree::from_fd(hierarchy.try_clone()?);
         let parent = parent_path(limits);
         let new = NewDir { mode: 0o755, owner: None, time: None };
@@ -277,7 +290,9 @@ fn killed_for_memory() -> u64 {
 
 /// The number beside a key in a file of `key number` lines.
 fn count(file: &Path, key: &str) -> Option<u64> {
-    let text = fs::read_to_string(file).ok()?;
+    // Read at once: the kernel adds up all of them anew for each read.
+    let mut text = String::with_capacity(16 << 10);
+    io::Read::read_to_string(&mut fs::File::open(file).ok()?, &mut text).ok()?;
     text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
 }
 
