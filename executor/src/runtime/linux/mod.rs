@@ -52,7 +52,7 @@ use std::io;
 use std::net::Shutdown;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use agent::Servers;
 use plan::Reply;
@@ -71,9 +71,10 @@ pub(super) fn enter_shim_if_asked() {
 /// The embedded runtime.
 pub struct Embedded {
     program: PathBuf,
-    zygote: Mutex<Option<Zygote>>,
     /// Made for the first sandbox; else why there can be none.
     router: OnceLock<std::result::Result<network::Router, String>>,
+    // Later than the router: it ends last what both keep open.
+    zygote: Mutex<Option<Zygote>>,
 }
 
 impl Embedded {
@@ -88,8 +89,26 @@ impl Embedded {
     }
 
     fn router(&self) -> Result<&network::Router> {
-        let made = self.router.get_or_init(|| network::Router::start().map_err(|error| error.to_string()));
+        let made = self.router.get_or_init(|| {
+            // It starts while the network is made.
+            let _ = self.zygote().map(drop);
+            let router = network::Router::start().map_err(|error| error.to_string())?;
+            if let (Ok(zygote), Some(fd)) = (self.zygote(), router.slow_to_close()) {
+                // A zygote that died keeps nothing, and closing takes as long as it takes.
+                let _ = zygote.as_ref().map(|zygote| zygote.keep(fd));
+            }
+            Ok(router)
+        });
         made.as_ref().map_err(|reason| Error::Invalid(reason.clone()))
+    }
+
+    /// The zygote, started when there is none. **Shape**: never `None`.
+    fn zygote(&self) -> io::Result<MutexGuard<'_, Option<Zygote>>> {
+        let mut zygote = self.zygote.lock().expect("no panic while the zygote is held");
+        if zygote.is_none() {
+            *zygote = Some(Zygote::start(&self.program)?);
+        }
+        Ok(zygote)
     }
 
     /// Forks a shim, from a new zygote when there is none (any more).

@@ -2,7 +2,7 @@
 //! started once, waits for work with one thread and little memory, and ends when the executor does.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -19,7 +19,8 @@ const NAME: &str = "llbc";
 
 /// The executor's side of the zygote.
 pub(super) struct Zygote {
-    process: Child,
+    /// Until it is dropped.
+    process: Option<Child>,
     socket: UnixStream,
 }
 
@@ -45,7 +46,12 @@ impl Zygote {
             // The terminal's signals are for the executor, which cancels in order.
             .process_group(0)
             .spawn()?;
-        Ok(Self { process, socket })
+        Ok(Self { process: Some(process), socket })
+    }
+
+    /// Has it keep a copy of a descriptor open until it ends.
+    pub(super) fn keep(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        fds::send(&self.socket, &[fd.try_clone_to_owned()?])
     }
 
     /// Forks a shim.
@@ -60,25 +66,35 @@ impl Zygote {
 
 impl Drop for Zygote {
     fn drop(&mut self) {
-        // Hung up on, it ends at once; its shims end with their containers.
+        // Hung up on, it ends at once, and closes what it keeps, which nobody need wait for; its shims end with their
+        // containers.
         let _ = self.socket.shutdown(std::net::Shutdown::Both);
-        let _ = self.process.wait();
+        if let Some(mut process) = self.process.take() {
+            std::thread::spawn(move || process.wait());
+        }
     }
 }
 
-/// Forks a shim for each message, until the executor hangs up.
+/// Forks a shim for each message of three descriptors and keeps those of others, until the executor hangs up.
 pub(super) fn main() -> i32 {
     let Ok(socket) = take_socket() else { return 1 };
     userns::look();
     // Shims are nobody's to wait for: the executor hears of their end through their sockets.
     sys::forget_children();
+    let mut kept = Vec::new();
     loop {
-        let Ok(message) = fds::receive(&socket, 3) else { return 0 };
-        let Ok(message) = <[OwnedFd; 3]>::try_from(message) else { return 1 };
+        let Ok(message) = fds::receive_message(&socket) else { return 0 };
+        let message = match <[OwnedFd; 3]>::try_from(message) {
+            Ok(message) => message,
+            Err(others) => {
+                kept.extend(others);
+                continue;
+            }
+        };
         match sys::clone(0, None) {
             Ok(sys::Cloned::Parent(_)) => {}
             Ok(sys::Cloned::Child) => {
-                drop(socket);
+                drop((socket, kept));
                 return be_a_shim(message);
             }
             // The executor finds the socket closed.

@@ -17,8 +17,25 @@ const BATCH_END: u16 = 17;
 const CREATE: u16 = 0x400;
 const APPEND: u16 = 0x800;
 
-/// A table with this flag is gone when the socket that made it is closed, however its process ends.
-const OWNED: u32 = 2;
+/// How long a table lasts.
+#[derive(Clone, Copy)]
+pub(super) enum Lasts {
+    /// As long as its network namespace.
+    LikeItsNamespace,
+    /// Until the last process closes the socket that made it, however it ends. Closing waits for the kernel: milliseconds.
+    LikeItsSocket,
+}
+
+impl Lasts {
+    fn flags(self) -> u32 {
+        match self {
+            Self::LikeItsNamespace => 0,
+            // `NFT_TABLE_F_OWNER`.
+            Self::LikeItsSocket => 2,
+        }
+    }
+}
+
 /// Where packets leave the machine, and where they pass through it.
 const POSTROUTING: u32 = 4;
 const FORWARD: u32 = 2;
@@ -29,15 +46,20 @@ const DROP: u32 = 0;
 /// The register that values are compared in.
 const REGISTER: u32 = 1;
 
-/// Translates the sources of everything that comes from a network; as long as the socket is open.
-pub(super) fn masquerade(socket: &Netlink, table: &str, network: Ipv4Addr, prefix: u8) -> io::Result<()> {
+/// Translates the sources of everything that comes from a network.
+pub(super) fn masquerade(
+    socket: &Netlink,
+    (table, lasts): (&str, Lasts),
+    network: Ipv4Addr,
+    prefix: u8,
+) -> io::Result<()> {
     const CHAIN: &str = "postrouting";
     let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
     socket.ask_all(&[
         batch(BATCH_BEGIN),
         command(NEW_TABLE, CREATE, |m| {
             m.text(1, table);
-            m.big_number(2, OWNED);
+            m.big_number(2, lasts.flags());
         }),
         command(NEW_CHAIN, CREATE, |m| {
             m.text(1, table);

@@ -2,13 +2,13 @@
 
 use std::io;
 use std::net::Ipv4Addr;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::{Command, Stdio};
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::netlink::{Index, Netlink};
-use super::{THIRD, UPLINK, default_interface, filter};
+use super::{Lasts, THIRD, UPLINK, default_interface, filter};
 use crate::{Error, Result};
 
 /// Networks of four addresses for pairs lie here, a slot each.
@@ -26,7 +26,7 @@ const NAME: &str = "llbc";
 pub(super) struct Uplink {
     mtu: u32,
     /// Translates the router's address as long as it is open.
-    _filter: Netlink,
+    translation: Netlink,
     _slot: OwnedFd,
     _rules: Rules,
 }
@@ -59,9 +59,15 @@ impl Uplink {
             }
         }
         let translation = Netlink::filter().map_err(failed("a netlink socket"))?;
-        filter::masquerade(&translation, &name, network, PREFIX).map_err(failed("address translation (nftables)"))?;
+        let table = (&*name, Lasts::LikeItsSocket);
+        filter::masquerade(&translation, table, network, PREFIX).map_err(failed("address translation (nftables)"))?;
         let rules = Rules::pass(&name, filter::dropping(&translation))?;
-        Ok(Self { mtu, _filter: translation, _slot: slot, _rules: rules })
+        Ok(Self { mtu, translation, _slot: slot, _rules: rules })
+    }
+
+    /// The socket that the translation lasts as long as.
+    pub(super) fn translation(&self) -> BorrowedFd<'_> {
+        self.translation.as_fd()
     }
 
     /// Size of packets that get through.

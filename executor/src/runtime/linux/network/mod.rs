@@ -10,7 +10,8 @@
 //! The router hides containers behind its own address. Its uplink is, for root, a pair of interfaces whose other end lies
 //! in the host's network, where the router's address is hidden behind the host's; an ordinary user's is a tap device of
 //! `slirp4netns`. Everything hangs on descriptors and sockets: when the executor ends, however, the namespace
-//! goes, and with it its interfaces and those of the pair; the host's translation goes with the socket that made it.
+//! goes, and with it its interfaces and those of the pair; the host's translation goes with the socket that made it, which
+//! the zygote keeps open, too: whoever closes it last waits for the kernel, and nobody waits for the zygote.
 //!
 //! | file | what it is |
 //! |---|---|
@@ -29,6 +30,7 @@ use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use filter::Lasts;
 use netlink::{Index, Netlink};
 use rustix::fs::{Mode, OFlags};
 use rustix::thread::UnshareFlags;
@@ -62,9 +64,14 @@ pub(super) struct Router {
     next: AtomicU32,
     /// Who is to be asked for names, when the host's servers cannot be reached as the host does it.
     names: Option<Ipv4Addr>,
-    _filter: Netlink,
     /// How the router reaches the outside; gone when dropped.
-    _uplink: Box<dyn Send + Sync>,
+    uplink: Uplink,
+}
+
+/// The way out.
+enum Uplink {
+    Host(host::Uplink),
+    User { _program: user::Uplink },
 }
 
 /// The network of one container.
@@ -82,28 +89,37 @@ impl Router {
         let network = NETWORKS.into_iter().find(|network| !overlaps(&routes, *network));
         let network =
             network.ok_or_else(|| Error::Invalid("the host uses all networks a sandbox could have".into()))?;
-        let (namespace, (control, filter)) = in_new_namespace(|| {
-            let (control, filter) = (Netlink::route()?, Netlink::filter()?);
+        let (namespace, control) = in_new_namespace(|| {
+            let control = Netlink::route()?;
             control.bring_up("lo")?;
             control.add_bridge(BRIDGE, SECOND)?;
             control.bring_up(BRIDGE)?;
             control.add_address(SECOND, address(network, 1), PREFIX)?;
-            filter::masquerade(&filter, "sandbox", network, PREFIX)?;
-            Ok((control, filter))
+            filter::masquerade(&Netlink::filter()?, ("sandbox", Lasts::LikeItsNamespace), network, PREFIX)?;
+            Ok(control)
         })
         .map_err(Error::io("make", "a network namespace with a bridge and address translation"))?;
-        let (uplink, names, mtu): (Box<dyn Send + Sync>, _, _) = if userns::is_confined() {
-            (Box::new(user::Uplink::start(namespace.as_fd())?), Some(user::NAMES), user::MTU)
+        let (uplink, names, mtu) = if userns::is_confined() {
+            let _program = user::Uplink::start(namespace.as_fd())?;
+            (Uplink::User { _program }, Some(user::NAMES), user::MTU)
         } else {
             let uplink = host::Uplink::make(namespace.as_fd(), &control, &routes)?;
             let mtu = uplink.mtu();
-            (Box::new(uplink), None, mtu)
+            (Uplink::Host(uplink), None, mtu)
         };
         for interface in [BRIDGE, UPLINK] {
             control.forward(interface).map_err(Error::io("forward packets of", interface))?;
         }
         let next = AtomicU32::new(0);
-        Ok(Self { namespace, control, network, mtu, next, names, _filter: filter, _uplink: uplink })
+        Ok(Self { namespace, control, network, mtu, next, names, uplink })
+    }
+
+    /// What is to stay open a little longer than this: closing it last takes milliseconds.
+    pub(super) fn slow_to_close(&self) -> Option<BorrowedFd<'_>> {
+        match &self.uplink {
+            Uplink::Host(uplink) => Some(uplink.translation()),
+            Uplink::User { .. } => None,
+        }
     }
 
     /// Makes a network for one container.
