@@ -480,11 +480,19 @@ impl Parser<'_> {
     /// Eats characters that mean nothing; at least one, which the caller has looked at.
     fn skip_text(&mut self, stop: Option<char>) {
         let quotes = self.mode != Mode::Document;
-        let rest = &self.text[self.position..];
-        let special = |c: char| {
-            c == '$' || c == '<' || c == self.escape || Some(c) == stop || (quotes && (c == '\'' || c == '"'))
+        let rest = &self.text.as_bytes()[self.position..];
+        // Byte by byte: every sign is ASCII, of which no other character has a byte.
+        let special = |b: &u8| {
+            matches!(b, b'$' | b'<')
+                || self.is_escape(*b)
+                || stop.is_some_and(|stop| stop == char::from(*b))
+                || (quotes && matches!(b, b'\'' | b'"'))
         };
-        self.position += rest.find(special).unwrap_or(rest.len());
+        self.position += rest.iter().position(special).unwrap_or(rest.len());
+    }
+
+    fn is_escape(&self, byte: u8) -> bool {
+        byte.is_ascii() && self.escape == char::from(byte)
     }
 
     fn single_quoted(&mut self) -> Result<Piece, Fault> {
@@ -526,9 +534,9 @@ impl Parser<'_> {
                 '$' => self.dollar(out)?,
                 _ if c == self.escape => self.escape_in_quotes(raw_escapes, out),
                 _ => {
-                    let rest = &self.text[start..];
-                    let escape = self.escape;
-                    self.position += rest.find(['"', '$', escape]).unwrap_or(rest.len());
+                    let rest = &self.text.as_bytes()[start..];
+                    let special = |b: &u8| matches!(b, b'"' | b'$') || self.is_escape(*b);
+                    self.position += rest.iter().position(special).unwrap_or(rest.len());
                     out.push(Piece::Literal(range(start, self.position)));
                 }
             }

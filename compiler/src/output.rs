@@ -181,9 +181,9 @@ impl Plan {
         for (result, output) in self.graph.outputs.iter_mut().zip(&self.outputs) {
             let config = String::from_utf8_lossy(&output.image).into_owned();
             let description = &mut result.meta.description;
-            description.insert(CONFIG.to_owned(), config);
-            description.insert(PLATFORM.to_owned(), output.platform.to_string());
-            description.extend(output.epoch.map(|epoch| (EPOCH.to_owned(), epoch.to_string())));
+            description.insert(CONFIG, config);
+            description.insert(PLATFORM, output.platform.to_string());
+            description.extend(output.epoch.map(|epoch| (EPOCH, epoch.to_string())));
         }
         self
     }

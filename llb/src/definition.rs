@@ -112,7 +112,7 @@ fn write_metadata_fields(writer: &mut Writer<'_>, metadata: &Metadata) {
     if let Some(value) = metadata.export_cache {
         writer.message(4, |w| w.bool(1, value));
     }
-    for cap in &metadata.caps {
+    for cap in metadata.caps.iter() {
         writer.message(5, |entry| {
             entry.bytes_always(1, cap.as_bytes());
             entry.int_always(2, 1);

@@ -5,12 +5,13 @@
 //! [`crate::encode`] does. Nodes may be equal: encoding writes equal vertices once and merges what is said of them.
 //! Names, descriptions and locations live in [`Metadata`] and never reach a digest.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use oci::Platform;
 use serde::Serialize;
 
 use crate::dump::{base64, base64_option};
+use crate::keyed::{Texts, Words};
 
 /// Index of a node in its [`Graph`]; printed as in the text form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -75,11 +76,11 @@ pub struct Metadata {
     /// Whether the cache is not asked.
     pub ignore_cache: bool,
     /// Free texts: `llb.customname`, ….
-    pub description: BTreeMap<String, String>,
+    pub description: Texts,
     /// Whether the result may be exported to a cache; `None` is the default (yes).
     pub export_cache: Option<bool>,
     /// What the daemon must support.
-    pub caps: BTreeSet<String>,
+    pub caps: Words,
     /// Vertices shown as one.
     pub progress_group: Option<ProgressGroup>,
     /// Limits of a process.

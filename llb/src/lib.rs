@@ -16,6 +16,7 @@ pub mod dump;
 mod encode;
 mod graph;
 mod hash;
+mod keyed;
 pub mod passes;
 mod proto;
 pub mod sample;
@@ -29,3 +30,4 @@ pub use decode::{DecodeError, Decoded, MAX_BYTES, MAX_VERTICES, VertexProblem, d
 pub use definition::{Definition, SourceMap, SourceText, Vertex};
 pub use encode::{EncodeError, Problem, encode, encode_to_bytes, encode_traced};
 pub use graph::*;
+pub use keyed::{Key, Texts, Words};

@@ -48,9 +48,9 @@ pub fn build(vertices: usize) -> Graph {
 fn add(graph: &mut Graph, op: Op, inputs: Vec<Edge>, name: &str, line: usize) -> Edge {
     let mut node = Node::new(op, inputs);
     node.platform = matches!(node.op, Op::Exec(_)).then(|| oci::Platform::new("linux", "amd64"));
-    node.meta.description.insert("llb.customname".into(), name.into());
-    node.meta.description.insert("com.docker.dockerfile.v1.command".into(), format!("RUN {name}"));
-    node.meta.caps.extend(["exec.meta.base", "exec.meta.setsdefaultpath", "exec.mount.bind"].map(String::from));
+    node.meta.description.insert("llb.customname", name);
+    node.meta.description.insert("com.docker.dockerfile.v1.command", format!("RUN {name}"));
+    node.meta.caps.extend(["exec.meta.base", "exec.meta.setsdefaultpath", "exec.mount.bind"]);
     let position = Position { line: line as i32 + 1, character: 0 };
     node.locations.push(Location { source: 0, ranges: vec![Range { start: position, end: position }] });
     graph.add(node).output(0)

@@ -65,10 +65,14 @@ impl Writer<'_> {
     }
 
     /// A map of texts; the iterator gives the keys in byte order.
-    pub(crate) fn string_map<'s>(&mut self, field: u32, entries: impl Iterator<Item = (&'s String, &'s String)>) {
+    pub(crate) fn string_map<'s, K: AsRef<str> + 's>(
+        &mut self,
+        field: u32,
+        entries: impl Iterator<Item = (&'s K, &'s String)>,
+    ) {
         for (key, value) in entries {
             self.message(field, |entry| {
-                entry.bytes_always(1, key.as_bytes());
+                entry.bytes_always(1, key.as_ref().as_bytes());
                 entry.bytes_always(2, value.as_bytes());
             });
         }

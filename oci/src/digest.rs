@@ -65,6 +65,12 @@ impl Digest {
 
     /// Checks and keeps a digest text.
     pub fn parse(text: &str) -> Result<Self, DigestError> {
+        Self::check(text)?;
+        Ok(Self(text.into()))
+    }
+
+    /// Whether a text is what [`Self::parse`] takes.
+    pub fn check(text: &str) -> Result<(), DigestError> {
         let Some((name, hex)) = text.split_once(':').filter(|(name, hex)| !name.is_empty() && !hex.is_empty()) else {
             return Err(DigestError::Format);
         };
@@ -77,7 +83,7 @@ impl Digest {
         if !hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
             return Err(DigestError::Format);
         }
-        Ok(Self(text.into()))
+        Ok(())
     }
 
     /// The digest of a finished SHA-256 computation.

@@ -117,14 +117,21 @@ struct GoFormatter<F>(F);
 
 impl<F: Formatter> Formatter for GoFormatter<F> {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        let mut start = 0;
-        for (index, c) in fragment.char_indices() {
-            let Some(escape) = escape(c) else { continue };
-            writer.write_all(&fragment.as_bytes()[start..index])?;
-            writer.write_all(escape.as_bytes())?;
-            start = index + c.len_utf8();
+        let bytes = fragment.as_bytes();
+        // Byte by byte, for most texts are long and have nothing to escape; U+2028 and U+2029 begin with 0xe2.
+        let is_special = |b: &u8| matches!(b, b'<' | b'>' | b'&' | 0xe2);
+        let (mut start, mut at) = (0, 0);
+        while let Some(next) = bytes[at..].iter().position(is_special) {
+            at += next;
+            let letter = fragment[at..].chars().next().unwrap_or_default();
+            if let Some(escape) = escape(letter) {
+                writer.write_all(&bytes[start..at])?;
+                writer.write_all(escape.as_bytes())?;
+                start = at + letter.len_utf8();
+            }
+            at += letter.len_utf8();
         }
-        writer.write_all(&fragment.as_bytes()[start..])
+        writer.write_all(&bytes[start..])
     }
 
     fn begin_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {

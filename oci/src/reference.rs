@@ -47,15 +47,16 @@ pub enum ReferenceError {
 impl Reference {
     /// Parses what people type: domain and `library/` are filled in, a tag is not.
     pub fn parse(text: &str) -> Result<Self, ReferenceError> {
-        if text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-            return Err(ReferenceError::Identifier(text.to_owned()));
-        }
-        let (domain, remainder) = split_domain(text);
-        let repository = remainder.split_once(':').map_or(&*remainder, |(repository, _)| repository);
-        if repository.to_lowercase() != repository {
-            return Err(ReferenceError::UppercaseRepository(repository.to_owned()));
-        }
-        parse_full(&format!("{domain}/{remainder}"))
+        check_identifier(text)?;
+        parse_full(&written_out(text)?)
+    }
+
+    /// Whether a text is what [`Self::parse`] takes.
+    pub fn check(text: &str) -> Result<(), ReferenceError> {
+        check_identifier(text)?;
+        let full = written_out(text)?;
+        let digest = checked_parts(&full)?.digest;
+        digest.map(Digest::check).transpose().map_err(ReferenceError::Digest).map(|_| ())
     }
 
     /// Parses what is written out: nothing is filled in.
@@ -158,9 +159,20 @@ impl Reference {
 
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = self.name();
-        self.push_object(&mut text);
-        f.write_str(&text)
+        if !self.domain.is_empty() {
+            f.write_str(&self.domain)?;
+            f.write_str("/")?;
+        }
+        f.write_str(&self.path)?;
+        if let Some(tag) = &self.tag {
+            f.write_str(":")?;
+            f.write_str(tag)?;
+        }
+        if let Some(digest) = &self.digest {
+            f.write_str("@")?;
+            f.write_str(digest.as_str())?;
+        }
+        Ok(())
     }
 }
 
@@ -176,31 +188,43 @@ fn join_name(domain: &str, path: &str) -> String {
     if domain.is_empty() { path.to_owned() } else { format!("{domain}/{path}") }
 }
 
-/// Splits off what counts as a registry and fills in the defaults of Docker Hub.
-fn split_domain(text: &str) -> (String, String) {
-    let Some((first, rest)) = text.split_once('/') else {
-        return (HUB.to_owned(), format!("{OFFICIAL}{text}"));
-    };
+fn check_identifier(text: &str) -> Result<(), ReferenceError> {
+    if text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        return Err(ReferenceError::Identifier(text.to_owned()));
+    }
+    Ok(())
+}
+
+/// The text with everything that is implied.
+fn written_out(text: &str) -> Result<String, ReferenceError> {
+    let (domain, official, remainder) = split_domain(text);
+    let repository = remainder.split_once(':').map_or(remainder, |(repository, _)| repository);
+    if has_uppercase(repository) {
+        return Err(ReferenceError::UppercaseRepository([official, repository].concat()));
+    }
+    Ok([domain, "/", official, remainder].concat())
+}
+
+fn has_uppercase(text: &str) -> bool {
+    if text.is_ascii() { text.bytes().any(|b| b.is_ascii_uppercase()) } else { text.to_lowercase() != text }
+}
+
+/// Splits off what counts as a registry and fills in the defaults of Docker Hub: the registry, `library/` where that is
+/// implied, and the rest.
+fn split_domain(text: &str) -> (&str, &'static str, &str) {
+    let Some((first, rest)) = text.split_once('/') else { return (HUB, OFFICIAL, text) };
     let (domain, remainder) = match first {
         LEGACY_HUB => (HUB, rest),
         "localhost" => (first, rest),
-        _ if first.contains(['.', ':']) || first.to_lowercase() != first => (first, rest),
+        _ if first.contains(['.', ':']) || has_uppercase(first) => (first, rest),
         _ => (HUB, text),
     };
-    if domain == HUB && !remainder.contains('/') {
-        return (HUB.to_owned(), format!("{OFFICIAL}{remainder}"));
-    }
-    (domain.to_owned(), remainder.to_owned())
+    let official = if domain == HUB && !remainder.contains('/') { OFFICIAL } else { "" };
+    (domain, official, remainder)
 }
 
 fn parse_full(text: &str) -> Result<Reference, ReferenceError> {
-    let Some(parts) = split_parts(text) else {
-        let lower = text.to_lowercase();
-        return Err(if split_parts(&lower).is_some() { ReferenceError::Uppercase } else { ReferenceError::Format });
-    };
-    if parts.path.len() > MAX_PATH {
-        return Err(ReferenceError::TooLong);
-    }
+    let parts = checked_parts(text)?;
     let digest = parts.digest.map(Digest::parse).transpose().map_err(ReferenceError::Digest)?;
     Ok(Reference {
         domain: parts.domain.to_owned(),
@@ -208,6 +232,17 @@ fn parse_full(text: &str) -> Result<Reference, ReferenceError> {
         tag: parts.tag.map(str::to_owned),
         digest,
     })
+}
+
+fn checked_parts(text: &str) -> Result<Parts<'_>, ReferenceError> {
+    let Some(parts) = split_parts(text) else {
+        let lower = text.to_lowercase();
+        return Err(if split_parts(&lower).is_some() { ReferenceError::Uppercase } else { ReferenceError::Format });
+    };
+    if parts.path.len() > MAX_PATH {
+        return Err(ReferenceError::TooLong);
+    }
+    Ok(parts)
 }
 
 struct Parts<'a> {

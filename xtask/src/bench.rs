@@ -1,5 +1,6 @@
 //! `cargo xtask bench [WORDS]`: what we cost, side by side with docker, buildah and, where one is at hand, BuildKit, on the
-//! same machine in the same run. Words choose the workloads whose names hold one of them.
+//! same machine in the same run. Words choose the workloads whose names hold one of them; `compile [FILE…]` is compiling
+//! alone, in process, and `lsp` the language server.
 //!
 //! Absolute figures drift with the machine and its load; ratios of one run do not, so those are what the tables are
 //! for. Docker's steps run without a network, which spares its engine work. A daemon's processor time and memory count
@@ -24,6 +25,11 @@ use table::Table;
 use workloads::{Start, Workload};
 
 pub(crate) fn run(words: &[String]) -> Result<()> {
+    if let [first, files @ ..] = words
+        && first == "compile"
+    {
+        return compile::in_process(files);
+    }
     if words == ["lsp"] {
         shell::step("build llbc", &mut cargo(&["build", "--release", "--package", "cli"]))?;
         return lsp::run();
@@ -33,6 +39,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
     shell::step("build llbc and executor", &mut cargo(&release))?;
     if words.is_empty() {
         compile::run()?;
+        compile::in_process(&[])?;
         lsp::run()?;
     }
     let is_wanted = |workload: &&Workload| words.is_empty() || words.iter().any(|word| workload.name.contains(&**word));

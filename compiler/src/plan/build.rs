@@ -33,13 +33,13 @@ impl Said {
     /// A vertex of this name.
     pub(super) fn named(name: impl Into<String>) -> Self {
         let mut said = Self::default();
-        said.meta.description.insert(NAME.to_owned(), name.into());
+        said.meta.description.insert(NAME, name);
         said
     }
 
     /// The same with a further description.
-    pub(super) fn describe(mut self, key: &str, text: impl Into<String>) -> Self {
-        self.meta.description.insert(key.to_owned(), text.into());
+    pub(super) fn describe(mut self, key: &'static str, text: impl Into<String>) -> Self {
+        self.meta.description.insert(key, text);
         self
     }
 
@@ -50,12 +50,19 @@ impl Said {
     }
 }
 
-fn add(graph: &mut Graph, op: Op, inputs: Vec<Edge>, platform: Option<Platform>, said: Said, caps: &[&str]) -> Edge {
+fn add(
+    graph: &mut Graph,
+    op: Op,
+    inputs: Vec<Edge>,
+    platform: Option<Platform>,
+    said: Said,
+    caps: &[&'static str],
+) -> Edge {
     let mut node = Node::new(op, inputs);
     node.platform = platform;
     node.meta = said.meta;
-    node.meta.caps.extend(caps.iter().map(|cap| (*cap).to_owned()));
-    node.locations.extend(said.locations);
+    node.meta.caps.extend(caps.iter().copied());
+    node.locations = said.locations;
     graph.add(node).output(0)
 }
 
@@ -151,7 +158,7 @@ impl Local {
         let attrs = self.attrs();
         let node = &mut graph.nodes[edge.node.0 as usize];
         node.op = Op::Source(Source { identifier: format!("local://{}", self.name), attrs: attrs.map });
-        node.meta.caps.extend(attrs.caps.into_iter().map(str::to_owned));
+        node.meta.caps.extend(attrs.caps);
     }
 }
 

@@ -50,7 +50,8 @@ impl Planner<'_> {
             let stop = self.at(stop, self.stages[id].span);
             self.report(stop);
         }
-        let commands = self.stages[id].commands.clone();
+        // Nothing looks at the commands of a stage while they are planned.
+        let commands = std::mem::take(&mut self.stages[id].commands);
         for command in &commands {
             if !command.trigger {
                 self.watch(command.span(), &state.env);
@@ -62,6 +63,7 @@ impl Planner<'_> {
                 state.env.incomplete = true;
             }
         }
+        self.stages[id].commands = commands;
         self.set_state(id, state);
     }
 

@@ -156,7 +156,7 @@ fn add_source(step: &Step, copy: &Copy, env: &Environment) -> Done<String> {
 }
 
 fn word(text: &Str, env: &Environment) -> Done<String> {
-    match expand::string(text, env, &mut Uses::default())? {
+    match expand::string(text, env, &mut Uses::ignored())? {
         Expanded::Known(value) => Ok(value.into_owned()),
         Expanded::Unknown => Err(Stop::Unknown),
     }

@@ -29,16 +29,36 @@ pub(super) enum Expanded<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault(pub(super) String);
 
-/// The names a word used, each once, in the order of use.
+/// The names a word used, each once, in the order of use: all of them, or those that somebody wants to know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Uses {
+    wanted: Wanted,
     /// Those that had a value.
     pub(super) matched: Vec<String>,
     /// Those that had none.
     pub(super) unmatched: Vec<String>,
 }
 
+/// Which names are noted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Wanted {
+    #[default]
+    All,
+    Unmatched,
+    None,
+}
+
 impl Uses {
+    /// Notes only names that had no value.
+    pub(super) fn of_unset() -> Self {
+        Self { wanted: Wanted::Unmatched, ..Self::default() }
+    }
+
+    /// Notes nothing.
+    pub(super) fn ignored() -> Self {
+        Self { wanted: Wanted::None, ..Self::default() }
+    }
+
     fn note(list: &mut Vec<String>, name: &str) {
         if !list.iter().any(|known| known == name) {
             list.push(name.to_owned());
@@ -75,7 +95,7 @@ pub(super) fn expand<'a>(
 /// Expands raw text and splits it at blanks that are not quoted. `None` is unknown.
 pub(super) fn words(raw: &[u8], escape: u8, scope: &dyn Scope) -> Result<Option<Vec<String>>, Fault> {
     let word = Word::parse(raw, escape, Mode::Word);
-    let mut uses = Uses::default();
+    let mut uses = Uses::ignored();
     let mut walk = Walk { word: &word, scope, uses: &mut uses, unknown: false, interrupted: false, length: 0 };
     let mut words = Words::default();
     walk.pieces(&word.pieces, &mut words).map_err(|message| fault(raw, &message))?;
@@ -226,11 +246,15 @@ impl<'w> Walk<'w> {
     fn look_up(&mut self, name: &str) -> Option<&'w str> {
         match self.scope.get(name) {
             Lookup::Set(value) => {
-                Uses::note(&mut self.uses.matched, name);
+                if self.uses.wanted == Wanted::All {
+                    Uses::note(&mut self.uses.matched, name);
+                }
                 Some(value)
             }
             Lookup::Unset => {
-                Uses::note(&mut self.uses.unmatched, name);
+                if self.uses.wanted != Wanted::None {
+                    Uses::note(&mut self.uses.unmatched, name);
+                }
                 None
             }
             Lookup::Unknown => {

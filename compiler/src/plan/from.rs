@@ -15,9 +15,9 @@ impl<'a> Planner<'a> {
     /// ends the search.
     pub(super) fn note_default_bases(&mut self, defaults: &impl Scope) {
         for (step, base) in froms(self.request.module) {
-            let Ok(value) = expand::string(base, defaults, &mut Uses::default()) else { return };
+            let Ok(value) = expand::string(base, defaults, &mut Uses::ignored()) else { return };
             let Expanded::Known(value) = value else { continue };
-            if Reference::parse(&value).is_err() {
+            if Reference::check(&value).is_err() {
                 let base = base.raw().lossy().into_owned();
                 self.note(step.span, NoteKind::InvalidDefaultBase { base });
             }

@@ -44,7 +44,15 @@ pub(super) fn join(first: &str, second: &str) -> String {
         (true, true) => String::new(),
         (true, false) => clean(second).into_owned(),
         (false, true) => clean(first).into_owned(),
-        (false, false) => clean(&format!("{first}/{second}")).into_owned(),
+        (false, false) => {
+            let separator = if first.ends_with('/') { "" } else { "/" };
+            let second = if separator.is_empty() { second.trim_start_matches('/') } else { second };
+            let joined = [first, separator, second].concat();
+            match clean(&joined) {
+                Cow::Borrowed(_) => joined,
+                Cow::Owned(cleaned) => cleaned,
+            }
+        }
     }
 }
 
@@ -108,7 +116,8 @@ pub(super) fn parse_uint(text: &str, base: u32, bits: u32) -> Result<u64, Number
 
 /// `strconv.Atoi`, whose errors nobody shows.
 pub(super) fn atoi(text: &str) -> Option<i64> {
-    parse_int(text, 10, 64).ok()
+    // What does not start like a number is none: names of stages are looked at often.
+    text.starts_with(|c: char| matches!(c, '+' | '-' | '0'..='9')).then(|| parse_int(text, 10, 64).ok())?
 }
 
 fn magnitude(digits: &str, base: u32) -> Result<u64, &'static str> {

@@ -72,12 +72,11 @@ impl Planner<'_> {
         platform: Option<Platform>,
         mode: ResolveMode,
     ) -> Done<Option<NamedContext>> {
-        let named =
-            Reference::parse(name).map_err(|error| Stop::error(format!("invalid context name {name}: {error}")))?;
+        let invalid = |error| Stop::error(format!("invalid context name {name}: {error}"));
         if !self.settings.has_contexts {
-            return Ok(None);
+            return Reference::check(name).map(|()| None).map_err(invalid);
         }
-        let familiar = named.familiar();
+        let familiar = Reference::parse(name).map_err(invalid)?.familiar();
         let name = familiar.strip_suffix(":latest").unwrap_or(&familiar);
         let wanted = platform.as_ref().unwrap_or(&self.settings.build_platforms[0]).normalize();
         let keys = [format!("{name}::{wanted}"), name.to_owned()];

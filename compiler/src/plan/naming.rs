@@ -1,5 +1,6 @@
 //! Names of steps: `[builder 2/5] RUN make`.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use ast::word::Mode;
@@ -67,26 +68,27 @@ impl Planner<'_> {
     }
 
     /// A step's text for its name: expanded as words are, the first word in capitals.
-    pub(super) fn shown_words(&mut self, text: &[u8], env: &dyn Scope) -> String {
+    pub(super) fn shown_words<'t>(&mut self, text: &'t [u8], env: &dyn Scope) -> Cow<'t, str> {
         self.shown(text, Mode::Word, env)
     }
 
     /// A command's text for its name: quotes and unset names stay.
-    pub(super) fn shown_command(&mut self, text: &[u8], env: &dyn Scope) -> String {
+    pub(super) fn shown_command<'t>(&mut self, text: &'t [u8], env: &dyn Scope) -> Cow<'t, str> {
         self.shown(text, Mode::Name, env)
     }
 
-    fn shown(&mut self, text: &[u8], mode: Mode, env: &dyn Scope) -> String {
-        let value = match expand::expand(text, self.escape, mode, env, &mut Uses::default()) {
+    fn shown<'t>(&mut self, text: &'t [u8], mode: Mode, env: &dyn Scope) -> Cow<'t, str> {
+        let value = match expand::expand(text, self.escape, mode, env, &mut Uses::ignored()) {
             Ok(Expanded::Known(value)) => value,
             // What cannot be expanded is shown as written.
             _ => ast::word::decode(text),
         };
         self.grown = self.grown.saturating_add(value.len());
-        match value.split_once(' ') {
-            Some((keyword, rest)) => go::to_upper(keyword) + " " + rest,
-            None => go::to_upper(&value),
+        let (keyword, rest) = value.split_at(value.find(' ').unwrap_or(value.len()));
+        if ast::case::is_upper(keyword) {
+            return value;
         }
+        (go::to_upper(keyword) + rest).into_owned().into()
     }
 }
 

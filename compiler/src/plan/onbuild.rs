@@ -41,7 +41,7 @@ impl<'a> Planner<'a> {
         let of_image = stage.state.as_mut().map(|state| std::mem::take(&mut state.image.config.on_build));
         let mut texts: Vec<Text> = of_image.unwrap_or_default().iter().map(|text| Text::from(text.as_str())).collect();
         if let Some(base) = stage.base.filter(|_| !stage.triggered) {
-            let kept = |command: &std::sync::Arc<Command<'_>>| match &command.step.op {
+            let kept = |command: &Command<'_>| match &command.step.op {
                 Op::OnBuild(text) => Some(text.clone()),
                 _ => None,
             };

@@ -1,5 +1,7 @@
 //! Paths in images, of Linux or Windows. Mirrors `util/system` of BuildKit v0.32: slashes inside, drive letters gone.
 
+use std::borrow::Cow;
+
 use super::go;
 
 /// The path made absolute against `parent`.
@@ -8,20 +10,18 @@ use super::go;
 pub(super) fn normalize(parent: &str, path: &str, os: &str, keep_slash: bool) -> Result<String, String> {
     let original = to_slash(path, os);
     let parent = to_slash(parent, os);
-    let parent = if parent.is_empty() { "/".to_owned() } else { parent };
+    let parent = if parent.is_empty() { Cow::Borrowed("/") } else { parent };
     let mut parent = strip_drive(&parent, os, keep_slash).map_err(removing)?;
     if !is_absolute(&parent, os) {
-        parent = go::join("/", &parent);
+        parent = go::join("/", &parent).into();
     }
     let path = if original.is_empty() { &parent } else { &original };
-    let mut path = strip_drive(path, os, keep_slash).map_err(removing)?;
-    if !is_absolute(&path, os) {
-        path = go::join(&parent, &path);
-    }
+    let path = strip_drive(path, os, keep_slash).map_err(removing)?;
+    let mut path = if is_absolute(&path, os) { path.into_owned() } else { go::join(&parent, &path) };
     if keep_slash {
         keep_end(&original, &mut path);
     }
-    Ok(to_slash(&path, os))
+    Ok(if os == "windows" { to_slash(&path, os).into_owned() } else { path })
 }
 
 /// Keeps `/` and `/.` at the end, which mean that a destination is a directory.
@@ -43,8 +43,8 @@ pub(super) fn is_absolute(path: &str, os: &str) -> bool {
 }
 
 /// With slashes, whatever the system writes.
-pub(super) fn to_slash(path: &str, os: &str) -> String {
-    if os == "windows" { path.replace('\\', "/") } else { path.to_owned() }
+pub(super) fn to_slash<'p>(path: &'p str, os: &str) -> Cow<'p, str> {
+    if os == "windows" { path.replace('\\', "/").into() } else { path.into() }
 }
 
 /// As the system writes it.
@@ -53,9 +53,9 @@ pub(super) fn from_slash(path: &str, os: &str) -> String {
 }
 
 /// A Windows path without its drive, which must be the system's.
-pub(super) fn strip_drive(path: &str, os: &str, keep_slash: bool) -> Result<String, String> {
+pub(super) fn strip_drive<'p>(path: &'p str, os: &str, keep_slash: bool) -> Result<Cow<'p, str>, String> {
     if os != "windows" {
-        return Ok(path.to_owned());
+        return Ok(path.into());
     }
     if path.len() == 2 && path.ends_with(':') {
         return Err(format!("No relative path specified in {}", ast::quote(path.as_bytes())));
@@ -64,8 +64,8 @@ pub(super) fn strip_drive(path: &str, os: &str, keep_slash: bool) -> Result<Stri
         return Err("UNC paths are not supported".to_owned());
     }
     match path.split_once(':') {
-        None => Ok(clean_slashes(path, os, keep_slash)),
-        Some((drive, rest)) if drive.eq_ignore_ascii_case("c") => Ok(clean_slashes(rest, os, keep_slash)),
+        None => Ok(clean_slashes(path, os, keep_slash).into()),
+        Some((drive, rest)) if drive.eq_ignore_ascii_case("c") => Ok(clean_slashes(rest, os, keep_slash).into()),
         Some(_) => Err("The specified path is not on the system drive (C:)".to_owned()),
     }
 }

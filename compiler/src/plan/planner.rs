@@ -177,7 +177,7 @@ impl<'a> Planner<'a> {
 
     /// Expands a template in the scope of a command, noting variables that are set nowhere.
     pub(super) fn expand<'t>(&mut self, text: &'t Str, scope: CommandScope<'_, '_>) -> Done<Expanded<'t>> {
-        let mut uses = Uses::default();
+        let mut uses = Uses::of_unset();
         let value = expand::string(text, scope.env, &mut uses);
         self.note_unmatched(&uses.unmatched, scope);
         let value = value.map_err(|fault| Stop::from(fault).point(text.span))?;

@@ -22,7 +22,7 @@ impl StepScope {
 
     /// The value of a string of the step, if it is known and nothing is wrong with it.
     pub fn expand(&self, text: &Str) -> Option<String> {
-        match expand::string(text, &self.env, &mut Uses::default()) {
+        match expand::string(text, &self.env, &mut Uses::ignored()) {
             Ok(Expanded::Known(value)) => Some(value.into_owned()),
             _ => None,
         }

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
-use std::sync::Arc;
 
 use ast::word::Mode;
 use ast::{Op, OptKind, Span, Step, Str};
@@ -46,7 +45,7 @@ pub(super) struct Stage<'a> {
     /// That instruction as its language prints it; empty for anonymous stages.
     pub(super) text: Option<&'a Step>,
     /// Its steps.
-    pub(super) commands: Vec<Arc<Command<'a>>>,
+    pub(super) commands: Vec<Command<'a>>,
     /// Stages its steps read from, each with where the last command that does stands.
     pub(super) deps: BTreeMap<StageId, Span>,
     /// Whether its `FROM` is wrong: nothing is known of it.
@@ -151,7 +150,7 @@ impl<'a> Planner<'a> {
         stage.base = self.names.get(&stage.base_name).copied();
         let id = self.stages.len();
         if !stage.name.is_empty() {
-            self.names.insert(go::to_lower(stage.name), id);
+            self.names.insert(go::to_lower(stage.name).into_owned(), id);
         }
         self.stages.push(stage);
         id
@@ -159,7 +158,7 @@ impl<'a> Planner<'a> {
 
     /// The stage of a name, in any case.
     pub(super) fn find_stage(&self, name: &str) -> Option<StageId> {
-        self.names.get(&go::to_lower(name)).copied()
+        self.names.get(&*go::to_lower(name)).copied()
     }
 
     /// Names of stages, for suggestions.
@@ -184,7 +183,7 @@ impl<'a> Planner<'a> {
     /// `COPY --from`: a number, the name of a stage, or something outside.
     fn copy_source(&mut self, from: &Str, span: Span) -> Done<StageId> {
         let written = ast::word::decode(&from.raw().0);
-        let value = expand::expand(&from.raw().0, self.escape, Mode::Word, &Nothing, &mut Uses::default())?;
+        let value = expand::expand(&from.raw().0, self.escape, Mode::Word, &Nothing, &mut Uses::ignored())?;
         if value != Expanded::Known(written.clone()) {
             return Err(Stop::error(
                 "variable expansion is not supported for --from, define a new stage with FROM using ARG from global \
@@ -228,7 +227,7 @@ impl<'a> Planner<'a> {
             stage.deps.extend(command.sources.iter().map(|source| (*source, command.span())));
         }
         let at = if first { 0 } else { stage.commands.len() };
-        stage.commands.splice(at..at, commands.into_iter().map(Arc::new));
+        stage.commands.splice(at..at, commands);
     }
 
     /// All stages that a stage needs, itself included.

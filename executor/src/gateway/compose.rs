@@ -75,9 +75,9 @@ fn add(
     let description = &mut output.meta.description;
     for (key, name) in DESCRIBED {
         let said = returned.metadata.get(&format!("{key}{suffix}")).or_else(|| returned.metadata.get(*key));
-        description.extend(said.map(|value| ((*name).to_owned(), String::from_utf8_lossy(value).into_owned())));
+        description.extend(said.map(|value| (*name, String::from_utf8_lossy(value).into_owned())));
     }
-    description.extend(platform.map(|platform| ("platform".to_owned(), platform.to_string())));
+    description.extend(platform.map(|platform| ("platform", platform.to_string())));
     graph.outputs.push(output);
     Ok(())
 }

@@ -75,7 +75,7 @@ mod tests {
         assert_eq!(name(Op::Merge(vec![0, 1])), "merge (base, run)");
         assert_eq!(name(Op::Diff(llb::Diff { lower: Some(0), upper: Some(-1) })), "diff (base) -> scratch");
         let mut node = Node::new(Op::Merge(vec![]), Vec::new());
-        node.meta.description.insert(CUSTOM.into(), "[1/2] FROM x".into());
+        node.meta.description.insert(CUSTOM, "[1/2] FROM x");
         assert_eq!(of_node(&node, &[]), "[1/2] FROM x");
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn read(message: proto::Definition) -> Result<Definition, DecodeError
 fn metadata(message: proto::OpMetadata) -> Metadata {
     Metadata {
         ignore_cache: message.ignore_cache,
-        description: message.description,
+        description: message.description.into_iter().collect(),
         export_cache: message.export_cache.map(|export| export.value),
         caps: message.caps.into_iter().filter_map(|(cap, asked)| asked.then_some(cap)).collect(),
         progress_group: message.progress_group.map(|group| ProgressGroup {

@@ -77,7 +77,7 @@ mod tests {
         let identifier = "docker-image://\"x\"".to_owned();
         let mut graph = Graph::default();
         let mut node = Node::new(Op::Source(Source { identifier, ..Source::default() }), Vec::new());
-        node.meta.description.insert("llb.customname".to_owned(), "[1/1] FROM x".to_owned());
+        node.meta.description.insert("llb.customname", "[1/1] FROM x");
         let edge = Some(graph.add(node).output(0));
         graph.outputs.push(Output { edge, ..Output::default() });
         let definition = encode(&graph).unwrap();

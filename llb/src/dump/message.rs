@@ -98,9 +98,9 @@ impl Serialize for proto::UserOpt {
 pub(super) fn metadata(metadata: &Metadata) -> proto::OpMetadata {
     proto::OpMetadata {
         ignore_cache: metadata.ignore_cache,
-        description: metadata.description.clone(),
+        description: metadata.description.iter().map(|(key, text)| (key.to_string(), text.clone())).collect(),
         export_cache: metadata.export_cache.map(|value| proto::ExportCache { value }),
-        caps: metadata.caps.iter().map(|cap| (cap.clone(), true)).collect::<BTreeMap<_, _>>(),
+        caps: metadata.caps.iter().map(|cap| (cap.to_string(), true)).collect::<BTreeMap<_, _>>(),
         progress_group: metadata.progress_group.as_ref().map(progress_group),
         linux_resources: metadata.linux_resources.as_ref().map(linux_resources),
     }

@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn arrows_go_down_and_boxes_do_not_meet() {
         let mut graph = crate::sample::build(200);
-        graph.nodes[3].meta.description.insert("llb.customname".into(), "[a 1/2] RUN <x> && \u{1}".into());
+        graph.nodes[3].meta.description.insert("llb.customname", "[a 1/2] RUN <x> && \u{1}");
         let layout = Layout::new(&graph);
         let places: BTreeSet<&Place> = layout.places.values().collect();
         assert_eq!(places.len(), layout.places.len());

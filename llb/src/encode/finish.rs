@@ -1,13 +1,12 @@
 //! What follows the vertices: what is said of them, and where they come from.
 
-use std::collections::BTreeSet;
-
 use oci::Digest;
 
 use super::walk::{Encoded, Encoding};
 use super::{EncodeError, encode, encode_to_bytes};
 use crate::definition::{Definition, SourceMap, SourceText, Vertex, write_locations, write_metadata, write_text};
 use crate::hash::{DigestMap, sort_key};
+use crate::keyed::Words;
 use crate::wire::Writer;
 use crate::{Location, Metadata, SourceInfo};
 
@@ -102,8 +101,8 @@ pub(super) fn complete_terminals(vertices: &mut DigestMap<Encoded<'_>>) {
 }
 
 /// What a daemon must support to read the metadata of these vertices.
-fn capabilities<'v>(vertices: impl Iterator<Item = &'v Encoded<'v>>) -> BTreeSet<String> {
-    let mut caps = BTreeSet::from(["constraints".to_owned(), "platform".to_owned()]);
+fn capabilities<'v>(vertices: impl Iterator<Item = &'v Encoded<'v>>) -> Words {
+    let mut caps = Words::from_iter(["constraints", "platform"]);
     let (mut ignores, mut describes, mut exports) = (false, false, false);
     for Encoded { meta, .. } in vertices.filter(|vertex| vertex.locations.is_some()) {
         ignores |= meta.ignore_cache;
@@ -111,6 +110,6 @@ fn capabilities<'v>(vertices: impl Iterator<Item = &'v Encoded<'v>>) -> BTreeSet
         exports |= meta.export_cache.is_some();
     }
     let used = [(ignores, "meta.ignorecache"), (describes, "meta.description"), (exports, "meta.exportcache")];
-    caps.extend(used.into_iter().filter(|(used, _)| *used).map(|(_, cap)| cap.to_owned()));
+    caps.extend(used.into_iter().filter(|(used, _)| *used).map(|(_, cap)| cap));
     caps
 }

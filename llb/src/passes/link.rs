@@ -200,7 +200,7 @@ fn merge_of(top: &Node, inputs: Vec<Edge>) -> Node {
     let mut merge = Node::new(Op::Merge((0..inputs.len() as i64).collect()), inputs);
     merge.constraints.clone_from(&top.constraints);
     merge.meta.export_cache = top.meta.export_cache;
-    merge.meta.caps.insert("mergeop".to_owned());
+    merge.meta.caps.insert("mergeop");
     merge.locations.clone_from(&top.locations);
     merge
 }

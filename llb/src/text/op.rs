@@ -70,7 +70,7 @@ pub(super) fn read_platform(mut args: Args) -> Result<Option<Platform>> {
 pub(super) fn read_meta(mut args: Args) -> Result<Metadata> {
     let mut meta = Metadata {
         ignore_cache: args.flag("ignore_cache"),
-        description: args.map("description")?,
+        description: args.map("description")?.into_iter().collect(),
         export_cache: args.choice("export_cache", None, &[("true", Some(true)), ("false", Some(false))])?,
         caps: args.strings("caps")?.into_iter().collect(),
         progress_group: None,

@@ -440,9 +440,9 @@ impl Line {
         }
     }
 
-    fn strings<'s>(&mut self, name: &str, values: impl ExactSizeIterator<Item = &'s String>) {
+    fn strings<'s, T: AsRef<str> + 's>(&mut self, name: &str, values: impl ExactSizeIterator<Item = &'s T>) {
         if values.len() > 0 {
-            let values: Vec<String> = values.map(|value| quoted(value)).collect();
+            let values: Vec<String> = values.map(|value| quoted(value.as_ref())).collect();
             self.word(&format!("{name}=[{}]", values.join(", ")));
         }
     }
@@ -454,10 +454,10 @@ impl Line {
         }
     }
 
-    fn map<'s>(&mut self, name: &str, entries: impl ExactSizeIterator<Item = (&'s String, &'s String)>) {
+    fn map<'s, K: AsRef<str> + 's>(&mut self, name: &str, entries: impl ExactSizeIterator<Item = (&'s K, &'s String)>) {
         if entries.len() > 0 {
             let entries: Vec<String> =
-                entries.map(|(key, value)| format!("{}: {}", quoted(key), quoted(value))).collect();
+                entries.map(|(key, value)| format!("{}: {}", quoted(key.as_ref()), quoted(value))).collect();
             self.word(&format!("{name}={{{}}}", entries.join(", ")));
         }
     }

@@ -1,11 +1,11 @@
-//! Compiling alone: the cold start of the program on one file, and every file of the corpus.
+//! Compiling alone: whole processes on every file of the corpus; and in process, with all facts given.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use e2e::measure::{measure, median};
 
-use crate::shell::{self, Result, target_dir};
+use crate::shell::{self, Result, cargo, target_dir};
 
 /// Runs of each file; the median counts.
 const RUNS: usize = 5;
@@ -36,6 +36,19 @@ pub(super) fn run() -> Result<()> {
         at(99).wall.as_secs_f64() * 1000.0,
         peak / 1_000_000,
     ))
+}
+
+/// Time, then allocations and memory, of the corpus or the files that are named: see `xtask/benches`.
+pub(super) fn in_process(files: &[String]) -> Result<()> {
+    for bench in ["frontend", "frontend_memory"] {
+        let mut command =
+            cargo(&["bench", "--quiet", "--profile", "dist", "--package", "xtask", "--bench", bench, "--"]);
+        // Files are named from where the task was started.
+        let directory = std::env::current_dir()?;
+        command.args(files.iter().map(|file| directory.join(file)));
+        shell::step(bench, &mut command)?;
+    }
+    Ok(())
 }
 
 fn files(corpus: &std::path::Path) -> Result<Vec<PathBuf>> {

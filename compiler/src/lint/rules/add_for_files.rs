@@ -43,7 +43,7 @@ fn check(instruction: &Instruction<'_>) -> Option<Hit> {
     }
     let message = "COPY does the same, and never unpacks".to_owned();
     let keyword = step.keyword_text();
-    let copy = if keyword == case::lower(&keyword) { "copy" } else { "COPY" };
+    let copy = if case::is_lower(&keyword) { "copy" } else { "COPY" };
     let mut fix = replace("use COPY", step.keyword, copy.to_owned());
     // Not safe: a file may be an archive whatever its name.
     fix.safe = false;

@@ -39,9 +39,9 @@ fn check(module: &Module) -> Vec<Hit> {
     for step in steps(module) {
         let name = step.keyword_text();
         // A keyword without letters of either case would count as lower; none has none.
-        if name == case::lower(&name) {
+        if case::is_lower(&name) {
             lower += 1;
-        } else if name == case::upper(&name) {
+        } else if case::is_upper(&name) {
             upper += 1;
         }
     }
@@ -56,7 +56,7 @@ fn violation(step: &Step, majority_is_lower: bool) -> Option<Hit> {
         return None;
     }
     let message = format!("Command '{name}' should match the case of the command majority ({name_of_case})");
-    let fix = replace("write the keyword like the others", step.keyword, wanted);
+    let fix = replace("write the keyword like the others", step.keyword, wanted.into_owned());
     Some(Hit { at: step.keyword, whole: step.span, message, fix: Some(fix) })
 }
 

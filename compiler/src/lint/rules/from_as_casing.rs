@@ -35,7 +35,7 @@ fn check(instruction: &Instruction<'_>) -> Option<Hit> {
     let from = instruction.step.keyword_text();
     let (lower, upper) = (case::lower(&keyword.text), case::upper(&keyword.text));
     // A `From` of mixed case is another rule's business.
-    let wanted = match (from == case::lower(&from), from == case::upper(&from)) {
+    let wanted = match (case::is_lower(&from), case::is_upper(&from)) {
         (true, _) => lower,
         (_, true) => upper,
         _ => return None,
@@ -44,7 +44,7 @@ fn check(instruction: &Instruction<'_>) -> Option<Hit> {
     if keyword.text == wanted && !keyword.text.contains(char::REPLACEMENT_CHARACTER) {
         return None;
     }
-    let fix = replace("write both keywords alike", keyword.span, wanted);
+    let fix = replace("write both keywords alike", keyword.span, wanted.into_owned());
     let message = format!("'{}' and '{from}' keywords' casing do not match", keyword.text);
     Some(instruction.hit(keyword.span, message).fixed(fix))
 }

@@ -39,7 +39,7 @@ fn check(instruction: &Instruction<'_>) -> Option<Hit> {
         return None;
     }
     // Safe: the stage is known by its lower-case name already.
-    let fix = replace("write the name in lower case", name.span, lower);
+    let fix = replace("write the name in lower case", name.span, lower.into_owned());
     Some(instruction.hit(name.span, format!("Stage name '{}' should be lowercase", name.text)).fixed(fix))
 }
 

@@ -208,7 +208,7 @@ pub(super) fn check_attestations(opts: Lookup<'_>) -> Result<(), Bad> {
     for (kind, value) in wanted {
         let kind = go::to_lower(kind);
         let attributes = fields(value).map_err(|bad| bad.context(&format!("failed to parse {kind}")))?;
-        match kind.as_str() {
+        match &*kind {
             "provenance" => {}
             "sbom" => check_generator(&attributes)?,
             other => return Err(Bad::new(format!("unknown attestation type {}", quote(other.as_bytes())))),

@@ -1,5 +1,7 @@
 //! `COPY` and `ADD`: one file operation with an action for every source; with `--link` on a layer of its own.
 
+use std::borrow::Cow;
+
 use ast::word::Mode as WordMode;
 use ast::{Copy, Document, OptKind, Step, Str};
 use llb::{CopyAction, Edge, FileActionKind, Metadata, ProgressGroup};
@@ -174,7 +176,7 @@ impl Planner<'_> {
         if !document.expand {
             return Ok((document.name.clone(), content.into_owned()));
         }
-        let mut uses = Uses::default();
+        let mut uses = Uses::of_unset();
         // parity: whatever the file's escape character, in documents it is the backslash.
         let value = expand::expand(&content, b'\\', WordMode::Document, &state.env, &mut uses);
         self.note_unmatched(&uses.unmatched, Self::scope(state, command));
@@ -308,13 +310,16 @@ impl Planner<'_> {
 fn destination(dir: &str, dest: &str, os: &str) -> Done<String> {
     let wrong = |message: String| Stop::error(format!("removing drive letter: {message}"));
     let stripped = path::strip_drive(dest, os, true).map_err(wrong)?;
-    let (parent, stripped) = match stripped.as_str() {
+    let (parent, stripped) = match &*stripped {
         dest if path::is_absolute(dest, os) => ("/", dest),
         "" | "." => (dir, "./"),
         dest => (dir, dest),
     };
     let absolute = path::normalize(parent, stripped, os, true).map_err(Stop::error)?;
-    let mut cleaned = go::clean(&absolute).into_owned();
+    let mut cleaned = match go::clean(&absolute) {
+        Cow::Borrowed(_) => return Ok(absolute),
+        Cow::Owned(cleaned) => cleaned,
+    };
     path::keep_end(&absolute, &mut cleaned);
     Ok(cleaned)
 }

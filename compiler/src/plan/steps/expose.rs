@@ -46,7 +46,7 @@ impl Planner<'_> {
             return Err(wrong("no port specified".to_owned()));
         }
         let lower = go::to_lower(protocol);
-        if !matches!(lower.as_str(), "" | "tcp" | "udp" | "sctp") {
+        if !matches!(&*lower, "" | "tcp" | "udp" | "sctp") {
             return Err(wrong(format!("invalid proto: {protocol}")).help("a protocol is tcp, udp or sctp"));
         }
         if lower != protocol {

@@ -232,7 +232,7 @@ impl TypedMount {
 
     fn set_flag(&mut self, field: &MountField) -> Done {
         let key = go::to_lower(&field.key);
-        match key.as_str() {
+        match &*key {
             "readonly" | "ro" => self.readonly = Some(true),
             "readwrite" | "rw" => self.readonly = Some(false),
             "required" => {
@@ -247,7 +247,7 @@ impl TypedMount {
     fn set(&mut self, field: &MountField, value: String) -> Done {
         let key = go::to_lower(&field.key);
         let bad = |value: &str| Stop::error(format!("invalid value for {key}: {value}"));
-        match key.as_str() {
+        match &*key {
             "type" => {
                 let lower = go::to_lower(&value);
                 self.kind = Type::named(&lower).ok_or_else(|| unsupported("mount type", &value, TYPES))?;
@@ -354,7 +354,7 @@ impl TypedMount {
 }
 
 fn sharing(value: &str) -> Done<CacheSharing> {
-    match go::to_lower(value).as_str() {
+    match &*go::to_lower(value) {
         "shared" => Ok(CacheSharing::Shared),
         "private" => Ok(CacheSharing::Private),
         "locked" => Ok(CacheSharing::Locked),

@@ -1,6 +1,7 @@
 //! `RUN`: a process on the stage, with its mounts, documents, network and privileges.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use ast::word::{self, Mode, Word};
 use ast::{Command as Process, OptKind};
@@ -25,6 +26,9 @@ const SCRIPTS: &str = "/dev/pipes/";
 
 /// Where programs are looked for, when the daemon does not know by itself.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Room for the blanks between arguments and for what history signs its entries with.
+const SIGNED: usize = 24;
 
 /// What a process runs.
 struct Script {
@@ -67,7 +71,7 @@ impl Planner<'_> {
         }
         let said = self.run_said(id, state, command, &typed, &script.summary);
 
-        let created_by = format!("RUN {}", self.run_text(&script.args, state));
+        let created_by = self.run_text(&script.args, state);
         let settings = &self.settings.process;
         let root = ExecMount {
             target: "/".to_owned(),
@@ -164,7 +168,9 @@ impl Planner<'_> {
         let secrets = masked(typed);
         let overlay = Overlay { over: &secrets, base: &state.env };
         let env: &dyn Scope = if secrets.len() == 0 { &state.env } else { &overlay };
-        let text = [&command.step.text.0[..], summary.as_bytes()].concat();
+        let written = &command.step.text.0[..];
+        let text =
+            if summary.is_empty() { Cow::Borrowed(written) } else { [written, summary.as_bytes()].concat().into() };
         let shown = self.shown_command(&text, env);
         let number = self.next_step(id);
         let platform = state.process_platform.as_ref();
@@ -178,15 +184,19 @@ impl Planner<'_> {
 
     /// The process as history shows it: arguments of the build first.
     fn run_text(&self, args: &[String], state: &State) -> String {
-        let mut text = String::new();
+        let mut text = "RUN ".to_owned();
+        text.reserve(args.iter().map(String::len).sum::<usize>() + SIGNED);
         if state.args.len() > 0 && self.request.module.dialect.exports_args {
-            text = format!("|{} ", state.args.len());
+            let _ = write!(text, "|{} ", state.args.len());
             for (key, value) in state.args.iter() {
                 let value = state.env.value(key).or(value.as_ref()).map_or("", |value| &**value);
                 text.extend([key, "=", value, " "]);
             }
         }
-        text + &args.join(" ")
+        for (at, arg) in args.iter().enumerate() {
+            text.extend([if at == 0 { "" } else { " " }, arg]);
+        }
+        text
     }
 
     fn script(&mut self, state: &State, process: &Process) -> Done<Script> {

@@ -100,8 +100,9 @@ pub(super) fn on_build(parsed: &Instruction<'_>, lowering: &mut Lowering<'_>) ->
         return None;
     };
     lowering.flags(parsed, &[]);
-    let name = ast::case::upper(&ast::word::decode(trimmed(&trigger.name.text)));
-    match name.as_str() {
+    let name = ast::word::decode(trimmed(&trigger.name.text));
+    let name = ast::case::upper(&name);
+    match &*name {
         "ONBUILD" => {
             lowering.error("Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed", &trigger.name.range);
             None

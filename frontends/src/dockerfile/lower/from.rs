@@ -41,7 +41,7 @@ fn stage_name(parsed: &Instruction<'_>, words: &[Word<'_>], lowering: &mut Lower
         [_] => None,
         [_, keyword, name] if is_as(&keyword.text) => {
             let mut lower = lowering.name(name);
-            lower.text = ast::case::lower(&lower.text);
+            lower.text = ast::case::lower(&lower.text).into_owned();
             if is_valid(&lower.text) {
                 return Some(lower);
             }

@@ -22,7 +22,8 @@ pub(super) fn lower(parsed: &Instruction<'_>, lowering: &mut Lowering<'_>) -> Op
         lowering.error("HEALTHCHECK requires at least one argument", &parsed.name.range);
         return None;
     };
-    let name = ast::case::upper(&ast::word::decode(&kind.text));
+    let name = ast::word::decode(&kind.text);
+    let name = ast::case::upper(&name);
     let mut check =
         Healthcheck { test: Vec::new(), interval: 0, timeout: 0, start_period: 0, start_interval: 0, retries: 0 };
     if name == "NONE" {

@@ -77,7 +77,7 @@ fn device(flag: &Flag<'_>) -> Result<OptKind, String> {
     for (field, _) in fields {
         let field = ast::word::decode(&field).into_owned();
         let (key, value) = field.split_once('=').map_or((field.as_str(), None), |(key, value)| (key, Some(value)));
-        match (case::lower(key).as_str(), value) {
+        match (&*case::lower(key), value) {
             ("required", None) => required = true,
             ("required", Some(value)) => {
                 required = ast::parse_bool(value).ok_or_else(|| format!("invalid value for required: {value}"))?;

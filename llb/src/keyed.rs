@@ -1,0 +1,139 @@
+//! Texts by key, and sets of words: sorted lists, for every vertex has a handful of each, most of them known when this
+//! was compiled. A tree would cost an allocation for its node and one for each key.
+
+use std::borrow::Cow;
+use std::ops::Index;
+
+use serde::{Serialize, Serializer};
+
+/// A key or word: borrowed where it is known beforehand.
+pub type Key = Cow<'static, str>;
+
+/// Texts by key. **Shape**: each key once, in byte order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Texts(Vec<(Key, String)>);
+
+/// Words. **Shape**: each once, in byte order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Words(Vec<Key>);
+
+impl Texts {
+    /// The text of a key.
+    pub fn get(&self, key: &str) -> Option<&String> {
+        self.find(key).ok().map(|at| &self.0[at].1)
+    }
+
+    /// Sets the text of a key.
+    pub fn insert(&mut self, key: impl Into<Key>, text: impl Into<String>) {
+        let key = key.into();
+        match self.find(&key) {
+            Ok(at) => self.0[at].1 = text.into(),
+            Err(at) => self.0.insert(at, (key, text.into())),
+        }
+    }
+
+    /// Keys and texts, in byte order of the keys.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Key, &String)> {
+        self.0.iter().map(|(key, text)| (key, text))
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn find(&self, key: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|(known, _)| (**known).cmp(key))
+    }
+}
+
+impl Words {
+    /// Adds a word.
+    pub fn insert(&mut self, word: impl Into<Key>) {
+        let word = word.into();
+        if let Err(at) = self.0.binary_search(&word) {
+            self.0.insert(at, word);
+        }
+    }
+
+    /// The words, in byte order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Key> {
+        self.0.iter()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<K: Into<Key>, T: Into<String>> Extend<(K, T)> for Texts {
+    fn extend<I: IntoIterator<Item = (K, T)>>(&mut self, texts: I) {
+        texts.into_iter().for_each(|(key, text)| self.insert(key, text));
+    }
+}
+
+impl<K: Into<Key>, T: Into<String>> FromIterator<(K, T)> for Texts {
+    fn from_iter<I: IntoIterator<Item = (K, T)>>(texts: I) -> Self {
+        let mut all = Self::default();
+        all.extend(texts);
+        all
+    }
+}
+
+impl<K: Into<Key>> Extend<K> for Words {
+    fn extend<I: IntoIterator<Item = K>>(&mut self, words: I) {
+        let words = words.into_iter();
+        self.0.reserve(words.size_hint().0);
+        words.for_each(|word| self.insert(word));
+    }
+}
+
+impl<K: Into<Key>> FromIterator<K> for Words {
+    fn from_iter<I: IntoIterator<Item = K>>(words: I) -> Self {
+        let mut all = Self::default();
+        all.extend(words);
+        all
+    }
+}
+
+impl Index<&str> for Texts {
+    type Output = String;
+
+    fn index(&self, key: &str) -> &String {
+        self.get(key).expect("the key is there")
+    }
+}
+
+impl Serialize for Texts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+impl Serialize for Words {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_key_once_in_byte_order() {
+        let mut texts: Texts = [("b", "1"), ("a", "2"), ("é", "3"), ("b", "4")].into_iter().collect();
+        texts.insert("B".to_owned(), "5");
+        let shown: Vec<_> = texts.iter().map(|(key, text)| format!("{key}{text}")).collect();
+        assert_eq!(shown, ["B5", "a2", "b4", "é3"]);
+        assert_eq!((texts.get("a").map(String::as_str), texts.get("c"), texts["b"].as_str()), (Some("2"), None, "4"));
+    }
+
+    #[test]
+    fn each_word_once_in_byte_order() {
+        let words: Words = ["b", "a", "b", "A"].into_iter().collect();
+        assert_eq!(words.iter().map(|word| &**word).collect::<Vec<_>>(), ["A", "a", "b"]);
+        assert_eq!(serde_json::to_string(&words).unwrap(), r#"["A","a","b"]"#);
+    }
+}
