@@ -28,6 +28,11 @@ Examples:
   llbc check Dockerfile
   llbc check --rules all --format sarif .";
 
+/// What `llbc check` says of its waiting.
+const CHECK_NOTES: &str = "\
+Images are looked up to know the variables and platforms they bring. A registry is asked once and has a second to answer:
+what is not known then is a note, and what depends on it is not looked at. --offline asks nobody, --facts FILE knows.";
+
 /// The commands.
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -220,6 +225,7 @@ pub(crate) struct BuildFlags {
 
 /// `llbc check`.
 #[derive(Args)]
+#[command(after_help = CHECK_NOTES)]
 pub(crate) struct Check {
     /// Build files, and directories to look for build files in; `-` is standard input
     #[arg(default_value = ".", value_name = "FILE")]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use compiler::Options;
 use llb::passes::{self, Level};
@@ -10,6 +11,7 @@ use oci::Platform;
 use crate::args::{Channel, CompileOptions, ErrorFormat};
 use crate::failure::{Failure, Result};
 use crate::layout;
+use crate::world::Patience;
 
 /// A compilation, ready to run.
 pub(crate) struct Settings {
@@ -27,6 +29,8 @@ pub(crate) struct Settings {
     pub(crate) allow_local_run: bool,
     /// Whether no registry and no server is asked.
     pub(crate) offline: bool,
+    /// Whether those that are asked may not take long.
+    pub(crate) patience: Option<Arc<Patience>>,
     /// Where answers are written down.
     pub(crate) write_facts: Option<PathBuf>,
     /// Of several platforms, the one to write.
@@ -87,6 +91,7 @@ impl Settings {
             facts: args.facts.clone(),
             allow_local_run: args.allow_local_run,
             offline: args.offline,
+            patience: None,
             write_facts: args.write_facts.clone(),
             only_platform: platforms(args.only_platform.as_deref(), &host)?.pop(),
             passes: passes::Options {

@@ -5,16 +5,22 @@
 //! is cached here; the compiler never asks twice.
 
 mod client;
+mod patience;
 
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
 use compiler::{Answer, AskError, ImageAnswer, Lock, Question, ResolveMode, World};
-use executor::registry::Client;
+use executor::cli::StoreArgs;
+use executor::registry::{Asking, Client};
 use executor::session::Session;
 use executor::sources::{Images, Mode};
 use executor::store::Store;
 use executor::{Cancel, Engine, Error};
-use oci::Platform;
+use oci::{Platform, Reference};
+
+pub(crate) use patience::Patience;
 
 use crate::failure::{Failure, Result};
 use crate::settings::{Input, Settings};
@@ -31,6 +37,14 @@ const NO_IMAGE: &str = "check the name; `executor images ls` lists the images of
 pub(crate) struct Host<'s> {
     settings: &'s Settings,
     lock: Lock,
+    network: Arc<Network>,
+}
+
+/// Who knows of images and times: the executor's store, layouts, registries.
+struct Network {
+    place: StoreArgs,
+    layouts: BTreeMap<String, PathBuf>,
+    asking: Asking,
     client: OnceLock<std::result::Result<Client, AskError>>,
     store: OnceLock<Option<Store>>,
     cancel: Cancel,
@@ -46,7 +60,19 @@ impl<'s> Host<'s> {
                 Failure::message("facts", format!("{}: {error}", path.display()), "see `llbc compile --write-facts`")
             })?);
         }
-        Ok(Self { settings, lock, client: OnceLock::new(), store: OnceLock::new(), cancel: Cancel::default() })
+        let network = Network {
+            place: settings.store.clone(),
+            layouts: settings.layouts.clone(),
+            asking: match (settings.offline, &settings.patience) {
+                (true, _) => Asking::Never,
+                (false, Some(_)) => Asking::Once,
+                (false, None) => Asking::Repeatedly,
+            },
+            client: OnceLock::new(),
+            store: OnceLock::new(),
+            cancel: Cancel::default(),
+        };
+        Ok(Self { settings, lock, network: Arc::new(network) })
     }
 
     /// The facts files and what was answered beside them, as text.
@@ -61,8 +87,17 @@ impl<'s> Host<'s> {
         }
         match question {
             Question::ContextFile { context, path } => self.file(context, path),
-            Question::Image { reference, platform, mode } => self.image(reference, platform, *mode),
-            Question::Timestamp { source } => self.time(source),
+            Question::Image { reference, platform, mode } => {
+                let (name, platform, mode) = (reference.clone(), platform.clone(), *mode);
+                let server =
+                    Reference::parse(reference).map_or_else(|_| reference.clone(), |name| name.domain().to_owned());
+                self.wait(&server, reference, move |network| network.image(&name, &platform, mode))
+            }
+            Question::Timestamp { source } => {
+                let name = source.clone();
+                let server = source.split('/').nth(2).unwrap_or(source);
+                self.wait(server, source, move |network| network.time(&name))
+            }
             Question::Module { source } => client::module(source),
             Question::HostEnv(key) => client::variable(key),
             Question::Host(value) => client::value(*value),
@@ -96,20 +131,29 @@ impl<'s> Host<'s> {
         }
     }
 
+    /// Asks about something of a server, with the patience that the settings say.
+    fn wait(&self, server: &str, what: &str, ask: impl FnOnce(&Network) -> Answered + Send + 'static) -> Answered {
+        match &self.settings.patience {
+            Some(patience) if !self.settings.offline => {
+                let network = self.network.clone();
+                patience.ask(server, what, move || ask(&network))
+            }
+            _ => ask(&self.network),
+        }
+    }
+}
+
+impl Network {
     fn image(&self, reference: &str, platform: &Platform, mode: ResolveMode) -> Answered {
         let mode = match mode {
             ResolveMode::Default => Mode::Default,
             ResolveMode::Local => Mode::Local,
             // What may not be asked for anew is taken as it is.
-            ResolveMode::Pull if self.settings.offline => Mode::Local,
+            ResolveMode::Pull if self.is_offline() => Mode::Local,
             ResolveMode::Pull => Mode::Pull,
         };
-        let images = Images {
-            store: self.store(),
-            registries: self.client()?,
-            layouts: &self.settings.layouts,
-            cancel: &self.cancel,
-        };
+        let images =
+            Images { store: self.store(), registries: self.client()?, layouts: &self.layouts, cancel: &self.cancel };
         match images.resolve(reference, platform, mode) {
             Ok(found) => Ok(Answer::Image(ImageAnswer { digest: Some(found.digest), config: found.config })),
             Err(error) => Err(self.unanswered(&error, matches!(error, Error::NotFound(_)).then_some(NO_IMAGE))),
@@ -117,25 +161,29 @@ impl<'s> Host<'s> {
     }
 
     fn time(&self, source: &str) -> Answered {
-        if self.settings.offline {
+        if self.is_offline() {
             let message = format!("the time of {source} is not known");
             return Err(AskError { message, help: Some(OFFLINE.into()), unreachable: true });
         }
         let session = Session { registries: self.client()?.clone(), ..Session::default() };
-        let asked = Engine::open(self.settings.store.directory())
-            .and_then(|engine| engine.timestamp(source, &session, &self.cancel));
+        let asked =
+            Engine::open(self.place.directory()).and_then(|engine| engine.timestamp(source, &session, &self.cancel));
         asked.map(Answer::Timestamp).map_err(|error| self.unanswered(&error, None))
     }
 
     fn unanswered(&self, error: &Error, help: Option<&str>) -> AskError {
-        let help = if self.settings.offline { Some(OFFLINE) } else { help };
-        let unreachable = self.settings.offline || !matches!(error, Error::NotFound(_));
+        let help = if self.is_offline() { Some(OFFLINE) } else { help };
+        let unreachable = self.is_offline() || !matches!(error, Error::NotFound(_));
         AskError { message: error.to_string(), help: help.map(str::to_owned), unreachable }
+    }
+
+    fn is_offline(&self) -> bool {
+        self.asking == Asking::Never
     }
 
     fn client(&self) -> std::result::Result<&Client, AskError> {
         let made = self.client.get_or_init(|| {
-            let made = self.settings.store.client(self.settings.offline);
+            let made = self.place.client(self.asking);
             made.map_err(|error| AskError { message: error.to_string(), ..AskError::default() })
         });
         made.as_ref().map_err(Clone::clone)
@@ -144,7 +192,7 @@ impl<'s> Host<'s> {
     /// The executor's store, if there is one: a look must not make it, and one that cannot be opened is not ours.
     fn store(&self) -> Option<&Store> {
         let open = || {
-            let directory = self.settings.store.directory();
+            let directory = self.place.directory();
             directory.join("blobs-v1").is_dir().then(|| Store::open(directory).ok()).flatten()
         };
         self.store.get_or_init(open).as_ref()

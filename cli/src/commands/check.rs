@@ -7,8 +7,8 @@ mod fix;
 mod walk;
 
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use ast::{Diagnostic, Policy, Severity, Sources};
 use compiler::lint::{RULES, Rule};
@@ -16,6 +16,7 @@ use compiler::lint::{RULES, Rule};
 use crate::args::{Check, CheckFormat, CompileOptions, FailOn};
 use crate::failure::{Failure, Result};
 use crate::settings::{Input, Settings};
+use crate::world::Patience;
 use crate::{pipeline, printer};
 
 /// What was found in one file.
@@ -38,7 +39,9 @@ struct Job {
 pub(super) fn run(args: &Check) -> Result<()> {
     let rules = rules(&args.rules)?;
     let jobs = jobs(&args.files)?;
-    let check = |job: &Job| check(job, &args.options, &rules, args.fix);
+    // A look is not worth a wait: what is not known soon is not known.
+    let patience = Arc::new(Patience::default());
+    let check = |job: &Job| check(job, &args.options, &rules, &patience, args.fix);
     let mut reports = Vec::with_capacity(jobs.len());
     let mut first_failure = None;
     for done in in_parallel(&jobs, &check) {
@@ -107,11 +110,12 @@ fn jobs(files: &[String]) -> Result<Vec<Job>> {
     Ok(jobs)
 }
 
-fn check(job: &Job, options: &CompileOptions, rules: &[String], fix: bool) -> Result<Report> {
+fn check(job: &Job, options: &CompileOptions, rules: &[String], patience: &Arc<Patience>, fix: bool) -> Result<Report> {
     let mut options = options.clone();
     options.context_dir = options.context_dir.or_else(|| job.context.clone());
     let mut settings = Settings::new(job.input.clone(), &options)?;
     settings.options.rules = rules.to_vec();
+    settings.patience = Some(patience.clone());
     match &job.input {
         Input::File(path) if fix => fix::until_stable(path, || report(&settings)),
         Input::Stdin if fix => Err(Failure::usage("--fix needs a file, and standard input is none", None)),

@@ -6,7 +6,7 @@ use crate::Result;
 use crate::progress::{self, Sink};
 use crate::registry::credentials::Credentials;
 use crate::registry::hosts::Hosts;
-use crate::registry::{Client, Config};
+use crate::registry::{Asking, Client, Config};
 
 /// Flags of a run.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -125,11 +125,11 @@ const REGISTRIES: &str = "/etc/llbc/registries.json";
 
 impl StoreArgs {
     /// Who talks to registries, with the user's credentials; `offline` it talks to none.
-    pub fn client(&self, offline: bool) -> Result<Client> {
+    pub fn client(&self, asking: Asking) -> Result<Client> {
         let usual = || Some(PathBuf::from(REGISTRIES)).filter(|path| path.exists());
         let hosts =
             self.registries.clone().or_else(usual).map(|path| Hosts::read(&path)).transpose()?.unwrap_or_default();
-        Ok(Client::new(Config { hosts, credentials: Credentials::default_file(), offline }))
+        Ok(Client::new(Config { hosts, credentials: Credentials::default_file(), asking }))
     }
 
     /// The directory: as said, else root's place, else the user's data directory.

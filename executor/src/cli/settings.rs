@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::args::{Network, Progress, RunArgs, StoreArgs};
 use super::{output, session};
 use crate::exporters::Kind;
+use crate::registry::Asking;
 use crate::runtime::{Network as StepNetwork, NetworkMode};
 use crate::session::Session;
 use crate::{Error, Output, Result};
@@ -48,7 +49,7 @@ impl Settings {
             session: Session {
                 secrets: session::secrets(&args.secrets)?,
                 ssh: session::agents(&args.ssh)?,
-                registries: store.client(false)?,
+                registries: store.client(Asking::Repeatedly)?,
                 ..Session::default()
             },
             outputs: outputs(args)?,

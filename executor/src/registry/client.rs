@@ -31,8 +31,20 @@ pub struct Config {
     pub hosts: Hosts,
     /// Docker's `config.json`.
     pub credentials: Option<PathBuf>,
-    /// Whether no server is ever asked: no registry has anything then.
-    pub offline: bool,
+    /// Whether servers are asked, and how often.
+    pub asking: Asking,
+}
+
+/// Whether servers are asked, and how often.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Asking {
+    /// Again, after a while, where that may help: a build is worth the wait.
+    #[default]
+    Repeatedly,
+    /// Once: who only looks would rather know less than wait.
+    Once,
+    /// Never: no registry has anything then.
+    Never,
 }
 
 /// Talks to registries. Cheap to clone; clones share connections and tokens.
@@ -41,7 +53,7 @@ pub struct Client(Arc<Inner>);
 
 struct Inner {
     hosts: Hosts,
-    offline: bool,
+    asking: Asking,
     authority: Authority,
     transport: Transport,
     gate: Gate,
@@ -60,7 +72,7 @@ impl Client {
         let authority = Authority::new(Credentials::new(config.credentials));
         Self(Arc::new(Inner {
             hosts: config.hosts,
-            offline: config.offline,
+            asking: config.asking,
             authority,
             transport: Transport::default(),
             gate: Gate::default(),
@@ -80,7 +92,7 @@ impl Client {
         }
         Self(Arc::new(Inner {
             hosts,
-            offline: self.0.offline,
+            asking: self.0.asking,
             authority: self.0.authority.anew(),
             transport: Transport::default(),
             gate: Gate::default(),
@@ -117,7 +129,7 @@ impl Client {
             call = call.header(HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid(name))?, value);
         }
         let host = self.0.hosts.host(url.split('/').nth(2).unwrap_or_default());
-        let sent = retry(cancel, || {
+        let sent = self.retry(cancel, || {
             let _hook = self.break_when(cancel);
             let answer = self.0.transport.send(&host, &call, authorization)?;
             if answer.response.status().is_server_error() {
@@ -136,7 +148,7 @@ impl Client {
 
     /// The servers that answer for a reference's registry.
     pub(super) fn endpoints(&self, reference: &Reference) -> Vec<Endpoint> {
-        if self.0.offline { Vec::new() } else { self.0.hosts.endpoints(reference.domain()) }
+        if self.0.asking == Asking::Never { Vec::new() } else { self.0.hosts.endpoints(reference.domain()) }
     }
 
     /// Asks each server in turn. A mirror that fails in any way is passed over; the registry's own answer counts.
@@ -163,7 +175,7 @@ impl Client {
         call: &Call<'_>,
         cancel: &Cancel,
     ) -> std::result::Result<Answer, Failure> {
-        retry(cancel, || self.try_call(endpoint, scope, call, cancel))
+        self.retry(cancel, || self.try_call(endpoint, scope, call, cancel))
     }
 
     /// One request, repeated only to say who asks.
@@ -203,6 +215,27 @@ impl Client {
         Err(Failure::Denied("the registry does not accept the token it asked for".to_owned()))
     }
 
+    /// Tries until it succeeds or trying is pointless.
+    fn retry<T>(
+        &self,
+        cancel: &Cancel,
+        mut attempt: impl FnMut() -> std::result::Result<T, Failure>,
+    ) -> std::result::Result<T, Failure> {
+        let tries = if self.0.asking == Asking::Repeatedly { TRIES } else { 1 };
+        let mut wait = FIRST_WAIT;
+        for _ in 1..tries {
+            match attempt() {
+                Err(failure) if failure.is_temporary() => {}
+                decided => return decided,
+            }
+            if cancel.wait(wait) {
+                return Err(Failure::Cancelled);
+            }
+            wait *= 2;
+        }
+        attempt()
+    }
+
     /// Waits until one more blob may be moved to or from the registry; held until dropped.
     pub(super) fn enter(&self, reference: &Reference) -> Pass<'_> {
         self.0.gate.enter(reference.domain())
@@ -212,25 +245,6 @@ impl Client {
 /// BuildKit's words, and what they are about.
 fn bad_status(url: &str, status: StatusCode) -> Error {
     Error::Remote { attempt: redacted(url).to_owned(), reason: format!("invalid response status {}", status.as_u16()) }
-}
-
-/// Tries until it succeeds or trying is pointless.
-fn retry<T>(
-    cancel: &Cancel,
-    mut attempt: impl FnMut() -> std::result::Result<T, Failure>,
-) -> std::result::Result<T, Failure> {
-    let mut wait = FIRST_WAIT;
-    for _ in 1..TRIES {
-        match attempt() {
-            Err(failure) if failure.is_temporary() => {}
-            decided => return decided,
-        }
-        if cancel.wait(wait) {
-            return Err(Failure::Cancelled);
-        }
-        wait *= 2;
-    }
-    attempt()
 }
 
 /// What was attempted when a server refused.

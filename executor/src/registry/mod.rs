@@ -26,6 +26,6 @@ mod redirect;
 pub(crate) mod tests;
 mod transport;
 
-pub use client::{Client, Config};
+pub use client::{Asking, Client, Config};
 pub use pull::{BlobReader, Fetched};
 pub use push::Push;

@@ -168,6 +168,21 @@ fn an_image_that_nobody_knows_is_a_note_of_check() {
 }
 
 #[test]
+fn check_does_not_wait_for_a_registry_that_does_not_answer() {
+    let sandbox = Sandbox::new();
+    // Connections are made, and nobody ever says anything.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let registry = silent.local_addr().unwrap();
+    sandbox.write("Dockerfile", &format!("FROM {registry}/a:1 AS a\nFROM {registry}/b:1\nEXPOSE 80/TCP\n"));
+    let out = sandbox.succeed(sandbox.llbc().args(["check", "--format=json"])).out();
+    let lines = json_lines(&out);
+    let codes: Vec<_> = lines.iter().map(|line| line["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["unknown", "unknown", "ExposeProtoCasing"], "{out}");
+    assert!(lines[0]["message"].as_str().unwrap().contains("did not answer"), "{out}");
+    assert!(lines[0]["help"].as_str().unwrap().contains("--facts"), "{out}");
+}
+
+#[test]
 fn wrong_usage_exits_with_2() {
     let sandbox = Sandbox::new();
     sandbox.write("Dockerfile", SCRATCH);

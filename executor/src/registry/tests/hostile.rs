@@ -7,7 +7,7 @@ use oci::{Descriptor, Digest, media};
 use super::server::{Asked, Reply, Server};
 use super::{client, image, reference};
 use crate::registry::hosts::{Host, Hosts};
-use crate::registry::{Client, Config};
+use crate::registry::{Asking, Client, Config};
 use crate::store::{Blobs, MemoryBlobs};
 use crate::{Cancel, Error};
 
@@ -62,6 +62,14 @@ fn a_server_that_does_not_recover() {
         "HOST/app:1: unexpected status from GET http://HOST/v2/app/manifests/1: 500 Internal Server Error: UNKNOWN: boom"
     );
     assert_eq!(server.log().len(), 5);
+}
+
+#[test]
+fn who_asks_once_asks_once() {
+    let server = Server::start(|_| Reply::status(500));
+    let client = Client::new(Config { asking: Asking::Once, ..Config::default() });
+    assert!(client.manifest(&app(&server), &Cancel::default()).is_err());
+    assert_eq!(server.log().len(), 1);
 }
 
 #[test]
@@ -276,7 +284,7 @@ fn mirrors_are_asked_first_and_passed_over() {
     let mirror = Server::start(move |_| Reply::ok(bytes.clone()));
     let host = Host { mirrors: vec![broken.host.clone(), format!("{}/hub", mirror.host)], ..Host::default() };
     let hosts = Hosts { registries: [("docker.io".to_owned(), host)].into() };
-    let client = Client::new(Config { hosts, credentials: None, offline: false });
+    let client = Client::new(Config { hosts, ..Config::default() });
     assert_eq!(client.manifest(&reference("alpine"), &Cancel::default()).unwrap().bytes, manifest);
     assert_eq!(broken.log(), ["GET /v2/library/alpine/manifests/latest?ns=docker.io"]);
     assert_eq!(mirror.log(), ["GET /v2/hub/library/alpine/manifests/latest?ns=docker.io"]);
