@@ -6,6 +6,7 @@
 pub mod dockerfile;
 pub mod hlb;
 pub mod invariants;
+pub mod keyed;
 pub mod spec;
 pub mod vocabulary;
 
@@ -60,6 +61,8 @@ pub struct Language {
     pub format: Option<Formatter>,
     /// What an editor can say of its words.
     pub vocabulary: Option<&'static vocabulary::Vocabulary>,
+    /// What an editor can say of its keys and values, if the language is of such.
+    pub keyed: Option<&'static keyed::Keyed>,
     /// Writes out presets, if the language has such.
     pub expand: Option<Expander>,
 }

@@ -38,6 +38,7 @@ pub(crate) const LANGUAGE: Language = Language {
     trigger: Some(parse::trigger),
     format: Some(format::format),
     vocabulary: Some(&vocabulary::VOCABULARY),
+    keyed: None,
     expand: None,
 };
 

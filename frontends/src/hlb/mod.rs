@@ -28,6 +28,7 @@ pub(crate) const LANGUAGE: Language = Language {
     format: Some(format),
     trigger: None,
     vocabulary: None,
+    keyed: None,
     expand: None,
 };
 

@@ -4,6 +4,8 @@
 //! into plain stages, and `lower` makes steps of stages. Nothing is implicit that `llbc expand` does not print.
 
 mod expand;
+mod format;
+mod keyed;
 mod lower;
 mod model;
 mod preset;
@@ -30,9 +32,10 @@ pub(crate) const LANGUAGE: Language = Language {
     extensions: &["toml"],
     parse,
     trigger: None,
-    format: None,
+    format: Some(format::format),
     expand: Some(expand::expand),
     vocabulary: None,
+    keyed: Some(&keyed::KEYED),
 };
 
 /// The version of the language.

@@ -367,7 +367,10 @@ macro_rules! words {
             }
 
             fn schema(_: &mut $crate::spec::schema::Schemas) -> serde_json::Value {
-                serde_json::json!({ "enum": [$($word),+] })
+                serde_json::json!({
+                    "enum": [$($word),+],
+                    "enumDescriptions": [$(concat!($($word_doc),+).trim()),+],
+                })
             }
         }
     )+};

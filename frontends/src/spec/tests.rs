@@ -167,6 +167,35 @@ fn any_text_is_read() {
     assert_eq!(module.diagnostics[0].message, "the text is not UTF-8");
 }
 
+/// Cuts and changes of the same spec: what an editor is told stands in the text, and order keeps the meaning.
+#[test]
+fn any_text_is_read_and_put_in_order() {
+    let seed = include_str!("../../../tests/snapshots/spec/everything/build.toml");
+    let mut ordered = 0;
+    for cut in (0..seed.len()).step_by(11).filter(|cut| seed.is_char_boundary(*cut)) {
+        let scrap = [" ", "\n", "\n\n\n", ",", "]", "{", "\"", "[x]\n", "a.b = 1\n", "\t", "# c\n"][cut % 11];
+        for text in [seed[..cut].to_owned(), format!("{}{scrap}{}", &seed[..cut], &seed[cut..])] {
+            let keyed = super::LANGUAGE.keyed.expect("a spec is of keys and values");
+            let tree = (keyed.read)(&text);
+            let inside = |span: ast::Span| text.get(span.start as usize..span.end as usize).is_some();
+            for section in &tree.sections {
+                assert!(inside(section.header) && inside(section.span), "{section:?}");
+            }
+            tree.visit(&mut |_, entry| assert!(inside(entry.span) && entry.keys.iter().all(|key| inside(key.span))));
+            assert!((keyed.names)(&text, &tree).iter().all(|mention| inside(mention.span)), "{text}");
+            let edits = super::format::format(&Input { file: FileId(0), bytes: text.as_bytes() });
+            if edits.is_empty() {
+                continue;
+            }
+            let after = String::from_utf8(ast::apply(text.as_bytes(), &edits)).unwrap();
+            assert_eq!(text.parse::<toml::Table>(), after.parse::<toml::Table>(), "{after}");
+            assert_eq!(super::format::format(&Input { file: FileId(0), bytes: after.as_bytes() }), [], "{after}");
+            ordered += 1;
+        }
+    }
+    assert!(ordered > 100, "{ordered}");
+}
+
 /// As a Dockerfile, what both languages can say is the same module.
 #[test]
 fn a_spec_as_a_dockerfile() {

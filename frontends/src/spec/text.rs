@@ -13,7 +13,7 @@ use super::read::{Reader, Text};
 pub(super) const ESCAPE: u8 = b'\\';
 
 /// Values that are always there, and the build arguments that hold them.
-const KNOWN: &[(&str, &str)] = &[
+pub(super) const KNOWN: &[(&str, &str)] = &[
     ("target.platform", "TARGETPLATFORM"),
     ("target.os", "TARGETOS"),
     ("target.arch", "TARGETARCH"),
