@@ -105,19 +105,22 @@ pub struct Glance {
     pub diagnostics: Vec<Diagnostic>,
     /// What is not known.
     pub asks: BTreeSet<Question>,
-    /// What the steps see that were watched.
-    pub scopes: Vec<StepScope>,
 }
 
 /// Looks at a text that is parsed already, with what is known so far, as [`check`] does; asks nobody.
-///
-/// `watch` is the range whose steps' scopes are wanted.
-pub fn glance(module: &Module, source: &Source, options: &Options, facts: &Facts, watch: Option<Span>) -> Glance {
+pub fn glance(module: &Module, source: &Source, options: &Options, facts: &Facts) -> Glance {
     with_request(module, source, options, Purpose::Lint, |request| {
-        let draft = plan::plan(&Request { watch, ..*request }, facts);
+        let draft = plan::plan(request, facts);
         let asks = draft.asks.clone();
-        let (diagnostics, Draft { scopes, .. }) = judge(module, source, options, draft);
-        Glance { diagnostics, asks, scopes }
+        Glance { diagnostics: judge(module, source, options, draft).0, asks }
+    })
+}
+
+/// What the steps of a range see, in the order of planning; asks nobody, and plans only the stages they need. Nothing for
+/// a text with errors.
+pub fn scopes(module: &Module, source: &Source, options: &Options, facts: &Facts, range: Span) -> Vec<StepScope> {
+    with_request(module, source, options, Purpose::Lint, |request| {
+        plan::plan(&Request { watch: Some(range), ..*request }, facts).scopes
     })
 }
 

@@ -21,7 +21,9 @@ pub mod targets;
 #[cfg(test)]
 mod testing;
 
-pub use drive::{Glance, Outcome, check, compile, expand, format, glance, parse, survey, to_dockerfile, vendored_path};
+pub use drive::{
+    Glance, Outcome, check, compile, expand, format, glance, parse, scopes, survey, to_dockerfile, vendored_path,
+};
 pub use facts::{
     Answer, AskError, Facts, HostValue, ImageAnswer, LocalPath, ManifestAnswer, ModuleSource, Question, ResolveMode,
     RunOutput, World,

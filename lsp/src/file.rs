@@ -1,11 +1,13 @@
 //! A text as features see it: parsed, with its names, and with what is known of the outside.
 
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 use ast::{LineIndex, Module, Source, Span, Step, visit};
 use compiler::plan::StepScope;
 use compiler::{Facts, Glance, Options};
 use frontends::Language;
+use frontends::keyed::{Grammar, Tree};
 use frontends::vocabulary::Vocabulary;
 
 use crate::names::Names;
@@ -19,19 +21,24 @@ pub struct File {
     pub module: Module,
     /// Its language.
     pub language: &'static Language,
+    /// The same bytes as those of the source, known to be text: looking at a piece of it must not look at all of it.
+    text: Arc<str>,
     names: OnceCell<Names>,
+    keyed: OnceCell<Tree>,
 }
 
 impl File {
-    /// Parses a text.
-    pub fn new(source: Source, language: &'static Language) -> Self {
+    /// Parses a text under the name of its file.
+    pub fn new(name: impl Into<String>, text: impl Into<Arc<str>>, language: &'static Language) -> Self {
+        let text: Arc<str> = text.into();
+        let source = Source::new(name, Arc::<[u8]>::from(text.clone()));
         let module = (language.parse)(&frontends::Input { file: ast::FileId(0), bytes: &source.bytes });
-        Self { source, module, language, names: OnceCell::new() }
+        Self { source, module, language, text, names: OnceCell::new(), keyed: OnceCell::new() }
     }
 
     /// The text; editors know no other than Unicode.
     pub fn text(&self) -> &str {
-        std::str::from_utf8(&self.source.bytes).unwrap_or_default()
+        &self.text
     }
 
     /// A piece of the text.
@@ -52,6 +59,12 @@ impl File {
     /// What editors can say of the words of its language.
     pub fn words(&self) -> Option<&'static Vocabulary> {
         self.language.vocabulary
+    }
+
+    /// Its keys and values, and what may be there, if its language is of such.
+    pub fn keyed(&self) -> Option<(&Tree, &'static Grammar)> {
+        let keyed = self.language.keyed?;
+        Some((self.keyed.get_or_init(|| (keyed.read)(&self.text)), (keyed.grammar)()))
     }
 
     /// The step at a place, ends included, and the number of its definition.
@@ -83,13 +96,12 @@ pub struct View<'v> {
 impl View<'_> {
     /// Everything that can be said without asking.
     pub fn glance(&self) -> Glance {
-        compiler::glance(&self.file.module, &self.file.source, self.options, self.facts, None)
+        compiler::glance(&self.file.module, &self.file.source, self.options, self.facts)
     }
 
     /// What steps see that stand in a range: nothing when the text has errors.
     pub fn scopes(&self, range: Span) -> Vec<StepScope> {
-        let glance = compiler::glance(&self.file.module, &self.file.source, self.options, self.facts, Some(range));
-        glance.scopes
+        compiler::scopes(&self.file.module, &self.file.source, self.options, self.facts, range)
     }
 }
 

@@ -10,6 +10,7 @@
 mod cursor;
 pub mod features;
 mod file;
+mod keyed;
 mod names;
 pub mod protocol;
 mod shell;

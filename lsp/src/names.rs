@@ -6,6 +6,7 @@
 //! script sets one of that name itself.
 
 mod functions;
+mod keyed;
 
 use std::collections::BTreeMap;
 
@@ -48,6 +49,8 @@ pub enum Kind {
     Bound,
     /// A module that is used.
     Import,
+    /// An entry of a table of this name, in a language of keys and values.
+    Entry(&'static str),
 }
 
 /// A place where a name stands.
@@ -75,6 +78,9 @@ pub enum Role {
 impl Names {
     /// Collects the names of a file.
     pub fn new(file: &File) -> Self {
+        if let Some((tree, _)) = file.keyed() {
+            return keyed::collect(file, tree);
+        }
         let mut collector = Collector { file, names: Self::default(), scopes: vec![Scope::default()], globals: 0 };
         collector.module(&file.module);
         functions::collect(&file.module, &mut collector.names);

@@ -1,6 +1,5 @@
 //! Fixtures: a text with `┃` where the cursor stands.
 
-use ast::Source;
 use compiler::{Answer, Facts, ImageAnswer, Options, Question, ResolveMode};
 use oci::{Digest, Platform};
 
@@ -20,7 +19,7 @@ pub(crate) fn named(name: &str, marked: &str) -> (File, u32) {
     let offset = marked.find(CURSOR).unwrap_or(0) as u32;
     let text = marked.replace(CURSOR, "");
     let language = frontends::detect(name).unwrap();
-    (File::new(Source::new(name, text.into_bytes()), language), offset)
+    (File::new(name, text, language), offset)
 }
 
 /// A small build context.

@@ -40,7 +40,7 @@ fn one(args: &Fmt, input: &Input) -> Result<bool> {
     let source = Source::new(name, world::read(input)?);
     refuse_errors(&source)?;
     let Some(mut edits) = compiler::format(&source) else {
-        let help = "Dockerfiles and HLB programs can be formatted";
+        let help = "Dockerfiles, HLB programs and build specs can be formatted";
         return Err(Failure::unsupported(&format!("formatting {}", source.name), help));
     };
     if let Some(range) = args.lines {

@@ -31,7 +31,7 @@ impl Planner<'_> {
     /// Resolves the base of every stage that is needed, and the triggers that come with it, which may need more stages.
     pub(super) fn resolve(&mut self, target: StageId) -> BTreeSet<StageId> {
         loop {
-            let reachable = self.reachable(target);
+            let reachable = self.needed(target);
             self.resolve_bases(&reachable);
             if !self.add_triggers(&reachable) {
                 return reachable;
@@ -39,9 +39,17 @@ impl Planner<'_> {
         }
     }
 
+    /// The stages that a target needs; where steps are watched, those that theirs need.
+    fn needed(&self, target: StageId) -> BTreeSet<StageId> {
+        if self.request.watch.is_none() {
+            return self.reachable([target]);
+        }
+        self.reachable((0..self.stages.len()).filter(|id| self.is_watched_stage(*id)))
+    }
+
     /// Whether every stage is to be planned, needed or not.
     pub(super) fn wants_all(&self) -> bool {
-        self.request.purpose == Purpose::Lint && self.settings.target.is_empty()
+        self.request.purpose == Purpose::Lint && self.settings.target.is_empty() && self.request.watch.is_none()
     }
 
     /// Resolves what is not resolved yet. What is wrong without an answer is reported before everything else: BuildKit

@@ -230,10 +230,10 @@ impl<'a> Planner<'a> {
         stage.commands.splice(at..at, commands);
     }
 
-    /// All stages that a stage needs, itself included.
-    pub(super) fn reachable(&self, from: StageId) -> BTreeSet<StageId> {
+    /// All stages that some stages need, themselves included.
+    pub(super) fn reachable(&self, from: impl IntoIterator<Item = StageId>) -> BTreeSet<StageId> {
         let mut reachable = BTreeSet::new();
-        let mut open = vec![from];
+        let mut open: Vec<StageId> = from.into_iter().collect();
         while let Some(id) = open.pop() {
             if reachable.insert(id) {
                 let stage = &self.stages[id];

@@ -3,7 +3,13 @@
 --   require("llbc").setup({ cmd = { "llbc", "lsp" }, settings = {}, on_attach = function(client, buffer) end })
 local M = {}
 
-M.filetypes = { "dockerfile", "hlb" }
+M.filetypes = { "dockerfile", "hlb", "toml" }
+
+--- Whether a buffer is a build file: of TOML there are many others.
+local function is_build_file(buffer)
+  local name = vim.api.nvim_buf_get_name(buffer)
+  return not name:match("%.toml$") or name:match("[/.]build%.toml$") ~= nil
+end
 
 --- The directory that settings are looked for in: the nearest one above with a mark, else the file's.
 local function root(buffer)
@@ -53,7 +59,10 @@ function M.setup(options)
     pattern = M.filetypes,
     group = vim.api.nvim_create_augroup("llbc", { clear = true }),
     callback = function(event)
-      M.attach(event.buf or vim.api.nvim_get_current_buf(), options)
+      local buffer = event.buf or vim.api.nvim_get_current_buf()
+      if is_build_file(buffer) then
+        M.attach(buffer, options)
+      end
     end,
   })
 end

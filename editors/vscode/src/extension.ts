@@ -33,7 +33,11 @@ async function start(context: vscode.ExtensionContext): Promise<void> {
   }
   const server: ServerOptions = { command, args: ["lsp"] };
   const options: LanguageClientOptions = {
-    documentSelector: [{ language: "dockerfile" }, { language: "hlb" }],
+    documentSelector: [
+      { language: "dockerfile" },
+      { language: "hlb" },
+      { pattern: "**/{build.toml,*.build.toml}" },
+    ],
     initializationOptions: settings(),
     synchronize: {
       fileEvents: vscode.workspace.createFileSystemWatcher("**/{.dockerignore,*.dockerignore,llbc.toml}"),

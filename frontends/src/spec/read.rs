@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use ast::{Diagnostic, FileId, Span, code};
+use ast::{Diagnostic, Edit, FileId, Fix, Span, code};
 use serde_json::{Value as Json, json};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -253,8 +253,10 @@ pub(super) fn fill<T: Table>(table: &DeTable<'_>, into: &mut T, reader: &mut Rea
             let mut names = T::names();
             names.sort_unstable();
             let message = format!("unknown key `{key}` in {}", T::NAME);
-            let message = ast::with_suggestion(message, ast::suggest(key, names.iter().copied()));
-            reader.error(message, at).help = Some(format!("its keys are {}", names.join(", ")));
+            let suggestion = ast::suggest(key, names.iter().copied());
+            let error = reader.error(ast::with_suggestion(message, suggestion), at);
+            error.help = Some(format!("its keys are {}", names.join(", ")));
+            error.fix = suggestion.map(|name| instead(format!("Write `{name}`"), at, name.to_owned()));
         }
     }
 }
@@ -385,7 +387,14 @@ pub(super) fn word<T: Copy>(text: &Text, words: &[(&str, T)], reader: &mut Reade
     }
     let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
     let message = format!("unknown value {}", ast::quote(text.value.as_bytes()));
-    let message = ast::with_suggestion(message, ast::suggest(&text.value, names.iter().copied()));
-    reader.error(message, text.span).help = Some(format!("it is one of {}", names.join(", ")));
+    let suggestion = ast::suggest(&text.value, names.iter().copied());
+    let error = reader.error(ast::with_suggestion(message, suggestion), text.span);
+    error.help = Some(format!("it is one of {}", names.join(", ")));
+    error.fix = suggestion.map(|word| instead(format!("Write \"{word}\""), text.span, format!("\"{word}\"")));
     None
+}
+
+/// A fix that writes something else; what was meant is a guess.
+fn instead(title: String, span: Span, text: String) -> Fix {
+    Fix { title, safe: false, edits: vec![Edit { span, text }] }
 }

@@ -53,7 +53,7 @@ pub enum ItemKind {
 }
 
 /// Platforms that images are mostly made for.
-const PLATFORMS: &[&str] = &[
+pub(super) const PLATFORMS: &[&str] = &[
     "$BUILDPLATFORM",
     "$TARGETPLATFORM",
     "linux/amd64",
@@ -67,6 +67,9 @@ const PLATFORMS: &[&str] = &[
 
 /// Everything that begins with what is typed.
 pub fn complete(view: &View<'_>, offset: u32) -> Vec<Item> {
+    if view.file.keyed().is_some() {
+        return super::keyed::completion::complete(view, offset);
+    }
     if view.file.words().is_none() {
         return names_and_primitives(view, offset);
     }
@@ -106,7 +109,7 @@ fn names_and_primitives(view: &View<'_>, offset: u32) -> Vec<Item> {
                 items.push(item(&symbol.name, ItemKind::Function, detail, ""));
             }
             names::Kind::Bound | names::Kind::Import => items.push(item(&symbol.name, ItemKind::Variable, "", "")),
-            names::Kind::Variable | names::Kind::Stage(_) => {}
+            names::Kind::Variable | names::Kind::Stage(_) | names::Kind::Entry(_) => {}
         }
     }
     for row in ast::builtin::rows() {

@@ -35,6 +35,10 @@ pub fn folds(file: &File) -> Vec<Fold> {
             folds.push(Fold { first, last, kind });
         }
     };
+    if let Some((tree, _)) = file.keyed() {
+        super::keyed::folding::folds(file, tree, &mut add);
+        return in_order(folds);
+    }
     file.module.defs.iter().for_each(|def| add(def.span, FoldKind::Code));
     let mut regions = Vec::new();
     for (step, _) in visit::steps(&file.module) {
@@ -57,6 +61,10 @@ pub fn folds(file: &File) -> Vec<Fold> {
             }
         }
     }
+    in_order(folds)
+}
+
+fn in_order(mut folds: Vec<Fold>) -> Vec<Fold> {
     folds.sort();
     folds.dedup_by_key(|fold| (fold.first, fold.last));
     folds

@@ -22,6 +22,9 @@ pub struct Hover {
 
 /// What stands at a place.
 pub fn hover(view: &View<'_>, offset: u32) -> Option<Hover> {
+    if view.file.keyed().is_some() {
+        return super::keyed::hover::hover(view, offset);
+    }
     rule(view, offset)
         .or_else(|| named(view, offset))
         .or_else(|| primitive(view, offset))
@@ -79,7 +82,7 @@ fn named(view: &View<'_>, offset: u32) -> Option<Hover> {
         Kind::Stage(def) => stage(view, def),
         Kind::Variable if view.file.words().is_some() => variable(view, found, &symbol.name),
         Kind::Function(def) => function(view, def),
-        Kind::Variable | Kind::Bound | Kind::Import => declared(view, found, &symbol.name),
+        Kind::Variable | Kind::Bound | Kind::Import | Kind::Entry(_) => declared(view, found, &symbol.name),
     };
     Some(Hover { text, span: found.span })
 }
@@ -270,12 +273,17 @@ fn image(view: &View<'_>, offset: u32) -> Option<Hover> {
 
 /// The canonical reference that a template of a step stands for; `None` while that is not known.
 pub(super) fn reference_of(view: &View<'_>, step: &Step, written: &ast::Str) -> Option<Reference> {
+    let scope = || view.scopes(step.span).into_iter().find(|scope| scope.step.start == step.span.start);
+    reference_in(written, scope)
+}
+
+/// The same in a scope that is asked for when it counts.
+pub(super) fn reference_in<S: std::borrow::Borrow<compiler::plan::StepScope>>(
+    written: &ast::Str,
+    scope: impl FnOnce() -> Option<S>,
+) -> Option<Reference> {
     let raw = written.raw().lossy();
-    let value = if raw.contains('$') {
-        view.scopes(step.span).into_iter().find(|scope| scope.step.start == step.span.start)?.expand(written)?
-    } else {
-        raw.into_owned()
-    };
+    let value = if raw.contains('$') { scope()?.borrow().expand(written)? } else { raw.into_owned() };
     if value == "scratch" {
         return None;
     }
@@ -291,7 +299,7 @@ pub(super) fn known_image<'v>(view: &View<'v>, reference: &Reference) -> Option<
     })
 }
 
-fn describe(image: &compiler::ImageAnswer) -> String {
+pub(super) fn describe(image: &compiler::ImageAnswer) -> String {
     let mut text = image.digest.as_ref().map_or(String::new(), |digest| format!("`{digest}`\n"));
     let Ok(config) = ImageConfig::from_json(&image.config) else { return text };
     let _ = write!(text, "\n| | |\n|-|-|\n| platform | {} |\n", config.platform);

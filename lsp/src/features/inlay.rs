@@ -34,10 +34,10 @@ pub fn hints(view: &View<'_>, range: Span) -> Vec<Hint> {
     }
     for (step, _) in visit::steps(&view.file.module).filter(|(step, _)| touches(step.span, range)) {
         for image in super::links::images(step) {
-            hints.extend(digest(view, step, image));
+            hints.extend(digest(view, image, scope(step.span)));
         }
         if let Some(scope) = scope(step.span) {
-            values(step, scope, &mut hints);
+            values(step, scope, |string| view.file.slice(string.span), &mut hints);
         }
     }
     hints.retain(|hint| range.start <= hint.at && hint.at <= range.end);
@@ -49,8 +49,8 @@ fn touches(span: Span, range: Span) -> bool {
     span.start <= range.end && range.start <= span.end
 }
 
-fn digest(view: &View<'_>, step: &ast::Step, image: &ast::Str) -> Option<Hint> {
-    let reference = super::hover::reference_of(view, step, image)?;
+fn digest(view: &View<'_>, image: &ast::Str, scope: Option<&StepScope>) -> Option<Hint> {
+    let reference = super::hover::reference_in(image, || scope)?;
     if reference.digest().is_some() {
         return None;
     }
@@ -62,9 +62,10 @@ fn digest(view: &View<'_>, step: &ast::Step, image: &ast::Str) -> Option<Hint> {
 }
 
 /// The value of every string with variables, if it is known.
-fn values(step: &ast::Step, scope: &StepScope, hints: &mut Vec<Hint>) {
+fn values<'f>(step: &ast::Step, scope: &StepScope, written: impl Fn(&ast::Str) -> &'f str, hints: &mut Vec<Hint>) {
     visit::strings(step, &mut |string| {
-        if !string.raw().0.contains(&b'$') {
+        // What a preset makes is not written at its place.
+        if !string.raw().0.contains(&b'$') || !written(string).contains('$') {
             return;
         }
         let Some(value) = scope.expand(string) else { return };

@@ -25,6 +25,9 @@ pub enum Target {
 
 /// All links of a file, in its order.
 pub fn links(view: &View<'_>) -> Vec<Link> {
+    if let Some((tree, grammar)) = view.file.keyed() {
+        return super::keyed::links::links(view.file, tree, grammar);
+    }
     let mut links = Vec::new();
     if let Some(syntax) = &view.file.module.syntax {
         let page = Reference::parse(&syntax.reference.text).ok().and_then(|reference| page(&reference));
@@ -71,7 +74,7 @@ fn plain(string: &Str) -> Option<String> {
 }
 
 /// The page of an image, where its registry has pages.
-fn page(reference: &Reference) -> Option<String> {
+pub(super) fn page(reference: &Reference) -> Option<String> {
     let path = reference.path();
     Some(match reference.domain() {
         "docker.io" => match path.strip_prefix("library/") {

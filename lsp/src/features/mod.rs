@@ -7,6 +7,7 @@ pub mod formatting;
 pub mod functions;
 pub mod hover;
 pub mod inlay;
+mod keyed;
 pub mod lens;
 pub mod links;
 pub mod navigation;

@@ -29,6 +29,17 @@ pub fn rename(view: &View<'_>, offset: u32, name: &str) -> Result<Vec<Edit>, Str
                 return Err(format!("there is a stage \"{name}\" already"));
             }
         }
+        Kind::Entry(space) => {
+            if !is_key(name) {
+                return Err(format!(
+                    "\"{name}\" cannot name a {space}: lower-case letters, digits, `-` and `_`, and no sign first"
+                ));
+            }
+            let taken = |other: &crate::names::Symbol| other.kind == symbol.kind && other.name == name;
+            if name != symbol.name && names.symbols.iter().any(taken) {
+                return Err(format!("there is a {space} \"{name}\" already"));
+            }
+        }
         Kind::Variable | Kind::Function(_) | Kind::Bound | Kind::Import if !is_variable_name(name) => {
             return Err(format!("\"{name}\" cannot name a variable: letters, digits and `_`, and no digit first"));
         }
@@ -40,6 +51,11 @@ pub fn rename(view: &View<'_>, offset: u32, name: &str) -> Result<Vec<Edit>, Str
 fn is_stage_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+}
+
+fn is_key(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_'))
 }
 
 fn is_variable_name(name: &str) -> bool {
@@ -77,6 +93,20 @@ mod tests {
             "VERSION",
             "ARG VERSION\nFROM a\nARG VERSION=1\nENV W=${VERSION:-$VERSION}\nRUN x \\\n  \"$VERSION\" '$V'\n",
         );
+    }
+
+    #[test]
+    fn an_entry_with_its_headers_and_references() {
+        let text = "[var]\nv = {}\n[stage.b┃]\nfrom = \"x\"\n[[stage.b.step]]\nrun = \"y\"\n[image.i]\nfrom = \"stage.b\"\nfile = [{ from = \"stage.b:/x\" }]\n";
+        let renamed = |name: &str| {
+            crate::testing::with_named("build.toml", text, |view, offset| {
+                let edits = rename(view, offset, name)?;
+                Ok::<_, String>(String::from_utf8(ast::apply(&view.file.source.bytes, &edits)).unwrap())
+            })
+        };
+        let expected = text.replace('┃', "").replace("stage.b", "stage.base");
+        assert_eq!(renamed("base"), Ok(expected));
+        assert!(renamed("A b").is_err_and(|why| why.contains("cannot name a stage")));
     }
 
     #[test]

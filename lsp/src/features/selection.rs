@@ -8,7 +8,9 @@ use crate::file::View;
 pub fn ranges(view: &View<'_>, offset: u32) -> Vec<Span> {
     let file = view.file;
     let mut found = vec![super::hover::identifier(view, offset)];
-    if let Some((step, def)) = file.step_at(offset) {
+    if let Some((tree, _)) = file.keyed() {
+        super::keyed::selection::ranges(tree, offset, &mut found);
+    } else if let Some((step, def)) = file.step_at(offset) {
         found.extend(file.names().at(offset).map(|found| found.span));
         visit::strings(step, &mut |string| found.push(string.span));
         found.extend(step.opts.iter().map(|opt| opt.span));

@@ -13,7 +13,7 @@ pub struct Signature {
     /// **Shape**: one entry a form.
     pub forms: Vec<Form>,
     /// Markdown.
-    pub doc: &'static str,
+    pub doc: String,
     /// Index of the form that fits what is written.
     pub active: usize,
 }
@@ -22,7 +22,7 @@ pub struct Signature {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Form {
     /// As written.
-    pub label: &'static str,
+    pub label: String,
     /// Where its parameters stand in the label, in bytes.
     pub parameters: Vec<Range<u32>>,
     /// Index of the parameter that is due.
@@ -31,6 +31,9 @@ pub struct Form {
 
 /// The forms of what is being written.
 pub fn signature(view: &View<'_>, offset: u32) -> Option<Signature> {
+    if view.file.keyed().is_some() {
+        return super::keyed::signature::signature(view, offset);
+    }
     let cursor = Cursor::new(view.file, offset)?;
     let (keyword, argument) = match cursor.place {
         Place::Option(keyword) | Place::Value(keyword, _) => (keyword, None),
@@ -39,7 +42,7 @@ pub fn signature(view: &View<'_>, offset: u32) -> Option<Signature> {
     };
     let list = view.file.slice(cursor.typed).starts_with('[');
     let active = keyword.forms.iter().position(|form| form.contains("[\"") == list).unwrap_or(0);
-    Some(Signature { forms: forms(keyword, argument), doc: keyword.doc, active })
+    Some(Signature { forms: forms(keyword, argument), doc: keyword.doc.to_owned(), active })
 }
 
 fn forms(keyword: &'static Keyword, argument: Option<usize>) -> Vec<Form> {
@@ -51,7 +54,7 @@ fn forms(keyword: &'static Keyword, argument: Option<usize>) -> Vec<Form> {
             Some(before) => before + options,
         };
         let last = parameters.len().checked_sub(1);
-        Form { label, active: last.map(|last| active.min(last)), parameters }
+        Form { label: (*label).to_owned(), active: last.map(|last| active.min(last)), parameters }
     };
     keyword.forms.iter().map(form).collect()
 }

@@ -39,6 +39,9 @@ const LONGEST: usize = 80;
 
 /// The outline.
 pub fn outline(file: &File) -> Vec<Item> {
+    if let Some((tree, grammar)) = file.keyed() {
+        return super::keyed::symbols::outline(file, tree, grammar);
+    }
     let head = file.module.head.iter().flat_map(step);
     let defs = file.module.defs.iter().enumerate().map(|(at, def)| match &def.signature {
         Some(_) => function(file, def),
@@ -127,7 +130,7 @@ fn step(step: &Step) -> Vec<Item> {
     }
 }
 
-fn short(text: &str) -> String {
+pub(super) fn short(text: &str) -> String {
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match words.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &words[..end]),

@@ -5,7 +5,7 @@ use ast::{Command, Document, Op, OptKind, Span, Step, Str, visit};
 use crate::File;
 use crate::shell;
 
-/// What a token is. The number of a kind is its place in [`KINDS`].
+/// What a token is. Its number is its place in [`KINDS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TokenKind {
     /// A keyword of the language or of the shell.
@@ -28,6 +28,8 @@ pub enum TokenKind {
     Operator,
     /// An image.
     Image,
+    /// A number.
+    Number,
 }
 
 /// All kinds with the protocol's names, in the order of their numbers.
@@ -42,6 +44,7 @@ pub const KINDS: &[(TokenKind, &str)] = &[
     (TokenKind::Parameter, "parameter"),
     (TokenKind::Operator, "operator"),
     (TokenKind::Image, "namespace"),
+    (TokenKind::Number, "number"),
 ];
 
 /// A token; never longer than a line.
@@ -58,6 +61,11 @@ pub struct Token {
 /// The tokens that start in a range, in file order, not overlapping.
 pub fn tokens(file: &File, range: Span) -> Vec<Token> {
     let mut painter = Painter { file, range, tokens: Vec::new() };
+    if let Some((tree, grammar)) = file.keyed() {
+        painter.tokens = super::keyed::tokens::tokens(file, tree, grammar);
+        painter.names();
+        return painter.finish();
+    }
     let touches = |span: Span| span.start < range.end && range.start <= span.end;
     for (step, _) in visit::steps(&file.module) {
         // Comments stand before their step.
@@ -171,18 +179,8 @@ impl Painter<'_> {
     }
 
     fn script(&mut self, span: Span) {
-        for token in shell::tokens(self.file.text(), span) {
-            let kind = match token.kind {
-                shell::Kind::Command => TokenKind::Command,
-                shell::Kind::Keyword => TokenKind::Keyword,
-                shell::Kind::Option => TokenKind::Parameter,
-                shell::Kind::Operator => TokenKind::Operator,
-                shell::Kind::Quoted => TokenKind::Text,
-                shell::Kind::Variable | shell::Kind::Assignment => TokenKind::Variable,
-                shell::Kind::Comment => TokenKind::Comment,
-                shell::Kind::Argument => continue,
-            };
-            self.add(token.span, kind);
+        for (span, kind) in script(self.file, span) {
+            self.add(span, kind);
         }
     }
 
@@ -203,7 +201,9 @@ impl Painter<'_> {
                 crate::names::Kind::Stage(_) => TokenKind::Stage,
                 crate::names::Kind::Function(_) => TokenKind::Command,
                 crate::names::Kind::Variable | crate::names::Kind::Bound => TokenKind::Variable,
-                crate::names::Kind::Import => TokenKind::Image,
+                crate::names::Kind::Entry("stage" | "image") => TokenKind::Stage,
+                crate::names::Kind::Entry("var") => TokenKind::Variable,
+                crate::names::Kind::Import | crate::names::Kind::Entry(_) => TokenKind::Image,
             };
             let defines = found.role != crate::names::Role::Reference;
             self.tokens.push(Token { span: found.span, kind, defines });
@@ -214,7 +214,7 @@ impl Painter<'_> {
     fn finish(mut self) -> Vec<Token> {
         self.tokens.sort_by_key(|token| (token.span.start, token.span.end, token.kind));
         let mut out: Vec<Token> = Vec::with_capacity(self.tokens.len());
-        for token in self.tokens {
+        for token in std::mem::take(&mut self.tokens) {
             for piece in pieces(self.file, token) {
                 while let Some(last) = out.last_mut() {
                     if last.span.end <= piece.span.start {
@@ -234,19 +234,33 @@ impl Painter<'_> {
     }
 }
 
+/// The words of a script.
+pub(super) fn script(file: &File, span: Span) -> impl Iterator<Item = (Span, TokenKind)> {
+    shell::tokens(file.text(), span).into_iter().filter_map(|token| {
+        let kind = match token.kind {
+            shell::Kind::Command => TokenKind::Command,
+            shell::Kind::Keyword => TokenKind::Keyword,
+            shell::Kind::Option => TokenKind::Parameter,
+            shell::Kind::Operator => TokenKind::Operator,
+            shell::Kind::Quoted => TokenKind::Text,
+            shell::Kind::Variable | shell::Kind::Assignment => TokenKind::Variable,
+            shell::Kind::Comment => TokenKind::Comment,
+            shell::Kind::Argument => return None,
+        };
+        Some((token.span, kind))
+    })
+}
+
 /// The parts of a token, one a line, without blanks around them.
-fn pieces(file: &File, token: Token) -> Vec<Token> {
-    let mut found = Vec::new();
+fn pieces(file: &File, token: Token) -> impl Iterator<Item = Token> {
     let mut at = token.span.start;
-    for line in file.slice(token.span).split_inclusive('\n') {
+    let lines = file.slice(token.span).split_inclusive('\n').map(move |line| {
         let start = at + (line.len() - line.trim_start().len()) as u32;
         let end = at + line.trim_end().len() as u32;
-        if start < end {
-            found.push(Token { span: Span { start, end, ..token.span }, ..token });
-        }
         at += line.len() as u32;
-    }
-    found
+        Token { span: Span { start, end, ..token.span }, ..token }
+    });
+    lines.filter(|piece| piece.span.start < piece.span.end)
 }
 
 #[cfg(test)]
@@ -264,6 +278,11 @@ mod tests {
     }
 
     #[test]
+    fn kinds_are_in_the_order_of_their_numbers() {
+        assert!(KINDS.iter().enumerate().all(|(number, (kind, _))| *kind as usize == number));
+    }
+
+    #[test]
     fn words_of_the_language() {
         check(
             "# c\nFROM a AS b\nCOPY --from=b --link $X /y\n",
@@ -271,6 +290,19 @@ mod tests {
              Variable:$X",
         );
         check("FROM scratch\nCMD [\"a\", \"b\"]\n", "Keyword:FROM Keyword:scratch Keyword:CMD Text:\"a\" Text:\"b\"");
+    }
+
+    #[test]
+    fn keys_and_values() {
+        let text = "# c\n[image.a]\nfrom = \"x:${target.arch}\"\nstep = [{ run = 'make -j $X', link = true }]\nn = 3\n";
+        let (file, _) = crate::testing::named("build.toml", text);
+        let found = tokens(&file, Span::new(ast::FileId(0), 0, text.len() as u32));
+        let shown = found.iter().map(|token| format!("{:?}:{}", token.kind, file.slice(token.span)));
+        assert_eq!(
+            shown.collect::<Vec<_>>().join(" "),
+            "Comment:# c Keyword:image Stage:a Property:from Text:\"x: Variable:${target.arch} Property:step Property:run \
+             Text:' Command:make Parameter:-j Variable:$X Property:link Keyword:true Property:n Number:3"
+        );
     }
 
     #[test]

@@ -114,16 +114,15 @@ impl<'d> Places<'d> {
         let mut last = lsp::Position::default();
         let mut out = Vec::with_capacity(found.len());
         for token in found {
-            let at = self.position(token.span.start);
+            let at = self.document.lines.position_after(&self.document.text, token.span.start, last.line);
             let delta_line = at.line - last.line;
             let delta_start = if delta_line == 0 { at.character - last.character } else { at.character };
             last = at;
-            let kind = tokens::KINDS.iter().position(|(kind, _)| *kind == token.kind).unwrap_or_default();
             out.push(lsp::SemanticToken {
                 delta_line,
                 delta_start,
                 length: self.document.lines.width(&self.document.text, token.span),
-                token_type: kind as u32,
+                token_type: token.kind as u32,
                 token_modifiers_bitset: u32::from(token.defines),
             });
         }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::convert::{self, Places, markdown};
 use super::documents::{Document, uri_of};
 use super::server::{Event, Failure, Server};
+use super::wire::Outgoing;
 use super::workspace::{self, Around};
 use crate::features::{
     actions, completion, folding, formatting, functions, hover, inlay, lens, links, navigation, rename, selection,
@@ -19,8 +20,8 @@ use crate::features::{
 };
 use crate::{File, Role, View};
 
-/// The result of a request; `None` when it is answered later.
-type Answer = Result<Option<Value>, Failure>;
+/// The result of a request as JSON; `None` when it is answered later.
+type Answer = Result<Option<String>, Failure>;
 
 /// Answers a request.
 pub(super) fn request(server: &mut Server, request: Request) -> Answer {
@@ -113,7 +114,7 @@ pub(super) fn request(server: &mut Server, request: Request) -> Answer {
             // Looking through folders may take a while: nobody waits for it but who asked.
             std::thread::spawn(move || {
                 let result = workspace_symbols(&folders, &query);
-                let _ = events.send(Event::Answered(lsp_server::Response::new_ok(id, result)));
+                let _ = events.send(Event::Answered(Outgoing::Result { id, json: result.to_string() }));
             });
             Ok(None)
         }
@@ -156,7 +157,7 @@ fn document<'s>(server: &'s mut Server, params: &Value) -> Result<(&'s mut Docum
 }
 
 fn value(result: impl serde::Serialize) -> Answer {
-    let result = serde_json::to_value(result);
+    let result = serde_json::to_string(&result);
     result.map(Some).map_err(|error| Failure::new(ErrorCode::InternalError, error.to_string()))
 }
 
@@ -205,8 +206,8 @@ fn signature_help(asked: &Asked<'_>) -> Option<lsp::SignatureHelp> {
     let found = signature::signature(&asked.view, asked.offset)?;
     // Labels are ASCII: their bytes are their columns in any encoding.
     let form = |form: &signature::Form| lsp::SignatureInformation {
-        label: form.label.to_owned(),
-        documentation: Some(lsp::Documentation::MarkupContent(markdown(found.doc))),
+        label: form.label.clone(),
+        documentation: Some(lsp::Documentation::MarkupContent(markdown(found.doc.clone()))),
         parameters: Some(
             form.parameters
                 .iter()

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use ast::{Diagnostic, Source};
+use ast::Diagnostic;
 use compiler::{Facts, Options, Question};
 use frontends::{LANGUAGES, Language};
 use lsp_types::{SemanticToken, TextDocumentContentChangeEvent, Uri};
@@ -53,6 +53,9 @@ impl Document {
         let by_id = LANGUAGES.iter().find(|language| language.id.eq_ignore_ascii_case(id));
         let language = by_id.or(by_name)?;
         let name = file_name.unwrap_or_else(|| language.id.to_owned());
+        if !is_meant(language, &name, &text) {
+            return None;
+        }
         let lines = Lines::new(&text, encoding);
         Some(Self {
             uri,
@@ -106,11 +109,20 @@ impl Document {
 
     /// The text, parsed.
     pub(crate) fn file(&mut self) -> Rc<File> {
-        let parse = || {
-            let source = Source::new(self.name.clone(), self.text.as_bytes());
-            Rc::new(File::new(source, self.language))
-        };
+        let parse = || Rc::new(File::new(self.name.clone(), self.text.as_str(), self.language));
         self.file.get_or_insert_with(parse).clone()
+    }
+}
+
+/// Whether a text in a language is a build file at all: of languages of keys and values there are many others, so their
+/// name or what stands in them must tell.
+pub(crate) fn is_meant(language: &Language, name: &str, text: &str) -> bool {
+    let Some(keyed) = language.keyed else { return true };
+    let name = name.to_ascii_lowercase();
+    let has_name = |known: &&str| name == **known || name.ends_with(&format!(".{known}"));
+    language.names.iter().any(has_name) || {
+        let tree = (keyed.read)(text);
+        tree.sections[0].entries.iter().any(|entry| entry.keys[0].text == (keyed.grammar)().root)
     }
 }
 
@@ -164,6 +176,16 @@ mod tests {
             assert_eq!(path_of(&uri).as_deref(), Some(Path::new(path)), "{}", uri.as_str());
         }
         assert_eq!(path_of(&"untitled:Untitled-1".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn not_every_file_of_keys_and_values_is_a_build_file() {
+        let opens = |name: &str, text: &str| {
+            let uri: Uri = format!("file:///{name}").parse().unwrap();
+            Document::open(uri, "toml", 1, text.to_owned(), Encoding::Utf16).is_some()
+        };
+        assert!(opens("build.toml", "") && opens("app.build.toml", "") && opens("x.toml", "# x\nspec = 1\n"));
+        assert!(!opens("Cargo.toml", "[package]\nspec = 1\n"));
     }
 
     #[test]

@@ -12,15 +12,20 @@ mod outside;
 mod position;
 mod server;
 mod settings;
+mod wire;
 mod workspace;
 
 pub use outside::{Outside, Place, Told};
 pub use settings::{FactSettings, Settings};
 
-use std::io;
+use std::io::{self, BufWriter, Write as _};
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::thread;
 
-use lsp_server::{Connection, ProtocolError};
+use lsp_server::{Connection, Message, ProtocolError};
+
+use wire::Outgoing;
 
 /// Why serving ended before the client ended it.
 #[derive(Debug)]
@@ -49,18 +54,51 @@ impl std::error::Error for Error {}
 ///
 /// **Errors**: see [`Error`]; a client that exits without a shutdown is one.
 pub fn serve(outside: Arc<dyn Outside>) -> Result<(), Error> {
-    let (connection, threads) = Connection::stdio();
-    serve_connection(connection, outside)?;
-    threads.join().map_err(Error::Io)
+    let (connection, client) = Connection::memory();
+    let (outbox, messages) = mpsc::sync_channel(MOST_UNREAD);
+    let Connection { sender: inbox, receiver: greetings } = client;
+    thread::spawn(move || read(|message| inbox.send(message).is_ok()));
+    let greet = sender(outbox.clone());
+    thread::spawn(move || greetings.into_iter().for_each(|message| greet(Outgoing::Message(message))));
+    let writer = thread::spawn(move || write(&messages));
+    serve_connection(connection, sender(outbox), outside)?;
+    writer.join().unwrap_or(Ok(())).map_err(Error::Io)
+}
+
+/// So many messages may wait for the client to read them; then the server waits, too.
+const MOST_UNREAD: usize = 8;
+
+/// A client that is gone reads nothing; the end of its messages is noticed elsewhere.
+fn sender(outbox: SyncSender<Outgoing>) -> impl Fn(Outgoing) + Send {
+    move |message| drop(outbox.send(message))
+}
+
+/// Passes on what the client says, up to its last word.
+fn read(pass: impl Fn(Message) -> bool) {
+    let mut stdin = io::stdin().lock();
+    while let Ok(Some(message)) = Message::read(&mut stdin) {
+        let is_exit = matches!(&message, Message::Notification(note) if note.method == "exit");
+        if !pass(message) || is_exit {
+            return;
+        }
+    }
+}
+
+/// Writes what is to be said.
+fn write(messages: &Receiver<Outgoing>) -> io::Result<()> {
+    let mut stdout = BufWriter::new(io::stdout().lock());
+    messages.iter().try_for_each(|message| message.write(&mut stdout))?;
+    stdout.flush()
 }
 
 /// Serves one client on a connection.
-fn serve_connection(connection: Connection, outside: Arc<dyn Outside>) -> Result<(), Error> {
+fn serve_connection(
+    connection: Connection,
+    send: impl Fn(Outgoing) + Send + 'static,
+    outside: Arc<dyn Outside>,
+) -> Result<(), Error> {
     let (id, parameters) = connection.initialize_start().map_err(Error::Protocol)?;
     let client: lsp_types::InitializeParams = serde_json::from_value(parameters).unwrap_or_default();
-    let sender = connection.sender.clone();
-    // A client that is gone reads nothing; the end of its messages is noticed elsewhere.
-    let send = move |message| drop(sender.send(message));
     let server = server::Server::new(&client, send, outside);
     connection.initialize_finish(id, capabilities::answer(&client)).map_err(Error::Protocol)?;
     server.run(connection.receiver)

@@ -85,6 +85,17 @@ impl Lines {
         Position { line: line as u32, character: column }
     }
 
+    /// The same for a byte in a line or after it: what comes in order needs no search.
+    pub(crate) fn position_after(&self, text: &str, offset: u32, line: u32) -> Position {
+        let rest = self.starts.get(line as usize + 1..).unwrap_or_default();
+        let line = line as usize + rest.iter().take_while(|start| **start <= offset).count();
+        let start = self.starts[line] as usize;
+        match text.get(start..offset as usize) {
+            Some(before) => Position { line: line as u32, character: self.encoding.width(before) },
+            None => self.position(text, offset),
+        }
+    }
+
     pub(crate) fn range(&self, text: &str, span: Span) -> Range {
         Range { start: self.position(text, span.start), end: self.position(text, span.end) }
     }
@@ -115,6 +126,9 @@ mod tests {
             for at in (0..=text.len()).filter(|at| text.is_char_boundary(*at) && !inside(*at)) {
                 let position = lines.position(text, at as u32);
                 assert_eq!(lines.offset(text, position), at as u32, "{position:?} {encoding:?}");
+                for line in 0..=position.line {
+                    assert_eq!(lines.position_after(text, at as u32, line), position);
+                }
             }
         }
     }

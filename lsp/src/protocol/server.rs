@@ -17,6 +17,7 @@ use super::documents::{Document, path_of};
 use super::outside::{Knowledge, Outside, Place, Told};
 use super::position::Encoding;
 use super::settings::Settings;
+use super::wire::Outgoing;
 use super::{Error, capabilities, workspace};
 use crate::View;
 
@@ -29,7 +30,7 @@ pub(super) enum Event {
     /// Answers to questions.
     Told(Vec<(Question, Told)>),
     /// A request was answered elsewhere.
-    Answered(Response),
+    Answered(Outgoing),
 }
 
 /// So long must nobody type before the outside is asked: half a name is no name.
@@ -46,7 +47,7 @@ pub(super) struct Server {
     pub(super) outside: Arc<dyn Outside>,
     pub(super) knowledge: Knowledge,
     pub(super) events: Sender<Event>,
-    sender: Box<dyn Fn(Message) + Send>,
+    sender: Box<dyn Fn(Outgoing) + Send>,
     inbox: Option<Receiver<Event>>,
     queue: VecDeque<Message>,
     cancelled: BTreeSet<String>,
@@ -73,7 +74,7 @@ impl Failure {
 impl Server {
     pub(super) fn new(
         client: &lsp::InitializeParams,
-        sender: impl Fn(Message) + Send + 'static,
+        sender: impl Fn(Outgoing) + Send + 'static,
         outside: Arc<dyn Outside>,
     ) -> Self {
         let (events, inbox) = mpsc::channel();
@@ -156,7 +157,7 @@ impl Server {
             Event::Gone if self.shut_down => {}
             Event::Gone => return Err(Error::Disconnected),
             Event::Told(told) => self.told(told),
-            Event::Answered(response) => self.send(Message::Response(response)),
+            Event::Answered(response) => (self.sender)(response),
         }
         Ok(())
     }
@@ -167,7 +168,7 @@ impl Server {
             Message::Request(request) => {
                 let response = self.answer(request);
                 if let Some(response) = response {
-                    self.send(Message::Response(response));
+                    (self.sender)(response);
                 }
             }
             Message::Notification(note) if note.method == notification::Exit::METHOD => return true,
@@ -183,30 +184,28 @@ impl Server {
         false
     }
 
-    fn answer(&mut self, request: Request) -> Option<Response> {
+    fn answer(&mut self, request: Request) -> Option<Outgoing> {
         let id = request.id.clone();
+        let refused = |id, code: ErrorCode, message: String| {
+            Some(Outgoing::Message(Message::Response(Response::new_err(id, code as i32, message))))
+        };
         if self.cancelled.remove(&id.to_string()) {
-            let code = ErrorCode::RequestCanceled as i32;
-            return Some(Response::new_err(id, code, "cancelled".to_owned()));
+            return refused(id, ErrorCode::RequestCanceled, "cancelled".to_owned());
         }
         if request.method == "shutdown" {
             self.shut_down = true;
-            return Some(Response::new_ok(id, serde_json::Value::Null));
+            return Some(Outgoing::Result { id, json: "null".to_owned() });
         }
         if self.shut_down {
-            let code = ErrorCode::InvalidRequest as i32;
-            return Some(Response::new_err(id, code, "the server is shutting down".to_owned()));
+            return refused(id, ErrorCode::InvalidRequest, "the server is shutting down".to_owned());
         }
         let method = request.method.clone();
         // A defect in one feature is no reason to lose the others.
         match std::panic::catch_unwind(AssertUnwindSafe(|| super::dispatch::request(self, request))) {
-            Ok(Ok(Some(result))) => Some(Response::new_ok(id, result)),
+            Ok(Ok(Some(json))) => Some(Outgoing::Result { id, json }),
             Ok(Ok(None)) => None,
-            Ok(Err(failure)) => Some(Response::new_err(id, failure.code as i32, failure.message)),
-            Err(_) => {
-                let message = format!("a defect: {method} could not be answered");
-                Some(Response::new_err(id, ErrorCode::InternalError as i32, message))
-            }
+            Ok(Err(failure)) => refused(id, failure.code, failure.message),
+            Err(_) => refused(id, ErrorCode::InternalError, format!("a defect: {method} could not be answered")),
         }
     }
 
@@ -408,7 +407,7 @@ impl Server {
     }
 
     fn send(&self, message: Message) {
-        (self.sender)(message);
+        (self.sender)(Outgoing::Message(message));
     }
 }
 

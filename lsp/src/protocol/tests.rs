@@ -8,6 +8,7 @@ use lsp_server::{Connection, Message, Notification, Request, RequestId, Response
 use oci::{Digest, Platform};
 use serde_json::{Value, json};
 
+use super::wire::Outgoing;
 use super::{Outside, Place, Told, serve_connection};
 
 /// Knows `alpine:3.20`, and remembers what it was asked.
@@ -55,7 +56,17 @@ const URI: &str = "file:///nowhere/Dockerfile";
 impl Client {
     fn new(options: Value, world: Arc<World>) -> Self {
         let (server, connection) = Connection::memory();
-        let thread = std::thread::spawn(move || serve_connection(server, world));
+        let sender = server.sender.clone();
+        let send = move |message| {
+            let message = match message {
+                Outgoing::Message(message) => message,
+                Outgoing::Result { id, json } => {
+                    Message::Response(Response::new_ok(id, serde_json::from_str::<Value>(&json).unwrap()))
+                }
+            };
+            drop(sender.send(message));
+        };
+        let thread = std::thread::spawn(move || serve_connection(server, send, world));
         let mut client = Self { connection, thread, requests: 0 };
         client.request("initialize", json!({"capabilities": {}, "initializationOptions": options}));
         client.notify("initialized", json!({}));

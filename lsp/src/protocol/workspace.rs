@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use ast::Source;
 use lsp_types as lsp;
 
-use super::documents::path_of;
+use super::documents::{is_meant, path_of};
 use super::outside::{Outside, Place, list};
 use super::settings::Settings;
 use crate::{Entry, File, Surroundings};
@@ -70,7 +69,10 @@ pub(super) fn read(path: &Path) -> Option<File> {
     let name = path.file_name()?.to_string_lossy().into_owned();
     let text = String::from_utf8(std::fs::read(path).ok()?).ok()?;
     let language = frontends::detect(&name)?;
-    Some(File::new(Source::new(name, text.into_bytes()), language))
+    if !is_meant(language, &name, &text) {
+        return None;
+    }
+    Some(File::new(name, text, language))
 }
 
 /// What stands around a document.

@@ -8,7 +8,9 @@ use std::sync::OnceLock;
 use ast::Span;
 use serde_json::Value as Json;
 
-use crate::keyed::{Entry, Field, Found, Grammar, Key, Keyed, Meaning, Mention, Section, Shape, Table, Tree, Value, ValueKind};
+use crate::keyed::{
+    Entry, Field, Found, Grammar, Key, Keyed, Meaning, Mention, Section, Shape, Table, Tree, Value, ValueKind,
+};
 
 /// The data of the language.
 pub(super) static KEYED: Keyed = Keyed { read: tree::read, grammar, names };
@@ -253,7 +255,10 @@ mod tests {
         };
         assert_eq!(shown(&["stage", "x", "apt", "install"]).as_deref(), Some("apt list of string"));
         assert_eq!(shown(&["image", "x", "step", "run"]).as_deref(), Some("step string or list of string"));
-        assert_eq!(shown(&["stage", "x", "cache", "share"]).as_deref(), Some("cache \"shared\" | \"private\" | \"locked\""));
+        assert_eq!(
+            shown(&["stage", "x", "cache", "share"]).as_deref(),
+            Some("cache \"shared\" | \"private\" | \"locked\"")
+        );
         assert_eq!(shown(&["default", "env", "X"]).as_deref(), Some("default string or integer or boolean"));
         assert_eq!(shown(&["stage", "x", "nothing"]), None);
         let words = grammar().at(&["default", "network"]).and_then(|found| found.shape);
@@ -277,7 +282,8 @@ mod tests {
                 format!("{}.{}{sign}", found.space, found.name)
             })
             .collect();
-        let expected = ["var.v=", "stage.b=", "var.v", "stage.b+", "source.s", "var.v", "image.i=", "stage.b", "image.j"];
+        let expected =
+            ["var.v=", "stage.b=", "var.v", "stage.b+", "source.s", "var.v", "image.i=", "stage.b", "image.j"];
         assert_eq!(shown, expected);
     }
 }

@@ -115,7 +115,8 @@ impl Parser<'_> {
         self.at += 1;
         let repeated = self.take(TokenKind::LeftSquareBracket);
         let path = self.keys();
-        let closed = self.take(TokenKind::RightSquareBracket) && (!repeated || self.take(TokenKind::RightSquareBracket));
+        let closed =
+            self.take(TokenKind::RightSquareBracket) && (!repeated || self.take(TokenKind::RightSquareBracket));
         let header = Span::new(FileId(0), start, self.end());
         Section { header, path, repeated, closed, entries: Vec::new(), span: header }
     }

@@ -1,6 +1,6 @@
 //! Keeps what a package manager downloads between builds: a cache mount for each directory it keeps things in.
 
-use ast::{Op, OptKind, visit};
+use ast::{Op, OptKind, Span, visit};
 
 use super::{Action, Place, insert, rewrite};
 use crate::file::View;
@@ -38,23 +38,33 @@ pub(super) fn action(view: &View<'_>, place: &Place<'_>) -> Option<Action> {
     let Op::Run(command) = &place.step.op else { return None };
     let scripts = visit::documents(place.step).iter().map(|document| document.span);
     let scripts = command.shell.then_some(command.span).into_iter().chain(scripts);
-    let programs: Vec<&str> = scripts
-        .flat_map(|span| shell::tokens(view.file.text(), span))
-        .filter(|token| token.kind == Kind::Command)
-        .map(|token| view.file.slice(token.span).rsplit('/').next().unwrap_or_default())
-        .collect();
-    let manager = MANAGERS.iter().find(|manager| manager.programs.iter().any(|program| programs.contains(program)))?;
+    let (name, caches) = manager(view, scripts)?;
     let known = targets(place.step);
-    let missing =
-        manager.caches.iter().filter(|(target, _)| !known.iter().any(|known| known.trim_end_matches('/') == *target));
+    let missing = caches.iter().filter(|(target, _)| !known.iter().any(|known| known.trim_end_matches('/') == *target));
     let mounts: String = missing
         .map(|(target, locked)| {
             let sharing = if *locked { ",sharing=locked" } else { "" };
             format!(" --mount=type=cache,target={target}{sharing}")
         })
         .collect();
-    let title = format!("Keep the cache of {} between builds", manager.programs[0]);
+    let title = format!("Keep the cache of {name} between builds");
     (!mounts.is_empty()).then(|| rewrite(title, vec![insert(place.step.keyword.end, mounts)]))
+}
+
+/// The package manager that scripts call first in the table, and its caches: targets, and whether one step at a time may
+/// use them.
+pub(in super::super) fn manager(
+    view: &View<'_>,
+    scripts: impl IntoIterator<Item = Span>,
+) -> Option<(&'static str, &'static [(&'static str, bool)])> {
+    let programs: Vec<&str> = scripts
+        .into_iter()
+        .flat_map(|span| shell::tokens(view.file.text(), span))
+        .filter(|token| token.kind == Kind::Command)
+        .map(|token| view.file.slice(token.span).rsplit('/').next().unwrap_or_default())
+        .collect();
+    let manager = MANAGERS.iter().find(|manager| manager.programs.iter().any(|program| programs.contains(program)))?;
+    Some((manager.programs[0], manager.caches))
 }
 
 /// Targets of the mounts there are.

@@ -1,6 +1,6 @@
 //! A command as a list of words, which no shell reads: for commands that need none.
 
-use ast::{Edit, Op};
+use ast::{Edit, Op, Span};
 
 use super::{Action, Place, rewrite};
 use crate::file::View;
@@ -11,10 +11,16 @@ pub(super) fn action(view: &View<'_>, place: &Place<'_>) -> Option<Action> {
     if !command.shell || !command.documents.is_empty() || command.span.start == command.span.end {
         return None;
     }
+    let text = list(view, command.span)?;
+    Some(rewrite("Write as a list", vec![Edit { span: command.span, text }]))
+}
+
+/// A command as a list of strings; `None` when a shell must read it.
+pub(in super::super) fn list(view: &View<'_>, span: Span) -> Option<String> {
     let text = view.file.text();
     let mut words: Vec<String> = Vec::new();
     let mut end = None;
-    for token in shell::tokens(text, command.span) {
+    for token in shell::tokens(text, span) {
         let written = view.file.slice(token.span);
         let word = match token.kind {
             Kind::Command | Kind::Argument | Kind::Option if !written.contains(['*', '?', '[', '~', '\\', '{']) => {
@@ -31,8 +37,7 @@ pub(super) fn action(view: &View<'_>, place: &Place<'_>) -> Option<Action> {
         end = Some(token.span.end);
     }
     let list = words.iter().map(|word| serde_json::Value::from(word.as_str()).to_string()).collect::<Vec<_>>();
-    let text = format!("[{}]", list.join(", "));
-    (!list.is_empty()).then(|| rewrite("Write as a list", vec![Edit { span: command.span, text }]))
+    (!list.is_empty()).then(|| format!("[{}]", list.join(", ")))
 }
 
 #[cfg(test)]

@@ -14,14 +14,22 @@ pub(super) fn action(view: &View<'_>, place: &Place<'_>) -> Option<Action> {
     if !command.shell || !command.documents.is_empty() {
         return None;
     }
+    let lines = commands(view, command.span)?;
+    let document = format!("<<EOF\nset -e\n{}\nEOF", lines.join("\n"));
+    // In a document the builder leaves variables to the shell, as in a command; a quoted delimiter changes nothing.
+    Some(rewrite("Write as a here-document", vec![Edit { span: command.span, text: document }]))
+}
+
+/// The commands of a chain of `&&`, one a line; `None` when it is no such chain, or of one.
+pub(in super::super) fn commands(view: &View<'_>, span: Span) -> Option<Vec<String>> {
     let text = view.file.text();
-    let tokens = shell::tokens(text, command.span);
+    let tokens = shell::tokens(text, span);
     let mut commands = Vec::new();
-    let mut start = command.span.start;
+    let mut start = span.start;
     for token in &tokens {
         match (token.kind, view.file.slice(token.span)) {
             (Kind::Operator, "&&") => {
-                commands.push(Span::new(command.span.file, start, token.span.start));
+                commands.push(Span::new(span.file, start, token.span.start));
                 start = token.span.end;
             }
             // What comes after these depends on more than the command before.
@@ -31,14 +39,10 @@ pub(super) fn action(view: &View<'_>, place: &Place<'_>) -> Option<Action> {
             _ => {}
         }
     }
-    commands.push(Span::new(command.span.file, start, command.span.end));
+    commands.push(Span::new(span.file, start, span.end));
     let lines: Vec<String> = commands.into_iter().map(|span| one_line(view.file.slice(span))).collect();
-    if lines.iter().any(String::is_empty) || lines.len() < 2 {
-        return None;
-    }
-    let document = format!("<<EOF\nset -e\n{}\nEOF", lines.join("\n"));
-    // In a document the builder leaves variables to the shell, as in a command; a quoted delimiter changes nothing.
-    Some(rewrite("Write as a here-document", vec![Edit { span: command.span, text: document }]))
+    let is_chain = lines.len() > 1 && !lines.iter().any(String::is_empty);
+    is_chain.then_some(lines)
 }
 
 /// A command without the escape characters that continued its lines.

@@ -1,9 +1,9 @@
 //! What can be done with the text at the cursor: fixes of findings, and rewritings.
 
-mod cache_mount;
-mod exec_form;
+pub(super) mod cache_mount;
+pub(super) mod exec_form;
 mod extract_stage;
-mod heredoc;
+pub(super) mod heredoc;
 mod ignore_rule;
 mod pin;
 
@@ -71,7 +71,9 @@ pub fn actions(view: &View<'_>, range: Span, findings: &[Diagnostic]) -> Vec<Act
         actions.extend(ignore_rule::action(view, finding, at, number));
     }
     actions.extend(fix_all(findings));
-    if let Some((step, def)) = view.file.step_at(range.start) {
+    if view.file.keyed().is_some() {
+        actions.extend(super::keyed::actions::actions(view, range.start));
+    } else if let Some((step, def)) = view.file.step_at(range.start) {
         let place = Place { step, def, range };
         actions.extend(REWRITINGS.iter().filter_map(|rewriting| rewriting(view, &place)));
     }
@@ -97,23 +99,29 @@ pub fn fix_all(findings: &[Diagnostic]) -> Option<Action> {
     (!edits.is_empty()).then_some(Action { title, kind: Kind::FixAll, edits, mends: None, preferred: false })
 }
 
-fn rewrite(title: impl Into<String>, edits: Vec<Edit>) -> Action {
+pub(super) fn rewrite(title: impl Into<String>, edits: Vec<Edit>) -> Action {
     Action { title: title.into(), kind: Kind::Rewrite, edits, mends: None, preferred: false }
 }
 
-fn insert(at: u32, text: impl Into<String>) -> Edit {
+pub(super) fn insert(at: u32, text: impl Into<String>) -> Edit {
     Edit { span: Span::new(ast::FileId(0), at, at), text: text.into() }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    use crate::testing::with;
+    use crate::testing::{with, with_named};
 
     /// The text after the action whose title begins so.
     #[track_caller]
     pub(super) fn check(marked: &str, title: &str, expected: &str) {
-        let found = with(marked, |view, offset| {
+        check_named("Dockerfile", marked, title, expected);
+    }
+
+    /// The same in the language of a file.
+    #[track_caller]
+    pub(in super::super) fn check_named(name: &str, marked: &str, title: &str, expected: &str) {
+        let found = with_named(name, marked, |view, offset| {
             let findings = view.glance().diagnostics;
             let all = actions(view, Span::new(ast::FileId(0), offset, offset), &findings);
             let titles: Vec<_> = all.iter().map(|action| action.title.clone()).collect();
