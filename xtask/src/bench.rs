@@ -5,7 +5,9 @@
 //! Absolute figures drift with the machine and its load; ratios of one run do not, so those are what the tables are
 //! for. Docker's steps run without a network, which spares its engine work. A daemon's processor time and memory count
 //! for it: they are spent for the build. buildah runs with its default isolation. The limit is the wall time of what no
-//! builder can do without: starting processes, copying files once, compressing on one core.
+//! builder can do without: starting processes, copying files once, compressing on one core. Everything lies in `TMPDIR`: on
+//! a file system without a journal, ext4 looks at every inode that was removed lately before it takes one, so that the
+//! later workloads measure the earlier ones; there a file system of its own, mounted for the run, measures better.
 
 mod builders;
 mod compile;

@@ -16,6 +16,7 @@ pub(super) struct Workload {
     /// Runs of each builder; the median counts.
     pub(super) runs: usize,
     /// What the machine cannot do without, as a line for the shell that runs in the context; its wall time is the limit.
+    /// What it writes lies beside the context, on the same file system as everything else.
     pub(super) limit: &'static str,
 }
 
@@ -85,14 +86,14 @@ pub(super) const ALL: &[Workload] = &[
     Workload {
         name: "20,000 files, cold",
         start: Start::Changed(rewrite_all),
-        limit: "cp -r . /tmp/bench-limit; rm -r /tmp/bench-limit",
+        limit: "cp -r . ../bench-limit; rm -r ../bench-limit",
         ..CONTEXT
     },
     Workload { name: "20,000 files, unchanged", start: Start::Cached, limit: "find . -newermt 2100-01-01", ..CONTEXT },
     Workload {
         name: "20,000 files, one changed",
         start: Start::Changed(rewrite_one),
-        limit: "cp -r . /tmp/bench-limit; rm -r /tmp/bench-limit",
+        limit: "cp -r . ../bench-limit; rm -r ../bench-limit",
         ..CONTEXT
     },
     Workload {
@@ -110,11 +111,11 @@ pub(super) const ALL: &[Workload] = &[
         },
         ..NOTHING
     },
-    Workload { name: "1 GB file", limit: "cp large /tmp/bench-limit; rm /tmp/bench-limit", ..LARGE_FILE },
+    Workload { name: "1 GB file", limit: "cp large ../bench-limit; rm ../bench-limit", ..LARGE_FILE },
     Workload {
         name: "1 GB file, local directory",
         output: Output::Local,
-        limit: "cp large /tmp/bench-limit; rm /tmp/bench-limit",
+        limit: "cp large ../bench-limit; rm ../bench-limit",
         ..LARGE_FILE
     },
     Workload {
@@ -126,7 +127,7 @@ pub(super) const ALL: &[Workload] = &[
     Workload {
         name: "1 GB file, OCI uncompressed",
         output: Output::Oci("uncompressed"),
-        limit: "cp large /tmp/bench-limit; rm /tmp/bench-limit",
+        limit: "cp large ../bench-limit; rm ../bench-limit",
         ..LARGE_FILE
     },
     Workload {
@@ -151,7 +152,7 @@ pub(super) const ALL: &[Workload] = &[
 
 /// Twenty processes in namespaces of their own.
 const TWENTY: &str = "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do unshare -mpf true; done";
-const WRITE: &str = "mkdir /tmp/bench-limit; cd /tmp/bench-limit; i=0; while [ $i -lt 20000 ]; do echo $i > $i; i=$((i+1)); done; cd /; rm -r /tmp/bench-limit";
+const WRITE: &str = "mkdir ../bench-limit; cd ../bench-limit; i=0; while [ $i -lt 20000 ]; do echo $i > $i; i=$((i+1)); done; cd ..; rm -r bench-limit";
 
 const CONTEXT: Workload =
     Workload { dockerfile: || format!("FROM {BASE}\nCOPY . /context/\n"), prepare: make_files, runs: 3, ..NOTHING };
