@@ -169,6 +169,8 @@ struct Level {
     name: CString,
     /// The copy; `None` until something is taken from it.
     target: Option<Arc<OwnedFd>>,
+    /// Whether the copy was made by this walk: then nothing is in the way in it.
+    is_new: bool,
     include: MatchInfo,
     exclude: MatchInfo,
     /// Length of the path of the directory.
@@ -233,6 +235,7 @@ impl<'a> Copier<'a> {
             stat: *stat,
             name: CString::default(),
             target: Some(Arc::new(dir)),
+            is_new: made,
             include: MatchInfo::default(),
             exclude: MatchInfo::default(),
             length: 0,
@@ -278,7 +281,9 @@ impl<'a> Copier<'a> {
         let target = self.ensure(self.levels.len())?;
         let path = self.target_path();
         let job = self.job((source.clone(), name.clone()), stat, (target, name), path);
-        self.clear(&job)?;
+        if !self.innermost().is_new {
+            self.clear(&job)?;
+        }
         self.entry(job, Some(pool))
     }
 
@@ -296,6 +301,7 @@ impl<'a> Copier<'a> {
             stat,
             name,
             target: None,
+            is_new: false,
             include: verdict.include,
             exclude: verdict.exclude,
             length: self.path.len(),
@@ -330,10 +336,11 @@ impl<'a> Copier<'a> {
         let path = self.target.join(OsStr::from_bytes(&self.path[..level.length]));
         let parent = self.ensure(count - 1)?;
         self.replace_other(&parent, &name, &path)?;
-        let (dir, _) = make_dir(&parent, &name, &path)?;
+        let (dir, made) = make_dir(&parent, &name, &path)?;
         self.dir_metadata(&dir, &stat, (&source, c"."), path)?;
         let dir = Arc::new(dir);
-        self.levels[count - 1].target = Some(dir.clone());
+        let level = &mut self.levels[count - 1];
+        (level.target, level.is_new) = (Some(dir.clone()), made);
         Ok(dir)
     }
 
@@ -512,14 +519,21 @@ fn copy_regular(job: &Job, buffer: &mut Vec<u8>) -> io::Result<bool> {
     // A user's socket is an empty file.
     let is_socket = job.source.node(&job.name).is_some_and(|node| kind(&node.seen) == FileType::Socket);
     let source = if is_socket { None } else { Some(job.source.open_file(&job.name)?) };
-    let target = entry::create_file(job.target.as_fd(), &job.target_name)?;
+    let target = entry::create_file_with(job.target.as_fd(), &job.target_name, Mode::from_raw_mode(job.mode & 0o777))?;
     if let Some(source) = &source {
         buffer.resize(128 << 10, 0);
         entry::copy_bytes(source, &target, job.stat.st_size as u64, buffer)?;
     }
-    let (uid, gid) = (Uid::from_raw(job.owner.0), Gid::from_raw(job.owner.1));
-    rustix::fs::fchown(&target, Some(uid), Some(gid)).map_err(userns::explain)?;
-    rustix::fs::fchmod(&target, Mode::from_raw_mode(job.mode & 0o7777))?;
+    // Looking costs a tenth of setting.
+    let made = rustix::fs::fstat(&target)?;
+    let chowned = (made.st_uid, made.st_gid) != job.owner;
+    if chowned {
+        let (uid, gid) = (Uid::from_raw(job.owner.0), Gid::from_raw(job.owner.1));
+        rustix::fs::fchown(&target, Some(uid), Some(gid)).map_err(userns::explain)?;
+    }
+    if chowned || made.st_mode & 0o7777 != job.mode & 0o7777 {
+        rustix::fs::fchmod(&target, Mode::from_raw_mode(job.mode & 0o7777))?;
+    }
     if let Some(source) = &source {
         // After the owner: changing it takes capabilities away.
         for (key, value) in xattr::read_open(source, job.source.fd(), &job.name)? {

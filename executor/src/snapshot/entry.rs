@@ -92,8 +92,13 @@ pub(crate) fn open_file(dir: BorrowedFd, name: &CStr) -> Result<File> {
 
 /// Makes a regular file that does not exist yet, for writing.
 pub(crate) fn create_file(dir: BorrowedFd, name: &CStr) -> Result<File> {
+    create_file_with(dir, name, Mode::RUSR | Mode::WUSR)
+}
+
+/// The same with permissions, of which the umask takes some away.
+pub(crate) fn create_file_with(dir: BorrowedFd, name: &CStr, mode: Mode) -> Result<File> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(rustix::fs::openat(dir, name, flags, Mode::RUSR | Mode::WUSR)?.into())
+    Ok(rustix::fs::openat(dir, name, flags, mode)?.into())
 }
 
 /// Copies the bytes of a file: shared with the original where the file system can, else inside the kernel, else through
