@@ -217,6 +217,20 @@ fn a_sandbox_reaches_the_outside_and_nothing_reaches_it() {
     wait_for("the interfaces to go", || interfaces() == before);
 }
 
+#[test]
+fn each_of_several_in_a_row_has_a_network_of_its_own() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let address = || {
+            let look = "ip -o -4 addr show eth0 | awk '{print $4}'; ip route | grep -c default";
+            stdout(runtime, &Spec { network: Network::Sandbox, ..rig.sh(look) })
+        };
+        let addresses: std::collections::BTreeSet<_> = (0..4).map(|_| address()).collect();
+        assert_eq!(addresses.len(), 4, "{addresses:?}");
+        assert!(addresses.iter().all(|address| address.ends_with("/16\n1\n")), "{addresses:?}");
+    });
+}
+
 fn interfaces() -> std::collections::BTreeSet<std::ffi::OsString> {
     fs::read_dir("/sys/class/net").unwrap().map(|entry| entry.unwrap().file_name()).collect()
 }

@@ -72,7 +72,7 @@ pub(super) fn enter_shim_if_asked() {
 pub struct Embedded {
     program: PathBuf,
     /// Made for the first sandbox; else why there can be none.
-    router: OnceLock<std::result::Result<network::Router, String>>,
+    networks: OnceLock<std::result::Result<network::Networks, String>>,
     // Later than the router: it ends last what both keep open.
     zygote: Mutex<Option<Zygote>>,
 }
@@ -85,19 +85,19 @@ impl Embedded {
 
     /// The runtime whose shim is the program at a path, which must call [`super::enter_shim_if_asked`] first.
     pub fn with_shim(program: impl Into<PathBuf>) -> Self {
-        Self { program: program.into(), zygote: Mutex::new(None), router: OnceLock::new() }
+        Self { program: program.into(), zygote: Mutex::new(None), networks: OnceLock::new() }
     }
 
-    fn router(&self) -> Result<&network::Router> {
-        let made = self.router.get_or_init(|| {
+    fn networks(&self) -> Result<&network::Networks> {
+        let made = self.networks.get_or_init(|| {
             // It starts while the network is made.
             let _ = self.zygote().map(drop);
-            let router = network::Router::start().map_err(|error| error.to_string())?;
-            if let (Ok(zygote), Some(fd)) = (self.zygote(), router.slow_to_close()) {
+            let networks = network::Networks::start().map_err(|error| error.to_string())?;
+            if let (Ok(zygote), Some(fd)) = (self.zygote(), networks.router().slow_to_close()) {
                 // A zygote that died keeps nothing, and closing takes as long as it takes.
                 let _ = zygote.as_ref().map(|zygote| zygote.keep(fd));
             }
-            Ok(router)
+            Ok(networks)
         });
         made.as_ref().map_err(|reason| Error::Invalid(reason.clone()))
     }
@@ -134,7 +134,7 @@ impl Default for Embedded {
 
 impl Runtime for Embedded {
     fn sandbox(&self) -> Result<()> {
-        self.router().map(drop)
+        self.networks().map(drop)
     }
 
     fn run(&self, spec: &Spec, output: Output<'_>, cancel: &Cancel) -> Result<Exit> {
@@ -147,7 +147,7 @@ impl Embedded {
     fn run_by(&self, oci: Option<plan::Oci>, spec: &Spec, output: Output<'_>, cancel: &Cancel) -> Result<Exit> {
         cancel.check()?;
         let sandbox = match spec.network {
-            Network::Sandbox => Some(self.router()?.sandbox()?),
+            Network::Sandbox => Some(self.networks()?.sandbox()?),
             Network::None | Network::Host => None,
         };
         let request::Prepared { request, agents } = request::prepare(spec, sandbox, oci)?;

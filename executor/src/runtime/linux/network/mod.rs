@@ -15,11 +15,13 @@
 //!
 //! | file | what it is |
 //! |---|---|
+//! | `ahead` | the network of the next container, made while one runs |
 //! | `netlink` | requests to the kernel |
 //! | `filter` | translating addresses; other people's filters |
 //! | `host` | the uplink of root |
 //! | `user` | the uplink of an ordinary user |
 
+mod ahead;
 mod filter;
 mod host;
 mod netlink;
@@ -30,6 +32,7 @@ use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+pub(super) use ahead::Networks;
 use filter::Lasts;
 use netlink::{Index, Netlink};
 use rustix::fs::{Mode, OFlags};
