@@ -8,6 +8,7 @@ use llb::Decoded;
 use oci::{Digest, Platform};
 
 use crate::exporters::{Ahead, Built, Packs};
+use crate::ops::exec::{Failed, Failures};
 use crate::runtime::{self, Embedded, Exit, NetworkMode, Runtime, Spec};
 use crate::snapshot::{Active, Committed, Files, Snapshots};
 use crate::sources::Fetching;
@@ -54,6 +55,28 @@ pub struct Output {
     pub dest: Option<PathBuf>,
     /// Exporter attributes: `name`, `compression`, `push`, ….
     pub attrs: BTreeMap<String, String>,
+}
+
+/// Who learns of trees and failures while they are there.
+struct Aside<'a> {
+    on_made: solver::OnMade<'a>,
+    failures: Option<&'a Failures>,
+}
+
+/// A step whose process failed, with all it had: what it changed, its mounts, its variables, its network.
+pub struct FailedStep<'a> {
+    /// Why the build failed.
+    pub error: &'a Error,
+    failed: Failed,
+    runtime: &'a dyn Runtime,
+    cancel: &'a Cancel,
+}
+
+impl FailedStep<'_> {
+    /// Runs a shell where the process was: the one that ran the step, else `/bin/sh`. What it changes is thrown away.
+    pub fn shell(&self, talk: ops::exec::Talk, output: runtime::Output<'_>) -> Result<Exit> {
+        self.failed.shell(self.runtime, talk, output, self.cancel)
+    }
 }
 
 /// What a build gave.
@@ -103,7 +126,7 @@ impl Engine {
         sink: &dyn progress::Sink,
     ) -> Result<Vec<Committed>> {
         ops::check(&decoded.graph, &request.allow)?;
-        self.build(request, decoded, &host_platform(), &|_| (), sink)
+        self.build(request, decoded, &host_platform(), Aside { on_made: &|_| (), failures: None }, sink)
     }
 
     /// Opens a tree for reading.
@@ -151,12 +174,36 @@ impl Engine {
     /// Builds what a definition asks for and hands it to the outputs.
     pub fn solve(&self, request: &Request, sink: &dyn progress::Sink) -> Result<Response> {
         let _in_use = self.store.in_use(&request.cancel)?;
-        let solved = self.solve_and_export(request, sink);
+        let solved = self.solve_and_export(request, sink, None);
         request.session.opened.close(&self.store, &*self.snapshots);
         solved
     }
 
-    fn solve_and_export(&self, request: &Request, sink: &dyn progress::Sink) -> Result<Response> {
+    /// The same; when a process fails, `look` sees it with all it had, before that is thrown away.
+    pub fn solve_or_look(
+        &self,
+        request: &Request,
+        sink: &dyn progress::Sink,
+        look: &dyn Fn(&FailedStep<'_>),
+    ) -> Result<Response> {
+        let _in_use = self.store.in_use(&request.cancel)?;
+        let failures = Failures::default();
+        let solved = self.solve_and_export(request, sink, Some(&failures));
+        if let Err(error) = &solved
+            && let Some(failed) = failures.take(error)
+        {
+            look(&FailedStep { error, failed, runtime: &*self.runtime, cancel: &request.cancel });
+        }
+        request.session.opened.close(&self.store, &*self.snapshots);
+        solved
+    }
+
+    fn solve_and_export(
+        &self,
+        request: &Request,
+        sink: &dyn progress::Sink,
+        failures: Option<&Failures>,
+    ) -> Result<Response> {
         let decoded = llb::decode(&request.definition).map_err(|error| Error::Definition(error.to_string()))?;
         ops::check(&decoded.graph, &request.allow)?;
         request.outputs.iter().try_for_each(exporters::check)?;
@@ -170,7 +217,8 @@ impl Engine {
         let context = self.exporting(request, &packs, silent, &stop);
         std::thread::scope(|scope| {
             let ahead = Ahead::new(scope, &wanted, context);
-            let built = self.build_outputs(request, decoded, &|tree| ahead.made(tree), sink);
+            let aside = Aside { on_made: &|tree| ahead.made(tree), failures };
+            let built = self.build_outputs(request, decoded, aside, sink);
             drop(ahead);
             built.and_then(|built| self.export_all(request, &built, &packs, sink)).inspect_err(|_| stop.cancel())
         })
@@ -180,12 +228,12 @@ impl Engine {
         &self,
         request: &Request,
         decoded: Decoded,
-        on_made: solver::OnMade<'_>,
+        aside: Aside<'_>,
         sink: &dyn progress::Sink,
     ) -> Result<Vec<Built>> {
         let host = host_platform();
         let terminals = decoded.graph.outputs.clone();
-        let trees = self.build(request, decoded, &host, on_made, sink)?;
+        let trees = self.build(request, decoded, &host, aside, sink)?;
         terminals.into_iter().zip(trees).map(|(terminal, tree)| describe(terminal, tree, &host)).collect()
     }
 
@@ -209,7 +257,7 @@ impl Engine {
         request: &Request,
         decoded: Decoded,
         host: &Platform,
-        on_made: solver::OnMade<'_>,
+        aside: Aside<'_>,
         sink: &dyn progress::Sink,
     ) -> Result<Vec<Committed>> {
         let build = solver::Build {
@@ -224,9 +272,10 @@ impl Engine {
             host,
             no_cache: request.no_cache,
             max_parallelism: request.max_parallelism,
+            failures: aside.failures,
             cancel: &request.cancel,
         };
-        solver::solve(&build, decoded, on_made)
+        solver::solve(&build, decoded, aside.on_made)
     }
 
     fn export(

@@ -50,6 +50,6 @@ pub mod store;
 pub mod userns;
 
 pub use cancel::Cancel;
-pub use engine::{Engine, Output, Request, Response};
+pub use engine::{Engine, FailedStep, Output, Request, Response};
 pub use error::{Error, Result};
 pub use host::host_platform;

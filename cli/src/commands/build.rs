@@ -36,6 +36,7 @@ pub(super) fn run(args: &Build) -> Result<()> {
     let mut run = run_settings(args, None)?;
     run.session.locals = settings.locals;
     run.session.oci_layouts = settings.layouts;
+    run.stdin_is_taken = settings.input == Input::Stdin;
     executor::cli::run(definition::encode(plan)?, run).map_err(Failure::Build)
 }
 

@@ -59,6 +59,9 @@ pub struct RunArgs {
     /// Most steps at once; 0 leaves it to the executor
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub max_parallelism: usize,
+    /// What is done when a step fails
+    #[arg(long, value_enum, default_value = "fail", value_name = "ACTION")]
+    pub on_error: OnError,
     /// Run steps with an OCI runtime (crun, runc) instead of the built-in one
     #[arg(long, value_name = "PATH")]
     pub oci_runtime: Option<PathBuf>,
@@ -88,6 +91,16 @@ pub enum Network {
     Host,
     /// None but loopback.
     None,
+}
+
+/// What is done when a step fails.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnError {
+    /// The build ends.
+    #[default]
+    Fail,
+    /// A shell opens in what the step left, reading standard input; when it ends, the build does, failed.
+    Shell,
 }
 
 /// How progress is shown.

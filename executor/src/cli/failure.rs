@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use oci::Digest;
@@ -19,6 +20,8 @@ const AROUND: i32 = 2;
 pub(super) struct Tail {
     inner: Box<dyn Sink>,
     lines: Mutex<BTreeMap<Digest, Lines>>,
+    /// Whether the failure was explained.
+    is_explained: AtomicBool,
 }
 
 #[derive(Default)]
@@ -29,7 +32,7 @@ struct Lines {
 
 impl Tail {
     pub(super) fn new(inner: Box<dyn Sink>) -> Self {
-        Self { inner, lines: Mutex::default() }
+        Self { inner, lines: Mutex::default(), is_explained: AtomicBool::new(false) }
     }
 
     fn lines(&self) -> MutexGuard<'_, BTreeMap<Digest, Lines>> {
@@ -72,8 +75,11 @@ impl Lines {
     }
 }
 
-/// Prints the failed step's last output and its place in the source, as far as they are known.
+/// Prints the failed step's last output and its place in the source, as far as they are known; once.
 pub(super) fn explain(error: &Error, definition: &[u8], tail: &Tail) {
+    if tail.is_explained.swap(true, Ordering::Relaxed) {
+        return;
+    }
     if let Error::Frontend { places, .. } = error {
         let frames: String = places.iter().map(|(source, ranges)| print_frame(source, ranges)).collect();
         // Nothing can be done about a closed standard error.

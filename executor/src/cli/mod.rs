@@ -13,6 +13,7 @@ mod prune;
 mod run;
 mod session;
 mod settings;
+mod shell;
 mod signals;
 
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-pub use args::{Network, RunArgs, StoreArgs};
+pub use args::{Network, OnError, RunArgs, StoreArgs};
 pub use run::{run, run_frontend};
 pub use session::directories;
 pub use settings::Settings;
@@ -30,6 +31,9 @@ use crate::{Error, Result, userns};
 
 /// Exit code of a build that somebody interrupted.
 pub const INTERRUPTED: u8 = 130;
+
+/// What names standard input.
+const STDIN: &str = "-";
 
 /// Runs LLB definitions into images and trees. No daemon.
 #[derive(Parser)]
@@ -104,6 +108,7 @@ fn run_definition(args: Args) -> Result<()> {
     // A frontend makes its definition itself.
     let definition = if args.frontend.is_some() { Vec::new() } else { read_definition(&args.file)? };
     let mut settings = Settings::new(&args.run, &args.store)?;
+    settings.stdin_is_taken = args.frontend.is_none() && args.file == STDIN;
     settings.network = args.network.mode(&settings.allow)?;
     settings.session.locals.insert("context".into(), ".".into());
     settings.session.locals.extend(session::directories(&args.locals)?);
@@ -131,7 +136,7 @@ fn options(opts: &[String]) -> Result<BTreeMap<String, String>> {
 /// **Errors**: nothing to read. BuildKit takes no bytes for a definition of scratch; here they mean that the program
 /// before the pipe has failed, since `llbc` always writes an image config.
 fn read_definition(file: &str) -> Result<Vec<u8>> {
-    let bytes = if file == "-" { read_stdin()? } else { std::fs::read(file).map_err(Error::io("read", file))? };
+    let bytes = if file == STDIN { read_stdin()? } else { std::fs::read(file).map_err(Error::io("read", file))? };
     if bytes.is_empty() {
         return Err(Error::Invalid("no definition came in: the program that should have written it has failed".into()));
     }

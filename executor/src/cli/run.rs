@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::failure::{self, Tail};
 use super::images::bytes;
-use super::{Settings, print, print_bytes, say, signals};
+use super::shell::Shell;
+use super::{OnError, Settings, print, print_bytes, say, signals};
 use crate::gateway::{self, Frontend, Returned};
 use crate::progress::{Event, Sink};
 use crate::prune::Policy;
@@ -63,8 +64,12 @@ fn start(settings: Settings, prepare: impl FnOnce(&Engine, &mut Request, &dyn Si
         cancel,
         ..Request::default()
     };
+    let shell = match settings.on_error {
+        OnError::Fail => None,
+        OnError::Shell => Some(Shell::new(settings.stdin_is_taken).inspect_err(|_| tail.finish())?),
+    };
     let engine = engine(&settings.root, settings.oci_runtime.as_deref()).inspect_err(|_| tail.finish())?;
-    let done = work(&engine, &mut request, &tail, prepare);
+    let done = work(&engine, &mut request, &tail, shell.as_ref(), prepare);
     tail.finish();
     let handed_over =
         done.inspect_err(|error| failure::explain(error, &request.definition, &tail)).and_then(|done| match done {
@@ -88,17 +93,26 @@ enum Done {
 fn work(
     engine: &Engine,
     request: &mut Request,
-    sink: &dyn Sink,
+    tail: &Tail,
+    shell: Option<&Shell>,
     prepare: impl FnOnce(&Engine, &mut Request, &dyn Sink) -> Result<Next>,
 ) -> Result<Done> {
-    match prepare(engine, request, sink).inspect_err(|_| engine.close(&request.session))? {
+    match prepare(engine, request, tail).inspect_err(|_| engine.close(&request.session))? {
         Next::Print(data) => {
             engine.close(&request.session);
             Ok(Done::Answered(data))
         }
         Next::Build => {
             request.epoch = epoch(&request.definition);
-            engine.solve(request, sink).map(Done::Built)
+            let built = match shell {
+                None => engine.solve(request, tail),
+                Some(shell) => engine.solve_or_look(request, tail, &|step| {
+                    tail.finish();
+                    failure::explain(step.error, &request.definition, tail);
+                    shell.open(step);
+                }),
+            };
+            built.map(Done::Built)
         }
     }
 }

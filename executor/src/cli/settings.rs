@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::args::{Network, Progress, RunArgs, StoreArgs};
+use super::args::{Network, OnError, Progress, RunArgs, StoreArgs};
 use super::{output, session};
 use crate::exporters::Kind;
 use crate::registry::Asking;
@@ -29,6 +29,10 @@ pub struct Settings {
     pub max_parallelism: usize,
     /// An OCI runtime to use.
     pub oci_runtime: Option<PathBuf>,
+    /// What is done when a step fails.
+    pub on_error: OnError,
+    /// Whether the build itself was read from standard input, so that nothing else can be.
+    pub stdin_is_taken: bool,
     /// How progress is shown.
     pub progress: Progress,
     /// Where metadata is written.
@@ -58,6 +62,8 @@ impl Settings {
             no_cache: args.no_cache,
             max_parallelism: args.max_parallelism,
             oci_runtime: args.oci_runtime.clone(),
+            on_error: args.on_error,
+            stdin_is_taken: false,
             progress: if args.quiet { Progress::Quiet } else { args.progress },
             metadata_file: args.metadata_file.clone(),
             iidfile: args.iidfile.clone(),

@@ -4,6 +4,7 @@
 //! outputs are inputs handed through, the order of the environment, the texts of errors.
 
 mod caches;
+mod failed;
 mod mask;
 mod mounts;
 mod session;
@@ -16,6 +17,7 @@ use crate::{Error, Result};
 use mask::Mask;
 
 pub use caches::Caches;
+pub use failed::{Failed, Failures, Talk};
 
 /// Where programs are looked for when the definition does not say.
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -51,16 +53,20 @@ pub fn run(exec: &llb::Exec, inputs: &[Committed], context: Context<'_>) -> Resu
     let spec = spec(exec, &mounted, context)?;
     let clipped = Clipped::new(context.progress);
     let show = |stream: u8, data: &[u8]| clipped.write(stream, data);
-    let mask = Mask::new(&spec, &exec.secret_env.iter().map(|secret| secret.name.as_str()).collect::<Vec<_>>());
+    let secrets: Vec<String> = exec.secret_env.iter().map(|secret| secret.name.clone()).collect();
+    let mask = Mask::new(&spec, &secrets);
     let ran = context.runtime.run(&spec, &|stream, data| mask.write(stream, data, &show), context.cancel);
     mask.finish(&show);
     let exit = ran?;
-    drop(spec);
     let valid: &[i32] = if exec.meta.valid_exit_codes.is_empty() { &[0] } else { &exec.meta.valid_exit_codes };
     if valid.contains(&exit.code) {
+        drop(spec);
         return mounted.commit(context.snapshots);
     }
     clipped.flush();
+    if let Some(failures) = context.failures {
+        failures.keep(Failed::new(context.progress.digest.clone(), spec, secrets, mounted));
+    }
     let command = exec.meta.args.join(" ");
     Err(Error::Exit { command, code: exit.code, out_of_memory: exit.out_of_memory })
 }
@@ -94,6 +100,7 @@ fn spec(exec: &llb::Exec, mounted: &mounts::Mounted, context: Context<'_>) -> Re
         resources: context.node.meta.linux_resources.clone().unwrap_or_default(),
         remove_mount_stubs_recursive: meta.remove_mount_stubs_recursive,
         stdin: None,
+        terminal: false,
     })
 }
 

@@ -36,6 +36,8 @@ pub struct Context<'a> {
     pub node: &'a llb::Node,
     /// Where to tell what it does.
     pub progress: &'a progress::Vertex<'a>,
+    /// Where steps that fail leave what they had; without it, it is thrown away.
+    pub failures: Option<&'a exec::Failures>,
     /// Asked to stop through this.
     pub cancel: &'a Cancel,
 }

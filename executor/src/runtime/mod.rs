@@ -47,6 +47,9 @@ pub struct Spec {
     pub remove_mount_stubs_recursive: bool,
     /// What standard input reads; nothing without it.
     pub stdin: Option<Arc<OwnedFd>>,
+    /// Whether the standard streams are a terminal of the process's own: what `stdin` reads is typed into it, what it shows
+    /// comes as stream 1, and when `stdin` is a terminal, too, it has its size.
+    pub terminal: bool,
 }
 
 /// The root of a container.

@@ -42,7 +42,7 @@ use std::sync::{Arc, OnceLock};
 
 use oci::Digest;
 
-use crate::Result;
+use crate::{Error, Result};
 
 pub use area::{Borrowed, Contents, Staged};
 pub use auto::Auto;
@@ -125,6 +125,14 @@ impl Active {
             Tree::Overlay { overlay, .. } => Some(overlay),
             Tree::Dir(_) => None,
         }
+    }
+
+    /// Lets a runtime mount it once more. The kernel leaves a mark in the work directory of a `volatile` mount, and refuses
+    /// what has one: the machine may have gone down meanwhile. Here it has not.
+    pub fn mount_again(&self) -> Result<()> {
+        let Some(Overlay { work, .. }) = self.overlay() else { return Ok(()) };
+        let emptied = std::fs::remove_dir_all(work).and_then(|()| std::fs::create_dir(work));
+        emptied.map_err(Error::io("empty", work))
     }
 
     /// The tree it started from.

@@ -19,6 +19,7 @@ use super::tasks::Job;
 use super::vertices::Vertices;
 use crate::cache::{self, VertexKey};
 use crate::ops::Ran;
+use crate::ops::exec::Failures;
 use crate::runtime::{NetworkMode, Runtime};
 use crate::session::Session;
 use crate::snapshot::{Committed, Snapshots};
@@ -57,6 +58,8 @@ pub struct Build<'a> {
     pub no_cache: bool,
     /// Most vertices run at once; 0 leaves it to the driver.
     pub max_parallelism: usize,
+    /// Where steps that fail leave what they had; without it, it is thrown away.
+    pub failures: Option<&'a Failures>,
     /// Asked to stop through this.
     pub cancel: &'a Cancel,
 }

@@ -55,10 +55,12 @@ impl Job<'_> {
         if ops::needs_files(&node.op, inputs) {
             self.fetch_files(inputs, matches!(node.op, llb::Op::File(_)))?;
         }
-        let Build { store, snapshots, runtime, session, allow, network, .. } = *self.build;
+        let Build { store, snapshots, runtime, session, allow, network, failures, .. } = *self.build;
         let progress = &self.progress();
         let cancel = &self.cancel;
-        ops::run(inputs, ops::Context { store, snapshots, runtime, session, allow, network, node, progress, cancel })
+        let context =
+            ops::Context { store, snapshots, runtime, session, allow, network, node, progress, failures, cancel };
+        ops::run(inputs, context)
     }
 
     /// Makes sure that the files of trees can be read; directories of the user's are read where they are if `in_place`.

@@ -23,13 +23,15 @@ pub(super) struct Mask {
 
 impl Mask {
     /// For a process that gets these secrets: its mounts', and those of the variables with these names.
-    pub(super) fn new(spec: &Spec, variables: &[&str]) -> Self {
+    pub(super) fn new(spec: &Spec, variables: &[String]) -> Self {
         let files = spec.mounts.iter().filter_map(|mount| match &mount.source {
             MountSource::Secret { data, .. } => Some(data.as_slice()),
             _ => None,
         });
         let values = spec.env.iter().filter_map(|entry| entry.split_once('='));
-        let values = values.filter(|(name, _)| variables.contains(name)).map(|(_, value)| value.as_bytes());
+        let values = values
+            .filter(|(name, _)| variables.iter().any(|variable| variable == name))
+            .map(|(_, value)| value.as_bytes());
         Self::of(files.chain(values))
     }
 

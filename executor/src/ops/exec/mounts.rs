@@ -178,6 +178,13 @@ impl Mounted {
         distinct
     }
 
+    /// Lets another process have the same.
+    pub(super) fn mount_again(&self) -> Result<()> {
+        let all = std::iter::once(&self.root).chain(self.others.iter().map(|other| &other.held));
+        all.filter_map(|held| if let Held::Active(active) = held { Some(active) } else { None })
+            .try_for_each(Active::mount_again)
+    }
+
     /// Keeps what becomes an output, throws away the rest. **Shape**: by output number.
     pub(super) fn commit(self, snapshots: &dyn Snapshots) -> Result<Vec<Committed>> {
         let Self { root, others, mut outputs, .. } = self;

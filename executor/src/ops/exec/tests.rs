@@ -48,7 +48,10 @@ fn with_context(network: NetworkMode, has_sandbox: bool, act: impl FnOnce(Contex
     let vertex = progress::Vertex { sink: &said, digest: oci::Digest::sha256(b"") };
     let (store, snapshots, runtime, session, node) = (&store, &snapshots, &runtime, &session, &node);
     let (progress, cancel) = (&vertex, &Cancel::default());
-    act(Context { store, snapshots, runtime, session, allow: &[], network, node, progress, cancel }, &said);
+    act(
+        Context { store, snapshots, runtime, session, allow: &[], network, node, progress, failures: None, cancel },
+        &said,
+    );
 }
 
 /// Runs an exec whose process does what `script` does; returns what is shown of its output.
@@ -96,6 +99,7 @@ fn run_with(
         network: NetworkMode::Auto,
         node: &node,
         progress: &vertex,
+        failures: None,
         cancel: &Cancel::default(),
     };
     let result = super::run(&exec, &inputs, context);

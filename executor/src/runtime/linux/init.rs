@@ -11,7 +11,7 @@ use rustix::mount::{MountAttrFlags, MountPropagationFlags, UnmountFlags};
 use super::plan::{self, Plan, Reply, Source};
 use super::shim::Container;
 use super::stubs::{DIR, Kind};
-use super::{caps, cgroup, limits, mounts, seccomp, sys, user};
+use super::{caps, cgroup, console, limits, mounts, seccomp, sys, user};
 use crate::rootfs::Tree;
 use crate::{Error, Result};
 
@@ -48,6 +48,9 @@ fn set_up(container: &Container) -> Result<Program> {
     mount_all(container)?;
     enter(&container.root)?;
     let program = Program::find(plan, &container.root, container.identity.uid)?;
+    if let Some(socket) = &container.terminal {
+        console::make(socket).map_err(Error::io("make", "the container's terminal"))?;
+    }
     hand_over_streams(container.identity.uid);
     plan.rlimits.iter().try_for_each(|limit| limits::set(*limit))?;
     go_to(&plan.cwd)?;

@@ -22,6 +22,7 @@
 //! | `network` | a sandbox's network |
 //! | `names` | /etc/hosts, /etc/resolv.conf |
 //! | `agent` | sockets of the host, served inside |
+//! | `console` | a terminal for a process that somebody talks to |
 //! | `oci` | the same container by another runtime |
 //! | `binary` | this program, protected from containers |
 
@@ -29,6 +30,7 @@ mod agent;
 mod binary;
 mod caps;
 mod cgroup;
+mod console;
 mod devices;
 mod fds;
 mod init;
@@ -150,7 +152,7 @@ impl Embedded {
             Network::Sandbox => Some(self.networks()?.sandbox()?),
             Network::None | Network::Host => None,
         };
-        let request::Prepared { request, agents } = request::prepare(spec, sandbox, oci)?;
+        let request::Prepared { request, agents, console } = request::prepare(spec, sandbox, oci)?;
         let mut shim = self.shim()?;
         // A shim that ended already has said why, or will be found to be gone.
         let _ = request.send(&mut shim.control);
@@ -158,7 +160,11 @@ impl Embedded {
         let control = shim.control.try_clone().map_err(Error::io("copy", "the control socket"))?;
         // The shim kills the container when it hears nothing more from here.
         let hook = cancel.on_cancel(move || drop(control.shutdown(Shutdown::Write)));
-        let replies = output::follow(&shim, output, agents);
+        let replies = std::thread::scope(|scope| {
+            // It ends when the container lets go of the terminal.
+            console.map(|console| scope.spawn(move || console.serve(output)));
+            output::follow(&shim, output, agents)
+        });
         drop(hook);
         outcome(replies?, output, cancel)
     }

@@ -18,7 +18,7 @@ use rustix::mount::{MountPropagationFlags, UnmountFlags};
 use super::plan::{Oci, Owner, Plan, Reply, Source};
 use super::shim::{self, Container};
 use super::stubs::{self, Kind};
-use super::{init, mounts, sys};
+use super::{console, init, mounts, sys};
 use crate::{Error, Result, userns};
 
 /// Names in the bundle.
@@ -41,6 +41,9 @@ pub(super) fn main(container: &Container, oci: &Oci) -> ! {
 fn set_up(container: &Container, oci: &Oci) -> Result<()> {
     sys::die_with_parent().map_err(Error::io("follow", "the shim"))?;
     rustix::process::setsid().map_err(|e| Error::io("start", "a session")(e.into()))?;
+    if let Some(terminal) = &container.terminal {
+        console::take(terminal).map_err(Error::io("take", "the terminal"))?;
+    }
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", private).map_err(|e| Error::io("make private", "/")(e.into()))?;
     attach(mounts::filesystem("proc", &[], mounts::INERT)?, Path::new("/proc"))?;

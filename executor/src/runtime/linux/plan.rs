@@ -38,6 +38,8 @@ pub(super) struct Plan {
     pub(super) remove_stubs_recursive: bool,
     /// An open file that standard input reads.
     pub(super) stdin: Option<usize>,
+    /// What makes the standard streams a terminal.
+    pub(super) terminal: Option<Terminal>,
     /// Another runtime that makes the container.
     pub(super) oci: Option<Oci>,
 }
@@ -51,6 +53,15 @@ pub(super) enum Network {
     Loopback,
     /// It is there: an open namespace.
     Join(usize),
+}
+
+/// A terminal for the standard streams.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) enum Terminal {
+    /// One of the container's own; its other side is sent through this socket.
+    Make(usize),
+    /// One that is there already, for a runtime that makes the container's from it.
+    Given(usize),
 }
 
 /// A runtime that takes an OCI bundle.

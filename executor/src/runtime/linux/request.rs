@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
+use super::console::Console;
 use super::network::Sandbox;
 use super::plan::{self, Plan, Request, Source};
 use super::{limits, names};
@@ -24,6 +25,7 @@ pub(super) struct Agent {
 pub(super) struct Prepared {
     pub(super) request: Request,
     pub(super) agents: Vec<Agent>,
+    pub(super) console: Option<Console>,
 }
 
 /// Opens and writes all that a spec names.
@@ -32,6 +34,8 @@ pub(super) fn prepare(spec: &Spec, sandbox: Option<Sandbox>, oci: Option<plan::O
         return Err(Error::Invalid("no command to run: the process has no arguments".into()));
     }
     let mut side = Side::default();
+    let console = spec.terminal.then(|| console(spec, oci.is_some(), &mut side)).transpose()?;
+    let (terminal, console) = console.unzip();
     let plan = Plan {
         root: root(&spec.root, &mut side)?,
         readonly_root: spec.readonly_root,
@@ -52,10 +56,14 @@ pub(super) fn prepare(spec: &Spec, sandbox: Option<Sandbox>, oci: Option<plan::O
         rlimits: spec.ulimits.iter().map(limits::resource).collect::<Result<_>>()?,
         cgroup: cgroup(spec),
         remove_stubs_recursive: spec.remove_mount_stubs_recursive,
-        stdin: spec.stdin.as_deref().map(|stdin| copy(stdin, &mut side)).transpose()?,
+        stdin: match &spec.stdin {
+            Some(stdin) if !spec.terminal => Some(copy(stdin, &mut side)?),
+            _ => None,
+        },
+        terminal,
         oci,
     };
-    Ok(Prepared { request: Request { plan, secrets: side.secrets, fds: side.fds }, agents: side.agents })
+    Ok(Prepared { request: Request { plan, secrets: side.secrets, fds: side.fds }, agents: side.agents, console })
 }
 
 /// What goes beside the plan.
@@ -71,6 +79,16 @@ impl Side {
         self.fds.push(fd);
         self.fds.len() - 1
     }
+}
+
+fn console(spec: &Spec, is_oci: bool, side: &mut Side) -> Result<(plan::Terminal, Console)> {
+    let input = spec.stdin.clone();
+    let failed = Error::io("make", "a terminal");
+    // Other runtimes make the container's terminal themselves, and tie it to the one they run on.
+    let made = if is_oci { Console::with_terminal(input) } else { Console::with_socket(input) };
+    let (console, theirs) = made.map_err(failed)?;
+    let position = side.add(theirs);
+    Ok((if is_oci { plan::Terminal::Given(position) } else { plan::Terminal::Make(position) }, console))
 }
 
 fn copy(fd: &OwnedFd, side: &mut Side) -> Result<usize> {

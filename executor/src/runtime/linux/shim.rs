@@ -39,6 +39,8 @@ pub(super) struct Container {
     /// Capabilities, unless insecure.
     pub(super) capabilities: u64,
     pub(super) cgroup: Cgroup,
+    /// A terminal, or the socket that the other side of one is sent through, as the plan says.
+    pub(super) terminal: Option<OwnedFd>,
 }
 
 /// Supervises one container in this process, which must have one thread: makes it, waits for it, cleans up, and says how
@@ -84,6 +86,10 @@ fn prepare(request: Request, control: &UnixStream) -> Result<(Container, Stubs)>
     if let Some(position) = plan.stdin {
         rustix::stdio::dup2_stdin(&fds[position]).map_err(|e| Error::io("open", "standard input")(e.into()))?;
     }
+    let terminal = plan.terminal.map(|terminal| match terminal {
+        plan::Terminal::Make(position) | plan::Terminal::Given(position) => fds[position].try_clone(),
+    });
+    let terminal = terminal.transpose().map_err(Error::io("open", "the terminal"))?;
     let root = Tree::from_fd(mount_root(&plan.root, &fds)?);
     let identity = user::lookup(&root, &plan.user)?;
     let scratch = Scratch::new()?;
@@ -99,7 +105,7 @@ fn prepare(request: Request, control: &UnixStream) -> Result<(Container, Stubs)>
     }
     let capabilities = cgroup.capabilities();
     let control = control.try_clone().map_err(Error::io("copy", "the control socket"))?;
-    Ok((Container { plan, control, root, identity, scratch, mounts, capabilities, cgroup }, stubs))
+    Ok((Container { plan, control, root, identity, scratch, mounts, capabilities, cgroup, terminal }, stubs))
 }
 
 fn mount_root(root: &plan::Root, fds: &[OwnedFd]) -> Result<OwnedFd> {

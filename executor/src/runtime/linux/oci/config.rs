@@ -35,8 +35,12 @@ fn process(container: &Container) -> Value {
     }
     let (all, none) = (caps::names(if plan.insecure { u64::MAX } else { caps::DEFAULT }), Vec::new());
     let more = if plan.insecure { &all } else { &none };
+    // Not every runtime looks at the terminal it is started on before that one changes.
+    let size = plan.terminal.and_then(|_| rustix::termios::tcgetwinsize(rustix::stdio::stdin()).ok());
+    let (rows, columns) = size.map_or((0, 0), |size| (size.ws_row, size.ws_col));
     json!({
-        "terminal": false,
+        "terminal": plan.terminal.is_some(),
+        "consoleSize": { "height": rows, "width": columns },
         "user": { "uid": identity.uid, "gid": identity.gid, "additionalGids": identity.groups },
         "args": plan.args,
         "env": env,
