@@ -89,7 +89,7 @@ fn killed_at_any_moment() {
         define(&sandbox, "Export", "FROM base\nCOPY data /a\nCOPY data /b\n"),
     ];
     let push = format!("type=registry,name={at}/pushed");
-    let outputs = ["type=image,name=killed", "type=oci,dest=out.tar", "type=tar,dest=tree.tar", &push];
+    let outputs = ["type=image,name=killed", "type=oci,dest=out.tar", "type=tar,dest=tree.tar", "tree", &push];
     let mut dice = Dice(42);
     let mut killed = 0;
     for round in 0..200 {
@@ -122,6 +122,9 @@ fn killed_at_any_moment() {
     for name in ["out.tar", "tree.tar"] {
         sandbox.succeed(&mut sandbox.shell(&format!("tar -tf {name}")));
     }
+    let aside = |name: &std::ffi::OsString| name.to_string_lossy().starts_with('.');
+    let tree = std::fs::read_dir(sandbox.directory().join("tree")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(tree.filter(aside).count(), 0, "the next export removes what was written aside");
     check_store(&sandbox);
 }
 
@@ -245,6 +248,15 @@ fn a_disk_that_is_full() {
     assert!(said.contains("cannot write") && said.contains("No space left on device"), "{said}");
     let left: Vec<_> = std::fs::read_dir(&small.0).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["store"]);
+    // A directory that was there stays as it was.
+    let tree = small.0.join("tree");
+    std::fs::create_dir(&tree).unwrap();
+    std::fs::write(tree.join("data"), "old\n").unwrap();
+    let output = format!("type=local,dest={}", tree.display());
+    let said = sandbox.fail(1, sandbox.executor().args([&*copy, "--progress=plain", "-o", &output]));
+    assert!(said.contains("No space left on device"), "{said}");
+    assert_eq!(std::fs::read_to_string(tree.join("data")).unwrap(), "old\n");
+    assert_eq!(std::fs::read_dir(&tree).unwrap().count(), 1);
 }
 
 #[test]
