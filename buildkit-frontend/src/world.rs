@@ -70,7 +70,7 @@ impl Asker {
         match question {
             Question::Image { reference, platform, mode } => self.image(reference, platform, *mode).await,
             Question::ContextFile { context, path } => self.file(context, path).await,
-            Question::Timestamp { source } => self.time(source).await,
+            Question::Timestamp { source, remote } => self.time(source, remote.as_deref()).await,
             // A frontend runs beside the builder: it sees no files, no environment and no processes of the client.
             _ => Err(AskError {
                 help: Some("build it with `llbc build -f FILE`".to_owned()),
@@ -179,13 +179,16 @@ impl Asker {
     }
 
     /// The time of a commit or of a file on the web; a builder that cannot tell knows none.
-    async fn time(&self, source: &str) -> Answered {
+    async fn time(&self, source: &str, remote: Option<&str>) -> Answered {
         if !self.caps.has(caps::SOURCE_META) {
             return Ok(Answer::Timestamp(None));
         }
         let is_git = source.starts_with("git://");
         let request = ResolveSourceMetaRequest {
-            source: Some(SourceOp { identifier: source.to_owned(), attrs: BTreeMap::new() }),
+            source: Some(SourceOp {
+                identifier: source.to_owned(),
+                attrs: remote.map(|remote| ("git.fullurl".to_owned(), remote.to_owned())).into_iter().collect(),
+            }),
             log_name: format!("[internal] resolve metadata of {source}"),
             git: is_git.then_some(ResolveSourceGitRequest { return_object: true }),
             ..ResolveSourceMetaRequest::default()

@@ -77,7 +77,7 @@ pub(crate) enum Command {
 /// `llbc compile`.
 #[derive(Args)]
 pub(crate) struct Compile {
-    /// Build file; `-` is standard input
+    /// Build file, or the address of a remote context that holds it; `-` is standard input
     pub(crate) file: String,
     #[command(flatten)]
     pub(crate) options: CompileOptions,
@@ -168,7 +168,7 @@ pub(crate) struct Build {
     /// Directory or address of the build context; `-` reads the build file from standard input and has no context
     /// [default: the directory of the build file]
     pub(crate) context: Option<String>,
-    /// Build file; `-` is standard input [default: CONTEXT/Dockerfile]
+    /// Build file, in a remote context if that is one; `-` is standard input [default: CONTEXT/Dockerfile]
     #[arg(short, long, value_name = "FILE")]
     pub(crate) file: Option<String>,
     #[command(flatten)]
@@ -277,7 +277,7 @@ pub(crate) enum CheckFormat {
 /// `llbc outline`, `llbc targets`.
 #[derive(Args)]
 pub(crate) struct Describe {
-    /// Build file; `-` is standard input
+    /// Build file, or the address of a remote context that holds it; `-` is standard input
     pub(crate) file: String,
     /// As JSON, in BuildKit's form
     #[arg(long)]

@@ -11,6 +11,7 @@ mod files;
 mod layout;
 mod pipeline;
 mod printer;
+mod remote;
 mod settings;
 mod world;
 

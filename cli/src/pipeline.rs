@@ -4,9 +4,9 @@ use ast::{Source, Sources};
 use compiler::{Facts, Options, Outcome, Plan, World};
 
 use crate::failure::{Failure, Result};
-use crate::settings::Settings;
+use crate::settings::{Input, Settings};
 use crate::world::{self, Host};
-use crate::{files, printer};
+use crate::{files, printer, remote};
 
 /// A compilation and the text its findings point into.
 pub(crate) struct Compiled {
@@ -28,7 +28,11 @@ type Door = fn(&Source, &Options, Facts, &dyn World) -> Outcome;
 
 /// Reads the build file.
 pub(crate) fn source(settings: &Settings) -> Result<Source> {
-    Ok(Source::new(settings.input.name(), world::read(&settings.input)?))
+    remote::prepare(settings)?;
+    match &settings.input {
+        Input::Remote(address) => remote::source(settings, address),
+        input => Ok(Source::new(input.name(), world::read(input)?)),
+    }
 }
 
 /// Reads a build file and sends it through a door.

@@ -50,12 +50,18 @@ pub(crate) enum Input {
     File(PathBuf),
     /// Standard input.
     Stdin,
+    /// A context somewhere else that holds it: an address of git or of the web.
+    Remote(String),
 }
 
 impl Input {
-    /// `-` is standard input.
+    /// `-` is standard input, and an address is one.
     pub(crate) fn new(file: &str) -> Self {
-        if file == "-" { Self::Stdin } else { Self::File(file.into()) }
+        match file {
+            "-" => Self::Stdin,
+            address if is_address(address) => Self::Remote(address.to_owned()),
+            path => Self::File(path.into()),
+        }
     }
 
     /// The name to show, as typed.
@@ -63,6 +69,7 @@ impl Input {
         match self {
             Self::File(path) => path.display().to_string(),
             Self::Stdin => "-".to_owned(),
+            Self::Remote(address) => address.clone(),
         }
     }
 
@@ -102,12 +109,20 @@ impl Settings {
             store: args.store.clone(),
             input,
         };
+        if let Input::Remote(address) = &settings.input {
+            settings.options.opts.insert("context".to_owned(), address.clone());
+        }
         settings.name_file();
         settings.find_locals(args)?;
         for context in &args.build_contexts {
             settings.add_context(context)?;
         }
         Ok(settings)
+    }
+
+    /// The main context, where it is somewhere else.
+    pub(crate) fn context(&self) -> Option<&str> {
+        self.options.opts.get("context").map(String::as_str)
     }
 
     /// parity: clients send the directory of the file as local source and its base name as `filename`.
@@ -148,12 +163,20 @@ impl Settings {
     }
 }
 
-/// Whether a context is an address: by scheme, or as git writes hosts.
-pub(crate) fn is_remote(source: &str) -> bool {
-    let schemes = ["docker-image://", "http://", "https://", "git://", "ssh://", "input:", "target:", "local:"];
-    schemes.iter().any(|scheme| source.starts_with(scheme))
-        || source.starts_with("git@")
-        || source.starts_with("github.com/")
+/// Whether a named context is no directory.
+fn is_remote(source: &str) -> bool {
+    let schemes = ["docker-image://", "input:", "target:", "local:"];
+    schemes.iter().any(|scheme| source.starts_with(scheme)) || is_address(source)
+}
+
+/// Whether something is at an address of git or of the web: by scheme, or as git writes hosts.
+pub(crate) fn is_address(text: &str) -> bool {
+    is_web(text) || ["git://", "ssh://", "git@", "github.com/"].iter().any(|start| text.starts_with(start))
+}
+
+/// Whether something is at an address of the web.
+pub(crate) fn is_web(text: &str) -> bool {
+    text.starts_with("http://") || text.starts_with("https://")
 }
 
 fn level(text: &str) -> Result<Level> {
@@ -250,6 +273,13 @@ mod tests {
             CompileOptions { opts: some("filename=x/y"), ..CompileOptions::default() },
             r#"{"filename": "x/y"} {"context": ".", "dockerfile": "a"}"#,
         );
+    }
+
+    #[test]
+    fn an_address_is_the_context() {
+        let address = "https://h/a.git#v1";
+        check(address, CompileOptions::default(), r#"{"context": "https://h/a.git#v1"} {"context": "."}"#);
+        check("git@h:a", CompileOptions::default(), r#"{"context": "git@h:a"} {"context": "."}"#);
     }
 
     #[test]

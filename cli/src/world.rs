@@ -18,12 +18,14 @@ use executor::session::Session;
 use executor::sources::{Images, Mode};
 use executor::store::Store;
 use executor::{Cancel, Engine, Error};
+use llb::Source;
 use oci::{Platform, Reference};
 
 pub(crate) use patience::Patience;
 
 use crate::failure::{Failure, Result};
-use crate::settings::{Input, Settings};
+use crate::remote;
+use crate::settings::{Input, Settings, is_web};
 
 type Answered = std::result::Result<Answer, AskError>;
 
@@ -86,6 +88,7 @@ impl<'s> Host<'s> {
             return answer;
         }
         match question {
+            Question::ContextFile { context, .. } if self.is_elsewhere(context) => self.web_file(context),
             Question::ContextFile { context, path } => self.file(context, path),
             Question::Image { reference, platform, mode } => {
                 let (name, platform, mode) = (reference.clone(), platform.clone(), *mode);
@@ -93,10 +96,11 @@ impl<'s> Host<'s> {
                     Reference::parse(reference).map_or_else(|_| reference.clone(), |name| name.domain().to_owned());
                 self.wait(&server, reference, move |network| network.image(&name, &platform, mode))
             }
-            Question::Timestamp { source } => {
-                let name = source.clone();
+            Question::Timestamp { source, remote } => {
+                let attrs = remote.iter().map(|remote| ("git.fullurl".to_owned(), remote.clone()));
+                let dated = Source { identifier: source.clone(), attrs: attrs.collect() };
                 let server = source.split('/').nth(2).unwrap_or(source);
-                self.wait(server, source, move |network| network.time(&name))
+                self.wait(server, source, move |network| network.time(&dated))
             }
             Question::Module { source } => client::module(source),
             Question::HostEnv(key) => client::variable(key),
@@ -131,6 +135,16 @@ impl<'s> Host<'s> {
         }
     }
 
+    /// Whether a context is on the web, and may be looked at there.
+    fn is_elsewhere(&self, context: &str) -> bool {
+        is_web(context) && !self.settings.offline && !self.settings.locals.contains_key(context)
+    }
+
+    /// The start of what is on the web: it tells an archive from a build file.
+    fn web_file(&self, address: &str) -> Answered {
+        remote::start(self.settings, address).map(Answer::ContextFile)
+    }
+
     /// Asks about something of a server, with the patience that the settings say.
     fn wait(&self, server: &str, what: &str, ask: impl FnOnce(&Network) -> Answered + Send + 'static) -> Answered {
         match &self.settings.patience {
@@ -160,9 +174,9 @@ impl Network {
         }
     }
 
-    fn time(&self, source: &str) -> Answered {
+    fn time(&self, source: &Source) -> Answered {
         if self.is_offline() {
-            let message = format!("the time of {source} is not known");
+            let message = format!("the time of {} is not known", source.identifier);
             return Err(AskError { message, help: Some(OFFLINE.into()), unreachable: true });
         }
         let session = Session { registries: self.client()?.clone(), ..Session::default() };
@@ -225,6 +239,9 @@ pub(crate) fn read(input: &Input) -> Result<Vec<u8>> {
 
     match input {
         Input::File(path) => std::fs::read(path).map_err(Failure::io("read", path)),
+        Input::Remote(address) => {
+            Err(Failure::unsupported(&format!("reading {address} here"), "fetch the file, and name it"))
+        }
         Input::Stdin => {
             let mut stdin = std::io::stdin().lock();
             if stdin.is_terminal() {

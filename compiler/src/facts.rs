@@ -29,6 +29,8 @@ pub enum Question {
     Timestamp {
         /// The source identifier as in LLB.
         source: String,
+        /// Of a repository, the address for git: the identifier does not say the protocol.
+        remote: Option<String>,
     },
     /// The text of a module, `None` when there is none.
     Module {

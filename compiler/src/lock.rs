@@ -104,7 +104,9 @@ impl Lock {
     pub fn answer(&self, question: &Question) -> Option<Result<Answer, AskError>> {
         match question {
             Question::Image { reference, platform, .. } => self.image(reference, platform),
-            Question::Timestamp { source } => self.sources.get(source).map(|time| Ok(Answer::Timestamp(Some(*time)))),
+            Question::Timestamp { source, .. } => {
+                self.sources.get(source).map(|time| Ok(Answer::Timestamp(Some(*time))))
+            }
             // The rest is the client's own, and not the same tomorrow.
             _ => None,
         }
@@ -117,7 +119,7 @@ impl Lock {
                 (Question::Image { reference, platform, .. }, Ok(Answer::Image(answer))) => {
                     self.record_image(reference, platform, answer);
                 }
-                (Question::Timestamp { source }, Ok(Answer::Timestamp(Some(time)))) => {
+                (Question::Timestamp { source, .. }, Ok(Answer::Timestamp(Some(time)))) => {
                     self.sources.insert(source.clone(), *time);
                 }
                 _ => {}
@@ -349,7 +351,7 @@ mod tests {
     #[test]
     fn times_of_sources() {
         let lock = Lock::parse(file().as_bytes()).unwrap();
-        let ask = |source: &str| lock.answer(&Question::Timestamp { source: source.into() });
+        let ask = |source: &str| lock.answer(&Question::Timestamp { source: source.into(), remote: None });
         assert_eq!(ask("git://example.com/r.git#main"), Some(Ok(Answer::Timestamp(Some(17)))));
         assert_eq!(ask("https://example.com/a"), Some(Ok(Answer::Timestamp(Some(18)))));
         assert_eq!(ask("https://example.com/b"), None);

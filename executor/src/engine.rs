@@ -1,7 +1,8 @@
 //! The door: open a store, solve definitions in it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use llb::Decoded;
@@ -110,11 +111,11 @@ impl Engine {
     }
 
     /// When what a source names was last changed, in seconds since 1970; `None` when nobody says.
-    pub fn timestamp(&self, identifier: &str, session: &session::Session, cancel: &Cancel) -> Result<Option<i64>> {
-        let source = llb::Source { identifier: identifier.to_owned(), attrs: BTreeMap::new() };
-        let progress = &progress::Vertex { sink: &progress::Silent, digest: Digest::sha256(identifier.as_bytes()) };
+    pub fn timestamp(&self, source: &llb::Source, session: &session::Session, cancel: &Cancel) -> Result<Option<i64>> {
+        let digest = Digest::sha256(source.identifier.as_bytes());
+        let progress = &progress::Vertex { sink: &progress::Silent, digest };
         let (store, snapshots) = (&self.store, &*self.snapshots);
-        sources::timestamp(&source, sources::Context { store, snapshots, session, progress, cancel })
+        sources::timestamp(source, sources::Context { store, snapshots, session, progress, cancel })
     }
 
     /// Builds what a definition asks for, and hands it to nobody. Directories of the user's stay open until the next
@@ -169,6 +170,25 @@ impl Engine {
     /// Closes what a session has open, when no [`Engine::solve`] follows that would.
     pub fn close(&self, session: &session::Session) {
         session.opened.close(&self.store, &*self.snapshots);
+    }
+
+    /// The first of some files that the result of a definition has, with its name and at most so many of its bytes;
+    /// `None` when it has none of them.
+    pub fn read_file(
+        &self,
+        request: &Request,
+        names: &[String],
+        most: u64,
+        sink: &dyn progress::Sink,
+    ) -> Result<Option<(String, Vec<u8>)>> {
+        let _in_use = self.store.in_use(&request.cancel)?;
+        let decoded = llb::decode(&request.definition).map_err(|error| Error::Definition(error.to_string()))?;
+        let read = self.trees(request, decoded, sink).and_then(|trees| match trees.first() {
+            Some(tree) => first_file(&self.files(request, tree, sink)?, names, most),
+            None => Ok(None),
+        });
+        self.close(&request.session);
+        read
     }
 
     /// Builds what a definition asks for and hands it to the outputs.
@@ -305,6 +325,19 @@ impl Engine {
         let (epoch, fetching) = (request.epoch, &self.fetching);
         exporters::Context { store, snapshots, epoch, progress, cancel, packs, fetching, sources }
     }
+}
+
+fn first_file(files: &Files, names: &[String], most: u64) -> Result<Option<(String, Vec<u8>)>> {
+    for name in names {
+        let file = match files.open_file(Path::new(name)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            opened => opened.map_err(Error::io("open", name))?,
+        };
+        let mut bytes = Vec::new();
+        file.take(most).read_to_end(&mut bytes).map_err(Error::io("read", name))?;
+        return Ok(Some((name.clone(), bytes)));
+    }
+    Ok(None)
 }
 
 /// A result with what the terminal vertex says of it.

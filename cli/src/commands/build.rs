@@ -81,7 +81,10 @@ fn compile_settings(args: &Build) -> Result<Settings> {
     let mut settings = Settings::new(found.input, &options)?;
     match found.context {
         Context::Directory(_) => {}
-        Context::Remote(address) => drop(settings.options.opts.insert("context".into(), address)),
+        Context::Remote { address, file } => {
+            settings.options.opts.insert("context".to_owned(), address);
+            settings.options.opts.extend(file.map(|file| ("filename".to_owned(), file)));
+        }
         Context::Empty => settings.locals.extend([("context".to_owned(), empty_directory()?)]),
     }
     settings.options.opts.extend(frontend_options(&args.frontend, &args.run)?);

@@ -39,6 +39,10 @@ struct Job {
 pub(super) fn run(args: &Check) -> Result<()> {
     let rules = rules(&args.rules)?;
     let jobs = jobs(&args.files)?;
+    if jobs.iter().any(|job| matches!(job.input, Input::Remote(_))) {
+        // While there is one thread: what is fetched is unpacked.
+        executor::userns::enter().map_err(Failure::Build)?;
+    }
     // A look is not worth a wait: what is not known soon is not known.
     let patience = Arc::new(Patience::default());
     let check = |job: &Job| check(job, &args.options, &rules, &patience, args.fix);
@@ -92,7 +96,7 @@ fn jobs(files: &[String]) -> Result<Vec<Job>> {
     let mut jobs = Vec::new();
     for file in files {
         let directory = PathBuf::from(file);
-        if file == "-" || !directory.is_dir() {
+        if !directory.is_dir() {
             jobs.push(Job { input: Input::new(file), context: None });
             continue;
         }
@@ -119,6 +123,7 @@ fn check(job: &Job, options: &CompileOptions, rules: &[String], patience: &Arc<P
     match &job.input {
         Input::File(path) if fix => fix::until_stable(path, || report(&settings)),
         Input::Stdin if fix => Err(Failure::usage("--fix needs a file, and standard input is none", None)),
+        Input::Remote(_) if fix => Err(Failure::usage("--fix needs a file on this machine", None)),
         _ => report(&settings),
     }
 }

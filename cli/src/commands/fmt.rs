@@ -35,7 +35,7 @@ pub(super) fn run(args: &Fmt) -> Result<()> {
 fn one(args: &Fmt, input: &Input) -> Result<bool> {
     let name = match input {
         Input::Stdin => args.stdin_name.clone(),
-        Input::File(_) => input.name(),
+        Input::File(_) | Input::Remote(_) => input.name(),
     };
     let source = Source::new(name, world::read(input)?);
     refuse_errors(&source)?;
@@ -58,7 +58,7 @@ fn one(args: &Fmt, input: &Input) -> Result<bool> {
         match input {
             Input::Stdin => printer::data(&formatted)?,
             Input::File(path) if changed => super::write_whole(path, &formatted)?,
-            Input::File(_) => {}
+            Input::File(_) | Input::Remote(_) => {}
         }
     }
     Ok(changed)

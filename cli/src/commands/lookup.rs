@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, Result};
-use crate::settings::{Input, is_remote};
+use crate::settings::{Input, is_address};
 
 /// What is built from what.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,7 +20,12 @@ pub(super) enum Context {
     /// A directory.
     Directory(PathBuf),
     /// A git or http address, which the solver fetches.
-    Remote(String),
+    Remote {
+        /// It.
+        address: String,
+        /// The build file in there, if one is named.
+        file: Option<String>,
+    },
     /// No files.
     Empty,
 }
@@ -35,13 +40,14 @@ pub(super) fn find(context: Option<&str>, file: Option<&str>) -> Result<Found> {
         (Some("-"), Some(_)) => {
             Err(Failure::unsupported("a context archive from standard input", "unpack it and pass the directory"))
         }
-        (Some(address), Some(file)) if is_remote(address) => {
-            Ok(Found { input: Input::new(file), context: Context::Remote(address.to_owned()) })
+        (Some(address), Some("-")) if is_address(address) => {
+            Ok(Found { input: Input::Stdin, context: Context::Remote { address: address.to_owned(), file: None } })
         }
-        (Some(address), None) if is_remote(address) => Err(Failure::unsupported(
-            "reading the build file from a remote context",
-            "fetch the file and pass it with -f; the context itself may be remote",
-        )),
+        // parity: the build file is one of the context's.
+        (Some(address), file) if is_address(address) => {
+            let (address, file) = (address.to_owned(), file.map(str::to_owned));
+            Ok(Found { input: Input::Remote(address.clone()), context: Context::Remote { address, file } })
+        }
         (Some(directory), file) => local(Path::new(directory), file),
         (None, Some("-")) => local(Path::new("."), file),
         (None, Some(file)) => {
@@ -114,7 +120,9 @@ mod tests {
 
     #[test]
     fn addresses() {
-        check(Some("https://example.com/a.git"), Some("-"), r#"- in Remote("https://example.com/a.git")"#);
-        check(Some("https://x/a.git"), None, "reading the build file from a remote context is not supported yet");
+        let remote = |file: &str| format!(r#" in Remote {{ address: "https://x/a.git", file: {file} }}"#);
+        check(Some("https://x/a.git"), Some("-"), &format!("-{}", remote("None")));
+        check(Some("https://x/a.git"), None, &format!("https://x/a.git{}", remote("None")));
+        check(Some("https://x/a.git"), Some("b/c"), &format!("https://x/a.git{}", remote(r#"Some("b/c")"#)));
     }
 }

@@ -13,7 +13,7 @@ use llb::{
 use oci::{Platform, json};
 
 use super::go;
-use crate::ResolveMode;
+use crate::{Question, ResolveMode};
 
 /// The capability to set `PATH`.
 pub(super) const SETS_PATH: &str = "exec.meta.setsdefaultpath";
@@ -233,6 +233,11 @@ pub(super) struct Git {
 }
 
 impl Git {
+    /// What to ask for its time.
+    pub(super) fn time(&self) -> Question {
+        Question::Timestamp { source: self.identifier(), remote: Some(self.remote.clone()) }
+    }
+
     /// Its identifier: the same for all protocols.
     pub(super) fn identifier(&self) -> String {
         let mut id = format!("git://{}{}", self.host, go::join("/", &self.path));

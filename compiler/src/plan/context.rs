@@ -165,11 +165,11 @@ impl Remote {
         })
     }
 
-    /// Where its time can be learnt.
-    fn identifier(&self) -> Option<String> {
+    /// What to ask for its time.
+    fn time(&self) -> Option<Question> {
         match self {
-            Self::Git { source, .. } => Some(source.identifier()),
-            Self::Web { url, .. } => Some(url.clone()),
+            Self::Git { source, .. } => Some(source.time()),
+            Self::Web { url, .. } => Some(Question::Timestamp { source: url.clone(), remote: None }),
             Self::Input(_) => None,
         }
     }
@@ -308,9 +308,9 @@ impl Planner<'_> {
         }
     }
 
-    /// Where the time of the main context can be learnt; `None`: nowhere.
-    pub(super) fn context_identifier(&self) -> Option<String> {
-        self.context_plan.remote.as_ref().and_then(Remote::identifier)
+    /// What to ask for the time of the main context; `None`: it has none.
+    pub(super) fn context_time(&self) -> Option<Question> {
+        self.context_plan.remote.as_ref().and_then(Remote::time)
     }
 }
 

@@ -56,7 +56,7 @@ impl Planner<'_> {
             return Ok(Some(seconds));
         }
         match self.epoch_source(value)? {
-            Some(source) => match self.ask(Question::Timestamp { source })? {
+            Some(question) => match self.ask(question)? {
                 Ok(Answer::Timestamp(time)) => Ok(*time),
                 Ok(_) => Ok(None),
                 Err(error) => Err(Stop::error(error.message.clone()).nowhere(None)),
@@ -65,15 +65,15 @@ impl Planner<'_> {
         }
     }
 
-    /// Identifier of the source whose time counts; `None`: it has none.
-    fn epoch_source(&mut self, value: &str) -> Done<Option<String>> {
+    /// What to ask for the time that counts; `None`: there is none.
+    fn epoch_source(&mut self, value: &str) -> Done<Option<Question>> {
         if value == "context" {
-            return Ok(self.context_identifier());
+            return Ok(self.context_time());
         }
         if let Some(context) =
             self.find_context(value, None, ResolveMode::Default).map_err(|stop| stop.nowhere(None))?
         {
-            return Ok(self.load(&context, None).map_err(|stop| stop.nowhere(None))?.identifier);
+            return Ok(self.load(&context, None).map_err(|stop| stop.nowhere(None))?.time);
         }
         let module = self.request.module;
         let is_named = |def: &&Def| def.name.as_ref().is_some_and(|name| go::equal_fold(&name.text, value));
@@ -87,7 +87,7 @@ impl Planner<'_> {
         self.stage_source(steps).map(Some).map_err(|stop| self.at(stop, span))
     }
 
-    fn stage_source(&mut self, steps: &[Step]) -> Done<String> {
+    fn stage_source(&mut self, steps: &[Step]) -> Done<Question> {
         let mut env = self.globals.clone();
         env.remove(NAME);
         let mut source = None;
@@ -131,8 +131,8 @@ fn only_one() -> Stop {
     Stop::error(format!("{NAME} stage must contain exactly one remote ADD"))
 }
 
-/// Identifier of what an `ADD` fetches.
-fn add_source(step: &Step, copy: &Copy, env: &Environment) -> Done<String> {
+/// What to ask for the time of what an `ADD` fetches.
+fn add_source(step: &Step, copy: &Copy, env: &Environment) -> Done<Question> {
     let ([source], []) = (&copy.sources[..], &copy.documents[..]) else {
         return Err(Stop::error(format!("{NAME} stage must contain exactly one remote ADD source")));
     };
@@ -143,13 +143,13 @@ fn add_source(step: &Step, copy: &Copy, env: &Environment) -> Done<String> {
         if let Some(checksum) = checksum {
             Digest::parse(&word(checksum, env)?).map_err(|error| Stop::error(error.to_string()))?;
         }
-        return Ok(source);
+        return Ok(Question::Timestamp { source, remote: None });
     }
     match git::parse(&source) {
         GitRef::Bad(message) => Err(Stop::error(message)),
         GitRef::Repository(repository) if !repository.may_be_path => {
             checksum.map(|checksum| word(checksum, env)).transpose()?;
-            Ok(repository.source.identifier())
+            Ok(repository.source.time())
         }
         _ => Err(Stop::error(format!("{NAME} stage source must be a single HTTP(S) or Git ADD"))),
     }

@@ -35,8 +35,8 @@ pub(super) struct Loaded {
     pub(super) edge: Option<Edge>,
     /// Its config, if it is an image.
     pub(super) image: Option<ImageConfig>,
-    /// Where its time can be learnt.
-    pub(super) identifier: Option<String>,
+    /// What to ask for its time.
+    pub(super) time: Option<Question>,
 }
 
 /// A local context that is completed when all its uses are known.
@@ -107,7 +107,8 @@ impl Planner<'_> {
                 GitRef::Other => {
                     let said = Said::named(format!("[context {key}] {input}"));
                     let edge = build::http(&mut self.shared.graph, input, "context", "", said);
-                    Ok(Loaded { edge: Some(edge), identifier: Some(input.clone()), image: None })
+                    let time = Question::Timestamp { source: input.clone(), remote: None };
+                    Ok(Loaded { edge: Some(edge), time: Some(time), image: None })
                 }
                 parsed => self.load_git(input, parsed),
             },
@@ -130,7 +131,7 @@ impl Planner<'_> {
         let platform = Some(self.or_target(context.platform.as_ref()));
         let graph = &mut self.shared.graph;
         let edge = build::image(graph, &reference, ResolveMode::Default, platform.as_ref(), said);
-        Ok(Loaded { edge: Some(edge), image: Some(image), identifier: None })
+        Ok(Loaded { edge: Some(edge), image: Some(image), time: None })
     }
 
     fn load_layout(&mut self, context: &NamedContext, spec: &str) -> Done<Loaded> {
@@ -145,7 +146,7 @@ impl Planner<'_> {
         let platform = Some(self.or_target(context.platform.as_ref()));
         let (session, graph) = (self.settings.session, &mut self.shared.graph);
         let edge = build::oci_layout(graph, &reference, session, &store, platform.as_ref(), said);
-        Ok(Loaded { edge: Some(edge), image: Some(image), identifier: None })
+        Ok(Loaded { edge: Some(edge), image: Some(image), time: None })
     }
 
     fn load_git(&mut self, input: &str, parsed: GitRef) -> Done<Loaded> {
@@ -158,7 +159,7 @@ impl Planner<'_> {
         };
         let said = super::context::internal(&format!("load git source {input}"));
         let edge = build::git(&mut self.shared.graph, &source, said);
-        Ok(Loaded { edge: Some(edge), identifier: Some(source.identifier()), image: None })
+        Ok(Loaded { edge: Some(edge), time: Some(source.time()), image: None })
     }
 
     fn load_input(&mut self, context: &NamedContext, name: &str) -> Done<Loaded> {
@@ -171,7 +172,7 @@ impl Planner<'_> {
             Some(metadata) => input_config(metadata, key)?,
             None => None,
         };
-        Ok(Loaded { edge: self.shared.graph.graft(input), image, identifier: None })
+        Ok(Loaded { edge: self.shared.graph.graft(input), image, time: None })
     }
 
     fn load_local(&mut self, context: &NamedContext, name: &str, paths: Option<PathsId>) -> Done<Loaded> {
