@@ -35,6 +35,7 @@ pub(crate) const ALL: &[Need] = &[
     Need { program: "nvim", package: "neovim" },
     Need { program: "newuidmap", package: "uidmap" },
     Need { program: "slirp4netns", package: "slirp4netns" },
+    Need { program: "qemu-aarch64-static", package: "qemu-user-static" },
     Need { program: "npm", package: "npm" },
 ];
 

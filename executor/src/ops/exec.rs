@@ -11,13 +11,16 @@ mod session;
 
 use crate::ops::Context;
 use crate::progress::{Clipped, Event};
-use crate::runtime::{Network, NetworkMode, Spec};
+use crate::runtime::{Network, NetworkMode, Spec, emulation};
 use crate::snapshot::Committed;
 use crate::{Error, Result};
 use mask::Mask;
 
 pub use caches::Caches;
 pub use failed::{Failed, Failures, Talk};
+
+/// What a process ends with that could not be started although its program is there.
+const NOT_EXECUTABLE: i32 = 126;
 
 /// Where programs are looked for when the definition does not say.
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -66,6 +69,12 @@ pub fn run(exec: &llb::Exec, inputs: &[Committed], context: Context<'_>) -> Resu
     clipped.flush();
     if let Some(failures) = context.failures {
         failures.keep(Failed::new(context.progress.digest.clone(), spec, secrets, mounted));
+    }
+    if exit.code == NOT_EXECUTABLE
+        && let Some(platform) = &context.node.platform
+        && let Some(advice) = emulation::advice(platform)
+    {
+        return Err(Error::Unsupported { what: format!("a step for {platform}"), why: advice });
     }
     let command = exec.meta.args.join(" ");
     Err(Error::Exit { command, code: exit.code, out_of_memory: exit.out_of_memory })

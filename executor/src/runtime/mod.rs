@@ -1,5 +1,6 @@
 //! Processes in containers: what to run as data ([`Spec`]), and who runs it ([`Runtime`]).
 
+pub(crate) mod emulation;
 mod linux;
 mod scripted;
 

@@ -19,6 +19,8 @@ use super::plan::{Oci, Owner, Plan, Reply, Source};
 use super::shim::{self, Container};
 use super::stubs::{self, Kind};
 use super::{console, init, mounts, sys};
+use crate::rootfs::Tree;
+use crate::runtime::emulation;
 use crate::{Error, Result, userns};
 
 /// Names in the bundle.
@@ -143,6 +145,9 @@ pub(super) fn find_program(container: &Container) -> Option<Reply> {
     let name = &plan.args[0];
     let candidates = init::candidates(name, &plan.env);
     let mut found = candidates.iter().filter_map(|path| container.root.stat(Path::new(path)).ok());
+    if let Some(path) = candidates.iter().find(|path| is_foreign(&container.root, path)) {
+        return Some(init::refused(path, &io::Error::from_raw_os_error(libc::ENOEXEC)));
+    }
     let is_program = |mode: u32| mode & libc::S_IFMT == libc::S_IFREG && mode & 0o111 != 0;
     let first = found.clone().next();
     if found.any(|stat| is_program(stat.st_mode)) {
@@ -155,6 +160,13 @@ pub(super) fn find_program(container: &Container) -> Option<Reply> {
         }
         None => init::not_found(name),
     })
+}
+
+/// Whether the program at a path is for another processor, and nobody emulates it.
+fn is_foreign(root: &Tree, path: &str) -> bool {
+    let mut header = [0; 20];
+    let read = root.open_file(Path::new(path)).and_then(|file| io::Read::read_exact(&mut &file, &mut header));
+    read.is_ok() && emulation::is_foreign(&header)
 }
 
 /// Removes what a runtime that was killed left, and the directory its bundle was mounted on: all of it is empty now.
