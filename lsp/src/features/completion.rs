@@ -71,7 +71,7 @@ pub fn complete(view: &View<'_>, offset: u32) -> Vec<Item> {
         return super::keyed::completion::complete(view, offset);
     }
     if view.file.words().is_none() {
-        return names_and_primitives(view, offset);
+        return super::functional::completion::complete(view, offset);
     }
     let Some(cursor) = Cursor::new(view.file, offset) else { return Vec::new() };
     let mut list = List { view, cursor: &cursor, items: Vec::new() };
@@ -79,45 +79,6 @@ pub fn complete(view: &View<'_>, offset: u32) -> Vec<Item> {
     let typed = view.file.slice(cursor.typed).to_lowercase();
     list.items.retain(|item| item.label.to_lowercase().starts_with(&typed));
     list.items
-}
-
-/// In a functional language: what the module calls so, the parameters of the function, and the primitives.
-fn names_and_primitives(view: &View<'_>, offset: u32) -> Vec<Item> {
-    let before = super::hover::identifier(view, offset);
-    let span = Span { end: offset, ..before };
-    let typed = view.file.slice(span).to_lowercase();
-    let item = |label: &str, kind: ItemKind, detail: &str, doc: &str| Item {
-        label: label.to_owned(),
-        kind,
-        detail: detail.to_owned(),
-        doc: doc.to_owned(),
-        insert: None,
-        span,
-        more: false,
-    };
-    let module = &view.file.module;
-    let mut items = Vec::new();
-    let here = module.defs.iter().find(|def| def.span.start <= offset && offset <= def.span.end);
-    for param in here.into_iter().flat_map(|def| &def.params) {
-        let ty = param.ty.as_ref().map_or("", |ty| ty.text.as_str());
-        items.push(item(&param.name.text, ItemKind::Variable, ty, ""));
-    }
-    for symbol in &view.file.names().symbols {
-        match symbol.kind {
-            names::Kind::Function(at) => {
-                let detail = super::functions::signature(view, &module.defs[at]);
-                items.push(item(&symbol.name, ItemKind::Function, detail, ""));
-            }
-            names::Kind::Bound | names::Kind::Import => items.push(item(&symbol.name, ItemKind::Variable, "", "")),
-            names::Kind::Variable | names::Kind::Stage(_) | names::Kind::Entry(_) => {}
-        }
-    }
-    for row in ast::builtin::rows() {
-        items.push(item(row.name, ItemKind::Function, row.signature, row.doc));
-    }
-    items.retain(|item| item.label.to_lowercase().starts_with(&typed));
-    items.dedup_by(|a, b| a.label == b.label && a.detail == b.detail);
-    items
 }
 
 struct List<'l> {

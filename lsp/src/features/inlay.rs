@@ -24,6 +24,10 @@ const DIGITS: usize = 12;
 /// The hints in a range, in file order.
 pub fn hints(view: &View<'_>, range: Span) -> Vec<Hint> {
     let mut hints = Vec::new();
+    for outside in super::functional::images::outsides(view.file) {
+        let reference = super::functional::images::reference(&outside);
+        hints.extend(reference.and_then(|reference| digest_of(view, reference, outside.span.end + 1)));
+    }
     let scopes = view.scopes(range);
     let scope = |step: Span| scopes.iter().find(|scope| scope.step.start == step.start);
     for (at, def) in view.file.module.defs.iter().enumerate() {
@@ -51,6 +55,10 @@ fn touches(span: Span, range: Span) -> bool {
 
 fn digest(view: &View<'_>, image: &ast::Str, scope: Option<&StepScope>) -> Option<Hint> {
     let reference = super::hover::reference_in(image, || scope)?;
+    digest_of(view, reference, image.span.end)
+}
+
+fn digest_of(view: &View<'_>, reference: oci::Reference, at: u32) -> Option<Hint> {
     if reference.digest().is_some() {
         return None;
     }
@@ -58,7 +66,7 @@ fn digest(view: &View<'_>, image: &ast::Str, scope: Option<&StepScope>) -> Optio
     let digest = known.digest.as_ref()?.to_string();
     let (algorithm, hex) = digest.split_once(':')?;
     let short: String = hex.chars().take(DIGITS).collect();
-    Some(Hint { at: image.span.end, label: format!("@{algorithm}:{short}…"), doc: format!("`{reference}@{digest}`") })
+    Some(Hint { at, label: format!("@{algorithm}:{short}…"), doc: format!("`{reference}@{digest}`") })
 }
 
 /// The value of every string with variables, if it is known.

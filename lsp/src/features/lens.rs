@@ -30,6 +30,9 @@ pub fn lenses(file: &File) -> Vec<Lens> {
     if file.keyed().is_some() {
         return super::keyed::lens::lenses(file);
     }
+    if file.module.dialect.functions {
+        return super::functional::lens::lenses(file);
+    }
     let mut lenses = Vec::new();
     for (at, def) in file.module.defs.iter().enumerate().filter(|(_, def)| def.signature.is_none()) {
         let Some(from) = visit::def_steps(def).first() else { continue };

@@ -28,6 +28,9 @@ pub fn links(view: &View<'_>) -> Vec<Link> {
     if let Some((tree, grammar)) = view.file.keyed() {
         return super::keyed::links::links(view.file, tree, grammar);
     }
+    if view.file.module.dialect.functions {
+        return super::functional::images::links(view.file);
+    }
     let mut links = Vec::new();
     if let Some(syntax) = &view.file.module.syntax {
         let page = Reference::parse(&syntax.reference.text).ok().and_then(|reference| page(&reference));

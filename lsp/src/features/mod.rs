@@ -2,8 +2,11 @@
 
 pub mod actions;
 pub mod completion;
+#[cfg(test)]
+mod every;
 pub mod folding;
 pub mod formatting;
+mod functional;
 pub mod functions;
 pub mod hover;
 pub mod inlay;

@@ -34,6 +34,9 @@ pub fn signature(view: &View<'_>, offset: u32) -> Option<Signature> {
     if view.file.keyed().is_some() {
         return super::keyed::signature::signature(view, offset);
     }
+    if view.file.module.dialect.functions {
+        return super::functional::signature::signature(view, offset);
+    }
     let cursor = Cursor::new(view.file, offset)?;
     let (keyword, argument) = match cursor.place {
         Place::Option(keyword) | Place::Value(keyword, _) => (keyword, None),

@@ -66,6 +66,11 @@ pub fn tokens(file: &File, range: Span) -> Vec<Token> {
         painter.names();
         return painter.finish();
     }
+    if file.module.dialect.functions {
+        painter.tokens = super::functional::tokens::tokens(file);
+        painter.names();
+        return painter.finish();
+    }
     let touches = |span: Span| span.start < range.end && range.start <= span.end;
     for (step, _) in visit::steps(&file.module) {
         // Comments stand before their step.

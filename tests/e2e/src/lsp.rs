@@ -143,9 +143,14 @@ impl Client {
         self.kept.clear();
     }
 
-    /// Opens a document.
+    /// Opens a Dockerfile.
     pub fn open(&mut self, uri: &str, text: &str) -> Result<()> {
-        let document = json!({"uri": uri, "languageId": "dockerfile", "version": 1, "text": text});
+        self.open_as("dockerfile", uri, text)
+    }
+
+    /// Opens a document in the language that an editor calls so.
+    pub fn open_as(&mut self, language: &str, uri: &str, text: &str) -> Result<()> {
+        let document = json!({"uri": uri, "languageId": language, "version": 1, "text": text});
         self.notify("textDocument/didOpen", json!({"textDocument": document}))
     }
 

@@ -104,6 +104,88 @@ impl Random {
     }
 }
 
+/// A language with a text to start from and what is put into it.
+struct Language {
+    id: &'static str,
+    uri: &'static str,
+    start: &'static str,
+    scraps: &'static [&'static str],
+}
+
+const DOCKERFILE: Language = Language {
+    id: "dockerfile",
+    uri: URI,
+    start: "ARG A=1\nFROM alpine AS b\nENV B=$A\nRUN <<EOF\necho $B\nEOF\n",
+    scraps: SCRAPS,
+};
+
+const HLB: Language = Language {
+    id: "hlb",
+    uri: "file:///nowhere/main.hlb",
+    start: "# x\nfs default() {\n\tbase \"3\"\n\trun \"make\" with option {\n\t\tdir \"/src\"\n\t}\n}\n\nfs base(string v) {\n\timage \"alpine:${v}\"\n}\n",
+    scraps: &[
+        "fs a() {\n",
+        "}\n",
+        "\timage \"alpine\"\n",
+        "\trun \"x ${v}\" with option {\n",
+        "\"",
+        "`",
+        "${",
+        "}",
+        "(",
+        ")",
+        ",",
+        "<<-EOF\n",
+        "EOF\n",
+        "# c\n",
+        " as b\n",
+        "import l from \"./l.hlb\"\n",
+        "string v",
+        "variadic ",
+        "option::run ",
+        "ä€𐍈",
+        "\r\n",
+        "\r",
+        "\n",
+        "\t",
+        "\\",
+    ],
+};
+
+const SPEC: Language = Language {
+    id: "toml",
+    uri: "file:///nowhere/build.toml",
+    start: "spec = 1\n[var]\nv = { default = \"1\" }\n[stage.b]\nfrom = \"alpine:${var.v}\"\n[image.a]\nfrom = \"stage.b\"\nstep = [{ run = \"make\" }]\n",
+    scraps: &[
+        "[image.b]\n",
+        "[[stage.b.step]]\n",
+        "from = \"stage.b\"\n",
+        "run = 'x && y'\n",
+        "\"",
+        "'",
+        "\"\"\"",
+        "${var.",
+        "}",
+        "{",
+        "[",
+        "]",
+        "=",
+        ",",
+        ".",
+        "# c\n",
+        "preset = \"go\"\n",
+        "when = \"var.v\"\n",
+        "cache = [",
+        "file = [{ from = \"./a\", ",
+        "ä€𐍈",
+        "\r\n",
+        "\r",
+        "\n",
+        " ",
+        "\\",
+    ],
+};
+
 const SCRAPS: &[&str] = &[
     "FROM a AS b\n",
     "RUN x && \\\n  y\n",
@@ -184,7 +266,7 @@ impl Text {
     }
 }
 
-fn ask(client: &mut Client, random: &mut Random, text: &Text) {
+fn ask(client: &mut Client, uri: &str, random: &mut Random, text: &Text) {
     let place = |at: usize| {
         let (line, character) = text.position(at);
         json!({"line": line, "character": character})
@@ -193,7 +275,7 @@ fn ask(client: &mut Client, random: &mut Random, text: &Text) {
     let end = text.place(random, start, 80).max(start);
     let method = format!("textDocument/{}", random.choose(REQUESTS));
     let params = json!({
-        "textDocument": {"uri": URI},
+        "textDocument": {"uri": uri},
         "position": place(start),
         "positions": [place(start), place(end)],
         "range": {"start": place(start), "end": place(end)},
@@ -211,35 +293,51 @@ fn ask(client: &mut Client, random: &mut Random, text: &Text) {
     }
 }
 
-/// Ten thousand edits with requests between them leave the server with the text of the client, alive, and small.
 #[test]
-fn random_edits_and_requests() {
+fn random_edits_of_a_dockerfile() {
+    random_edits_and_requests(&DOCKERFILE);
+}
+
+#[test]
+fn random_edits_of_a_program() {
+    random_edits_and_requests(&HLB);
+}
+
+#[test]
+fn random_edits_of_a_spec() {
+    random_edits_and_requests(&SPEC);
+}
+
+/// Ten thousand edits with requests between them leave the server with the text of the client, alive, and small.
+fn random_edits_and_requests(language: &Language) {
+    let uri = language.uri;
+    let whole = json!({"textDocument": {"uri": uri}});
     let sandbox = Sandbox::new();
     let mut client = client(&sandbox);
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    let mut text = Text("ARG A=1\nFROM alpine AS b\nENV B=$A\nRUN <<EOF\necho $B\nEOF\n".to_owned());
-    client.open(URI, &text.0).unwrap();
+    let mut text = Text(language.start.to_owned());
+    client.open_as(language.id, uri, &text.0).unwrap();
     let mut peak = 0;
     for version in 2..10_002 {
         let start = text.place(&mut random, 0, text.0.len() + 1);
         // What is taken away is more than what is put in, on the whole, once the text is long.
         let reach = if text.0.len() > 500 { 60 } else { 8 };
         let end = text.place(&mut random, start, reach).max(start);
-        let scrap = random.choose(SCRAPS);
-        client.edit(URI, version, text.position(start), text.position(end), scrap).unwrap();
+        let scrap = random.choose(language.scraps);
+        client.edit(uri, version, text.position(start), text.position(end), scrap).unwrap();
         text.0.replace_range(start..end, scrap);
         if random.below(4) == 0 {
-            ask(&mut client, &mut random, &text);
+            ask(&mut client, uri, &mut random, &text);
         }
         if version % 500 == 0 {
-            assert_eq!(client.request("llbc/text", at(0, 0)).unwrap(), text.0, "after {version} edits");
+            assert_eq!(client.request("llbc/text", whole.clone()).unwrap(), text.0, "after {version} edits");
             client.forget_findings();
         }
         if version == 1000 {
             peak = client.peak();
         }
     }
-    assert_eq!(client.request("llbc/text", at(0, 0)).unwrap(), text.0);
+    assert_eq!(client.request("llbc/text", whole).unwrap(), text.0);
     let growth = client.peak().saturating_sub(peak);
     assert!(peak > 0 && growth < 16 << 10, "{growth} KiB more than the {peak} KiB after a tenth of the edits");
     assert_eq!(client.end().unwrap(), Some(0));
