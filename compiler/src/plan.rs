@@ -39,6 +39,7 @@ mod state;
 mod steps;
 mod stop;
 mod url;
+mod wrong;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,6 +60,7 @@ use planner::{Planner, Shared, Target};
 use settings::Settings;
 use stages::StageId;
 use stop::{Done, Stop};
+use wrong::Wrong;
 
 use crate::{Answer, Facts, ModuleSource, Options, Output, Plan, Question};
 
@@ -152,11 +154,13 @@ pub fn plan(request: &Request<'_>, facts: &Facts) -> Draft {
         Ok(context) => context,
         Err(error) => return Draft { refused: Some(*error), ..draft },
     };
-    if request.module.diagnostics.iter().any(|found| found.severity == Severity::Error) {
-        return draft;
-    }
+    let wrong = match Wrong::of(request.module) {
+        Some(wrong) => wrong,
+        None => return draft,
+    };
     let mut shared = Shared { asks: draft.asks, ..Shared::default() };
     shared.graph.sources.push(text_info(request, &settings, &context));
+    shared.wrong = wrong;
     let (outputs, captures) = plan_platforms(request, facts, &settings, &context, &mut shared);
     let complete = shared.asks.is_empty() && shared.findings.iter().all(|finding| matches!(finding, Finding::Note(_)));
     let plan = outputs.filter(|_| complete).map(|outputs| Plan::new(shared.graph, outputs));
@@ -276,7 +280,7 @@ impl Planner<'_> {
         let target = match self.find_target() {
             Ok(target) => target,
             Err(stop) => {
-                self.report(stop);
+                self.report_unless_guessing(stop);
                 // Whatever was meant, the last stage has mistakes of its own to tell.
                 self.stages.len().checked_sub(1).ok_or(Stop::Unknown)?
             }

@@ -51,6 +51,10 @@ pub fn report(module: &Module, source: &Source, checks: &Checks, findings: &[Fin
     if first_error.is_none() {
         report.findings(findings);
         report.runs(module, source);
+    } else {
+        let errors =
+            findings.iter().filter_map(|found| if let Finding::Error(error) = found { Some(error) } else { None });
+        report.out.extend(errors.cloned());
     }
     report.violation();
     report.out

@@ -109,6 +109,11 @@ impl Planner<'_> {
 
     /// Plans one step, unless its condition does not hold.
     fn step(&mut self, id: StageId, state: &mut State, command: &Command<'_>) -> Done {
+        if !command.trigger && self.is_wrong(&command.step) {
+            // Whatever it was meant to set, what follows cannot rely on it.
+            state.env.incomplete = true;
+            return Ok(());
+        }
         if !self.is_taken(state, command)? {
             self.skip_step(id, &command.step);
             return Ok(());

@@ -28,10 +28,13 @@ impl<'a> Planner<'a> {
     pub(super) fn add_stages(&mut self) {
         for (at, def) in self.request.module.defs.iter().enumerate() {
             let Some((from, rest)) = def.body.steps().split_first() else { continue };
-            let Op::From(base) = &from.op else { continue };
             let name = def.name.as_ref().map_or("", |name| name.text.as_str());
             self.watch_base(from.span);
-            match self.stage(at, name, from, base) {
+            let stage = match &from.op {
+                Op::From(base) if !self.is_wrong(from) => self.stage(at, name, from, base),
+                _ => Err(Stop::Unknown),
+            };
+            match stage {
                 Ok(stage) => self.add_defined(stage, at, rest),
                 Err(stop) => {
                     self.report(stop);
@@ -157,7 +160,10 @@ impl<'a> Planner<'a> {
             }
             self.add_commands(id, commands, false);
         }
-        self.check_cycles()?;
+        if let Err(stop) = self.check_cycles() {
+            self.report_unless_guessing(stop);
+            self.shared.circular = true;
+        }
         if let [only] = &mut self.stages[..] {
             only.label.clear();
         }

@@ -18,6 +18,7 @@ use super::scopes::StepScope;
 use super::settings::Settings;
 use super::stages::{Command, Stage, StageId};
 use super::stop::{Done, Stop};
+use super::wrong::Wrong;
 use super::{Purpose, Request, captures::Captures};
 use crate::{Answer, AskError, Facts, Question};
 
@@ -50,6 +51,10 @@ pub(super) struct Shared {
     pub(super) groups: u32,
     /// What watched steps see.
     pub(super) scopes: Vec<StepScope>,
+    /// Instructions that are wrong.
+    pub(super) wrong: Wrong,
+    /// Whether stages need each other in a circle.
+    pub(super) circular: bool,
 }
 
 /// The platform a build is for.
@@ -107,6 +112,7 @@ impl<'a> Planner<'a> {
                 self.answers += 1;
                 Ok(answer.as_ref())
             }
+            None if self.is_guessing() => Err(Stop::Unknown),
             None => {
                 self.shared.asks.insert(question);
                 Err(Stop::Unknown)

@@ -53,7 +53,9 @@ impl Planner<'_> {
     }
 
     fn is_watched(&self, step: Span) -> bool {
-        self.noting && self.request.watch.is_some_and(|range| step.start <= range.end && range.start <= step.end)
+        self.noting
+            && !self.is_guessing()
+            && self.request.watch.is_some_and(|range| step.start <= range.end && range.start <= step.end)
     }
 }
 

@@ -192,6 +192,9 @@ impl<'a> Planner<'a> {
             .point(from.span));
         }
         if let Some(index) = go::atoi(&written) {
+            if self.is_guessing() {
+                return Err(Stop::Unknown);
+            }
             let found = usize::try_from(index).ok().filter(|index| *index < self.stages.len());
             return found.ok_or_else(|| {
                 let count = self.stages.len();

@@ -84,6 +84,10 @@ impl Planner<'_> {
         let mut words = self.words(state, command, copy, kind)?;
         let from = command.sources.first().copied();
         if let Some(from) = from.filter(|from| !self.stages[*from].dispatched) {
+            // Of a circle, and of stages that may be others, enough is said.
+            if self.shared.circular {
+                return Err(Stop::Unknown);
+            }
             return Err(self.not_yet_built(id, from, &command.step));
         }
         let os = state.platform.os.clone();

@@ -143,6 +143,9 @@ impl Planner<'_> {
     fn exec_mount(&mut self, state: &State, mount: &TypedMount, source: StageId) -> Done<ExecMount> {
         let from_context = mount.from.is_empty() && mount.kind != Type::Cache;
         if !from_context && !self.stages[source].dispatched {
+            if self.shared.circular {
+                return Err(Stop::Unknown);
+            }
             let from = if mount.from.is_empty() { SCRATCH } else { &mount.from };
             let (from, target) = (quote(from.as_bytes()), quote(mount.target.as_bytes()));
             return Err(Stop::error(format!(
@@ -155,7 +158,7 @@ impl Planner<'_> {
             _ if from_context => Some(self.context_edge()),
             _ => self.stages[source].root,
         };
-        let target = mount.absolute_target(&state.dir)?;
+        let target = mount.absolute_target(state)?;
         let mut selector = go::join("/", &mount.source);
         if selector == "/" {
             selector.clear();
@@ -324,12 +327,16 @@ impl TypedMount {
         self.readonly.unwrap_or(!matches!(self.kind, Type::Cache | Type::Tmpfs))
     }
 
-    fn absolute_target(&self, dir: &str) -> Done<String> {
+    fn absolute_target(&self, state: &State) -> Done<String> {
         let target = if go::clean(&self.target).starts_with('/') {
             self.target.clone()
         } else {
-            go::join(&go::join("/", dir), &self.target)
+            go::join(&go::join("/", &state.dir), &self.target)
         };
+        if target == "/" && !self.target.starts_with('/') && !state.is_complete() {
+            // Where the base starts is not known.
+            return Err(Stop::Unknown);
+        }
         if target == "/" {
             return Err(Stop::error(format!("invalid mount target {}", quote(target.as_bytes())))
                 .help("say where to mount with target="));
