@@ -95,10 +95,15 @@ pub(super) fn close_on_exec_from(first: u32) -> io::Result<()> {
 
 /// Gives every signal its default action and unblocks all: both are inherited over exec.
 pub(super) fn reset_signals() {
+    /// Longest form of the kernel's `sigaction`, in words; all zero is the default action.
+    static ACTION: [u64; 4] = [0; 4];
     // SAFETY: default actions run no code of ours; the sets are initialised by sigemptyset.
     unsafe {
         for signal in 1..=SIGNALS {
-            libc::signal(signal, libc::SIG_DFL);
+            // Not by the C library, which keeps two signals for itself: it starts programs with those ignored, and changes
+            // them for nobody.
+            let (action, none) = ((&raw const ACTION).cast::<libc::c_void>(), std::ptr::null_mut::<libc::c_void>());
+            libc::syscall(libc::SYS_rt_sigaction, signal, action, none, std::mem::size_of::<u64>());
         }
         let mut none = std::mem::zeroed();
         libc::sigemptyset(&raw mut none);
