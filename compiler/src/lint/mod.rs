@@ -82,6 +82,8 @@ enum Check {
     Module(fn(&Module) -> Vec<Hit>),
     /// What the planner noticed: the words for it, if it is this rule's business.
     Note(fn(&NoteKind) -> Option<String>),
+    /// The same with a way to mend the instruction of the text that it was noticed at, if there is one.
+    Mendable(fn(&NoteKind) -> Option<String>, fn(&Step) -> Option<Fix>),
     /// What a shell is told to do, in a file without errors; after everything else.
     Run(fn(&Run<'_>) -> Vec<Hit>),
 }
@@ -149,6 +151,12 @@ impl Stage<'_> {
     fn hit(&self, at: Span, message: String) -> Hit {
         Hit { at, whole: self.from.span, message, fix: None }
     }
+}
+
+/// Whether an instruction stands in the file as it was read: on one line, without blanks around it. Then places in it are
+/// what they seem.
+fn is_as_written(step: &Step) -> bool {
+    (step.span.end - step.span.start) as usize == step.text.0.len()
 }
 
 /// A fix that replaces a word by its equal.

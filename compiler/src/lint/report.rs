@@ -188,9 +188,14 @@ impl Report<'_> {
 
     fn note(&mut self, note: &Note) {
         for rule in RULES {
-            let Check::Note(check) = rule.check else { continue };
+            let (check, mend) = match rule.check {
+                Check::Note(check) => (check, None),
+                Check::Mendable(check, mend) => (check, Some(mend)),
+                _ => continue,
+            };
             let Some(message) = check(&note.kind) else { continue };
-            let hit = Hit { at: self.caret(note).unwrap_or(note.at), whole: note.at, message, fix: None };
+            let fix = mend.zip(self.step_of(note)).and_then(|(mend, step)| mend(step));
+            let hit = Hit { at: self.caret(note).unwrap_or(note.at), whole: note.at, message, fix };
             match note.step {
                 Some(step) => self.hit(rule, step, hit),
                 None => self.hit_with(rule, self.checks.allows(rule.name, rule.policy), hit),
@@ -198,15 +203,19 @@ impl Report<'_> {
         }
     }
 
+    /// The instruction of the text that a note is at. A trigger's text is that of another file.
+    fn step_of(&self, note: &Note) -> Option<&Step> {
+        let start = note.step.filter(|step| *step == note.at)?.start;
+        let index = self.steps.binary_search_by_key(&start, |step| step.span.start).ok()?;
+        Some(self.steps[index])
+    }
+
     /// The very variable a note is about, where its text stands in the file.
     fn caret(&self, note: &Note) -> Option<Span> {
         let (NoteKind::UndefinedVariable { name, .. } | NoteKind::UndefinedInFrom { name, .. }) = &note.kind else {
             return None;
         };
-        // A trigger's text is that of another file.
-        let start = note.step.filter(|step| *step == note.at)?.start;
-        let index = self.steps.binary_search_by_key(&start, |step| step.span.start).ok()?;
-        let mentions = visit::mentions(self.steps[index]);
+        let mentions = visit::mentions(self.step_of(note)?);
         mentions.into_iter().find(|mention| mention.name == *name).map(|mention| mention.span)
     }
 

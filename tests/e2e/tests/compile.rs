@@ -144,13 +144,13 @@ fn the_exit_code_follows_the_severity() {
 #[test]
 fn safe_fixes_are_written_once() {
     let sandbox = Sandbox::new();
-    sandbox.write("Dockerfile", "from scratch AS a\nRUN apt install x\nUSER app\n");
+    sandbox.write("Dockerfile", "from scratch AS a\nRUN apt install x\nENV A b c\nUSER app\n");
     let mend = || {
         sandbox.succeed(sandbox.llbc().args(["check", "--fix", "--rules=all", "Dockerfile"]));
         std::fs::read_to_string(sandbox.directory().join("Dockerfile")).unwrap()
     };
-    assert_eq!(mend(), "FROM scratch AS a\nRUN apt-get install -y x\nUSER app\n");
-    assert_eq!(mend(), "FROM scratch AS a\nRUN apt-get install -y x\nUSER app\n");
+    assert_eq!(mend(), "FROM scratch AS a\nRUN apt-get install -y x\nENV A=\"b c\"\nUSER app\n");
+    assert_eq!(mend(), "FROM scratch AS a\nRUN apt-get install -y x\nENV A=\"b c\"\nUSER app\n");
     assert!(
         sandbox.fail(2, &mut sandbox.shell("echo FROM scratch | llbc check --fix -")).contains("--fix needs a file")
     );

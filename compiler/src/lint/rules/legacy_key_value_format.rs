@@ -14,9 +14,9 @@
 //! ENV DIR="/usr/src"
 //! ```
 
-use ast::{Policy, Severity};
+use ast::{Fix, Op, Policy, Severity, Span, Step, StrKind};
 
-use crate::lint::{Check, Rule};
+use crate::lint::{Check, Rule, is_as_written, replace};
 use crate::plan::NoteKind;
 
 pub(super) static RULE: Rule = Rule {
@@ -28,7 +28,7 @@ pub(super) static RULE: Rule = Rule {
     aliases: &[],
     by_comment: true,
     source: include_str!("legacy_key_value_format.rs"),
-    check: Check::Note(check),
+    check: Check::Mendable(check, mend),
 };
 
 fn check(note: &NoteKind) -> Option<String> {
@@ -36,9 +36,46 @@ fn check(note: &NoteKind) -> Option<String> {
     Some(format!("\"{keyword} key=value\" should be used instead of legacy \"{keyword} key value\" format"))
 }
 
+/// Writes the sign and the quotes, where nothing in the value means anything to either form.
+fn mend(step: &Step) -> Option<Fix> {
+    let (Op::Env(pairs) | Op::Label(pairs)) = &step.op else { return None };
+    let ([pair], true) = (&pairs[..], is_as_written(step)) else { return None };
+    let StrKind::Word { raw, escape } = &pair.value.kind else { return None };
+    let value = std::str::from_utf8(&raw.0).ok()?;
+    if value.contains(['\'', '"', '\\', char::from(*escape)]) || value.contains(char::is_control) {
+        return None;
+    }
+    let quote = if value.contains(char::is_whitespace) { "\"" } else { "" };
+    let place = Span { start: pair.key.span.end, ..pair.value.span };
+    Some(replace("write KEY=VALUE", place, format!("={quote}{value}{quote}")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What the fix makes of an instruction; the same if there is none.
+    fn mended(line: &str) -> String {
+        let text = format!("FROM scratch\n{line}\n");
+        let (source, module) = crate::testing::parsed(&text);
+        let fix = ast::visit::steps(&module).last().and_then(|(step, _)| mend(step));
+        let fixed = ast::apply_fixes(&source.bytes, fix.as_ref());
+        String::from_utf8_lossy(&fixed).lines().skip(1).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn pairs_are_written_with_the_sign() {
+        for (line, expected) in [
+            ("ENV DIR /usr/src", "ENV DIR=/usr/src"),
+            ("LABEL  a   b  $C d", "LABEL  a=\"b  $C d\""),
+            ("ENV A b\\ c", "ENV A b\\ c"),
+            ("ENV A \"b\"", "ENV A \"b\""),
+            ("ENV A \\\n b", "ENV A \\\n b"),
+            ("ENV A=b", "ENV A=b"),
+        ] {
+            assert_eq!(mended(line), expected);
+        }
+    }
 
     #[test]
     fn message() {
