@@ -49,7 +49,8 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
     let mut table = Table::new(builders.iter().map(|builder| builder.name()));
     for workload in workloads::ALL.iter().filter(is_wanted) {
         let (costs, limit) = shell::timed(workload.name, || costs(workload, &builders))?;
-        table.add(workload.name, costs, limit);
+        // What is measured is not lost with what fails later.
+        shell::say(&table.add(workload.name, costs, limit));
     }
     shell::print(&table.print())
 }
@@ -63,7 +64,7 @@ fn costs(workload: &Workload, builders: &[Box<dyn Builder>]) -> Result<(Vec<Opti
     let mut costs = vec![Vec::new(); builders.len()];
     if !matches!(workload.start, Start::NoCache) {
         for builder in builders {
-            build(builder.as_ref(), context.path(), workload)?;
+            attempt(builder.as_ref(), context.path(), workload)?;
         }
     }
     let mut limits = Vec::new();
@@ -72,12 +73,23 @@ fn costs(workload: &Workload, builders: &[Box<dyn Builder>]) -> Result<(Vec<Opti
             change(context.path(), round + 1)?;
         }
         for (builder, costs) in builders.iter().zip(&mut costs) {
-            costs.extend(build(builder.as_ref(), context.path(), workload)?);
+            costs.extend(attempt(builder.as_ref(), context.path(), workload)?);
         }
         limits.push(measure(Command::new("sh").args(["-c", workload.limit]).current_dir(context.path()))?);
     }
     let median = |costs: Vec<Cost>| (!costs.is_empty()).then(|| median(costs));
     Ok((costs.into_iter().map(median).collect(), e2e::measure::median(limits)))
+}
+
+/// One build; a peer that fails is left out, with what it said.
+fn attempt(builder: &dyn Builder, context: &Path, workload: &Workload) -> Result<Option<Cost>> {
+    match build(builder, context, workload) {
+        Err(error) if !builder.is_own() => {
+            shell::say(&format!("{} is left out: {error}", builder.name()));
+            Ok(None)
+        }
+        built => built,
+    }
 }
 
 /// One build; `None` where the builder has no such output.

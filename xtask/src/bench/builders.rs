@@ -18,6 +18,10 @@ pub(super) trait Builder {
     fn name(&self) -> &'static str;
     /// The command that builds `context`; `dest` is where an output that is no store goes. `None`: it has no such output.
     fn build(&self, context: &Path, no_cache: bool, output: Output, dest: &Path) -> Option<Command>;
+    /// Whether it is ours.
+    fn is_own(&self) -> bool {
+        false
+    }
     /// The process that works for it, if it has one.
     fn daemon(&self) -> Option<u32> {
         None
@@ -75,6 +79,10 @@ impl Own {
 impl Builder for Own {
     fn name(&self) -> &'static str {
         "llbc build"
+    }
+
+    fn is_own(&self) -> bool {
+        true
     }
 
     fn build(&self, context: &Path, no_cache: bool, output: Output, dest: &Path) -> Option<Command> {

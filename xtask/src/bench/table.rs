@@ -22,8 +22,12 @@ impl Table {
         Self { builders: builders.collect(), rows: Vec::new() }
     }
 
-    pub(super) fn add(&mut self, workload: &'static str, costs: Vec<Option<Cost>>, limit: Cost) {
-        self.rows.push(Row { workload, costs, limit });
+    /// Adds a row; returns it as it will be printed.
+    pub(super) fn add(&mut self, workload: &'static str, costs: Vec<Option<Cost>>, limit: Cost) -> String {
+        let row = Row { workload, costs, limit };
+        let text = line(row.cells());
+        self.rows.push(row);
+        text
     }
 
     /// Wall ms / processor ms / peak MB, and how many times the first builder's of each.
@@ -31,23 +35,30 @@ impl Table {
         let mut text = String::from(
             "\nwall ms / processor ms / peak MB (each as a multiple of the first); the limit is wall ms (the first as a multiple)\n\n",
         );
-        let line = |text: &mut String, cells: Vec<String>| {
-            writeln!(text, "| {} |", cells.join(" | ")).expect("writing to a string does not fail");
-        };
         let heads = std::iter::once("workload").chain(self.builders.iter().copied()).chain(["limit"]);
-        line(&mut text, heads.map(str::to_owned).collect());
-        text.push_str(&"|---".repeat(self.builders.len() + 2));
-        text.push_str("|\n");
+        let rules = vec!["---".to_owned(); self.builders.len() + 2];
+        writeln!(text, "{}\n|{}|", line(heads.map(str::to_owned).collect()), rules.join("|"))
+            .expect("writing to a string does not fail");
         for row in &self.rows {
-            let first = row.costs.first().copied().flatten();
-            let mut cells = vec![row.workload.to_owned()];
-            cells.extend(row.costs.iter().map(|cost| cost.map_or("–".to_owned(), |cost| cell(cost, first))));
-            let own = first.map_or(Duration::ZERO, |first| first.wall);
-            cells.push(format!("{:.0} ({:.1}×)", milliseconds(row.limit.wall), ratio(own, row.limit.wall)));
-            line(&mut text, cells);
+            writeln!(text, "{}", line(row.cells())).expect("writing to a string does not fail");
         }
         text
     }
+}
+
+impl Row {
+    fn cells(&self) -> Vec<String> {
+        let first = self.costs.first().copied().flatten();
+        let mut cells = vec![self.workload.to_owned()];
+        cells.extend(self.costs.iter().map(|cost| cost.map_or("–".to_owned(), |cost| cell(cost, first))));
+        let own = first.map_or(Duration::ZERO, |first| first.wall);
+        cells.push(format!("{:.0} ({:.1}×)", milliseconds(self.limit.wall), ratio(own, self.limit.wall)));
+        cells
+    }
+}
+
+fn line(cells: Vec<String>) -> String {
+    format!("| {} |", cells.join(" | "))
 }
 
 fn cell(cost: Cost, first: Option<Cost>) -> String {
