@@ -20,9 +20,10 @@
 //! | [`gateway`] | frontends from images |
 //! | [`progress`] | one event enum, many renderers |
 //! | [`cli`] | the command line of running a definition |
+//! | `temp` | what a process is making, and the removal of what dead ones left |
 //! | [`userns`] | root for an ordinary user |
 //!
-//! Arrows: store ← snapshot ← cache ← {sources, exporters, runtime} ← ops ← solver ← here; the scheduler uses none of them.
+//! Arrows: temp ← store ← snapshot ← cache ← {sources, exporters, runtime} ← ops ← solver ← here; the scheduler uses none of them.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -47,6 +48,7 @@ pub mod snapshot;
 pub mod solver;
 pub mod sources;
 pub mod store;
+mod temp;
 pub mod userns;
 
 pub use cancel::Cancel;

@@ -4,7 +4,7 @@
 //! layers-v1/<id>/fs       the layer
 //! layers-v1/<id>/info     what is known of it
 //! unsynced-v1/<id>        layers that may not have reached the disk; holds the boot they were written in
-//! staging-v1/<process>/   what one process is making; locked while that process lives
+//! staging-v1/             what processes are making (see `temp`)
 //! ```
 //!
 //! A layer is made in staging and renamed into place, so that what can be seen is whole. No file is synced one by one, and
@@ -15,19 +15,18 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::LayerId;
+use crate::temp::{Temp, TempPath};
 use crate::{Error, Result};
 
 const LAYERS: &str = "layers-v1";
 const UNSYNCED: &str = "unsynced-v1";
 const STAGING: &str = "staging-v1";
-const LOCK: &str = "lock";
 
 /// Age of a marker at which the kernel has written its layer back by itself (it does so after 30 seconds, by default).
 const WRITTEN_BACK: Duration = Duration::from_secs(300);
@@ -69,30 +68,10 @@ pub struct Borrowed {
 pub(super) struct Area {
     layers: PathBuf,
     unsynced: PathBuf,
-    process: PathBuf,
+    staging: Temp,
     boot: String,
-    next: AtomicU64,
     /// What was read of layers, which never change.
     known: Mutex<HashMap<LayerId, Contents>>,
-    // Keeps the process directory ours; released by the kernel however we end.
-    _lock: File,
-}
-
-/// A directory of one thing being made; removed with all in it when dropped.
-pub struct Staged(PathBuf);
-
-impl Staged {
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Staged {
-    fn drop(&mut self) {
-        // Nobody is left to tell, and the next start removes what stays.
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 impl Area {
@@ -102,54 +81,68 @@ impl Area {
         for dir in [&layers, &unsynced, &staging] {
             fs::create_dir_all(dir).map_err(Error::io("make", dir))?;
         }
-        sweep_staging(&staging)?;
-        let boot = boot_id();
-        sweep_unsynced(&layers, &unsynced, &boot)?;
-        let (process, lock) = own_staging(&staging)?;
-        Ok(Arc::new(Self {
-            layers,
-            unsynced,
-            process,
-            boot,
-            next: AtomicU64::new(0),
-            known: Mutex::default(),
-            _lock: lock,
-        }))
+        let staging = Temp::open(&staging)?;
+        let area = Self { layers, unsynced, staging, boot: boot_id(), known: Mutex::default() };
+        area.sweep_unsynced()?;
+        Ok(Arc::new(area))
     }
 
     /// Makes an empty directory of ours.
-    pub(super) fn stage(&self) -> Result<Staged> {
-        let path = self.process.join(self.next.fetch_add(1, Ordering::Relaxed).to_string());
-        fs::create_dir(&path).map_err(Error::io("make", &path))?;
-        Ok(Staged(path))
+    pub(super) fn stage(&self) -> Result<TempPath> {
+        self.staging.dir("layer")
     }
 
     /// Where the directory of a layer is made.
-    pub(super) fn fs_of(staged: &Staged) -> PathBuf {
+    pub(super) fn fs_of(staged: &TempPath) -> PathBuf {
         staged.path().join("fs")
     }
 
     /// Makes a staged layer visible. Another process may have been first with the same layer: then that one stays.
-    pub(super) fn publish(&self, staged: Staged, id: &LayerId, contents: &Contents) -> Result<()> {
+    pub(super) fn publish(&self, staged: TempPath, id: &LayerId, contents: &Contents) -> Result<()> {
         let info = staged.path().join("info");
         let created =
             SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|now| i64::try_from(now.as_secs()).ok());
         let contents = &Contents { created: contents.created.or(created), ..contents.clone() };
         let text = serde_json::to_vec(contents).expect("plain data has a JSON form");
         fs::write(&info, text).map_err(Error::io("write", &info))?;
-        let marker = self.unsynced.join(&*id.0);
-        fs::write(&marker, &self.boot).map_err(Error::io("write", &marker))?;
+        self.mark_unsynced(id)?;
         let target = self.layers.join(&*id.0);
         match fs::rename(staged.path(), &target) {
-            Ok(()) => {
-                std::mem::forget(staged);
-                Ok(())
-            }
+            Ok(()) => Ok(()),
             Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {
                 Ok(())
             }
             Err(error) => Err(Error::io("make", target)(error)),
         }
+    }
+
+    /// Says that a layer may not have reached the disk. Whoever sweeps at this moment sees a whole marker or none.
+    fn mark_unsynced(&self, id: &LayerId) -> Result<()> {
+        let marker = self.staging.path("marker");
+        fs::write(marker.path(), &self.boot).map_err(Error::io("write", marker.path()))?;
+        marker.persist(&self.unsynced.join(&*id.0))
+    }
+
+    /// Drops layers that another boot may not have written, and the markers of those this one has.
+    fn sweep_unsynced(&self) -> Result<()> {
+        let mut written_back = Vec::new();
+        for name in names(&self.unsynced)? {
+            let marker = self.unsynced.join(&name);
+            if fs::read_to_string(&marker).unwrap_or_default() != self.boot {
+                self.remove(&LayerId(name.into()))?;
+                let _ = fs::remove_file(&marker);
+            } else if age(&marker) > WRITTEN_BACK {
+                written_back.push(marker);
+            }
+        }
+        if !written_back.is_empty() {
+            let dir = File::open(&self.layers).map_err(Error::io("open", &self.layers))?;
+            rustix::fs::syncfs(&dir).map_err(|error| Error::io("sync", &self.layers)(error.into()))?;
+            for marker in written_back {
+                let _ = fs::remove_file(marker);
+            }
+        }
+        Ok(())
     }
 
     /// Whether a layer is there.
@@ -207,14 +200,6 @@ impl Area {
     }
 }
 
-impl Drop for Area {
-    fn drop(&mut self) {
-        // What others still hold in it stays until the next start.
-        let _ = fs::remove_file(self.process.join(LOCK));
-        let _ = fs::remove_dir(&self.process);
-    }
-}
-
 fn missing(id: &LayerId) -> Error {
     Error::NotFound(format!("layer {} is not in the store", id.0))
 }
@@ -237,63 +222,6 @@ fn names(dir: &Path) -> Result<Vec<String>> {
         fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
     };
     read().map_err(Error::io("list", dir))
-}
-
-/// Makes a staging directory and locks it. Sweepers take the same lock, so the race for a new directory ends in a retry.
-fn own_staging(staging: &Path) -> Result<(PathBuf, File)> {
-    loop {
-        let process = staging.join(&*random_id()?.0);
-        fs::create_dir(&process).map_err(Error::io("make", &process))?;
-        let Ok(mut lock) = File::create(process.join(LOCK)) else { continue };
-        if lock.try_lock().is_err() {
-            continue;
-        }
-        let _ = write!(lock, "{}", std::process::id());
-        if process.join(LOCK).exists() {
-            return Ok((process, lock));
-        }
-    }
-}
-
-/// Removes the directories of processes that ended.
-fn sweep_staging(staging: &Path) -> Result<()> {
-    for name in names(staging)? {
-        let process = staging.join(name);
-        let free = match File::open(process.join(LOCK)) {
-            Ok(lock) => lock.try_lock().is_ok().then_some(Some(lock)),
-            // Ended, or about to make its lock: a directory that is not empty is the former.
-            Err(_) => (fs::remove_dir(&process).is_err()).then_some(None),
-        };
-        if free.is_some() {
-            let _ = fs::remove_dir_all(&process);
-        }
-    }
-    Ok(())
-}
-
-/// Drops layers that another boot may not have written, and the markers of those this one has.
-fn sweep_unsynced(layers: &Path, unsynced: &Path, boot: &str) -> Result<()> {
-    let mut written_back = Vec::new();
-    for name in names(unsynced)? {
-        let marker = unsynced.join(&name);
-        if fs::read_to_string(&marker).unwrap_or_default() != boot {
-            let layer = layers.join(&name);
-            if layer.exists() {
-                fs::remove_dir_all(&layer).map_err(Error::io("remove", &layer))?;
-            }
-            let _ = fs::remove_file(&marker);
-        } else if age(&marker) > WRITTEN_BACK {
-            written_back.push(marker);
-        }
-    }
-    if !written_back.is_empty() {
-        let dir = File::open(layers).map_err(Error::io("open", layers))?;
-        rustix::fs::syncfs(&dir).map_err(|error| Error::io("sync", layers)(error.into()))?;
-        for marker in written_back {
-            let _ = fs::remove_file(marker);
-        }
-    }
-    Ok(())
 }
 
 fn age(path: &Path) -> Duration {
@@ -322,20 +250,21 @@ mod tests {
         drop(staged);
         assert!(!path.exists());
         drop(area);
-        assert_eq!(names(&root.path().join(STAGING)).unwrap(), [""; 0]);
+        assert_eq!(names(&root.path().join(STAGING)).unwrap(), ["lock"]);
     }
 
     #[test]
-    fn what_a_killed_process_left_is_swept_and_what_a_living_one_has_is_not() {
+    fn those_who_open_at_the_same_time_leave_each_other_alone() {
         let root = tempfile::tempdir().unwrap();
-        let living = Area::open(root.path()).unwrap();
-        let kept = living.stage().unwrap();
-        let dead = root.path().join(STAGING).join("dead");
-        fs::create_dir_all(dead.join("0/fs/deep")).unwrap();
-        fs::write(dead.join(LOCK), "1").unwrap();
-        let _other = Area::open(root.path()).unwrap();
-        assert!(!dead.exists());
-        assert!(kept.path().exists());
+        let open_and_publish = |thread: usize| {
+            for round in 0..50 {
+                let area = Area::open(root.path()).unwrap();
+                let [own, shared] = [format!("{thread}-{round}"), format!("{round}")].map(|name| publish(&area, &name));
+                assert!(area.has(&own) && area.has(&shared));
+            }
+        };
+        std::thread::scope(|scope| (0..8).for_each(|thread| drop(scope.spawn(move || open_and_publish(thread)))));
+        assert_eq!(names(&root.path().join(STAGING)).unwrap(), ["lock"]);
     }
 
     #[test]

@@ -42,9 +42,10 @@ use std::sync::{Arc, OnceLock};
 
 use oci::Digest;
 
+use crate::temp::TempPath;
 use crate::{Error, Result};
 
-pub use area::{Borrowed, Contents, Staged};
+pub use area::{Borrowed, Contents};
 pub use auto::Auto;
 pub use files::{Files, Node};
 pub(crate) use files::{OpenDir, is_missing};
@@ -92,7 +93,7 @@ pub struct Active {
     parent: Committed,
     tree: Tree,
     // Last: the mount goes before its directories.
-    staged: Staged,
+    staged: TempPath,
 }
 
 enum Tree {
@@ -147,7 +148,7 @@ pub struct View {
     /// What is merged, lowest first; empty when the path is a plain directory.
     layers: Vec<PathBuf>,
     _mount: Option<mount::Mount>,
-    _staged: Option<Staged>,
+    _staged: Option<TempPath>,
 }
 
 impl View {

@@ -5,12 +5,13 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use super::area::{Area, Contents, Staged, random_id};
+use super::area::{Area, Contents, random_id};
 use super::stack::Stack;
 use super::{
     Active, Committed, LayerId, Overlay, Snapshots, Tree, View, change, cover, distinct, entry, grown_layers, mount,
     tidy,
 };
+use crate::temp::TempPath;
 use crate::{Error, Result};
 
 /// Snapshots on overlay mounts. Committing keeps the directory of changes as the layer.
@@ -115,7 +116,7 @@ impl Snapshots for Overlayfs {
 }
 
 /// Makes the empty directory that a layer is made in.
-pub(super) fn make_root(staged: &Staged) -> Result<PathBuf> {
+pub(super) fn make_root(staged: &TempPath) -> Result<PathBuf> {
     let path = Area::fs_of(staged);
     fs::DirBuilder::new().mode(0o755).create(&path).map_err(Error::io("make", &path))?;
     // Whatever the umask is.
@@ -175,7 +176,7 @@ fn cover_of(
 }
 
 /// Publishes a staged layer under a new name, on top of `parent`.
-pub(super) fn publish(area: &Area, staged: Staged, contents: &Contents, parent: Committed) -> Result<Committed> {
+pub(super) fn publish(area: &Area, staged: TempPath, contents: &Contents, parent: Committed) -> Result<Committed> {
     let id = random_id()?;
     area.publish(staged, &id, contents)?;
     let mut layers = parent.layers;

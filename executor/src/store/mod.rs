@@ -17,7 +17,6 @@ mod forget;
 mod images;
 mod layers;
 mod lock;
-mod temp;
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -25,14 +24,13 @@ use std::path::{Path, PathBuf};
 
 use oci::Digest;
 
+pub use crate::temp::{Temp, TempPath};
+use crate::{Error, Result};
 pub use blobs::{LocalBlobs, MemoryBlobs};
 pub use db::Db;
 pub use images::Image;
 pub use layers::Layer;
 pub use lock::InUse;
-pub use temp::{Temp, TempPath};
-
-use crate::{Error, Result};
 
 /// Content-addressed bytes.
 pub trait Blobs: Send + Sync {

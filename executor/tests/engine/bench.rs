@@ -77,8 +77,10 @@ impl Bench {
         let store = self.path("store");
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
         assert!(!mounts.contains(store.to_str().unwrap()), "a mount is left:\n{mounts}");
-        let left: Vec<_> = std::fs::read_dir(store.join("tmp")).unwrap().map(|e| e.unwrap().file_name()).collect();
-        assert_eq!(left, ["lock"]);
+        for dir in ["tmp", "staging-v1"] {
+            let left: Vec<_> = std::fs::read_dir(store.join(dir)).unwrap().map(|e| e.unwrap().file_name()).collect();
+            assert_eq!(left, ["lock"], "in {dir}");
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! A process's own directory for what it is making, and the removal of those of dead processes.
 //!
-//! `tmp/<pid>-<start>/` belongs to a process as long as it holds the lock of that directory; the kernel drops the lock
+//! `<pid>-<start>/` belongs to a process as long as it holds the lock of that directory; the kernel drops the lock
 //! when the process dies, however it dies, so whoever can take the lock may remove the directory. Locks, unlike process
-//! ids, mean the same in every pid namespace. `tmp/lock` is held while directories appear and disappear.
+//! ids, mean the same in every pid namespace. `lock`, beside the directories, is held while they appear and are swept: a
+//! directory that is not locked yet would look abandoned.
 
 use std::fs::{self, File};
 use std::io;
@@ -35,7 +36,7 @@ pub struct TempPath {
 
 impl Temp {
     /// Makes this process's directory in `parent` and removes those of dead processes.
-    pub(super) fn open(parent: &Path) -> Result<Self> {
+    pub(crate) fn open(parent: &Path) -> Result<Self> {
         let lock_path = parent.join("lock");
         let lock = File::create(&lock_path).map_err(Error::io("make", &lock_path))?;
         flock(&lock, FlockOperation::LockExclusive).map_err(io::Error::from).map_err(Error::io("lock", &lock_path))?;
@@ -174,7 +175,7 @@ mod tests {
 
     #[test]
     fn what_is_not_persisted_is_removed() {
-        let parent = crate::store::tests::scratch();
+        let parent = tempfile::tempdir().unwrap();
         let temp = Temp::open(parent.path()).unwrap();
         let (kept, _) = temp.file("a").unwrap();
         let dir = temp.dir("b").unwrap();
@@ -187,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_live_process_is_left_alone_and_a_dead_one_is_swept() {
-        let parent = crate::store::tests::scratch();
+        let parent = tempfile::tempdir().unwrap();
         let live = Temp::open(parent.path()).unwrap();
         fs::create_dir_all(parent.path().join("1-2/work/work")).unwrap();
         let other = Temp::open(parent.path()).unwrap();
