@@ -21,7 +21,7 @@ const GRAPHS: &[(&[&str], &[&str])] = &[
     (&["target=base"], &["[base 1/1] RUN echo 1"]),
     (&["target=TWO"], &[r#"mkdir("/w""#]),
     (&["target=two", "platform=linux/arm64"], &[r#"platform("linux", "arm64")"#, "RUN echo 1 linux/arm64"]),
-    (&["target=two", "platform=linux/arm64,linux/amd64"], &["[linux/arm64 base 1/1]", "[linux/amd64 base 1/1]"]),
+    (&["target=two", "platform=linux/arm64,linux/amd64"], &["[linux/arm64 two 2/2]", "[linux/amd64 two 2/2]"]),
     (&["target=two", "multi-platform=true"], &["two 1/2]"]),
     (&["target=two", "build-arg:BUILDKIT_MULTI_PLATFORM=1"], &["[linux/"]),
     (&["target=two", "build-arg:G=7"], &["RUN echo 7"]),
