@@ -1,8 +1,16 @@
 //! What a build may read of the user's: directories, OCI layouts, secrets, SSH agents.
 
+mod agent;
+mod keys;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use agent::KeyAgent;
 
 use crate::{Error, Result, registry};
 
@@ -37,6 +45,31 @@ pub enum Secret {
 pub enum SshAgent {
     /// An agent's socket.
     Socket(PathBuf),
+    /// Keys in files, served by this process.
+    Keys(Arc<KeyAgent>),
+}
+
+impl SshAgent {
+    /// The agent at a socket, or one for the private keys in files. **Errors**: a file that is neither, a key with a
+    /// passphrase.
+    pub fn of(paths: &[PathBuf]) -> Result<Self> {
+        use std::os::unix::fs::FileTypeExt;
+        if let [path] = paths {
+            let metadata = std::fs::metadata(path).map_err(Error::io("open the SSH agent or key", path))?;
+            if metadata.file_type().is_socket() {
+                return Ok(Self::Socket(path.clone()));
+            }
+        }
+        KeyAgent::start(paths).map(|agent| Self::Keys(Arc::new(agent)))
+    }
+
+    /// Where it listens, for as long as this lives.
+    pub fn socket(&self) -> &Path {
+        match self {
+            Self::Socket(path) => path,
+            Self::Keys(agent) => agent.socket(),
+        }
+    }
 }
 
 /// Longest secret, in bytes; BuildKit's limit.

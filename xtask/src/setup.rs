@@ -36,6 +36,7 @@ pub(crate) const ALL: &[Need] = &[
     Need { program: "newuidmap", package: "uidmap" },
     Need { program: "slirp4netns", package: "slirp4netns" },
     Need { program: "qemu-aarch64-static", package: "qemu-user-static" },
+    Need { program: "ssh-keygen", package: "openssh-client" },
     Need { program: "npm", package: "npm" },
 ];
 

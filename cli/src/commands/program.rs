@@ -132,11 +132,14 @@ fn provide(needs: &Needs, settings: &mut RunSettings) -> Result<()> {
                     return Err(Failure::message("ssh", "there is no SSH agent: SSH_AUTH_SOCK is not set", help));
                 }
             },
-            ([path], _) if !path.contains("://") => std::path::PathBuf::from(path),
-            ([address], false) => {
+            ([address], false) if address.contains("://") => {
                 return Err(Failure::unsupported(&format!("forwarding {address}"), "forward a unix socket"));
             }
-            _ => return Err(Failure::unsupported("an agent of several keys", "add them to ssh-agent")),
+            (paths, _) => {
+                let paths: Vec<_> = paths.iter().map(std::path::PathBuf::from).collect();
+                settings.session.ssh.insert(id.clone(), SshAgent::of(&paths)?);
+                continue;
+            }
         };
         settings.session.ssh.insert(id.clone(), SshAgent::Socket(socket));
     }

@@ -67,27 +67,17 @@ fn readable(path: String, invalid: &dyn Fn(&str) -> Error) -> Result<PathBuf> {
     }
 }
 
-/// `ID[=SOCKET]`; without a socket it is the agent of `SSH_AUTH_SOCK`.
+/// `ID[=SOCKET|KEY[,KEY…]]`; without either it is the agent of `SSH_AUTH_SOCK`.
 pub(super) fn agents(flags: &[String]) -> Result<BTreeMap<String, SshAgent>> {
     flags.iter().map(|flag| agent(flag)).collect()
 }
 
 fn agent(flag: &str) -> Result<(String, SshAgent)> {
-    use std::os::unix::fs::FileTypeExt;
-
-    let (id, path) = match flag.split_once('=') {
-        Some((id, path)) => (id, PathBuf::from(path)),
-        None => (flag, own_agent(flag)?),
+    let (id, paths) = match flag.split_once('=') {
+        Some((id, paths)) => (id, paths.split(',').map(PathBuf::from).collect()),
+        None => (flag, vec![own_agent(flag)?]),
     };
-    let metadata = std::fs::metadata(&path).map_err(Error::io("open the SSH agent", &path))?;
-    if !metadata.file_type().is_socket() {
-        return Err(Error::Unsupported {
-            what: format!("--ssh {flag}: a private key"),
-            why: "only an agent's socket can be handed to a step; start one with `ssh-agent` and `ssh-add` the key"
-                .into(),
-        });
-    }
-    Ok((if id.is_empty() { "default" } else { id }.to_owned(), SshAgent::Socket(path)))
+    Ok((if id.is_empty() { "default" } else { id }.to_owned(), SshAgent::of(&paths)?))
 }
 
 fn own_agent(flag: &str) -> Result<PathBuf> {

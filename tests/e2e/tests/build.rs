@@ -162,6 +162,27 @@ fn secrets_reach_steps_and_nothing_else() {
 }
 
 #[test]
+fn a_key_in_a_file_is_an_agent_in_a_step() {
+    if !e2e::have(&["ssh-keygen"]) {
+        return;
+    }
+    let sandbox = Sandbox::with_base();
+    sandbox.write(
+        "Dockerfile",
+        "FROM base\nRUN --mount=type=ssh,uid=7,mode=640 stat -c '%F %u %a' $SSH_AUTH_SOCK > /seen\n",
+    );
+    sandbox
+        .succeed(&mut sandbox.shell("ssh-keygen -q -t ed25519 -N '' -f key; ssh-keygen -q -t ed25519 -N x -f locked"));
+    for runtime in ["", "--oci-runtime=crun"] {
+        sandbox.succeed(&mut sandbox.shell(&format!("llbc build --no-cache --ssh default=key {runtime} -o tree .")));
+        assert_eq!(sandbox.read("tree/seen"), "socket 7 640\n", "{runtime}");
+    }
+    let said = sandbox.fail(1, &mut sandbox.shell("llbc build --ssh default=key,locked -o other ."));
+    assert!(said.contains("SSH key locked: it has a passphrase") && said.contains("ssh-add"), "{said}");
+    assert!(!sandbox.has("other"));
+}
+
+#[test]
 fn named_contexts_and_other_files() {
     let sandbox = Sandbox::with_base();
     sandbox.write("ctx/app.txt", "app");

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::session::{Secret, Session, SshAgent};
+use crate::session::{Secret, Session};
 use crate::{Error, Result};
 
 /// Longest secret, in bytes; BuildKit's limit.
@@ -35,7 +35,7 @@ pub(super) fn secret_variable(session: &Session, secret: &llb::SecretEnv) -> Res
 pub(super) fn agent(session: &Session, mount: &llb::SecretMount) -> Result<Option<PathBuf>> {
     let id = if mount.id.is_empty() { DEFAULT_AGENT } else { &mount.id };
     match session.ssh.get(id) {
-        Some(SshAgent::Socket(path)) => Ok(Some(path.clone())),
+        Some(agent) => Ok(Some(agent.socket().to_owned())),
         None if mount.optional => Ok(None),
         None if session.ssh.is_empty() => Err(Error::NotFound(format!("no SSH key {id:?} forwarded from the client"))),
         None => Err(Error::NotFound(format!("unset ssh forward key {id}"))),
@@ -68,6 +68,7 @@ fn read_file(id: &str, path: &std::path::Path) -> Result<Option<Vec<u8>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::SshAgent;
 
     fn check(entry: Option<Secret>, optional: bool, want: std::result::Result<Option<&str>, &str>) {
         let secrets = entry.map(|secret| ("id".to_owned(), secret)).into_iter().collect();

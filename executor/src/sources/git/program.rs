@@ -11,7 +11,6 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use super::Wanted;
-use crate::session::SshAgent;
 use crate::sources::Context;
 use crate::store::TempPath;
 use crate::{Error, Result};
@@ -143,7 +142,7 @@ fn token_scope(remote: &str) -> &str {
 
 fn agent(id: &str, context: Context<'_>) -> Result<OsString> {
     match context.session.ssh.get(id) {
-        Some(SshAgent::Socket(path)) => Ok(path.clone().into()),
+        Some(agent) => Ok(agent.socket().into()),
         None if context.session.ssh.is_empty() => {
             Err(Error::NotFound(format!("no SSH key {} forwarded from the client", oci::text::quote(id))))
         }
