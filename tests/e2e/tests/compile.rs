@@ -223,7 +223,7 @@ fn what_does_not_exist_yet_says_so() {
     let sandbox = Sandbox::new();
     sandbox.write("Dockerfile", SCRATCH);
     sandbox.write("build.toml", "[image.a]\nfrom = \"scratch\"\n");
-    for words in ["fmt build.toml", "convert Dockerfile --to hlb", "hlb vendor x"] {
+    for words in ["convert Dockerfile --to hlb", "hlb vendor x"] {
         let said = sandbox.fail(1, &mut sandbox.shell(&format!("llbc {words} > out")));
         assert!(said.contains("not supported yet") && said.contains("help: "), "{words}: {said}");
     }
