@@ -18,7 +18,7 @@ pub(crate) fn gcc(reports: &[Report]) -> String {
                 Severity::Info => "note",
             };
             let place = region(&report.sources, found).map(|region| format!("{}:{}:", region.start.0, region.start.1));
-            let message = found.message.replace('\n', " ");
+            let message = executor::progress::visible(&found.message).replace('\n', " ");
             let place = place.unwrap_or_default();
             writeln!(text, "{}:{place} {severity}: {message} [{}]", report.file, found.code)
                 .expect("writing to a string does not fail");

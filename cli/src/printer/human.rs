@@ -5,12 +5,14 @@ use std::ops::Range;
 use ariadne::{CharSet, Color, Config, IndexType, Label, Report, ReportKind};
 use ast::{Diagnostic, FileId, Severity, Source, Sources, Span};
 
+use executor::progress::visible;
+
 use crate::failure::Message;
 
 /// One finding: message, place with a caret, help, address.
 pub(super) fn diagnostic(sources: &Sources, diagnostic: &Diagnostic, colour: bool) -> String {
     let Some(at) = diagnostic.at else {
-        let text = diagnostic.message.clone();
+        let text = visible(&diagnostic.message);
         return headline(diagnostic.severity, diagnostic.code, &text, diagnostic.help.as_deref(), colour);
     };
     let mut report = Report::build(kind(diagnostic.severity), place(sources, at))
@@ -18,16 +20,17 @@ pub(super) fn diagnostic(sources: &Sources, diagnostic: &Diagnostic, colour: boo
             Config::default().with_color(colour).with_index_type(IndexType::Byte).with_char_set(CharSet::Unicode),
         )
         .with_code(diagnostic.code)
-        .with_message(&diagnostic.message)
+        .with_message(visible(&diagnostic.message))
         .with_label(
             Label::new(place(sources, at)).with_message("here").with_color(tint(diagnostic.severity)).with_order(-1),
         );
     for label in &diagnostic.also {
-        report = report
-            .with_label(Label::new(place(sources, label.span)).with_message(&label.message).with_color(Color::Cyan));
+        report = report.with_label(
+            Label::new(place(sources, label.span)).with_message(visible(&label.message)).with_color(Color::Cyan),
+        );
     }
     if let Some(help) = &diagnostic.help {
-        report = report.with_help(help);
+        report = report.with_help(visible(help));
     }
     if let Some(url) = diagnostic.url {
         report = report.with_note(url);
@@ -40,8 +43,8 @@ pub(super) fn diagnostic(sources: &Sources, diagnostic: &Diagnostic, colour: boo
 /// A failure that has no place in a text.
 pub(super) fn message(message: &Message, colour: bool) -> String {
     let red = if colour { "\x1b[31merror\x1b[0m" } else { "error" };
-    let help = message.help.as_ref().map(|help| format!("  help: {help}\n")).unwrap_or_default();
-    format!("{red}: {message}\n{help}")
+    let help = message.help.as_ref().map(|help| format!("  help: {}\n", visible(help))).unwrap_or_default();
+    format!("{red}: {}\n{help}", visible(&message.to_string()))
 }
 
 fn headline(severity: Severity, code: &str, text: &str, help: Option<&str>, colour: bool) -> String {
@@ -84,7 +87,8 @@ fn place(sources: &Sources, span: Span) -> Place {
     (span.file, start.min(bytes.len())..end.max(start.min(bytes.len())))
 }
 
-/// Texts for drawing: what is not UTF-8 becomes `?`, byte for byte, so that offsets stay.
+/// Texts for drawing: what is not UTF-8, and what a terminal would take as a command, becomes `?`, byte for byte, so that
+/// offsets stay.
 struct Cache<'s> {
     sources: &'s Sources,
     texts: Vec<(FileId, ariadne::Source<String>)>,
@@ -118,7 +122,15 @@ impl ariadne::Cache<FileId> for Cache<'_> {
 fn drawable(source: &Source) -> String {
     let mut text = String::with_capacity(source.bytes.len());
     for chunk in source.bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
+        for c in chunk.valid().chars() {
+            match c {
+                '\r' | '\n' | '\t' => text.push(c),
+                c if visible(c.encode_utf8(&mut [0; 4])).len() > c.len_utf8() => {
+                    text.extend(std::iter::repeat_n('?', c.len_utf8()));
+                }
+                c => text.push(c),
+            }
+        }
         text.extend(chunk.invalid().iter().map(|_| '?'));
     }
     text
@@ -166,6 +178,16 @@ mod tests {
         };
         assert!(shown("# ü€\nX".as_bytes(), 8).contains("f:2:1"));
         assert!(shown(b"# \xff\xfe\nX", 5).contains("f:2:1"));
+    }
+
+    #[test]
+    fn nothing_in_a_text_commands_a_terminal() {
+        let mut sources = Sources::default();
+        let file = sources.add(Source::new("f", "FOO\u{1b}[2J\u{202e} x\n".as_bytes()));
+        let finding = Diagnostic::error("parse", "unknown: FOO\u{1b}[2J", Span::new(file, 0, 3)).help("\u{7}");
+        let shown = diagnostic(&sources, &finding, false);
+        assert!(shown.contains("unknown: FOO\\u{1b}[2J") && shown.contains("FOO?[2J??? x"), "{shown}");
+        assert!(!shown.chars().any(|c| c != '\n' && (c.is_control() || c == '\u{202e}')), "{shown:?}");
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub use run::{run, run_frontend};
 pub use session::directories;
 pub use settings::Settings;
 
+use crate::progress::visible;
 use crate::{Error, Result, userns};
 
 /// Exit code of a build that somebody interrupted.
@@ -159,7 +160,7 @@ fn read_stdin() -> Result<Vec<u8>> {
 pub fn report(error: &Error) -> ExitCode {
     let mut stderr = std::io::stderr().lock();
     // Nothing can be done about a closed standard error.
-    let _ = writeln!(stderr, "error: {error}");
+    let _ = writeln!(stderr, "error: {}", visible(&error.to_string()));
     match error {
         Error::Cancelled => ExitCode::from(INTERRUPTED),
         _ => ExitCode::FAILURE,

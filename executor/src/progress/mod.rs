@@ -17,7 +17,7 @@ use oci::Digest;
 
 pub use clip::Clipped;
 pub use renderer::{Mode, renderer};
-pub(crate) use visible::visible;
+pub use visible::visible;
 
 /// One thing that happened. Times are wall clock.
 #[derive(Clone, Debug)]

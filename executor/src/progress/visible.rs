@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 /// The text with its commands to terminals spelled out: `\u{1b}`. Lines and tabs stay.
-pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_command) {
         return text.into();
     }
