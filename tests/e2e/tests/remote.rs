@@ -47,8 +47,10 @@ struct GitDaemon {
 impl GitDaemon {
     fn start(directory: &Path) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut command = Command::new("git");
-        command.args(["daemon", "--export-all", "--reuseaddr", "--listen=127.0.0.1"]);
+        // Not by way of `git daemon`, which would be killed alone and leave the daemon behind.
+        let programs = Command::new("git").arg("--exec-path").output().unwrap().stdout;
+        let mut command = Command::new(Path::new(String::from_utf8(programs).unwrap().trim()).join("git-daemon"));
+        command.args(["--export-all", "--reuseaddr", "--listen=127.0.0.1"]);
         command.arg(format!("--port={port}")).arg(format!("--base-path={}", directory.display()));
         let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
