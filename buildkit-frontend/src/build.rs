@@ -1,16 +1,16 @@
 //! From the text to the result: compile, warn, solve a definition for each platform.
 
-use ast::{Diagnostic, LineIndex, Severity};
-use compiler::{Outcome, Output, Plan, lint};
+use compiler::{Outcome, Output, Plan};
 use gateway::caps;
-use gateway::message::{IdMap, Ref, RefMap, Result as Solved, SourceInfo, WarnRequest, result};
+use gateway::message::{IdMap, Ref, RefMap, Result as Solved, SourceInfo, result};
 use gateway::{Code, Status};
 use llb::passes;
 use oci::Platform;
 use serde::Serialize;
 
-use crate::session::{Session, solve};
+use crate::session::{Session, multi_platform, solve};
 use crate::text::Text;
+use crate::warnings::{self, warn};
 use crate::world::Outside;
 use crate::{forward, places, requests, status};
 
@@ -64,7 +64,7 @@ fn passes(session: &Session<'_>) -> Result<passes::Options, Status> {
 fn finish(session: &Session<'_>, text: &Text, outcome: Outcome) -> Result<Solved, Status> {
     let info = text.info(outcome.module.dialect.id);
     let lines = &text.source.lines;
-    let warnings = warnings(session, text, &outcome.diagnostics, &info);
+    let warnings = warnings::of(session, text, &outcome.diagnostics, &info);
     let Some(plan) = outcome.plan else {
         warn(session, warnings);
         return Err(status::of_diagnostics(&outcome.diagnostics, lines, &info));
@@ -108,45 +108,8 @@ fn check_caps(session: &Session<'_>, definition: &llb::Definition, info: &Source
     Ok(())
 }
 
-fn warnings(session: &Session<'_>, text: &Text, found: &[Diagnostic], info: &SourceInfo) -> Vec<WarnRequest> {
-    // An older builder has no place for them.
-    if !session.caps.has(caps::WARNINGS) {
-        return Vec::new();
-    }
-    let warnings = found.iter().filter(|diagnostic| diagnostic.severity == Severity::Warning);
-    warnings.map(|warning| warn_request(warning, text, info)).collect()
-}
-
-fn warn_request(warning: &Diagnostic, text: &Text, info: &SourceInfo) -> WarnRequest {
-    let ranges = places::all(warning, &text.source.lines);
-    let rule = lint::Rule::find(warning.code);
-    WarnRequest {
-        digest: text.vertex.as_ref().map(ToString::to_string).unwrap_or_default(),
-        level: 1,
-        short: short(warning, &text.source.lines).into_bytes(),
-        detail: rule.map(|rule| rule.description.as_bytes().to_vec()).into_iter().collect(),
-        url: warning.url.unwrap_or_default().to_owned(),
-        info: Some(info.clone()),
-        ranges,
-    }
-}
-
-fn short(warning: &Diagnostic, lines: &LineIndex) -> String {
-    let first = places::all(warning, lines).first().and_then(|range| range.start);
-    let line = first.map(|start| format!(" (line {})", start.line)).unwrap_or_default();
-    format!("{}: {}{line}", warning.code, warning.message)
-}
-
-/// Sends warnings, one after the other: they are shown in the order in which they arrive.
-fn warn(session: &Session<'_>, warnings: Vec<WarnRequest>) {
-    for warning in &warnings {
-        // A warning that does not arrive is no reason to fail.
-        let _ = session.call(warning);
-    }
-}
-
 fn result(session: &Session<'_>, plan: &Plan, solved: Vec<String>) -> Solved {
-    let several = multi_platform(session, plan);
+    let several = multi_platform(&session.options, plan.outputs.len());
     let mut result = Solved::default();
     for output in &plan.outputs {
         let suffix = if several { format!("/{}", output.platform) } else { String::new() };
@@ -159,13 +122,6 @@ fn result(session: &Session<'_>, plan: &Plan, solved: Vec<String>) -> Solved {
     let names = plan.outputs.iter().map(|output| output.platform.to_string());
     result.result = Some(references(session, several, names.zip(solved)));
     result
-}
-
-/// Whether the result has names, even if it is one.
-fn multi_platform(session: &Session<'_>, plan: &Plan) -> bool {
-    let asked = ["build-arg:BUILDKIT_MULTI_PLATFORM", "multi-platform"].into_iter().filter_map(|key| session.opt(key));
-    let asked = asked.filter(|text| !text.is_empty()).find_map(ast::parse_bool);
-    asked.unwrap_or(plan.outputs.len() > 1)
 }
 
 /// References as messages, or as plain names for a builder that knows no others.

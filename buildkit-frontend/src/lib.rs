@@ -18,6 +18,7 @@ mod requests;
 mod session;
 mod status;
 mod text;
+mod warnings;
 mod world;
 
 use std::fmt;

@@ -90,6 +90,13 @@ impl<'b> Session<'b> {
     }
 }
 
+/// Whether the result has names, even if it is one; `platforms` is how many are wanted.
+pub(crate) fn multi_platform(options: &Options, platforms: usize) -> bool {
+    let asked = ["build-arg:BUILDKIT_MULTI_PLATFORM", "multi-platform"].into_iter();
+    let asked = asked.filter_map(|key| options.opts.get(key)).filter(|text| !text.is_empty());
+    asked.map(String::as_str).find_map(ast::parse_bool).unwrap_or(platforms > 1)
+}
+
 /// A solve of nothing, with results in the form of today.
 pub(crate) fn plain_solve() -> SolveRequest {
     SolveRequest { allow_result_return: true, allow_result_array_ref: true, ..SolveRequest::default() }

@@ -4,19 +4,25 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use compiler::plan;
-use compiler::{Answer, AskError, ImageAnswer, Options, Question, ResolveMode, World};
+use compiler::{Answer, AskError, ImageAnswer, LocalPath, Options, Question, ResolveMode, World};
 use gateway::caps::{self, Caps};
 use gateway::message::{
     Platform as WirePlatform, ResolveImageConfigRequest, ResolveSourceGitRequest, ResolveSourceImageRequest,
-    ResolveSourceMetaRequest, ResolveSourceMetaResponse, SolveRequest, SourceOp,
+    ResolveSourceMetaRequest, ResolveSourceMetaResponse, SolveRequest, SourceOp, StatFileRequest,
 };
 use gateway::{Calls, Status};
 use oci::{Digest, Platform, Reference};
 
-use crate::session::{Session, plain_solve, solve};
+use crate::session::{self, Session, plain_solve, solve};
 use crate::text::{Text, read_file};
 
 type Answered = Result<Answer, AskError>;
+
+/// The local source of the build context.
+const CONTEXT: &str = "context";
+
+/// Go's bit of directories.
+const GO_DIRECTORY: u32 = 1 << 31;
 
 const LAYOUT: &str = "oci-layout://";
 const IMAGE: &str = "docker-image://";
@@ -71,6 +77,7 @@ impl Asker {
             Question::Image { reference, platform, mode } => self.image(reference, platform, *mode).await,
             Question::ContextFile { context, path } => self.file(context, path).await,
             Question::Timestamp { source, remote } => self.time(source, remote.as_deref()).await,
+            Question::LocalPath { path } => self.local_path(path).await,
             // A frontend runs beside the builder: it sees no files, no environment and no processes of the client.
             _ => Err(AskError {
                 help: Some("build it with `llbc build -f FILE`".to_owned()),
@@ -97,13 +104,35 @@ impl Asker {
         }
     }
 
+    /// A path of a program: the client sends its build context, and paths are those in it.
+    async fn local_path(&self, path: &str) -> Answered {
+        if path.starts_with('/') || path == ".." || path.starts_with("../") {
+            let message = format!("{path} is not in the build context, which is all that a builder sees");
+            return Err(AskError { help: Some("build it with `llbc build -f FILE`".to_owned()), ..plain(message) });
+        }
+        let graph = plan::context_path(&self.options, CONTEXT, path);
+        let definition = llb::encode_to_bytes(&graph).map_err(|error| plain(error.to_string()))?;
+        let request = SolveRequest { definition, ..plain_solve() };
+        let reference = solve(&self.calls, &request).await.map_err(|status| plain(status.message))?;
+        let request = StatFileRequest { r#ref: reference, path: path.to_owned() };
+        // What cannot be looked at is not there.
+        let found = self.calls.call(&request).await.ok().and_then(|response| response.stat);
+        Ok(Answer::LocalPath(found.map(|stat| LocalPath {
+            directory: stat.mode & GO_DIRECTORY != 0,
+            id: String::new(),
+            context: Some(CONTEXT.to_owned()),
+        })))
+    }
+
     async fn image(&self, reference: &str, platform: &Platform, mode: ResolveMode) -> Answered {
         let found = match reference.strip_prefix(LAYOUT) {
             Some(layout) => self.layout(layout, platform).await,
             None if self.caps.has(caps::SOURCE_META) => self.image_meta(reference, platform, mode).await,
             None => self.image_config(reference, platform, mode).await,
         };
-        let (digest, config) = found.map_err(|status| plain(status.message))?;
+        let (digest, config) = found.map_err(|status| {
+            plain(format!("failed to resolve source metadata for {reference}: {}", status.message))
+        })?;
         // Docker's own store knows no digests of manifests.
         let digest =
             if digest.is_empty() { None } else { Some(Digest::parse(&digest).map_err(|e| plain(e.to_string()))?) };
@@ -148,10 +177,12 @@ impl Asker {
     async fn layout(&self, layout: &str, platform: &Platform) -> Result<(String, Vec<u8>), Status> {
         let (store, digest) = layout.split_once('@').unwrap_or((layout, ""));
         // The name only shows; what counts is the digest.
-        let shown = Reference::parse(store).map_or_else(|_| store.to_owned(), |name| name.name());
+        let context = self.context_of(|value| value.strip_prefix(LAYOUT) == Some(layout));
+        let name = context.map_or(store, |key| key.split("::").next().unwrap_or(key));
+        let shown = Reference::parse(name).map_or_else(|_| name.to_owned(), |name| name.name());
         let reference = format!("{shown}@{digest}");
         let session = self.options.session.clone().unwrap_or_default();
-        let log_name = format!("[internal] load metadata for {reference}");
+        let log_name = format!("{} load metadata for {reference}", bracket(context, None));
         if !self.caps.has(caps::SOURCE_META) {
             let request = ResolveImageConfigRequest {
                 r#ref: reference,
@@ -201,9 +232,28 @@ impl Asker {
 
     /// The name of a look-up, as progress shows it.
     fn log_name(&self, reference: &str, platform: &Platform) -> String {
-        let several = self.options.opts.get("platform").is_some_and(|platforms| platforms.contains(','));
-        let platform = if several { format!("{platform} ") } else { String::new() };
-        format!("[{platform}internal] load metadata for {reference}")
+        let is_this = |value: &str| {
+            let named = value.strip_prefix(IMAGE).and_then(|name| Reference::parse(name).ok());
+            named.is_some_and(|named| named.or_latest().to_string() == reference)
+        };
+        let platforms = self.options.opts.get("platform").map_or(0, |platforms| platforms.split(',').count());
+        let several = session::multi_platform(&self.options, platforms);
+        format!("{} load metadata for {reference}", bracket(self.context_of(is_this), several.then_some(platform)))
+    }
+
+    /// The name of the context whose value is meant.
+    fn context_of(&self, is_meant: impl Fn(&str) -> bool) -> Option<&str> {
+        let contexts = self.options.opts.iter().filter_map(|(key, value)| Some((key.strip_prefix("context:")?, value)));
+        contexts.into_iter().find(|(_, value)| is_meant(value)).map(|(key, _)| key)
+    }
+}
+
+/// What stands before a look-up: the named context it is for, or the platform where there are several.
+fn bracket(context: Option<&str>, platform: Option<&Platform>) -> String {
+    match (context, platform) {
+        (Some(context), _) => format!("[context {context}]"),
+        (None, Some(platform)) => format!("[{platform} internal]"),
+        (None, None) => "[internal]".to_owned(),
     }
 }
 

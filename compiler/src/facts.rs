@@ -185,6 +185,8 @@ pub struct LocalPath {
     pub directory: bool,
     /// Names its contents: other contents, or another client, have another id.
     pub id: String,
+    /// The local source it is in, where the client sends no paths but a build context.
+    pub context: Option<String>,
 }
 
 /// A manifest and what it names, as JSON.

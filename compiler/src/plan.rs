@@ -48,7 +48,7 @@ use llb::SourceInfo;
 use oci::Platform;
 
 pub use captures::{ArgCapture, Captures, MountCapture, StageCapture};
-pub use entry::{Entry, Found, entry, file_source};
+pub use entry::{Entry, Found, context_path, entry, file_source};
 pub use notes::{Finding, Note, NoteKind};
 pub use scopes::StepScope;
 pub use settings::{UnsupportedCap, unsupported_cap};

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use ast::Source;
-use compiler::{Answer, AskError, Facts, ImageAnswer, Options, Question, World};
+use compiler::{Answer, AskError, Facts, ImageAnswer, LocalPath, Options, Question, World};
 
 /// Every image has a plain config and, unless told otherwise, no digest; no file exists.
 struct Plain;
@@ -90,4 +90,37 @@ fn the_language_may_be_asked_for() {
     assert!(compile("Dockerfile").plan.is_some());
     let refused = compile("m4").diagnostics;
     assert!(refused[0].message.starts_with("unknown language m4: there is Dockerfile"), "{refused:?}");
+}
+
+/// The build context has every path; what ends in `.txt` is a file.
+struct Sent;
+
+impl World for Sent {
+    fn answer(&self, questions: &[Question]) -> Vec<Result<Answer, AskError>> {
+        let answer = |question: &Question| match question {
+            Question::LocalPath { path } => {
+                let directory = !path.ends_with(".txt");
+                let found = LocalPath { directory, id: String::new(), context: Some("context".into()) };
+                Ok(Answer::LocalPath(Some(found)))
+            }
+            _ => Err(AskError::default()),
+        };
+        questions.iter().map(answer).collect()
+    }
+}
+
+#[test]
+fn paths_of_a_program_are_those_of_the_build_context() {
+    let graph = |call: &str| {
+        let source = Source::new("build.hlb", format!("fs default() {{\n\tlocal {call}\n}}\n").into_bytes());
+        let outcome = compiler::compile(&source, &options(&[]), Facts::default(), &Sent);
+        llb::text::print(&outcome.plan.unwrap_or_else(|| panic!("{:?}", outcome.diagnostics)).graph)
+    };
+    let whole = graph("\".\"");
+    assert!(whole.contains("local://context") && !whole.contains("followpaths"), "{whole}");
+    let part = graph("\"src\" with includePatterns(\"*.c\")");
+    for word in ["local://context", "[\\\"src\\\"]", "\"/src\"", "*.c"] {
+        assert!(part.contains(word), "{word}\n{part}");
+    }
+    assert!(graph("\"a/b.txt\"").contains("\"/a/b.txt\""));
 }

@@ -112,10 +112,22 @@ impl Engine {
 
     /// When what a source names was last changed, in seconds since 1970; `None` when nobody says.
     pub fn timestamp(&self, source: &llb::Source, session: &session::Session, cancel: &Cancel) -> Result<Option<i64>> {
+        self.meta(source, session, cancel, true).map(|meta| meta.and_then(|meta| meta.time()))
+    }
+
+    /// What is known of a commit or of a file on the web before it is used; `None` for sources of other kinds. With
+    /// `contents` also what a commit says.
+    pub(crate) fn meta(
+        &self,
+        source: &llb::Source,
+        session: &session::Session,
+        cancel: &Cancel,
+        contents: bool,
+    ) -> Result<Option<sources::Meta>> {
         let digest = Digest::sha256(source.identifier.as_bytes());
         let progress = &progress::Vertex { sink: &progress::Silent, digest };
         let (store, snapshots) = (&self.store, &*self.snapshots);
-        sources::timestamp(source, sources::Context { store, snapshots, session, progress, cancel })
+        sources::meta(source, contents, sources::Context { store, snapshots, session, progress, cancel })
     }
 
     /// Builds what a definition asks for, and hands it to nobody. Directories of the user's stay open until the next

@@ -76,7 +76,7 @@ pub(super) fn local_path(path: &str) -> Answered {
         Ok(found) => {
             let absolute = std::fs::canonicalize(path).unwrap_or_else(|_| path.into());
             let id = Digest::sha256(format!("path:{}", absolute.display()).as_bytes()).to_string();
-            Ok(Answer::LocalPath(Some(LocalPath { directory: found.is_dir(), id })))
+            Ok(Answer::LocalPath(Some(LocalPath { directory: found.is_dir(), id, context: None })))
         }
         Err(error) if is_absent(error.kind()) => Ok(Answer::LocalPath(None)),
         Err(error) => no(format!("stat {path}: {error}"), "it must be readable"),

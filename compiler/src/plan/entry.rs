@@ -83,6 +83,21 @@ pub fn file_source(options: &Options, context: &str) -> Result<Graph, Box<Diagno
     Ok(graph)
 }
 
+/// What holds a path of a local context: a graph with one output.
+pub fn context_path(options: &Options, context: &str, path: &str) -> Graph {
+    let local = Local {
+        name: context.to_owned(),
+        session: options.session.clone().unwrap_or_default(),
+        shared_key: format!("{context}-{path}"),
+        followed: vec![path.to_owned()],
+        ..Local::default()
+    };
+    let mut graph = Graph::default();
+    let edge = build::local(&mut graph, &local, context::internal(&format!("look at {path}")));
+    graph.outputs.push(Output { edge: Some(edge), ..Output::default() });
+    graph
+}
+
 /// The ignore file of a local context: the main one, or one that an option names.
 fn ignore_file(settings: &Settings<'_>, name: &str) -> (Local, Said) {
     let is_this = |(option, value): (&String, &String)| {

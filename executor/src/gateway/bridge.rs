@@ -8,7 +8,7 @@ use ::gateway::message::{
     EvaluateRequest, EvaluateResponse, InputsRequest, InputsResponse, PingRequest, Platform, PongResponse,
     ReadDirRequest, ReadDirResponse, ReadFileRequest, ReadFileResponse, Ref, RefMap, Request,
     ResolveImageConfigRequest, ResolveImageConfigResponse, ResolveSourceImageResponse, ResolveSourceMetaRequest,
-    ResolveSourceMetaResponse, Result as Solved, ReturnRequest, ReturnResponse, SolveRequest, SolveResponse,
+    ResolveSourceMetaResponse, Result as Solved, ReturnRequest, ReturnResponse, SolveRequest, SolveResponse, SourceOp,
     StatFileRequest, StatFileResponse, WarnRequest, WarnResponse, WorkerRecord, result,
 };
 use ::gateway::{Code, Status};
@@ -254,14 +254,28 @@ impl<'a> Bridge<'a> {
             Some(("oci-layout", name)) => {
                 wire::layout(source.attrs.get("oci.store").map(String::as_str).unwrap_or_default(), name)
             }
-            _ => {
-                let message = format!("metadata of {} is not supported yet: only that of images is", source.identifier);
-                return Err(unimplemented(message));
-            }
+            _ => return self.remote_meta(source, request.git.is_some_and(|git| git.return_object)),
         };
         let found = self.resolve(&name, request.platform.as_ref(), &request.resolve_mode)?;
         let image = ResolveSourceImageResponse { digest: found.digest.to_string(), config: found.config };
         Ok(ResolveSourceMetaResponse { source: Some(source), image: Some(image), ..Default::default() })
+    }
+
+    /// What is known of a commit or a file on the web.
+    fn remote_meta(&self, source: SourceOp, contents: bool) -> Answer<ResolveSourceMetaResponse> {
+        let wanted = llb::Source { identifier: source.identifier.clone(), attrs: source.attrs.clone() };
+        let Frontend { engine, request, .. } = self.frontend;
+        let found = engine.meta(&wanted, &request.session, &request.cancel, contents).map_err(wire::status)?;
+        let mut response = ResolveSourceMetaResponse { source: Some(source), ..Default::default() };
+        match found {
+            None => {
+                let what = "only that of images, repositories and files on the web is";
+                let message = format!("metadata of {} is not supported: {what}", wanted.identifier);
+                return Err(unimplemented(message));
+            }
+            Some(meta) => wire::put_meta(meta, &mut response),
+        }
+        Ok(response)
     }
 
     fn inputs(&self) -> Answer<InputsResponse> {

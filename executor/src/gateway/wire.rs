@@ -1,12 +1,16 @@
 //! Errors, warnings and names, between this crate's form and the protocol's.
 
-use ::gateway::message::{Platform as WirePlatform, WarnRequest};
+use ::gateway::message::{
+    Platform as WirePlatform, ResolveSourceGitResponse, ResolveSourceHttpResponse, ResolveSourceMetaResponse,
+    Timestamp, WarnRequest,
+};
 use ::gateway::{Code, Detail, Status};
 use llb::{Position, Range, SourceInfo};
 use oci::Platform;
 use serde::Deserialize;
 
 use crate::Error;
+use crate::sources::Meta;
 
 /// Type of the detail that holds a place in a text.
 const SOURCE: &str = "github.com/moby/buildkit/errdefs.Source+json";
@@ -77,6 +81,28 @@ pub(super) fn warning(request: &WarnRequest) -> String {
     let text = String::from_utf8_lossy(&request.short);
     let line = text.lines().next().unwrap_or_default();
     if request.url.is_empty() { line.to_owned() } else { format!("{line}: {}", request.url) }
+}
+
+/// What is known of a source, for a frontend.
+pub(super) fn put_meta(meta: Meta, response: &mut ResolveSourceMetaResponse) {
+    match meta {
+        Meta::Commit { name, object, tagged, commit, tag } => {
+            response.git = Some(ResolveSourceGitResponse {
+                checksum: object,
+                r#ref: name,
+                commit_checksum: tagged,
+                commit_object: commit,
+                tag_object: tag,
+            });
+        }
+        Meta::File { digest, name, modified } => {
+            response.http = Some(ResolveSourceHttpResponse {
+                checksum: digest.to_string(),
+                filename: name,
+                last_modified: modified.map(|seconds| Timestamp { seconds, nanos: 0 }),
+            });
+        }
+    }
 }
 
 /// A platform for a frontend.

@@ -94,12 +94,56 @@ pub fn find(identifier: &str) -> Result<&'static dyn Source> {
     })
 }
 
-/// When what a source names was last changed, in seconds since 1970: a commit's time, `Last-Modified`; `None` when nobody
-/// says. Downloads as [`Source::pin`] does.
-pub fn timestamp(source: &llb::Source, context: Context<'_>) -> Result<Option<i64>> {
+/// What is known of a source before it is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Meta {
+    /// A commit of a repository.
+    Commit {
+        /// Full name (`refs/heads/main`), or the commit itself.
+        name: String,
+        /// The object of that name: a commit, or an annotated tag.
+        object: String,
+        /// The commit behind an annotated tag; empty where there is no tag.
+        tagged: String,
+        /// The commit as git stores it; empty unless contents were asked for.
+        commit: Vec<u8>,
+        /// The annotated tag as git stores it; empty unless there is one and contents were asked for.
+        tag: Vec<u8>,
+    },
+    /// A file on the web.
+    File {
+        /// Its digest.
+        digest: oci::Digest,
+        /// Its name.
+        name: String,
+        /// When it was changed, in seconds since 1970, if the server says.
+        modified: Option<i64>,
+    },
+}
+
+impl Meta {
+    /// When it was changed, in seconds since 1970: a commit's time, `Last-Modified`; `None` when nobody says.
+    pub fn time(&self) -> Option<i64> {
+        match self {
+            Self::Commit { commit, .. } => commit_time(commit),
+            Self::File { modified, .. } => *modified,
+        }
+    }
+}
+
+/// Seconds since 1970 in the `committer` line of a commit.
+fn commit_time(commit: &[u8]) -> Option<i64> {
+    let header = String::from_utf8_lossy(commit);
+    let line = header.lines().take_while(|line| !line.is_empty()).find_map(|line| line.strip_prefix("committer "))?;
+    line.rsplit(' ').nth(1)?.parse().ok()
+}
+
+/// What is known of a commit or a file on the web; `None` for sources of other kinds. Downloads as [`Source::pin`] does,
+/// and commits only if their `contents` are wanted.
+pub fn meta(source: &llb::Source, contents: bool, context: Context<'_>) -> Result<Option<Meta>> {
     match source.identifier.split_once("://").map_or("", |(scheme, _)| scheme) {
-        "git" => git::commit_time(source, context).map(Some),
-        "http" | "https" => http::last_modified(source, context),
+        "git" => git::meta(source, contents, context).map(Some),
+        "http" | "https" => http::meta(source, context).map(Some),
         _ => Ok(None),
     }
 }

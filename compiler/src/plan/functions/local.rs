@@ -2,8 +2,10 @@
 
 use ast::Span;
 use ast::builtin::Builtin;
+use llb::CopyAction;
 use oci::json;
 
+use super::super::build::{FileChain, Said};
 use super::super::stop::{Done, Stop};
 use super::super::{build, go};
 use super::call::Application;
@@ -38,7 +40,7 @@ impl Evaluator<'_> {
     pub(super) fn local(&mut self, call: &Application<'_>) -> Done<Value> {
         let path = self.client_path(call.module, &call.text(0)?, call.span(0))?;
         let found = self.look(&path, call.span(0))?;
-        let (directory, id) = (found.directory, found.id.clone());
+        let (directory, id, context) = (found.directory, found.id.clone(), found.context.clone());
         let mut attrs = Named::new();
         let patterns = |option| call.last(option).map(super::value::Applied::texts).transpose();
         let (include, exclude) = (patterns(Builtin::LocalInclude)?, patterns(Builtin::LocalExclude)?);
@@ -47,6 +49,9 @@ impl Evaluator<'_> {
             // A file is all there is to send of its directory.
             false => (vec![go::base(&path).to_owned()], Vec::new()),
         };
+        if let Some(context) = context {
+            return Ok(self.in_context(&context, &path, directory, (include, exclude), call));
+        }
         let mut caps = vec!["source.local"];
         let mut set = |key: &str, value: String, cap| {
             if !value.is_empty() {
@@ -61,6 +66,35 @@ impl Evaluator<'_> {
         let said = self.said(call.trace);
         let edge = build::source_of(&mut self.shared.graph, format!("local://{path}"), attrs, &caps, said);
         Ok(self.sent(edge, &path))
+    }
+
+    /// A path of the build context: what is there, copied to where a directory of its own would have it.
+    fn in_context(
+        &mut self,
+        context: &str,
+        path: &str,
+        directory: bool,
+        (include_patterns, exclude_patterns): (Vec<String>, Vec<String>),
+        call: &Application<'_>,
+    ) -> Value {
+        let followed = if path == "." { Vec::new() } else { vec![path.to_owned()] };
+        let local =
+            build::Local { name: context.to_owned(), shared_key: context.to_owned(), followed, ..Default::default() };
+        let said = self.said(call.trace);
+        let graph = &mut self.shared.graph;
+        let whole = build::local(graph, &local, Said::named("[internal] load build context"));
+        let plain = super::super::context::plain_copy(path, "/");
+        let copy = CopyAction {
+            dir_copy_contents: directory,
+            create_dest_path: true,
+            include_patterns: if directory { include_patterns } else { Vec::new() },
+            exclude_patterns,
+            ..plain
+        };
+        let mut chain = FileChain::on(None);
+        chain.copy(Some(whole), copy);
+        let edge = chain.finish(graph, said);
+        self.sent(edge, path)
     }
 }
 

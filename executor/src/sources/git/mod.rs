@@ -22,7 +22,7 @@ mod wanted;
 
 use oci::{Digest, Platform};
 
-use super::{Context, Key, Pinned, Source};
+use super::{Context, Key, Meta, Pinned, Source};
 use crate::Result;
 use crate::snapshot::{Committed, LayerId};
 use program::Git;
@@ -46,12 +46,26 @@ impl Source for GitSource {
     }
 }
 
-/// When the commit was made, in seconds since 1970.
-pub(super) fn commit_time(source: &llb::Source, context: Context<'_>) -> Result<i64> {
+/// What is known of a commit.
+pub(super) fn meta(source: &llb::Source, contents: bool, context: Context<'_>) -> Result<Meta> {
     let wanted = Wanted::parse(source)?;
     let git = Git::new(&wanted, context)?;
-    let commit = resolve::commit(&wanted, &git, context)?;
-    Repository::open(&wanted, &git, context)?.fetched(&wanted, &commit, context)?.commit_time(&commit, context)
+    let found = resolve::commit(&wanted, &git, context)?;
+    let mut tagged = found.peeled().to_owned();
+    let (mut commit, mut tag) = (Vec::new(), Vec::new());
+    if contents {
+        let repository = Repository::open(&wanted, &git, context)?.fetched(&wanted, &found, context)?;
+        // A commit that was named by its id may be a tag: only the repository knows.
+        tagged = repository.peel(&found, context)?;
+        commit = repository.object("commit", &tagged, context)?;
+        if tagged != found.object {
+            tag = repository.object("tag", &found.object, context)?;
+        }
+    }
+    if tagged == found.object {
+        tagged.clear();
+    }
+    Ok(Meta::Commit { name: found.name, object: found.object, tagged, commit, tag })
 }
 
 /// A commit that was found.

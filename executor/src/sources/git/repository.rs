@@ -60,6 +60,17 @@ impl<'a> Repository<'a> {
         text.trim().parse().map_err(|_| Error::Invalid(format!("failed to parse commit timestamp {text:?}")))
     }
 
+    /// The commit itself, also of a tag.
+    pub(super) fn peel(&self, commit: &Commit, context: Context<'_>) -> Result<String> {
+        let id = self.run(&["rev-parse", &format!("{}^{{commit}}", commit.object)], context)?;
+        Ok(id.trim().to_owned())
+    }
+
+    /// An object as git stores it.
+    pub(super) fn object(&self, kind: &str, id: &str, context: Context<'_>) -> Result<Vec<u8>> {
+        self.run(&["cat-file", kind, id], context).map(String::into_bytes)
+    }
+
     fn initialise(&self, commit: &Commit, context: Context<'_>) -> Result<()> {
         if self.dir.join("HEAD").exists() {
             return Ok(());

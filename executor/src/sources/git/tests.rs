@@ -179,7 +179,13 @@ fn times_of_the_commit() {
     for path in ["", "file", "docs", "docs/deep/page", "link"] {
         assert_eq!(fs::symlink_metadata(dir.join(path)).unwrap().mtime(), 1_000_000_000, "{path}");
     }
-    place.with(|context| assert_eq!(commit_time(&remote.source("#v1", &[]), context).unwrap(), 1_000_000_000));
+    place.with(|context| {
+        let found = meta(&remote.source("#v1", &[]), true, context).unwrap();
+        assert_eq!(found.time(), Some(1_000_000_000));
+        let named = meta(&remote.source("#dev", &[]), false, context).unwrap();
+        let Meta::Commit { name, object, commit, .. } = named else { panic!("a commit") };
+        assert_eq!((name.as_str(), object, commit.len()), ("refs/heads/dev", remote.id("dev"), 0));
+    });
 }
 
 #[test]

@@ -21,7 +21,7 @@ use serde::Serialize;
 use ureq::Body;
 use ureq::http::{HeaderMap, Response, StatusCode, header};
 
-use super::{Context, Key, Pinned, Source};
+use super::{Context, Key, Meta, Pinned, Source};
 use crate::snapshot::{Committed, Contents, LayerId};
 use crate::{Cancel, Error, Result};
 use remembered::Remembered;
@@ -51,10 +51,10 @@ impl Source for HttpSource {
     }
 }
 
-/// When the file at an address was last changed, in seconds since 1970; `None` when the server does not say.
-pub(super) fn last_modified(source: &llb::Source, context: Context<'_>) -> Result<Option<i64>> {
-    let found = Wanted::parse(source)?.find(context)?;
-    Ok(found.modified.and_then(|text| date::parse(&text)))
+/// What is known of the file at an address.
+pub(super) fn meta(source: &llb::Source, context: Context<'_>) -> Result<Meta> {
+    let Found { digest, name, modified } = Wanted::parse(source)?.find(context)?;
+    Ok(Meta::File { digest, name, modified: modified.and_then(|text| date::parse(&text)) })
 }
 
 /// What a definition asks for. Serialised it names what was remembered.

@@ -52,7 +52,7 @@ fn a_file_is_downloaded_once() {
     assert_eq!(build(&place, &source).unwrap(), (key, file));
     let tags: Vec<_> = server.asked().iter().map(|asked| asked.header("if-none-match").to_owned()).collect();
     assert_eq!(tags, ["", "\"1\""]);
-    place.with(|context| assert_eq!(last_modified(&source, context).unwrap(), Some(784_111_777)));
+    place.with(|context| assert_eq!(meta(&source, context).unwrap().time(), Some(784_111_777)));
 }
 
 #[test]

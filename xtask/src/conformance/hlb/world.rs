@@ -28,13 +28,13 @@ impl CaseWorld<'_> {
             Question::HostEnv(key) => Ok(Answer::Text(self.case["env"][key].as_str().map(str::to_owned))),
             Question::Host(value) => Ok(Answer::Text(Some(self.host(*value)))),
             Question::HostRun { argv, directory, output } => self.run(argv, directory, *output),
-            Question::LocalPath { path } => Ok(Answer::LocalPath(
-                self.folder
-                    .join(path)
-                    .metadata()
-                    .ok()
-                    .map(|found| LocalPath { directory: found.is_dir(), id: "LOCAL-ID".to_owned() }),
-            )),
+            Question::LocalPath { path } => {
+                Ok(Answer::LocalPath(self.folder.join(path).metadata().ok().map(|found| LocalPath {
+                    directory: found.is_dir(),
+                    id: "LOCAL-ID".to_owned(),
+                    context: None,
+                })))
+            }
             Question::SecretFiles { path, .. } => {
                 let found = self.folder.join(path).is_file();
                 Ok(Answer::Files(found.then(|| vec![path.clone()])))
