@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::session::Session;
 use crate::text::Text;
 use crate::world::Outside;
-use crate::{lint, status};
+use crate::{lint, status, warnings};
 
 /// A request, as `frontend.subrequests.describe` tells of it.
 #[derive(Serialize)]
@@ -35,6 +35,7 @@ const OUTLINE: &str = "frontend.outline";
 const TARGETS: &str = "frontend.targets";
 const LINT: &str = "frontend.lint";
 const CONVERT: &str = "frontend.convertllb";
+const CONVERT_VERSION: &[u8] = b"0.1.0";
 const DESCRIBE: &str = "frontend.subrequests.describe";
 
 const RESULTS: &[Named] =
@@ -81,11 +82,8 @@ pub(crate) fn answer(session: &Session<'_>, text: &Text, request: &str) -> Resul
         TARGETS => list_targets(text),
         OUTLINE => survey(session, text),
         LINT => Ok(lint::lint(session, text)),
-        CONVERT => Err(status::unsupported_request(
-            request,
-            ": BuildKit's JSON form of a definition is not written yet; `llbc dump --json` prints the one of buildctl",
-        )),
-        other => Err(status::unsupported_request(other, "")),
+        CONVERT => convert(session, text),
+        other => Err(status::unsupported_request(other)),
     }
 }
 
@@ -110,11 +108,34 @@ fn survey(session: &Session<'_>, text: &Text) -> Result<Solved, Status> {
     let outcome = compiler::survey(&text.source, &session.options, text.facts.clone(), &outside);
     let Outcome { module, diagnostics, captures, .. } = &outcome;
     let lines = &text.source.lines;
+    warn(session, text, &outcome);
     if outcome.failed() {
         return Err(status::of_diagnostics(diagnostics, lines, &text.info(module.dialect.id)));
     }
     let outline = outline::outline(module, lines, captures);
     Ok(result(outline.json(&text.source.bytes), &outline.text()))
+}
+
+/// The graph of the text as BuildKit's JSON. parity: for the platform of the builder, whatever is asked for.
+fn convert(session: &Session<'_>, text: &Text) -> Result<Solved, Status> {
+    let mut options = session.options.clone();
+    options.opts.remove("platform");
+    let outcome = compiler::compile(&text.source, &options, text.facts.clone(), &Outside::new(session, Some(text)));
+    warn(session, text, &outcome);
+    let Some(plan) = &outcome.plan else {
+        let info = text.info(outcome.module.dialect.id);
+        return Err(status::of_diagnostics(&outcome.diagnostics, &text.source.lines, &info));
+    };
+    let definition = llb::encode(&plan.graph).map_err(|error| status::unknown(&error))?;
+    let json = llb::dump::converted(&definition).map_err(|error| status::unknown(&error))?;
+    let metadata = [("result.json", json), ("version", CONVERT_VERSION.to_vec())];
+    let metadata = metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    Ok(Solved { metadata, ..Solved::default() })
+}
+
+fn warn(session: &Session<'_>, text: &Text, outcome: &Outcome) {
+    let info = text.info(outcome.module.dialect.id);
+    warnings::warn(session, warnings::of(session, text, &outcome.diagnostics, &info));
 }
 
 /// What a request gives: the same for programs and for people.

@@ -49,9 +49,9 @@ pub(crate) fn unsupported_cap(name: &str) -> Status {
     status.detail(detail("FrontendCap", &json!({ "name": name })))
 }
 
-/// A request that this frontend does not answer; `why` says more when it is one that BuildKit's own does.
-pub(crate) fn unsupported_request(name: &str, why: &str) -> Status {
-    unknown(&format!("unsupported request {name}{why}")).detail(detail("Subrequest", &json!({ "name": name })))
+/// A request that this frontend does not answer.
+pub(crate) fn unsupported_request(name: &str) -> Status {
+    unknown(&format!("unsupported request {name}")).detail(detail("Subrequest", &json!({ "name": name })))
 }
 
 /// Whether an error names a place in a text.

@@ -6,7 +6,10 @@
 
 mod dot;
 mod message;
+mod protojson;
 mod svg;
+
+use std::collections::BTreeMap;
 
 use oci::Digest;
 use prost::Message;
@@ -38,6 +41,31 @@ pub fn json(definition: &Definition) -> Result<String, DecodeError> {
         lines.push('\n');
     }
     Ok(lines)
+}
+
+/// What BuildKit's request `frontend.convertllb` answers: operations and what is said of them by digest, and the places.
+///
+/// **Errors**: a vertex whose bytes are no operation.
+pub fn converted(definition: &Definition) -> Result<Vec<u8>, DecodeError> {
+    #[derive(Serialize)]
+    struct Converted<'d> {
+        def: BTreeMap<&'d Digest, serde_json::Value>,
+        metadata: BTreeMap<&'d Digest, proto::OpMetadata>,
+        source: serde_json::Value,
+    }
+    let mut def = BTreeMap::new();
+    for (position, vertex) in definition.vertices.iter().enumerate() {
+        let op = protojson::value("Op", &vertex.bytes).map_err(|error| malformed(position, vertex, error))?;
+        def.insert(&vertex.digest, op);
+    }
+    let metadata = definition.metadata.iter().map(|(digest, said)| (digest, message::metadata(said))).collect();
+    let whole = protojson::value("Definition", &definition.to_bytes()).expect("what is written can be read");
+    let source = whole.get("Source").cloned().unwrap_or_else(|| serde_json::json!({}));
+    Ok(oci::json::to_vec_indented(&Converted { def, metadata, source }))
+}
+
+fn malformed(position: usize, vertex: &Vertex, error: prost::DecodeError) -> DecodeError {
+    DecodeError::Vertex { position, digest: vertex.digest.clone(), problem: VertexProblem::Malformed(error) }
 }
 
 /// A graph as one JSON object: the fields of [`Graph`] by their names, all of them always there, bytes in base64.
@@ -84,10 +112,7 @@ fn to_json<T: Serialize>(value: &T) -> String {
 fn ops(definition: &Definition) -> Result<Vec<(proto::Op, &Vertex)>, DecodeError> {
     let read = |(position, vertex): (usize, &'_ Vertex)| match proto::Op::decode(vertex.bytes.as_slice()) {
         Ok(op) => Ok(op),
-        Err(error) => {
-            let problem = VertexProblem::Malformed(error);
-            Err(DecodeError::Vertex { position, digest: vertex.digest.clone(), problem })
-        }
+        Err(error) => Err(malformed(position, vertex, error)),
     };
     definition.vertices.iter().enumerate().map(|vertex| Ok((read(vertex)?, vertex.1))).collect()
 }

@@ -3,11 +3,12 @@
 //! The files are checked in, so that a build needs neither a protobuf compiler nor the crates used here; `--check`
 //! fails when one of them is not what would be generated.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use prost_types::DescriptorProto;
 use prost_types::field_descriptor_proto::{Label, Type};
+use prost_types::{DescriptorProto, EnumDescriptorProto};
 
 /// A generated file and what gives its content.
 type Generated = (&'static str, fn(&Path) -> Result<String, String>);
@@ -18,6 +19,7 @@ const FILES: &[Generated] = &[
     ("grammar/spec.schema.json", spec_schema),
     ("docs/spec-reference.md", spec_reference),
     ("llb/src/proto/pb.rs", llb_proto),
+    ("llb/src/dump/protojson/schema.rs", llb_schema),
     ("gateway/src/message/generated.rs", gateway_proto),
 ];
 
@@ -68,6 +70,62 @@ Every table of the language with its keys. Generated from `frontends/src/spec/mo
 fn llb_proto(root: &Path) -> Result<String, String> {
     let body = generate(&root.join("llb/proto"), "llb.proto", "pb", describe_json)?;
     Ok(header("LLB", "proto/llb.proto") + &body)
+}
+
+/// The messages of `llb.proto` as data, for their JSON.
+fn llb_schema(root: &Path) -> Result<String, String> {
+    let descriptors = protox::compile(["llb.proto"], [root.join("llb/proto")]).map_err(|error| format!("{error:?}"))?;
+    let mut out = String::from(
+        "//! The messages of LLB as data. Generated from `proto/llb.proto` by `cargo xtask gen`; do not edit.\n\n\
+         use super::{Field, Kind, Message};\n\npub(super) static MESSAGES: &[Message] = &[\n",
+    );
+    for file in &descriptors.file {
+        for message in &file.message_type {
+            describe_message(&mut out, message, message.name(), &file.enum_type)?;
+            for entry in &message.nested_type {
+                let name = format!("{}.{}", message.name(), entry.name());
+                describe_message(&mut out, entry, &name, &file.enum_type)?;
+            }
+        }
+    }
+    Ok(out + "];\n")
+}
+
+fn describe_message(
+    out: &mut String,
+    message: &DescriptorProto,
+    name: &str,
+    enums: &[EnumDescriptorProto],
+) -> Result<(), String> {
+    let _ = writeln!(out, "    Message {{ name: {name:?}, fields: &[");
+    for field in &message.field {
+        let (number, json, repeated) = (field.number(), field.json_name(), field.label() == Label::Repeated);
+        let of = field.type_name().rsplit_once("pb.").map_or("", |(_, of)| of);
+        let kind = match field.r#type() {
+            Type::String => "Text".to_owned(),
+            Type::Bytes => "Bytes".to_owned(),
+            Type::Bool => "Bool".to_owned(),
+            Type::Int32 => "Int32".to_owned(),
+            Type::Uint32 => "Uint32".to_owned(),
+            Type::Int64 => "Int64".to_owned(),
+            Type::Uint64 => "Uint64".to_owned(),
+            Type::Message if of.ends_with("Entry") && repeated => format!("Map({of:?})"),
+            Type::Message => format!("Message({of:?})"),
+            Type::Enum => format!("Enum(&[{}])", names(enums, of)),
+            other => return Err(format!("{name}.{}: {other:?} has no form yet", field.name())),
+        };
+        let _ = writeln!(
+            out,
+            "        Field {{ number: {number}, name: {json:?}, kind: Kind::{kind}, repeated: {repeated} }},"
+        );
+    }
+    out.push_str("    ] },\n");
+    Ok(())
+}
+
+fn names(enums: &[EnumDescriptorProto], name: &str) -> String {
+    let found = enums.iter().find(|one| one.name() == name).into_iter().flat_map(|one| &one.value);
+    found.map(|value| format!("({}, {:?})", value.number(), value.name())).collect::<Vec<_>>().join(", ")
 }
 
 /// The Rust form of `gateway.proto`.
