@@ -39,7 +39,7 @@ fn output(file: &std::path::Path) -> String {
 }
 
 fn read(arguments: &[String]) -> Result<Wanted> {
-    let mut wanted = Wanted { architectures: vec![Arch::Amd64], profile: "dist".to_owned(), rest: Vec::new() };
+    let mut wanted = Wanted { architectures: vec![Arch::Amd64], profile: "frontend".to_owned(), rest: Vec::new() };
     let mut words = arguments.iter();
     while let Some(word) = words.next() {
         match word.as_str() {

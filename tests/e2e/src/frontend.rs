@@ -67,13 +67,13 @@ pub fn compile(arch: Arch, profile: &str) -> Result<PathBuf> {
     Ok(target_dir().join(arch.target()).join(folder).join(PROGRAM))
 }
 
-/// Static, and without the paths of this machine.
+/// Static, at a fixed address (nothing has to be relocated in memory first), and without the paths of this machine.
 fn flags() -> String {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
     let remap = |from: &Path, to: &str| format!(" --remap-path-prefix={}={to}", from.display());
     let home = home.map(|home| remap(&home, "/cargo")).unwrap_or_default();
-    format!("-Ctarget-feature=+crt-static{}{home}", remap(&workspace(), "/llbc"))
+    format!("-Ctarget-feature=+crt-static -Crelocation-model=static{}{home}", remap(&workspace(), "/llbc"))
 }
 
 fn linker(arch: Arch) -> &'static str {
@@ -121,4 +121,22 @@ pub fn build(programs: &[(Arch, PathBuf)], directory: &Path) -> Result<Command> 
         .args(["--build-arg", "SOURCE_DATE_EPOCH=0"])
         .current_dir(directory);
     Ok(command)
+}
+
+/// Builds the image for this machine and pushes it to a registry; its digest.
+pub fn push(directory: &Path, name: &str) -> Result<String> {
+    digest(directory, &format!("type=registry,rewrite-timestamp=true,name={name}"))
+}
+
+/// Builds the image for this machine and sends it to an output; its digest. `directory` is for what the build needs.
+pub fn digest(directory: &Path, output: &str) -> Result<String> {
+    let programs = [(Arch::Amd64, compile(Arch::Amd64, "dev")?)];
+    std::fs::create_dir_all(directory).map_err(Error::when(format!("cannot make {}", directory.display())))?;
+    let metadata = directory.join("metadata.json");
+    let mut command = build(&programs, directory)?;
+    command.env("LLBC_ROOT", directory.join("root")).args([".", "-o", output]).arg("--metadata-file").arg(&metadata);
+    process::succeed(&mut command)?;
+    let said = std::fs::read(&metadata).map_err(Error::when(format!("cannot read {}", metadata.display())))?;
+    let said: serde_json::Value = serde_json::from_slice(&said).map_err(Error::when("the metadata is no JSON"))?;
+    Ok(said["containerimage.digest"].as_str().unwrap_or_default().to_owned())
 }
