@@ -17,9 +17,11 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub struct Client {
     child: Child,
     stdin: ChildStdin,
-    messages: Receiver<Value>,
-    /// Notifications that came while something else was waited for.
-    kept: VecDeque<Value>,
+    messages: Receiver<(Instant, Value)>,
+    /// Notifications that came while something else was waited for, with the time they came.
+    kept: VecDeque<(Instant, Value)>,
+    /// When what was waited for last was there, before it was read: how long reading takes is the client's own.
+    pub arrived: Instant,
     requests: u64,
     /// What the server said of itself.
     pub capabilities: Value,
@@ -48,7 +50,8 @@ impl Client {
             }
         });
         let kept = VecDeque::new();
-        let mut client = Self { child, stdin, messages, kept, requests: 0, capabilities: Value::Null };
+        let (arrived, capabilities) = (Instant::now(), Value::Null);
+        let mut client = Self { child, stdin, messages, kept, arrived, requests: 0, capabilities };
         let params = json!({
             "processId": std::process::id(),
             "rootUri": null,
@@ -85,10 +88,11 @@ impl Client {
         let id = self.requests;
         self.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))?;
         loop {
-            let message = self.receive(method)?;
+            let (at, message) = self.receive(method)?;
             if message.get("method").is_some() {
-                self.keep(message)?;
+                self.keep(at, message)?;
             } else if message["id"] == json!(id) {
+                self.arrived = at;
                 return match message.get("error") {
                     Some(error) => Err(Error(format!("{method}: {error}"))),
                     None => Ok(message["result"].clone()),
@@ -98,19 +102,19 @@ impl Client {
     }
 
     /// Keeps what will be asked for; answers what the server asks with nothing.
-    fn keep(&mut self, message: Value) -> Result<()> {
+    fn keep(&mut self, at: Instant, message: Value) -> Result<()> {
         match message.get("id") {
             Some(id) => self.send(&json!({"jsonrpc": "2.0", "id": id, "result": null})),
             None => {
                 if message["method"] == "textDocument/publishDiagnostics" {
-                    self.kept.push_back(message["params"].clone());
+                    self.kept.push_back((at, message["params"].clone()));
                 }
                 Ok(())
             }
         }
     }
 
-    fn receive(&mut self, what: &str) -> Result<Value> {
+    fn receive(&mut self, what: &str) -> Result<(Instant, Value)> {
         self.messages.recv_timeout(LIMIT).map_err(Error::when(format!("wait for the language server ({what})")))
     }
 
@@ -118,19 +122,20 @@ impl Client {
     pub fn findings(&mut self, uri: &str, version: i64) -> Result<Vec<Value>> {
         let start = Instant::now();
         loop {
-            while let Some(params) = self.kept.pop_front() {
+            while let Some((at, params)) = self.kept.pop_front() {
                 // Not every server says which version it speaks of.
                 let is_wanted = params["version"].as_i64().is_none_or(|found| found == version);
                 if params["uri"] == uri && is_wanted {
+                    self.arrived = at;
                     return Ok(params["diagnostics"].as_array().cloned().unwrap_or_default());
                 }
             }
             if start.elapsed() > LIMIT {
                 return Err(Error(format!("no findings for version {version} of {uri}")));
             }
-            let message = self.receive("findings")?;
+            let (at, message) = self.receive("findings")?;
             if message.get("method").is_some() {
-                self.keep(message)?;
+                self.keep(at, message)?;
             }
         }
     }
@@ -193,8 +198,8 @@ impl Drop for Client {
     }
 }
 
-/// The next message; `None` at the end or when it is none.
-fn read(stream: &mut impl BufRead) -> Option<Value> {
+/// The next message, and when all of it was there; `None` at the end or when it is none.
+fn read(stream: &mut impl BufRead) -> Option<(Instant, Value)> {
     let mut length = 0;
     loop {
         let mut line = String::new();
@@ -211,5 +216,5 @@ fn read(stream: &mut impl BufRead) -> Option<Value> {
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body).ok()?;
-    serde_json::from_slice(&body).ok()
+    Some((Instant::now(), serde_json::from_slice(&body).ok()?))
 }
