@@ -111,6 +111,8 @@ pub trait Surroundings {
     fn list(&self, directory: &str) -> Vec<Entry>;
     /// References of images that are known to be there, as people write them, sorted.
     fn images(&self) -> Vec<String>;
+    /// Tags of a repository, as people write it, as far as they are known by now; never waits.
+    fn tags(&self, repository: &str) -> Vec<String>;
 }
 
 /// A name in a directory.

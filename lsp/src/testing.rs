@@ -39,6 +39,11 @@ impl Surroundings for Context {
     fn images(&self) -> Vec<String> {
         vec!["alpine:3.20".to_owned(), "golang:1.23".to_owned()]
     }
+
+    fn tags(&self, repository: &str) -> Vec<String> {
+        let known: &[&str] = if repository == "debian" { &["bookworm", "trixie"] } else { &[] };
+        known.iter().map(|tag| (*tag).to_owned()).collect()
+    }
 }
 
 /// A digest for an image of tests.

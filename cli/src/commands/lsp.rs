@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use ::lsp::{Outside, Place, Told};
 use compiler::{Question, World as _};
+use executor::Cancel;
+use executor::registry::Asking;
 use executor::store::Store;
-use oci::Platform;
+use oci::{Platform, Reference};
 
 use crate::args::{CompileOptions, Lsp};
 use crate::failure::{Failure, Result};
@@ -53,6 +55,12 @@ impl Outside for Machine {
         let Ok(host) = Host::new(&settings) else { return open() };
         // What cannot be answered is no error of the text.
         host.answer(questions).into_iter().map(|answer| answer.ok().map(Ok)).collect()
+    }
+
+    fn tags(&self, repository: &str) -> Vec<String> {
+        let Ok(repository) = Reference::parse(repository) else { return Vec::new() };
+        let client = self.store.client(Asking::Once);
+        client.and_then(|client| client.tags(&repository, &Cancel::default())).unwrap_or_default()
     }
 
     fn images(&self) -> Vec<String> {

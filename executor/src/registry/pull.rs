@@ -74,6 +74,24 @@ impl Client {
         Ok(BlobReader { pull, body: Some(body), offset: 0, breaks: 0, _hook: hook })
     }
 
+    /// The tags of a repository, as the registry lists them in one answer: so many as it likes.
+    pub fn tags(&self, repository: &Reference, cancel: &Cancel) -> Result<Vec<String>> {
+        #[derive(serde::Deserialize)]
+        struct List {
+            #[serde(default)]
+            tags: Option<Vec<String>>,
+        }
+        let asked = self.first(repository, |endpoint| {
+            let call = Call::new(Method::GET, endpoint.url(repository.path(), "tags/list"));
+            let Answer { mut response, .. } = self.call(endpoint, &Scope::pull(repository.path()), &call, cancel)?;
+            let list: serde_json::Result<List> =
+                serde_json::from_reader(response.body_mut().as_reader().take(MAX_MANIFEST));
+            list.map_err(|error| Failure::Protocol(format!("the list of tags cannot be read: {error}")))
+        });
+        let list = asked.map_err(|failure| error(repository, Attempt::Pull, failure))?;
+        Ok(list.tags.unwrap_or_default())
+    }
+
     fn head_at(
         &self,
         endpoint: &Endpoint,

@@ -81,6 +81,17 @@ pub fn complete(view: &View<'_>, offset: u32) -> Vec<Item> {
     list.items
 }
 
+/// What is typed with each tag of its repository, once the colon before the tag is there.
+pub(super) fn tagged(view: &View<'_>, typed: &str) -> Vec<String> {
+    let Some((repository, tag)) = typed.rsplit_once(':') else { return Vec::new() };
+    // Before a slash stands the port of a registry, not a tag.
+    if repository.is_empty() || tag.contains('/') || typed.contains('$') {
+        return Vec::new();
+    }
+    let tags = view.surroundings.tags(repository);
+    tags.into_iter().map(|tag| format!("{repository}:{tag}")).collect()
+}
+
 struct List<'l> {
     view: &'l View<'l>,
     cursor: &'l Cursor,
@@ -207,6 +218,9 @@ impl List<'_> {
         for image in self.view.surroundings.images() {
             self.add(&image, ItemKind::Image, "", "");
         }
+        for image in tagged(self.view, self.view.file.slice(self.cursor.typed)) {
+            self.add(&image, ItemKind::Image, "", "");
+        }
     }
 
     fn paths(&mut self) {
@@ -297,6 +311,14 @@ mod tests {
         check("FROM a AS one\nFROM b AS two\nCOPY --from=┃", &["one", "alpine:3.20", "golang:1.23"]);
         check("FROM a AS one\nFROM ┃", &["one", "scratch", "alpine:3.20", "golang:1.23", "--platform"]);
         check("FROM a AS one\nFROM b\nRUN --mount=type=bind,from=o┃,target=/x y\n", &["one"]);
+    }
+
+    #[test]
+    fn tags_after_a_colon() {
+        check("FROM debian:┃", &["debian:bookworm", "debian:trixie"]);
+        check("FROM debian:t┃", &["debian:trixie"]);
+        check("FROM debian┃", &[]);
+        check("FROM localhost:5000/┃", &[]);
     }
 
     #[test]

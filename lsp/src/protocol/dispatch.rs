@@ -32,10 +32,7 @@ pub(super) fn request(server: &mut Server, request: Request) -> Answer {
             let range = Some(asked.places.range(found.span));
             Some(lsp::Hover { contents: lsp::HoverContents::Markup(markdown(found.text)), range })
         }),
-        request::Completion::METHOD => at(server, params, |asked| {
-            let items = completion::complete(&asked.view, asked.offset);
-            items.into_iter().map(|item| asked.places.item(item)).collect::<Vec<_>>()
-        }),
+        request::Completion::METHOD => completions(server, params),
         request::SignatureHelpRequest::METHOD => at(server, params, signature_help),
         request::GotoDefinition::METHOD => at(server, params, |asked| {
             let found = navigation::definition(&asked.view, asked.offset);
@@ -162,9 +159,9 @@ fn value(result: impl serde::Serialize) -> Answer {
 }
 
 fn with<R>(server: &mut Server, params: &Value, work: impl FnOnce(&Asked<'_>) -> R) -> Result<R, Failure> {
-    let outside = server.outside.clone();
+    let (outside, tags) = (server.outside.clone(), server.tags.clone());
     let (document, file) = document(server, params)?;
-    let surroundings = Around { outside: &*outside, place: &document.place };
+    let surroundings = Around { outside: &*outside, place: &document.place, tags: &tags };
     let view = View { file: &file, options: &document.options, facts: &document.facts, surroundings: &surroundings };
     let position = parse::<Option<lsp::Position>>(params["position"].clone())?.unwrap_or_default();
     let offset = document.lines.offset(&document.text, position);
@@ -200,6 +197,17 @@ fn in_range<R: serde::Serialize>(
         let span = asked.document.lines.span(&asked.document.text, range);
         work(asked, span)
     })
+}
+
+/// What is asked of registries on the way is there for the next key: the client is told to ask again.
+fn completions(server: &mut Server, params: Value) -> Answer {
+    let items = with(server, &params, |asked| {
+        let items = completion::complete(&asked.view, asked.offset);
+        items.into_iter().map(|item| asked.places.item(item)).collect::<Vec<_>>()
+    })?;
+    let mut tags = server.tags.borrow_mut();
+    tags.ask(&server.outside, &server.events);
+    value(lsp::CompletionList { is_incomplete: tags.is_waiting(), items })
 }
 
 fn signature_help(asked: &Asked<'_>) -> Option<lsp::SignatureHelp> {

@@ -35,6 +35,59 @@ pub trait Outside: Send + Sync {
     fn answer(&self, place: &Place, questions: &[Question]) -> Vec<Told>;
     /// References of images at hand, as people write them, sorted.
     fn images(&self) -> Vec<String>;
+    /// Tags of a repository by its registry; may take its time. Nothing where nobody answers.
+    fn tags(&self, repository: &str) -> Vec<String>;
+}
+
+/// Tags of repositories, as far as registries were asked. Each is asked once until someone saves.
+#[derive(Debug, Default)]
+pub(crate) struct Tags {
+    known: BTreeMap<String, Vec<String>>,
+    asked: BTreeSet<String>,
+    wanted: BTreeSet<String>,
+}
+
+impl Tags {
+    /// The tags that are known; asked for later when they are not.
+    pub(crate) fn of(&mut self, repository: &str) -> Vec<String> {
+        if let Some(known) = self.known.get(repository) {
+            return known.clone();
+        }
+        if !self.asked.contains(repository) {
+            self.wanted.insert(repository.to_owned());
+        }
+        Vec::new()
+    }
+
+    /// Asks in the background for what was wanted; the answers come back as events.
+    pub(crate) fn ask(&mut self, outside: &Arc<dyn Outside>, events: &Sender<Event>) {
+        if self.asked.len() > MOST_IMAGES {
+            self.forget();
+        }
+        for repository in std::mem::take(&mut self.wanted) {
+            self.asked.insert(repository.clone());
+            let (outside, events) = (outside.clone(), events.clone());
+            std::thread::spawn(move || {
+                let tags = outside.tags(&repository);
+                let _ = events.send(Event::Tags(repository, tags));
+            });
+        }
+    }
+
+    /// Whether an answer is on its way.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.wanted.is_empty() || self.asked.iter().any(|asked| !self.known.contains_key(asked))
+    }
+
+    /// Remembers an answer.
+    pub(crate) fn learn(&mut self, repository: String, tags: Vec<String>) {
+        self.known.insert(repository, tags);
+    }
+
+    /// Lets everything be asked again.
+    pub(crate) fn forget(&mut self) {
+        *self = Self::default();
+    }
 }
 
 /// So many images are remembered; then all are forgotten.

@@ -1,8 +1,10 @@
 //! The state of a session, and the loop that works on messages.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
@@ -14,7 +16,7 @@ use lsp_types::notification::{self, Notification as _};
 
 use super::convert::Places;
 use super::documents::{Document, path_of};
-use super::outside::{Knowledge, Outside, Place, Told};
+use super::outside::{Knowledge, Outside, Place, Tags, Told};
 use super::position::Encoding;
 use super::settings::Settings;
 use super::wire::Outgoing;
@@ -29,6 +31,8 @@ pub(super) enum Event {
     Gone,
     /// Answers to questions.
     Told(Vec<(Question, Told)>),
+    /// The tags of a repository.
+    Tags(String, Vec<String>),
     /// A request was answered elsewhere.
     Answered(Outgoing),
 }
@@ -46,6 +50,7 @@ pub(super) struct Server {
     pub(super) client_settings: Settings,
     pub(super) outside: Arc<dyn Outside>,
     pub(super) knowledge: Knowledge,
+    pub(super) tags: Rc<RefCell<Tags>>,
     pub(super) events: Sender<Event>,
     sender: Box<dyn Fn(Outgoing) + Send>,
     inbox: Option<Receiver<Event>>,
@@ -85,6 +90,7 @@ impl Server {
             client_settings: Settings::default(),
             outside,
             knowledge: Knowledge::default(),
+            tags: Rc::default(),
             events,
             sender: Box::new(sender),
             inbox: Some(inbox),
@@ -157,6 +163,7 @@ impl Server {
             Event::Gone if self.shut_down => {}
             Event::Gone => return Err(Error::Disconnected),
             Event::Told(told) => self.told(told),
+            Event::Tags(repository, tags) => self.tags.borrow_mut().learn(repository, tags),
             Event::Answered(response) => (self.sender)(response),
         }
         Ok(())
@@ -311,6 +318,7 @@ impl Server {
     /// Reads everything around the documents again.
     fn refresh(&mut self) {
         self.knowledge.forget_failures();
+        self.tags.borrow_mut().forget();
         let mut documents = std::mem::take(&mut self.documents);
         documents.values_mut().for_each(|document| self.configure(document));
         self.documents = documents;
@@ -320,7 +328,7 @@ impl Server {
     pub(super) fn find(&mut self, key: &str) {
         let Some(document) = self.documents.get_mut(key).filter(|document| document.findings.is_none()) else { return };
         let file = document.file();
-        let surroundings = workspace::Around { outside: &*self.outside, place: &document.place };
+        let surroundings = workspace::Around { outside: &*self.outside, place: &document.place, tags: &self.tags };
         loop {
             let view =
                 View { file: &file, options: &document.options, facts: &document.facts, surroundings: &surroundings };

@@ -15,6 +15,7 @@ use super::{Outside, Place, Told, serve_connection};
 #[derive(Default)]
 struct World {
     asked: Mutex<Vec<(bool, Question)>>,
+    tags: Mutex<Vec<String>>,
 }
 
 impl Outside for World {
@@ -29,6 +30,11 @@ impl Outside for World {
 
     fn images(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    fn tags(&self, repository: &str) -> Vec<String> {
+        self.tags.lock().unwrap().push(repository.to_owned());
+        vec!["3.20".to_owned(), "edge".to_owned()]
     }
 }
 
@@ -149,6 +155,37 @@ fn nobody_is_asked_when_facts_are_off() {
     client.request("llbc/text", json!({"textDocument": {"uri": URI}}));
     client.end();
     assert!(world.asked.lock().unwrap().iter().all(|(_, question)| !matches!(question, Question::Image { .. })));
+}
+
+/// The labels that are offered at the end of a line, and whether there may be more in a moment.
+fn completions(client: &mut Client, character: usize) -> (Vec<String>, bool) {
+    let params = json!({"textDocument": {"uri": URI}, "position": {"line": 0, "character": character}});
+    let list = client.request("textDocument/completion", params).response_result.unwrap();
+    let labels = list["items"].as_array().unwrap().iter().map(|item| item["label"].as_str().unwrap().to_owned());
+    (labels.collect(), list["isIncomplete"].as_bool().unwrap())
+}
+
+#[test]
+fn tags_come_from_registries_when_those_may_be_asked() {
+    let world = Arc::new(World::default());
+    let mut client = Client::new(json!({"facts": {"registry": true}}), world.clone());
+    client.open("FROM alpine:");
+    assert_eq!(completions(&mut client, 12), (vec![], true), "nobody waits for a registry");
+    let start = std::time::Instant::now();
+    let (mut found, mut more) = (Vec::new(), true);
+    while more && start.elapsed() < std::time::Duration::from_secs(20) {
+        (found, more) = completions(&mut client, 12);
+    }
+    assert_eq!(found, ["alpine:3.20", "alpine:edge"]);
+    assert_eq!(*world.tags.lock().unwrap(), ["alpine"], "each repository is asked for once");
+    client.end();
+
+    let world = Arc::new(World::default());
+    let mut client = Client::new(json!({}), world.clone());
+    client.open("FROM alpine:");
+    assert_eq!(completions(&mut client, 12), (vec![], false));
+    assert_eq!(*world.tags.lock().unwrap(), [""; 0], "no registry is asked unless that is wanted");
+    client.end();
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! Folders of the workspace: their settings, and the build files in them.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use lsp_types as lsp;
 
 use super::documents::{is_meant, path_of};
-use super::outside::{Outside, Place, list};
+use super::outside::{Outside, Place, Tags, list};
 use super::settings::Settings;
 use crate::{Entry, File, Surroundings};
 
@@ -79,6 +80,7 @@ pub(super) fn read(path: &Path) -> Option<File> {
 pub(super) struct Around<'a> {
     pub(super) outside: &'a dyn Outside,
     pub(super) place: &'a Place,
+    pub(super) tags: &'a RefCell<Tags>,
 }
 
 impl Surroundings for Around<'_> {
@@ -88,5 +90,9 @@ impl Surroundings for Around<'_> {
 
     fn images(&self) -> Vec<String> {
         self.outside.images()
+    }
+
+    fn tags(&self, repository: &str) -> Vec<String> {
+        if self.place.registry { self.tags.borrow_mut().of(repository) } else { Vec::new() }
     }
 }

@@ -119,6 +119,8 @@ fn pull_without_password() {
     let registry = Registry::start(false);
     let manifest = fill(&registry, "team/app:1", &[]);
     pull(&client(), &format!("{}/team/app:1", registry.host), &manifest);
+    let repository = reference(&format!("{}/team/app", registry.host));
+    assert_eq!(client().tags(&repository, &Cancel::default()).unwrap(), ["1"]);
     let missing = format!("{}/team/app:2", registry.host);
     let error = client().head(&reference(&missing), &Cancel::default()).unwrap_err();
     assert_eq!(error.to_string(), format!("{missing}: not found"));

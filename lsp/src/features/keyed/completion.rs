@@ -3,7 +3,7 @@
 use ast::Span;
 use frontends::keyed::{Field, Grammar, Meaning, Shape};
 
-use super::super::completion::{Item, ItemKind, PLATFORMS};
+use super::super::completion::{Item, ItemKind, PLATFORMS, tagged};
 use crate::file::View;
 use crate::keyed::{Place, expected};
 use crate::names::Kind;
@@ -185,6 +185,9 @@ impl List<'_> {
         for image in self.view.surroundings.images() {
             self.text(&image, ItemKind::Image, "", "");
         }
+        for image in tagged(self.view, self.view.file.slice(self.typed)) {
+            self.text(&image, ItemKind::Image, "", "");
+        }
     }
 
     fn paths(&mut self, prefix: &str) {
@@ -232,6 +235,7 @@ mod tests {
         check("[source]\na = { unpack = t┃ }", &["true"]);
         check("[cache]\nc = {}\n[image.a]\ncache = [┃", &["\"c\""]);
         check("[image.a]\nfrom = \"al┃", &["alpine:3.20"]);
+        check("[image.a]\nfrom = \"debian:t┃", &["debian:trixie"]);
         check("[stage.b]\n[image.a]\nfrom = \"st┃", &["stage.b"]);
         check("[source]\napp = { local = \"sr┃\" }", &["src/"]);
         check("[image.a]\nplatform = \"b┃", &["build"]);
