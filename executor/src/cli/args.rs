@@ -71,11 +71,11 @@ pub struct RunArgs {
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct StoreArgs {
     /// Directory of the store [default: /var/lib/llbc as root, else $XDG_DATA_HOME/llbc]
-    #[arg(long, value_name = "DIR", env = "LLBC_ROOT", hide_env_values = true)]
+    #[arg(long, value_name = "DIR", env = "LLBC_ROOT", hide_env_values = true, global = true)]
     pub root: Option<PathBuf>,
     /// What there is to say about registries: mirrors, plain HTTP, certificates (JSON) [default: /etc/llbc/registries.json,
     /// if it exists]
-    #[arg(long, value_name = "FILE", env = "LLBC_REGISTRIES", hide_env_values = true)]
+    #[arg(long, value_name = "FILE", env = "LLBC_REGISTRIES", hide_env_values = true, global = true)]
     pub registries: Option<PathBuf>,
 }
 

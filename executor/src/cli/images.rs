@@ -161,6 +161,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_store_is_named_before_or_after_what_is_done() {
+        #[derive(clap::Parser)]
+        struct Program {
+            #[command(flatten)]
+            args: Args,
+        }
+        let root = |line: &str| {
+            let program = <Program as clap::Parser>::try_parse_from(line.split(' ')).unwrap_or_else(|e| panic!("{e}"));
+            program.args.store.root
+        };
+        for line in ["images --root there ls", "images ls --root there", "images import base.tar base:1 --root there"] {
+            assert_eq!(root(line), Some("there".into()), "{line}");
+        }
+    }
+
+    #[test]
     fn sizes_and_ages_for_people() {
         assert_eq!([bytes(999), bytes(1000), bytes(1_250_000)], ["999 B", "1.0 kB", "1.2 MB"]);
         assert_eq!(
