@@ -60,7 +60,7 @@ local ok, why = pcall(function()
   vim.api.nvim_win_set_cursor(0, { 5, 9 })
   local params = vim.lsp.util.make_position_params()
   params.position.character = 9
-  local items = request("textDocument/completion", params)
+  local items = request("textDocument/completion", params).items
   check(#items == 1 and items[1].label == "--from", vim.inspect(items))
   vim.api.nvim_buf_set_lines(0, 4, 5, true, { "COPY --from=base a b" })
   local symbols = request("textDocument/documentSymbol", { textDocument = vim.lsp.util.make_text_document_params() })
