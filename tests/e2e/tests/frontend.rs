@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
-use e2e::frontend::{self, Arch};
+use e2e::frontend;
 use e2e::{Docker, Registry, Sandbox, Tree, base, docker, image, process, registry};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -60,6 +60,16 @@ const SAME: &[(&str, &str)] = &[
     ("deletions", "FROM BASE AS x\nRUN echo 1 > /gone && mkdir /d && echo 2 > /d/f\nFROM x\nRUN rm -r /gone /d\n"),
 ];
 
+/// What both frontends make of options of the client, and where the text may be.
+const OPTIONS: &[(&str, &str, &[&str])] = &[
+    ("target", "FROM BASE AS one\nRUN echo 1 > /1\nFROM one\nRUN echo 2 > /2\n", &["--target", "one"]),
+    ("build-arg", "ARG T\nFROM BASE\nARG T\nRUN echo $T > /t\n", &["--build-arg", "T=given"]),
+    ("label", "FROM BASE\n", &["--label", "a=1", "--label", "b.c=d e"]),
+    ("no-cache", "FROM BASE\nRUN echo 1 > /1\n", &["--no-cache"]),
+    ("add-host", "FROM BASE\nRUN grep there /etc/hosts > /hosts\n", &["--add-host", "there:10.1.2.3"]),
+    ("platform", "FROM BASE\nARG TARGETARCH\nRUN echo $TARGETARCH > /arch\n", &["--platform", "linux/amd64"]),
+];
+
 /// Engine, registry with the frontend image, and a context.
 struct Bench {
     docker: Docker,
@@ -98,13 +108,14 @@ impl Bench {
     }
 
     /// Builds a file by both frontends; the tags of the images.
-    fn build_both(&self, name: &str, text: &str) -> [String; 2] {
+    fn build_both(&self, name: &str, text: &str, arguments: &[&str]) -> [String; 2] {
         let text = text.replace("BASE", BASE);
         let syntax = format!("# syntax={}\n", self.syntax);
         [("ours", syntax.as_str()), ("theirs", "")].map(|(who, first)| {
             self.write(&format!("Dockerfile.{who}"), &format!("{first}{text}"));
             let tag = format!("{name}-{who}:frontend");
-            self.build(&format!("Dockerfile.{who}"), &["-t", &tag]).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let arguments = [&["-t", &tag], arguments].concat();
+            self.build(&format!("Dockerfile.{who}"), &arguments).unwrap_or_else(|error| panic!("{name}: {error}"));
             tag
         })
     }
@@ -115,11 +126,28 @@ impl Bench {
         self.docker.build(&self.context(), &arguments)
     }
 
+    /// The tree of an image, and the steps of its build that were shown.
+    fn optimized(&self, level: &str) -> (Tree, usize) {
+        let argument = format!("LLBC_OPT={level}");
+        let tag = format!("level:{level}");
+        let run = self.build("Dockerfile.steps", &["--no-cache", "-t", &tag, "--build-arg", &argument]).unwrap();
+        let names: Vec<String> = run.err().lines().filter_map(step).collect();
+        let container = process::succeed(self.docker.client().args(["create", &tag, "true"])).unwrap().out();
+        let tar = process::succeed(self.docker.client().args(["export", container.trim()])).unwrap().stdout;
+        (Tree::from_tar(&tar[..]).unwrap().without_times(), names.len())
+    }
+
     /// Builds a file by this frontend that cannot be built; what the client says.
     fn fail(&self, text: &str) -> String {
         self.write("Dockerfile.bad", &format!("# syntax={}\n{}", self.syntax, text.replace("BASE", BASE)));
         self.build("Dockerfile.bad", &[]).expect_err("the file cannot be built").to_string()
     }
+}
+
+/// The name of a step where it begins: `#7 [2/5] RUN x`.
+fn step(line: &str) -> Option<String> {
+    let (_, name) = line.strip_prefix('#')?.split_once(" [")?;
+    (!name.starts_with("internal]")).then(|| name.to_owned())
 }
 
 /// Images of an archive by tag: config, and the tree of each layer.
@@ -177,20 +205,8 @@ fn normal(path: &Path) -> String {
 
 /// Builds the image from one program twice, into a registry and into a store: it must be one image.
 fn push_frontend(directory: &Path, name: &str) {
-    let programs = [(Arch::Amd64, frontend::compile(Arch::Amd64, "dev").unwrap())];
-    let digest = |store: &str, output: &str| {
-        let directory = directory.join(store);
-        std::fs::create_dir_all(&directory).unwrap();
-        let metadata = directory.join("metadata.json");
-        let mut build = frontend::build(&programs, &directory).unwrap();
-        build.env("LLBC_ROOT", directory.join("root")).arg(".").arg("-o").arg(output);
-        build.arg("--metadata-file").arg(&metadata);
-        process::succeed(&mut build).unwrap();
-        let metadata: Value = serde_json::from_slice(&std::fs::read(metadata).unwrap()).unwrap();
-        metadata["containerimage.digest"].as_str().unwrap().to_owned()
-    };
-    let pushed = digest("push", &format!("type=registry,rewrite-timestamp=true,name={name}"));
-    let again = digest("again", "type=image,rewrite-timestamp=true,name=llbc");
+    let pushed = frontend::push(&directory.join("push"), name).unwrap();
+    let again = frontend::digest(&directory.join("again"), "type=image,rewrite-timestamp=true,name=llbc").unwrap();
     assert_eq!(pushed, again, "the image is not reproducible");
 }
 
@@ -245,7 +261,8 @@ fn the_executor_runs_frontend_images() {
 #[test]
 fn images_are_the_same_with_and_without_the_syntax_line() {
     let Some(bench) = Bench::new() else { return };
-    let tags: Vec<[String; 2]> = SAME.iter().map(|(name, text)| bench.build_both(name, text)).collect();
+    let mut tags: Vec<[String; 2]> = SAME.iter().map(|(name, text)| bench.build_both(name, text, &[])).collect();
+    tags.extend(OPTIONS.iter().map(|(name, text, arguments)| bench.build_both(name, text, arguments)));
     let archive = bench.directory.path().join("images.tar");
     process::succeed(bench.docker.client().args(["save", "-o"]).arg(&archive).args(tags.as_flattened())).unwrap();
     let images = images(&archive);
@@ -277,4 +294,38 @@ fn images_are_the_same_with_and_without_the_syntax_line() {
         let said = bench.fail(text);
         assert!(said.contains(words), "{words}\n{said}");
     }
+}
+
+#[test]
+fn the_engine_builds_every_language_and_optimizes() {
+    let Some(bench) = Bench::new() else { return };
+    let syntax = format!("# syntax={}\n", bench.syntax);
+    let cat = |tag: &str| {
+        let run = bench.docker.client().args(["run", "--rm", "--network=none", tag, "cat", "/made"]).output().unwrap();
+        String::from_utf8(run.stdout).unwrap()
+    };
+    // A comment begins with the same character in all of them.
+    let hlb = "fs default() {\n\timage \"BASE\"\n\trun \"cat /in/a.txt > /made; echo hlb >> /made\" with option {\n\t\tmount fs { local \".\" } \"/in\" with readonly\n\t\tnetwork \"none\"\n\t}\n}\n";
+    bench.write("build.hlb", &format!("{syntax}{}", hlb.replace("BASE", BASE)));
+    let toml = "[image.made]\nfrom = \"BASE\"\nstep = [{ copy = \"./a.txt\", to = \"/made\" }, { run = \"echo toml >> /made\" }]\n";
+    bench.write("build.toml", &format!("{syntax}{}", toml.replace("BASE", BASE)));
+    bench.build("build.hlb", &["-t", "hlb:frontend"]).unwrap();
+    assert_eq!(cat("hlb:frontend"), "a\nhlb\n");
+    bench.build("build.toml", &["-t", "toml:frontend"]).unwrap();
+    assert_eq!(cat("toml:frontend"), "a\ntoml\n");
+    for (file, text, words) in [
+        ("bad.hlb", "fs default() {\n\timage 12\n}\n", "cannot use int as type string"),
+        ("bad.toml", "[image.a]\nfrom = \"x\"\ncdm = [\"x\"]\n", "unknown key `cdm` in image (did you mean cmd?)"),
+    ] {
+        bench.write(file, &format!("{syntax}{text}"));
+        let said = bench.build(file, &[]).expect_err("the file cannot be built").to_string();
+        assert!(said.contains(words), "{words}\n{said}");
+    }
+
+    let steps = "FROM BASE\nWORKDIR /a\nCOPY a.txt .\nCOPY b.txt .\nCOPY dir sub/\nWORKDIR /b\nRUN cat /a/a.txt > c\n";
+    bench.write("Dockerfile.steps", &format!("{syntax}{}", steps.replace("BASE", BASE)));
+    let ((tree, plain), (same, fewer)) = (bench.optimized("0"), bench.optimized("2"));
+    let difference = same.difference(&tree, ("-O2", "-O0"));
+    assert!(difference.is_empty(), "{}", difference.join("\n"));
+    assert!(fewer < plain, "{fewer} steps of {plain}");
 }
