@@ -7,8 +7,8 @@ use compiler::plan;
 use compiler::{Answer, AskError, ImageAnswer, LocalPath, Options, Question, ResolveMode, World};
 use gateway::caps::{self, Caps};
 use gateway::message::{
-    Platform as WirePlatform, ResolveImageConfigRequest, ResolveSourceGitRequest, ResolveSourceImageRequest,
-    ResolveSourceMetaRequest, ResolveSourceMetaResponse, SolveRequest, SourceOp, StatFileRequest,
+    ResolveImageConfigRequest, ResolveSourceGitRequest, ResolveSourceImageRequest, ResolveSourceMetaRequest,
+    ResolveSourceMetaResponse, SolveRequest, SourceOp, StatFileRequest,
 };
 use gateway::{Calls, Status};
 use oci::{Digest, Platform, Reference};
@@ -147,7 +147,7 @@ impl Asker {
     ) -> Result<(String, Vec<u8>), Status> {
         let request = ResolveSourceMetaRequest {
             source: Some(SourceOp { identifier: format!("{IMAGE}{reference}"), attrs: BTreeMap::new() }),
-            platform: Some(wire(platform)),
+            platform: Some(platform.into()),
             log_name: self.log_name(reference, platform),
             resolve_mode: mode_name(mode).to_owned(),
             image: Some(ResolveSourceImageRequest::default()),
@@ -164,7 +164,7 @@ impl Asker {
     ) -> Result<(String, Vec<u8>), Status> {
         let request = ResolveImageConfigRequest {
             r#ref: reference.to_owned(),
-            platform: Some(wire(platform)),
+            platform: Some(platform.into()),
             resolve_mode: mode_name(mode).to_owned(),
             log_name: self.log_name(reference, platform),
             ..ResolveImageConfigRequest::default()
@@ -186,7 +186,7 @@ impl Asker {
         if !self.caps.has(caps::SOURCE_META) {
             let request = ResolveImageConfigRequest {
                 r#ref: reference,
-                platform: Some(wire(platform)),
+                platform: Some(platform.into()),
                 log_name,
                 resolver_type: RESOLVE_LAYOUT,
                 session_id: session,
@@ -202,7 +202,7 @@ impl Asker {
                 identifier: format!("{LAYOUT}{reference}"),
                 attrs: attrs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
             }),
-            platform: Some(wire(platform)),
+            platform: Some(platform.into()),
             log_name,
             ..ResolveSourceMetaRequest::default()
         };
@@ -266,16 +266,6 @@ fn image_of(response: ResolveSourceMetaResponse, reference: &str) -> Result<(Str
                 format!("{reference} is no image but {found}: a source policy that changes kinds is not supported");
             Err(Status::new(gateway::Code::Unimplemented, message))
         }
-    }
-}
-
-fn wire(platform: &Platform) -> WirePlatform {
-    WirePlatform {
-        architecture: platform.architecture.clone(),
-        os: platform.os.clone(),
-        variant: platform.variant.clone(),
-        os_version: platform.os_version.clone(),
-        os_features: platform.os_features.clone(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 #[rustfmt::skip]
 mod generated;
+mod platform;
 
 pub use generated::*;
 

@@ -140,7 +140,7 @@ impl<'a> Bridge<'a> {
     }
 
     fn pong(&self) -> PongResponse {
-        let host = wire::platform(&crate::host_platform());
+        let host = (&crate::host_platform()).into();
         let worker = WorkerRecord { id: "executor".to_owned(), platforms: vec![host], ..WorkerRecord::default() };
         PongResponse {
             frontend_api_caps: caps::announce(caps::ALL.iter().copied()),
@@ -227,7 +227,7 @@ impl<'a> Bridge<'a> {
     }
 
     fn resolve(&self, name: &str, platform: Option<&Platform>, mode: &str) -> Answer<crate::sources::Resolved> {
-        let platform = platform.map_or_else(crate::host_platform, |platform| wire::platform_of(platform).normalize());
+        let platform = platform.map_or_else(crate::host_platform, |platform| oci::Platform::from(platform).normalize());
         let mode = match mode {
             "pull" => Mode::Pull,
             "local" => Mode::Local,

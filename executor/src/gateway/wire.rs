@@ -1,12 +1,10 @@
 //! Errors, warnings and names, between this crate's form and the protocol's.
 
 use ::gateway::message::{
-    Platform as WirePlatform, ResolveSourceGitResponse, ResolveSourceHttpResponse, ResolveSourceMetaResponse,
-    Timestamp, WarnRequest,
+    ResolveSourceGitResponse, ResolveSourceHttpResponse, ResolveSourceMetaResponse, Timestamp, WarnRequest,
 };
 use ::gateway::{Code, Detail, Status};
 use llb::{Position, Range, SourceInfo};
-use oci::Platform;
 use serde::Deserialize;
 
 use crate::Error;
@@ -102,28 +100,6 @@ pub(super) fn put_meta(meta: Meta, response: &mut ResolveSourceMetaResponse) {
                 last_modified: modified.map(|seconds| Timestamp { seconds, nanos: 0 }),
             });
         }
-    }
-}
-
-/// A platform for a frontend.
-pub(super) fn platform(platform: &Platform) -> WirePlatform {
-    WirePlatform {
-        architecture: platform.architecture.clone(),
-        os: platform.os.clone(),
-        variant: platform.variant.clone(),
-        os_version: platform.os_version.clone(),
-        os_features: platform.os_features.clone(),
-    }
-}
-
-/// A platform of a frontend.
-pub(super) fn platform_of(platform: &WirePlatform) -> Platform {
-    Platform {
-        architecture: platform.architecture.clone(),
-        os: platform.os.clone(),
-        variant: platform.variant.clone(),
-        os_version: platform.os_version.clone(),
-        os_features: platform.os_features.clone(),
     }
 }
 
