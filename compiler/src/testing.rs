@@ -28,6 +28,15 @@ pub(crate) fn fixed_with(rule: &str, text: &str, expected: &str) {
     assert_eq!(String::from_utf8_lossy(&fixed), expected, "{text}");
 }
 
+/// What a fix of the last step makes of an instruction; the same if there is none.
+pub(crate) fn mended(line: &str, mend: impl Fn(&ast::Step) -> Option<ast::Fix>) -> String {
+    let text = format!("FROM scratch\n{line}\n");
+    let (source, module) = parsed(&text);
+    let fix = ast::visit::steps(&module).last().and_then(|(step, _)| mend(step));
+    let fixed = ast::apply_fixes(&source.bytes, fix.as_ref());
+    String::from_utf8_lossy(&fixed).lines().skip(1).collect::<Vec<_>>().join("\n")
+}
+
 fn found(rules: &[&str], text: &str) -> (Source, Vec<ast::Diagnostic>) {
     let (source, module) = parsed(text);
     let rules: Vec<String> = rules.iter().map(|rule| (*rule).to_owned()).collect();

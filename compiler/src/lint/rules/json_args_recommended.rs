@@ -65,15 +65,6 @@ fn mend(step: &Step) -> Option<Fix> {
 mod tests {
     use super::*;
 
-    /// What the fix makes of an instruction; the same if there is none.
-    fn mended(line: &str) -> String {
-        let text = format!("FROM scratch\n{line}\n");
-        let (source, module) = crate::testing::parsed(&text);
-        let fix = ast::visit::steps(&module).last().and_then(|(step, _)| mend(step));
-        let fixed = ast::apply_fixes(&source.bytes, fix.as_ref());
-        String::from_utf8_lossy(&fixed).lines().skip(1).collect::<Vec<_>>().join("\n")
-    }
-
     #[test]
     fn plain_words_become_a_list() {
         for (line, expected) in [
@@ -86,7 +77,7 @@ mod tests {
             ("CMD a \\\n b", "CMD a \\\n b"),
             ("CMD [\"a\"]", "CMD [\"a\"]"),
         ] {
-            assert_eq!(mended(line), expected);
+            assert_eq!(crate::testing::mended(line, mend), expected);
         }
     }
 

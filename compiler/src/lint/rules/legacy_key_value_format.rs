@@ -54,15 +54,6 @@ fn mend(step: &Step) -> Option<Fix> {
 mod tests {
     use super::*;
 
-    /// What the fix makes of an instruction; the same if there is none.
-    fn mended(line: &str) -> String {
-        let text = format!("FROM scratch\n{line}\n");
-        let (source, module) = crate::testing::parsed(&text);
-        let fix = ast::visit::steps(&module).last().and_then(|(step, _)| mend(step));
-        let fixed = ast::apply_fixes(&source.bytes, fix.as_ref());
-        String::from_utf8_lossy(&fixed).lines().skip(1).collect::<Vec<_>>().join("\n")
-    }
-
     #[test]
     fn pairs_are_written_with_the_sign() {
         for (line, expected) in [
@@ -73,7 +64,7 @@ mod tests {
             ("ENV A \\\n b", "ENV A \\\n b"),
             ("ENV A=b", "ENV A=b"),
         ] {
-            assert_eq!(mended(line), expected);
+            assert_eq!(crate::testing::mended(line, mend), expected);
         }
     }
 
