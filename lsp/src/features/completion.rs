@@ -27,6 +27,14 @@ pub struct Item {
     pub more: bool,
 }
 
+impl Item {
+    /// What is written as it is shown, with nothing to complete after it.
+    pub(super) fn new(label: &str, kind: ItemKind, detail: &str, doc: &str, span: Span) -> Self {
+        let [label, detail, doc] = [label, detail, doc].map(str::to_owned);
+        Self { label, kind, detail, doc, insert: None, span, more: false }
+    }
+}
+
 /// What an item is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ItemKind {
@@ -118,15 +126,7 @@ impl List<'_> {
     }
 
     fn add(&mut self, label: &str, kind: ItemKind, detail: &str, doc: &str) -> &mut Item {
-        self.items.push(Item {
-            label: label.to_owned(),
-            kind,
-            detail: detail.to_owned(),
-            doc: doc.to_owned(),
-            insert: None,
-            span: self.cursor.typed,
-            more: false,
-        });
+        self.items.push(Item::new(label, kind, detail, doc, self.cursor.typed));
         self.items.last_mut().expect("one was added")
     }
 

@@ -35,15 +35,7 @@ impl List<'_> {
     fn add(&mut self, label: &str, kind: ItemKind, gives: &str, detail: &str, doc: &str) {
         let fits = self.wanted.as_deref().is_none_or(|wanted| gives.is_empty() || gives == wanted);
         if fits {
-            self.items.push(Item {
-                label: label.to_owned(),
-                kind,
-                detail: detail.to_owned(),
-                doc: doc.to_owned(),
-                insert: None,
-                span: self.span,
-                more: false,
-            });
+            self.items.push(Item::new(label, kind, detail, doc, self.span));
         }
     }
 

@@ -37,15 +37,7 @@ struct List<'l> {
 
 impl List<'_> {
     fn add(&mut self, label: &str, kind: ItemKind, detail: &str, doc: &str) -> &mut Item {
-        self.items.push(Item {
-            label: label.to_owned(),
-            kind,
-            detail: detail.to_owned(),
-            doc: doc.to_owned(),
-            insert: None,
-            span: self.typed,
-            more: false,
-        });
+        self.items.push(Item::new(label, kind, detail, doc, self.typed));
         self.items.last_mut().expect("one was added")
     }
 
