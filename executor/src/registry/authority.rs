@@ -197,8 +197,9 @@ impl TokenRequest<'_> {
                 redacted(self.realm)
             )));
         }
-        let Some(credential) = self.credential else { return self.get(transport, host, None) };
-        match self.post(transport, host, credential) {
+        let asked = &endpoint.base;
+        let Some(credential) = self.credential else { return self.get(transport, host, asked, None) };
+        match self.post(transport, host, asked, credential) {
             // Servers that know no OAuth 2 say so in these ways.
             Err(
                 Failure::NotFound | Failure::Denied(_) | Failure::Status { status: StatusCode::METHOD_NOT_ALLOWED, .. },
@@ -206,13 +207,14 @@ impl TokenRequest<'_> {
                 let Credential::Password { user, password } = credential else {
                     return Err(Failure::Denied("the identity token was not accepted; log in again".to_owned()));
                 };
-                self.get(transport, host, Some(&basic_header(user, password)))
+                self.get(transport, host, asked, Some(&basic_header(user, password)))
             }
             other => other,
         }
     }
 
-    fn post(&self, transport: &Transport, host: &Host, credential: &Credential) -> Result<Token, Failure> {
+    /// `asked` is the registry that named the token server.
+    fn post(&self, transport: &Transport, host: &Host, asked: &str, credential: &Credential) -> Result<Token, Failure> {
         let scope = self.scope.texts().join(" ");
         let mut form = vec![("service", self.service), ("client_id", CLIENT_ID), ("scope", &scope)];
         match credential {
@@ -227,17 +229,24 @@ impl TokenRequest<'_> {
         let body = encode_query(&form);
         let call = Call::new(Method::POST, self.realm.to_owned())
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded; charset=utf-8")
-            .body(Payload::Bytes(body.as_bytes()));
+            .body(Payload::Bytes(body.as_bytes()))
+            .named_by(asked);
         read_token(transport, host, &call, None)
     }
 
-    fn get(&self, transport: &Transport, host: &Host, authorization: Option<&str>) -> Result<Token, Failure> {
+    fn get(
+        &self,
+        transport: &Transport,
+        host: &Host,
+        asked: &str,
+        authorization: Option<&str>,
+    ) -> Result<Token, Failure> {
         let scopes = self.scope.texts();
         let mut query = vec![("service", self.service)];
         query.retain(|(_, service)| !service.is_empty());
         query.extend(scopes.iter().map(|scope| ("scope", scope.as_str())));
         let mark = if self.realm.contains('?') { '&' } else { '?' };
-        let call = Call::new(Method::GET, format!("{}{mark}{}", self.realm, encode_query(&query)));
+        let call = Call::new(Method::GET, format!("{}{mark}{}", self.realm, encode_query(&query))).named_by(asked);
         read_token(transport, host, &call, authorization)
     }
 }

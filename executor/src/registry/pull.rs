@@ -265,10 +265,11 @@ impl BlobPull {
 
     fn open_at(&self, endpoint: &Endpoint, offset: u64) -> std::result::Result<BodyReader<'static>, Failure> {
         let url = endpoint.url(self.repository.path(), &format!("blobs/{}", self.descriptor.digest));
-        self.get(endpoint, url, offset)
+        self.get(endpoint, Call::new(Method::GET, url), offset)
     }
 
-    /// Layers that may not be distributed name where they are; nobody is told who asks.
+    /// Layers that may not be distributed name where they are; nobody is told who asks. What the registry may not name
+    /// is not asked.
     fn open_foreign(&self, url: &str, offset: u64) -> std::result::Result<BodyReader<'static>, Failure> {
         if !url.starts_with("https://") && !url.starts_with("http://") {
             return Err(Failure::Protocol(format!("layer address {url} is neither http nor https")));
@@ -276,11 +277,16 @@ impl BlobPull {
         let host = url.split('/').nth(2).unwrap_or_default().to_owned();
         // A base that no address has the origin of: no credentials are sent.
         let endpoint = Endpoint { host, base: String::new(), mirror_of: None };
-        self.get(&endpoint, url.to_owned(), offset)
+        let registry = self.client.endpoints(&self.repository).pop().map(|endpoint| endpoint.base).unwrap_or_default();
+        self.get(&endpoint, Call::new(Method::GET, url.to_owned()).named_by(&registry), offset)
     }
 
-    fn get(&self, endpoint: &Endpoint, url: String, offset: u64) -> std::result::Result<BodyReader<'static>, Failure> {
-        let mut call = Call::new(Method::GET, url);
+    fn get(
+        &self,
+        endpoint: &Endpoint,
+        mut call: Call<'_>,
+        offset: u64,
+    ) -> std::result::Result<BodyReader<'static>, Failure> {
         if offset > 0 {
             call = call.header(header::RANGE, format!("bytes={offset}-"));
         }

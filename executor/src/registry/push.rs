@@ -175,7 +175,7 @@ impl Client {
 
     /// Where an upload that broke off can go on; `None` when it must begin anew.
     fn standing(&self, upload: &Upload<'_, '_>, address: &str) -> std::result::Result<Option<(String, u64)>, Failure> {
-        let call = Call::new(Method::GET, address.to_owned());
+        let call = Call::new(Method::GET, address.to_owned()).named_by(&upload.endpoint.base);
         let answer = match self.try_call(upload.endpoint, upload.scope, &call, upload.push.cancel) {
             Err(Failure::Cancelled) => return Err(Failure::Cancelled),
             Err(_) => return Ok(None),
@@ -200,7 +200,8 @@ impl Client {
         let size = descriptor.size - offset;
         let mut put = Call::new(Method::PUT, format!("{address}{mark}digest={}", descriptor.digest))
             .header(header::CONTENT_TYPE, "application/octet-stream")
-            .body(Payload::Stream { open: &open, size });
+            .body(Payload::Stream { open: &open, size })
+            .named_by(&upload.endpoint.base);
         if offset > 0 {
             put = put.header(header::CONTENT_RANGE, format!("{offset}-{}", descriptor.size - 1));
         }

@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use ureq::http::{Method, Request, Response, StatusCode, Uri, header};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
+use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Body, SendBody};
 
 use super::hosts::{Host, is_loopback};
-use super::redirect;
+use super::redirect::{self, Judge, Reach, Refused, Seen};
 
 /// Time to connect, TLS included.
 const CONNECT: Duration = Duration::from_secs(30);
@@ -105,6 +106,8 @@ pub(super) struct Call<'a> {
     pub(super) body: Payload<'a>,
     /// Whether a redirect may lead from HTTPS down to HTTP.
     pub(super) may_downgrade: bool,
+    /// Address of the server that named this one; `None` is the user, who may name any.
+    pub(super) named_by: Option<String>,
 }
 
 /// What goes along with a request. Streams are opened anew for every try.
@@ -117,11 +120,17 @@ pub(super) enum Payload<'a> {
 
 impl<'a> Call<'a> {
     pub(super) fn new(method: Method, url: String) -> Self {
-        Self { method, url, headers: Vec::new(), body: Payload::None, may_downgrade: false }
+        Self { method, url, headers: Vec::new(), body: Payload::None, may_downgrade: false, named_by: None }
     }
 
     pub(super) fn header(mut self, name: header::HeaderName, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
+        self
+    }
+
+    /// Says that a server named the address, which is judged like a redirect.
+    pub(super) fn named_by(mut self, server: &str) -> Self {
+        self.named_by = (!same_origin(server, &self.url)).then(|| server.to_owned());
         self
     }
 
@@ -140,25 +149,26 @@ pub(super) struct Answer {
 /// Connections to servers, by what is said of their host.
 #[derive(Default)]
 pub(super) struct Transport {
-    agents: Mutex<BTreeMap<(bool, Vec<PathBuf>), Agent>>,
+    agents: Mutex<BTreeMap<Manner, Agent>>,
+    seen: Seen,
 }
+
+/// How a host is spoken to: whether certificates count, which more are trusted, and who named it, if not the user.
+/// Connections that were judged are not shared with those that were not.
+type Manner = (bool, Vec<PathBuf>, Option<Reach>);
 
 impl Transport {
     /// One exchange with redirects, successful or not. `authorization` is for the host in the address only.
     pub(super) fn send(&self, host: &Host, call: &Call<'_>, authorization: Option<&str>) -> Result<Answer, Failure> {
-        let agent = self.agent(host)?;
         let mut url = call.url.clone();
+        let mut named_by = call.named_by.clone();
         for hop in 0..=MAX_REDIRECTS {
             let same = origin(&url) == origin(&call.url);
-            let response = exchange(&agent, call, &url, authorization.filter(|_| same))?;
+            let response = self.ask(host, call, &url, named_by.as_deref(), authorization.filter(|_| same))?;
             let Some(location) = redirect_of(&response) else {
                 return Ok(Answer { response, redirected: hop > 0 && !same });
             };
             let next = resolve(&url, location);
-            if let Err(why) = redirect::check(&url, &next) {
-                let from = redacted(&url);
-                return Err(Failure::Protocol(format!("{from} redirects to {}, {why}: refused", redacted(&next))));
-            }
             let downgrade = url.starts_with("https://") && !next.starts_with("https://");
             if downgrade && !host.insecure && !call.may_downgrade {
                 return Err(Failure::Protocol(format!(
@@ -166,9 +176,36 @@ impl Transport {
                     redacted(&url)
                 )));
             }
+            // A server may name addresses of its own as the one who named the server may.
+            if !same_origin(&url, &next) {
+                named_by = Some(url);
+            }
             url = next;
         }
         Err(Failure::Protocol(format!("{} {}: more than {MAX_REDIRECTS} redirects", call.method, redacted(&call.url))))
+    }
+
+    /// One request to one address, which may be one that a server named.
+    fn ask(
+        &self,
+        host: &Host,
+        call: &Call<'_>,
+        url: &str,
+        named_by: Option<&str>,
+        authorization: Option<&str>,
+    ) -> Result<Response<Body>, Failure> {
+        let Some(server) = named_by else {
+            return exchange(&self.agent(host, None)?, call, url, authorization).map_err(Broken::into_failure);
+        };
+        let refuse = |why: Refused| {
+            Failure::Protocol(format!("{} redirects to {}, {why}: refused", redacted(server), redacted(url)))
+        };
+        let from = self.seen.reach(server);
+        redirect::check(from, url).map_err(refuse)?;
+        exchange(&self.agent(host, Some(from))?, call, url, authorization).map_err(|broken| match broken {
+            Broken::Refused(why) => refuse(why),
+            Broken::Other(failure) => failure,
+        })
     }
 
     /// Breaks all connections: whoever waits for a server fails at once.
@@ -177,21 +214,21 @@ impl Transport {
         agents.into_values().for_each(Agent::shutdown);
     }
 
-    fn agent(&self, host: &Host) -> Result<Agent, Failure> {
-        let key = (host.insecure, host.ca.clone());
+    fn agent(&self, host: &Host, named_by: Option<Reach>) -> Result<Agent, Failure> {
+        let key = (host.insecure, host.ca.clone(), named_by);
         if let Some(agent) = self.lock().get(&key) {
             return Ok(agent.clone());
         }
-        let agent = new_agent(host)?;
+        let agent = new_agent(host, Judge::new(named_by, self.seen.clone()))?;
         Ok(self.lock().entry(key).or_insert(agent).clone())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<(bool, Vec<PathBuf>), Agent>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Manner, Agent>> {
         self.agents.lock().expect("no panic while agents are looked up")
     }
 }
 
-fn new_agent(host: &Host) -> Result<Agent, Failure> {
+fn new_agent(host: &Host, judge: Judge) -> Result<Agent, Failure> {
     let tls = TlsConfig::builder().root_certs(roots(&host.ca)?).disable_verification(host.insecure).build();
     let config = Agent::config_builder()
         .http_status_as_error(false)
@@ -209,7 +246,7 @@ fn new_agent(host: &Host) -> Result<Agent, Failure> {
         .max_idle_connections_per_host(KEPT_CONNECTIONS)
         .max_idle_connections(KEPT_CONNECTIONS * 4)
         .build();
-    Ok(config.new_agent())
+    Ok(Agent::with_parts(config, DefaultConnector::default(), judge))
 }
 
 /// The system's certificates and those of the user; Mozilla's when the system has none.
@@ -247,8 +284,34 @@ fn read_certificates(path: &Path) -> std::io::Result<Vec<Certificate<'static>>> 
     Ok(items.filter_map(|item| if let Ok(PemItem::Certificate(found)) = item { Some(found) } else { None }).collect())
 }
 
+/// Why there was no exchange.
+enum Broken {
+    /// The name stands for an address that may not be asked.
+    Refused(Refused),
+    Other(Failure),
+}
+
+impl Broken {
+    fn of(error: &ureq::Error, request: String) -> Self {
+        if let ureq::Error::Io(error) = error
+            && let Some(refused) = error.get_ref().and_then(|inner| inner.downcast_ref::<Refused>())
+        {
+            return Self::Refused(*refused);
+        }
+        Self::Other(Failure::Network { request, reason: error.to_string(), permanent: is_permanent(error) })
+    }
+
+    /// For addresses that the user named, which nobody refuses.
+    fn into_failure(self) -> Failure {
+        match self {
+            Self::Refused(why) => Failure::Protocol(why.to_string()),
+            Self::Other(failure) => failure,
+        }
+    }
+}
+
 /// One request to one address.
-fn exchange(agent: &Agent, call: &Call<'_>, url: &str, authorization: Option<&str>) -> Result<Response<Body>, Failure> {
+fn exchange(agent: &Agent, call: &Call<'_>, url: &str, authorization: Option<&str>) -> Result<Response<Body>, Broken> {
     let request = || format!("{} {}", call.method, redacted(url));
     let mut builder = Request::builder().method(call.method.clone()).uri(url);
     for (name, value) in &call.headers {
@@ -265,20 +328,17 @@ fn exchange(agent: &Agent, call: &Call<'_>, url: &str, authorization: Option<&st
     if let Some(length) = length {
         builder = builder.header(header::CONTENT_LENGTH, length);
     }
-    let broken = |error: ureq::http::Error| Failure::Protocol(format!("{}: {error}", request()));
-    let network = |error: ureq::Error| {
-        let permanent = is_permanent(&error);
-        Failure::Network { request: request(), reason: error.to_string(), permanent }
-    };
+    let broken = |error: ureq::http::Error| Broken::Other(Failure::Protocol(format!("{}: {error}", request())));
     match call.body {
         Payload::None => agent.run(builder.body(()).map_err(broken)?),
         Payload::Bytes(bytes) => agent.run(builder.body(bytes).map_err(broken)?),
         Payload::Stream { open, .. } => {
-            let mut stream = open().map_err(|error| Failure::Local(format!("{}: {error}", request())))?;
+            let local = |error| Broken::Other(Failure::Local(format!("{}: {error}", request())));
+            let mut stream = open().map_err(local)?;
             agent.run(builder.body(SendBody::from_reader(&mut stream)).map_err(broken)?)
         }
     }
-    .map_err(network)
+    .map_err(|error| Broken::of(&error, request()))
 }
 
 /// Whether the next try would fail alike: names that do not exist, certificates that are not trusted.

@@ -390,6 +390,34 @@ fn servers_do_not_send_us_where_they_cannot_go() {
 }
 
 #[test]
+fn names_and_token_servers_do_not_lead_there_either() {
+    let sandbox = Sandbox::with_base();
+    let near = "an address that only neighbours and cloud providers serve: refused";
+    // A name that stands for such an address, in a mount namespace of the test's own.
+    let hosts = sandbox.write("hosts", "127.0.0.1 localhost\n169.254.169.254 metadata.example\n");
+    let server = Server::start(|_| redirect("http://metadata.example/latest/"));
+    for dockerfile in [
+        format!("FROM scratch\nADD http://{}/file /f\n", server.address),
+        format!("FROM {}/app:1\nCOPY Dockerfile /\n", server.address),
+    ] {
+        sandbox.write("Dockerfile", &dockerfile);
+        let build = format!(
+            "unshare -m sh -c 'mount --bind {} /etc/hosts && exec llbc build --progress=plain -o tree .'",
+            hosts.display()
+        );
+        let said = sandbox.fail(1, &mut sandbox.shell(&build));
+        assert!(said.contains(&format!("http://metadata.example/latest/, {near}")), "{said}");
+    }
+    let server = Server::start(|_| {
+        let challenge = "WWW-Authenticate: Bearer realm=\"http://169.254.169.254/token\",service=\"s\"";
+        format!("HTTP/1.1 401 Unauthorized\r\n{challenge}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            .into_bytes()
+    });
+    sandbox.write("Dockerfile", &format!("FROM {}/app:1\nCOPY Dockerfile /\n", server.address));
+    refused(&sandbox, near);
+}
+
+#[test]
 fn servers_that_lie_about_lengths() {
     let sandbox = Sandbox::with_base();
     let server =

@@ -325,6 +325,16 @@ fn foreign_layers_come_from_their_address_without_credentials() {
     assert_eq!(elsewhere.asked()[0].header("authorization"), "");
 }
 
+#[test]
+fn foreign_layers_are_not_fetched_from_where_a_registry_may_not_send_us() {
+    let server = Server::start(|_| Reply::status(404));
+    let mut descriptor = Descriptor::of(media::DOCKER_LAYER_FOREIGN_GZIP, b"layer");
+    descriptor.urls = vec!["http://169.254.169.254/layer".into()];
+    let error = client().download(&app(&server), &descriptor, &MemoryBlobs::default(), &Cancel::default());
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("an address that only neighbours and cloud providers serve: refused"), "{error}");
+}
+
 /// A registry that takes one blob, whose upload breaks off once; `resumes` says whether it knows where it stood.
 fn breaking(resumes: bool, half: usize) -> Server {
     Server::start(move |asked| {
