@@ -3,7 +3,8 @@
 //! What was typed ([`RunArgs`]) becomes what it means ([`Settings`]); [`run`] hands that to the engine and says how it
 //! went. Standard output is data (`-o …,dest=-`, the image id of `--quiet`), standard error is talk.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+//! Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted. A step that fails makes it 1 whatever its own code was, as
+//! with Docker and BuildKit's client; the message holds that code.
 
 mod args;
 mod failure;
@@ -20,7 +21,8 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal, Read, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 pub use args::{Network, OnError, RunArgs, StoreArgs};
 pub use run::{run, run_frontend};
@@ -37,8 +39,8 @@ pub const INTERRUPTED: u8 = 130;
 const STDIN: &str = "-";
 
 /// Runs LLB definitions into images and trees. No daemon.
-#[derive(Parser)]
-#[command(name = "executor", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+#[derive(clap::Parser)]
+#[command(name = "executor", version, subcommand_precedence_over_arg = true, after_help = EXAMPLES)]
 struct Args {
     #[command(subcommand)]
     command: Option<Command>,
@@ -87,7 +89,7 @@ Examples:
 
 /// The `executor` binary, from arguments to exit code.
 pub fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = Args::typed();
     let done = match args.command {
         Some(Command::Images(images)) => {
             // Lists can be read without; what cannot be done without says so by itself.
@@ -101,6 +103,31 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => report(&error),
+    }
+}
+
+impl Args {
+    /// What was typed; says what is wrong with it and ends the program if need be.
+    fn typed() -> Self {
+        let parsed = Self::checked(Self::command().get_matches());
+        parsed.unwrap_or_else(|error| error.exit())
+    }
+
+    /// Flags of a run and a command exclude each other; those that say where the store is may stand before both.
+    fn checked(matches: ArgMatches) -> std::result::Result<Self, clap::Error> {
+        if let Some((command, _)) = matches.subcommand() {
+            let definition = Self::command();
+            let is_of_run = |id: &&clap::Id| {
+                let typed = matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
+                typed && definition.get_arguments().any(|arg| arg.get_id() == *id && !arg.is_global_set())
+            };
+            if let Some(id) = matches.ids().find(is_of_run) {
+                let name = id.as_str().replace('_', "-");
+                let message = format!("--{name} says how a definition is run; `{command}` runs none");
+                return Err(Self::command().error(clap::error::ErrorKind::ArgumentConflict, message));
+            }
+        }
+        Self::from_arg_matches(&matches)
     }
 }
 
@@ -186,5 +213,40 @@ fn print_bytes(bytes: &[u8]) -> Result<()> {
             Err(Error::io("write to", "standard output")(error))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(line: &str) -> std::result::Result<Args, String> {
+        let matches = Args::command().try_get_matches_from(line.split(' ')).map_err(|error| error.to_string())?;
+        Args::checked(matches).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_store_is_named_before_or_after_a_command() {
+        for line in
+            ["executor --root there images ls", "executor images ls --root there", "executor images --root there ls"]
+        {
+            let Some(Command::Images(images)) = typed(line).unwrap_or_else(|why| panic!("{why}")).command else {
+                panic!("{line}");
+            };
+            assert_eq!(images.store.root, Some("there".into()), "{line}");
+        }
+        assert!(matches!(typed("executor --root there du").unwrap().command, Some(Command::Du(_))));
+        assert!(matches!(typed("executor --root=there prune").unwrap().command, Some(Command::Prune(_))));
+        let run = typed("executor --root there --no-cache ./definition").unwrap();
+        assert!(run.command.is_none() && run.run.no_cache);
+        assert_eq!((run.store.root, run.file.as_str()), (Some("there".into()), "./definition"));
+    }
+
+    #[test]
+    fn flags_of_a_run_are_none_of_a_command() {
+        for line in ["executor --no-cache images ls", "executor -t app du", "executor --local a=b --root c prune"] {
+            let why = typed(line).err().unwrap();
+            assert!(why.contains("says how a definition is run"), "{line}: {why}");
+        }
     }
 }
