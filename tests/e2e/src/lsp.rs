@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::process::{Error, Result};
 
-/// So long may an answer take.
+/// So long may an answer take if nobody says otherwise.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A connection to a running server.
@@ -22,6 +22,8 @@ pub struct Client {
     kept: VecDeque<(Instant, Value)>,
     /// When what was waited for last was there, before it was read: how long reading takes is the client's own.
     pub arrived: Instant,
+    /// So long may an answer take.
+    pub patience: Duration,
     requests: u64,
     /// What the server said of itself.
     pub capabilities: Value,
@@ -51,7 +53,7 @@ impl Client {
         });
         let kept = VecDeque::new();
         let (arrived, capabilities) = (Instant::now(), Value::Null);
-        let mut client = Self { child, stdin, messages, kept, arrived, requests: 0, capabilities };
+        let mut client = Self { child, stdin, messages, kept, arrived, patience: LIMIT, requests: 0, capabilities };
         let params = json!({
             "processId": std::process::id(),
             "rootUri": null,
@@ -115,7 +117,7 @@ impl Client {
     }
 
     fn receive(&mut self, what: &str) -> Result<(Instant, Value)> {
-        self.messages.recv_timeout(LIMIT).map_err(Error::when(format!("wait for the language server ({what})")))
+        self.messages.recv_timeout(self.patience).map_err(Error::when(format!("wait for the language server ({what})")))
     }
 
     /// The findings of a version of a document; those of older versions are passed over.
@@ -130,7 +132,7 @@ impl Client {
                     return Ok(params["diagnostics"].as_array().cloned().unwrap_or_default());
                 }
             }
-            if start.elapsed() > LIMIT {
+            if start.elapsed() > self.patience {
                 return Err(Error(format!("no findings for version {version} of {uri}")));
             }
             let (at, message) = self.receive("findings")?;

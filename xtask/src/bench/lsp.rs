@@ -4,6 +4,9 @@
 //! The peer is `dockerfile-language-server-nodejs` of npm; where it cannot be had, its column is left out. Times are those
 //! of a client in another process, from the request to the last byte of the answer: reading it is the client's own affair.
 //! Servers may send the changes of tokens after an edit alone, where they can. Memory is the most that the process had.
+//!
+//! A slow server is asked less often, and one that does not answer within [`PATIENCE`] is given up: it works on what it was
+//! asked, one thing after the other, so that nothing it would say later tells anything. What it was not asked has no figure.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -20,6 +23,10 @@ use crate::shell::{self, Result, target_dir};
 const PEER: &str = "dockerfile-language-server-nodejs@0.15.0";
 /// Requests of each kind; the median counts.
 const RUNS: usize = 15;
+/// No more requests of a kind are made once they have taken so long together.
+const ENOUGH: Duration = Duration::from_secs(2);
+/// So long may one answer take.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Lines of the file.
 const LINES: usize = 5000;
 
@@ -27,10 +34,21 @@ const URI: &str = "file:///nowhere/Dockerfile";
 
 /// What one server costs.
 struct Costs {
-    /// Milliseconds, in the order of [`ROWS`].
-    times: Vec<f64>,
+    /// In the order of [`ROWS`].
+    times: Vec<Took>,
     /// KiB.
     peak: u64,
+}
+
+/// How long a server takes for one thing.
+#[derive(Clone, Copy)]
+enum Took {
+    /// The median.
+    Time(Duration),
+    /// It was given up after [`PATIENCE`].
+    TooLong,
+    /// It had been given up before.
+    NotAsked,
 }
 
 const ROWS: &[&str] = &[
@@ -88,82 +106,124 @@ fn text() -> String {
 }
 
 fn measure(command: &mut Command) -> Result<Costs> {
-    let mut times = Vec::new();
     let start = Instant::now();
-    let mut client = Client::start(command, json!({}))?;
-    times.push(client.arrived - start);
-    let text = text();
-    let start = Instant::now();
-    client.open(URI, &text)?;
-    client.findings(URI, 1)?;
-    times.push(client.arrived - start);
-    let middle = LINES / 2;
-    let line = |prefix: &str| {
-        let found = text.lines().enumerate().skip(middle).find(|(_, line)| line.starts_with(prefix));
-        found.map_or(middle, |(at, _)| at)
-    };
-    let (run, dir, user) = (line("RUN"), line("WORKDIR"), line("USER"));
-    times.push(median((0..RUNS).map(|round| keystroke(&mut client, 2 + round as i64, run)))?);
-    let mut version = 2 + RUNS as i64;
-    // What is completed is half a word on a line of its own.
-    client.edit(URI, version, (user, 0), (user, 0), "E\nUSER $\n")?;
-    client.findings(URI, version)?;
-    let mut ask = |method: &str, at: Option<(usize, usize)>| {
-        let mut params = json!({"textDocument": {"uri": URI}});
-        if let Some((line, character)) = at {
-            params["position"] = json!({"line": line, "character": character});
+    let client = Client::start(command, json!({}))?;
+    let started = client.arrived - start;
+    let mut session = Session { client, version: 1, times: vec![Took::Time(started)], is_lost: false };
+    session.client.patience = PATIENCE;
+    session.ask_all()?;
+    let peak = session.client.peak();
+    if !session.is_lost {
+        session.client.end()?;
+    }
+    Ok(Costs { times: session.times, peak })
+}
+
+/// A server at work, and what was measured so far.
+struct Session {
+    client: Client,
+    /// Of the text.
+    version: i64,
+    times: Vec<Took>,
+    /// Whether it was given up.
+    is_lost: bool,
+}
+
+impl Session {
+    /// Everything in the order of [`ROWS`], after the start.
+    fn ask_all(&mut self) -> Result<()> {
+        let text = text();
+        let middle = LINES / 2;
+        let line = |prefix: &str| {
+            let found = text.lines().enumerate().skip(middle).find(|(_, line)| line.starts_with(prefix));
+            found.map_or(middle, |(at, _)| at)
+        };
+        let (run, dir, user) = (line("RUN"), line("WORKDIR"), line("USER"));
+        self.take(1, |session| {
+            let start = Instant::now();
+            session.client.open(URI, &text)?;
+            session.client.findings(URI, 1)?;
+            Ok(session.client.arrived - start)
+        })?;
+        self.take(RUNS, |session| session.keystroke(run))?;
+        // What is completed is half a word on a line of its own.
+        self.edit((user, 0), "E\nUSER $\n")?;
+        self.client.findings(URI, self.version)?;
+        self.position("textDocument/completion", user, 1)?;
+        self.position("textDocument/completion", user + 1, 6)?;
+        self.position("textDocument/hover", dir, 2)?;
+        self.position("textDocument/hover", dir, 12)?;
+        self.request("textDocument/documentSymbol", json!({}))?;
+        self.request("textDocument/semanticTokens/full", json!({}))?;
+        self.take(RUNS, |session| session.retint(run))
+    }
+
+    /// Measures one thing: the median of as many answers as are worth waiting for.
+    fn take(&mut self, runs: usize, mut ask: impl FnMut(&mut Self) -> Result<Duration>) -> Result<()> {
+        if self.is_lost {
+            self.times.push(Took::NotAsked);
+            return Ok(());
         }
-        median((0..RUNS).map(|_| timed(&mut client, method, &params)))
-    };
-    times.push(ask("textDocument/completion", Some((user, 1)))?);
-    times.push(ask("textDocument/completion", Some((user + 1, 6)))?);
-    times.push(ask("textDocument/hover", Some((dir, 2)))?);
-    times.push(ask("textDocument/hover", Some((dir, 12)))?);
-    times.push(ask("textDocument/documentSymbol", None)?);
-    times.push(ask("textDocument/semanticTokens/full", None)?);
-    times.push(median((0..RUNS).map(|_| {
-        version += 1;
-        retint(&mut client, version, run)
-    }))?);
-    let peak = client.peak();
-    client.end()?;
-    Ok(Costs { times: times.into_iter().map(|time| time.as_secs_f64() * 1000.0).collect(), peak })
-}
+        let start = Instant::now();
+        let mut times = Vec::new();
+        while times.is_empty() || (times.len() < runs && start.elapsed() < ENOUGH) {
+            let asked = Instant::now();
+            match ask(self) {
+                Ok(time) => times.push(time),
+                Err(_) if asked.elapsed() >= PATIENCE => {
+                    self.is_lost = true;
+                    self.times.push(Took::TooLong);
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        times.sort();
+        self.times.push(Took::Time(times[times.len() / 2]));
+        Ok(())
+    }
 
-fn keystroke(client: &mut Client, version: i64, line: usize) -> Result<Duration> {
-    let start = Instant::now();
-    client.edit(URI, version, (line, 4), (line, 4), "x")?;
-    client.findings(URI, version)?;
-    Ok(client.arrived - start)
-}
+    fn position(&mut self, method: &str, line: usize, character: usize) -> Result<()> {
+        self.request(method, json!({"position": {"line": line, "character": character}}))
+    }
 
-/// The tokens after an edit, or what is new in them.
-fn retint(client: &mut Client, version: i64, line: usize) -> Result<Duration> {
-    let document = json!({"textDocument": {"uri": URI}});
-    let has_changes = client.capabilities["semanticTokensProvider"]["full"]["delta"] == json!(true);
-    let (method, params) = if has_changes {
-        let known = client.request("textDocument/semanticTokens/full", document.clone())?;
-        let params = json!({"textDocument": {"uri": URI}, "previousResultId": known["resultId"]});
-        ("textDocument/semanticTokens/full/delta", params)
-    } else {
-        ("textDocument/semanticTokens/full", document)
-    };
-    let start = Instant::now();
-    client.edit(URI, version, (line, 4), (line, 4), "x")?;
-    client.request(method, params)?;
-    Ok(client.arrived - start)
-}
+    fn request(&mut self, method: &str, mut params: Value) -> Result<()> {
+        params["textDocument"] = json!({"uri": URI});
+        self.take(RUNS, |session| {
+            let start = Instant::now();
+            session.client.request(method, params.clone())?;
+            Ok(session.client.arrived - start)
+        })
+    }
 
-fn timed(client: &mut Client, method: &str, params: &Value) -> Result<Duration> {
-    let start = Instant::now();
-    client.request(method, params.clone())?;
-    Ok(client.arrived - start)
-}
+    fn edit(&mut self, place: (usize, usize), text: &str) -> Result<()> {
+        self.version += 1;
+        Ok(self.client.edit(URI, self.version, place, place, text)?)
+    }
 
-fn median(times: impl Iterator<Item = Result<Duration>>) -> Result<Duration> {
-    let mut times = times.collect::<Result<Vec<_>>>()?;
-    times.sort();
-    Ok(times[times.len() / 2])
+    fn keystroke(&mut self, line: usize) -> Result<Duration> {
+        let start = Instant::now();
+        self.edit((line, 4), "x")?;
+        self.client.findings(URI, self.version)?;
+        Ok(self.client.arrived - start)
+    }
+
+    /// The tokens after an edit, or what is new in them.
+    fn retint(&mut self, line: usize) -> Result<Duration> {
+        let document = json!({"textDocument": {"uri": URI}});
+        let has_changes = self.client.capabilities["semanticTokensProvider"]["full"]["delta"] == json!(true);
+        let (method, params) = if has_changes {
+            let known = self.client.request("textDocument/semanticTokens/full", document.clone())?;
+            let params = json!({"textDocument": {"uri": URI}, "previousResultId": known["resultId"]});
+            ("textDocument/semanticTokens/full/delta", params)
+        } else {
+            ("textDocument/semanticTokens/full", document)
+        };
+        let start = Instant::now();
+        self.edit((line, 4), "x")?;
+        self.client.request(method, params)?;
+        Ok(self.client.arrived - start)
+    }
 }
 
 fn table(ours: &Costs, peer: Option<&Costs>) -> String {
@@ -174,9 +234,10 @@ fn table(ours: &Costs, peer: Option<&Costs>) -> String {
     text.push_str("\n|---|---|");
     text.push_str(if peer.is_some() { "---|\n" } else { "\n" });
     for (row, name) in ROWS.iter().enumerate() {
-        let _ = write!(text, "| {name} | {:.1} ms |", ours.times[row]);
+        let own = ours.times[row];
+        let _ = write!(text, "| {name} | {} |", cell(own, None));
         if let Some(peer) = peer {
-            let _ = write!(text, " {:.1} ms ({:.1}×) |", peer.times[row], peer.times[row] / ours.times[row]);
+            let _ = write!(text, " {} |", cell(peer.times[row], Some(own)));
         }
         text.push('\n');
     }
@@ -187,4 +248,18 @@ fn table(ours: &Costs, peer: Option<&Costs>) -> String {
     }
     text.push('\n');
     text
+}
+
+/// A time, and how many times another one it is.
+fn cell(took: Took, other: Option<Took>) -> String {
+    let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
+    let times = |time: Duration| match other {
+        Some(Took::Time(other)) => format!(" ({:.1}×)", time.as_secs_f64() / other.as_secs_f64()),
+        _ => String::new(),
+    };
+    match took {
+        Took::Time(time) => format!("{:.1} ms{}", milliseconds(time), times(time)),
+        Took::TooLong => format!("over {:.0} ms{}", milliseconds(PATIENCE), times(PATIENCE).replace('(', "(over ")),
+        Took::NotAsked => "–".to_owned(),
+    }
 }
