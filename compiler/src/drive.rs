@@ -107,12 +107,22 @@ pub struct Glance {
     pub asks: BTreeSet<Question>,
 }
 
-/// Looks at a text that is parsed already, with what is known so far, as [`check`] does; asks nobody.
-pub fn glance(module: &Module, source: &Source, options: &Options, facts: &Facts) -> Glance {
+/// Looks at a text that is parsed already, with what is known so far, as [`check`] does; asks nobody. `None` when it was
+/// stopped.
+pub fn glance(
+    module: &Module,
+    source: &Source,
+    options: &Options,
+    facts: &Facts,
+    stopped: &dyn Fn() -> bool,
+) -> Option<Glance> {
     with_request(module, source, options, Purpose::Lint, |request| {
-        let draft = plan::plan(request, facts);
+        let draft = plan::plan(&Request { stopped, ..*request }, facts);
+        if stopped() {
+            return None;
+        }
         let asks = draft.asks.clone();
-        Glance { diagnostics: judge(module, source, options, draft).0, asks }
+        Some(Glance { diagnostics: judge(module, source, options, draft).0, asks })
     })
 }
 
@@ -194,7 +204,7 @@ fn with_request<T>(
         .map(|parse| move |bytes: &[u8], at: Span, escape: u8| parse(&Trigger { bytes, at, escape }));
     let trigger = parse_trigger.as_ref().map(|parse| parse as &plan::TriggerParser<'_>);
     let modules = Modules::new();
-    work(&Request { module, source, options, purpose, trigger, watch: None, modules: &modules })
+    work(&Request { module, source, options, purpose, trigger, watch: None, stopped: &|| false, modules: &modules })
 }
 
 /// Everything there is to say of a draft; what it found is used up.

@@ -83,6 +83,8 @@ pub struct Request<'a> {
     pub trigger: Option<&'a TriggerParser<'a>>,
     /// The range whose steps' scopes are wanted, for an editor.
     pub watch: Option<Span>,
+    /// Whether nobody wants the plan any more. It is asked now and then; once it is so, what is found is of no use.
+    pub stopped: &'a dyn Fn() -> bool,
     /// Modules that the text imports, as far as they were asked for and found; their files count from 1.
     pub modules: &'a BTreeMap<ModuleSource, LoadedModule>,
 }

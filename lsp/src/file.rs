@@ -91,12 +91,14 @@ pub struct View<'v> {
     pub facts: &'v Facts,
     /// What stands around it.
     pub surroundings: &'v dyn Surroundings,
+    /// Whether nobody waits for what is worked out any more.
+    pub stopped: &'v dyn Fn() -> bool,
 }
 
 impl View<'_> {
-    /// Everything that can be said without asking.
-    pub fn glance(&self) -> Glance {
-        compiler::glance(&self.file.module, &self.file.source, self.options, self.facts)
+    /// Everything that can be said without asking; `None` when nobody waits for it any more.
+    pub fn glance(&self) -> Option<Glance> {
+        compiler::glance(&self.file.module, &self.file.source, self.options, self.facts, self.stopped)
     }
 
     /// What steps see that stand in a range: nothing when the text has errors.

@@ -83,5 +83,5 @@ pub(crate) fn with<T>(marked: &str, check: impl FnOnce(&View<'_>, u32) -> T) -> 
 pub(crate) fn with_named<T>(name: &str, marked: &str, check: impl FnOnce(&View<'_>, u32) -> T) -> T {
     let (file, offset) = named(name, marked);
     let (options, facts) = (options(), facts());
-    check(&View { file: &file, options: &options, facts: &facts, surroundings: &Context }, offset)
+    check(&View { file: &file, options: &options, facts: &facts, surroundings: &Context, stopped: &|| false }, offset)
 }

@@ -25,6 +25,9 @@ impl Planner<'_> {
         };
         self.count_heirs(target);
         for id in 0..self.stages.len() {
+            if (self.request.stopped)() {
+                return;
+            }
             if is_planned(self, id) {
                 self.dispatch_stage(id);
             }

@@ -99,6 +99,7 @@ mod tests {
                 purpose: crate::plan::Purpose::Lint,
                 trigger: None,
                 watch: Some(watch),
+                stopped: &|| false,
                 modules: &std::collections::BTreeMap::new(),
             };
             let draft = crate::plan::plan(&request, &Facts::default());

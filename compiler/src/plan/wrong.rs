@@ -71,7 +71,7 @@ mod tests {
     fn check(text: &str, expected: &[&str]) {
         let source = Source::new("Dockerfile", text.as_bytes());
         let module = crate::parse(&source);
-        let found = glance(&module, &source, &Options::default(), &Facts::default());
+        let found = glance(&module, &source, &Options::default(), &Facts::default(), &|| false).unwrap();
         let errors = found.diagnostics.iter().filter(|found| found.severity == Severity::Error);
         let shown = |error: &ast::Diagnostic| {
             let message = error.message.rsplit_once("line ").map_or(&*error.message, |(_, rest)| rest);

@@ -100,7 +100,7 @@ fn answers(fixture: &Fixture, text: &str) -> Vec<(&'static str, bool)> {
         (
             "code actions",
             ask(fixture.rewrite_at, &|view, at| {
-                let findings = view.glance().diagnostics;
+                let findings = view.glance().unwrap().diagnostics;
                 !actions::actions(view, Span::new(ast::FileId(0), at, at), &findings).is_empty()
             }),
         ),

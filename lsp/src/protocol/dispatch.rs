@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::convert::{self, Places, markdown};
 use super::documents::{Document, uri_of};
+use super::interrupts::Errand;
 use super::server::{Event, Failure, Server};
 use super::wire::Outgoing;
 use super::workspace::{self, Around};
@@ -22,6 +23,18 @@ use crate::{File, Role, View};
 
 /// The result of a request as JSON; `None` when it is answered later.
 type Answer = Result<Option<String>, Failure>;
+
+/// The document that a request tells about as a whole, if it is one of those that clients make again after a change.
+pub(super) fn tells_of(request: &Request) -> Option<String> {
+    let is_repeated = [
+        request::SemanticTokensFullRequest::METHOD,
+        request::SemanticTokensFullDeltaRequest::METHOD,
+        request::SemanticTokensRangeRequest::METHOD,
+        request::InlayHintRequest::METHOD,
+        request::DocumentDiagnosticRequest::METHOD,
+    ];
+    is_repeated.contains(&request.method.as_str()).then(|| key(&request.params))
+}
 
 /// Answers a request.
 pub(super) fn request(server: &mut Server, request: Request) -> Answer {
@@ -106,12 +119,16 @@ pub(super) fn request(server: &mut Server, request: Request) -> Answer {
         request::DocumentDiagnosticRequest::METHOD => diagnostics(server, params),
         request::WorkspaceSymbolRequest::METHOD => {
             let query = params["query"].as_str().unwrap_or_default().to_lowercase();
-            let folders = server.folders.clone();
-            let events = server.events.clone();
+            let (folders, events, errand) = (server.folders.clone(), server.events.clone(), server.errand.clone());
             // Looking through folders may take a while: nobody waits for it but who asked.
             std::thread::spawn(move || {
-                let result = workspace_symbols(&folders, &query);
-                let _ = events.send(Event::Answered(Outgoing::Result { id, json: result.to_string() }));
+                let result = workspace_symbols(&folders, &query, &errand);
+                let answer = match errand.is_cancelled() {
+                    true => Outgoing::refusal(id.clone(), ErrorCode::RequestCanceled, "cancelled"),
+                    false => Outgoing::Result { id: id.clone(), json: result.to_string() },
+                };
+                errand.interrupts.answered(&id);
+                let _ = events.send(Event::Answered(answer));
             });
             Ok(None)
         }
@@ -159,10 +176,17 @@ fn value(result: impl serde::Serialize) -> Answer {
 }
 
 fn with<R>(server: &mut Server, params: &Value, work: impl FnOnce(&Asked<'_>) -> R) -> Result<R, Failure> {
-    let (outside, tags) = (server.outside.clone(), server.tags.clone());
+    let (outside, tags, errand) = (server.outside.clone(), server.tags.clone(), server.errand.clone());
     let (document, file) = document(server, params)?;
     let surroundings = Around { outside: &*outside, place: &document.place, tags: &tags };
-    let view = View { file: &file, options: &document.options, facts: &document.facts, surroundings: &surroundings };
+    let stopped = || errand.is_over();
+    let view = View {
+        file: &file,
+        options: &document.options,
+        facts: &document.facts,
+        surroundings: &surroundings,
+        stopped: &stopped,
+    };
     let position = parse::<Option<lsp::Position>>(params["position"].clone())?.unwrap_or_default();
     let offset = document.lines.offset(&document.text, position);
     Ok(work(&Asked { view, places: Places::new(document), document, offset }))
@@ -321,7 +345,8 @@ fn calls(server: &mut Server, params: &Value, links: fn(&View<'_>, u32) -> Vec<f
 }
 
 fn code_actions(server: &mut Server, params: Value) -> Answer {
-    server.find(&key(&params));
+    let errand = server.errand.clone();
+    server.find(&key(&params), &errand);
     let only: Option<Vec<lsp::CodeActionKind>> = parse(params["context"]["only"].clone())?;
     let wanted = |kind: &lsp::CodeActionKind| {
         let is_below = |wanted: &lsp::CodeActionKind| {
@@ -412,7 +437,8 @@ fn document_links(asked: &Asked<'_>) -> Vec<lsp::DocumentLink> {
 }
 
 fn diagnostics(server: &mut Server, params: Value) -> Answer {
-    server.find(&key(&params));
+    let errand = server.errand.clone();
+    server.find(&key(&params), &errand);
     let has = params["previousResultId"].as_str().unwrap_or_default().to_owned();
     of(server, params, |asked| {
         let id = asked.document.generation.to_string();
@@ -426,9 +452,12 @@ fn diagnostics(server: &mut Server, params: Value) -> Answer {
 }
 
 /// Stages and variables of every build file, as it is on disk, whose name holds the query.
-fn workspace_symbols(folders: &[PathBuf], query: &str) -> Value {
+fn workspace_symbols(folders: &[PathBuf], query: &str, errand: &Errand) -> Value {
     let mut found = Vec::new();
-    for path in workspace::build_files(folders) {
+    for path in workspace::build_files(folders, &|| errand.is_over()) {
+        if errand.is_over() {
+            break;
+        }
         let (Some(file), Some(uri)) = (workspace::read(&path), uri_of(&path)) else { continue };
         let lines = super::position::Lines::new(file.text(), super::position::Encoding::Utf16);
         let mut open = symbols::outline(&file);

@@ -1,13 +1,15 @@
 //! The language server protocol: messages in, features called, messages out.
 //!
 //! One thread works on messages in the order in which they come, so every request is answered for the text it was asked
-//! about. Before each, all messages that wait are looked through for cancellations; findings are worked out only when no
-//! message waits. What may take time (registries, stores) runs in threads of its own and comes back as an event.
+//! about. The thread that reads them notes what is taken back and which texts have changed, so that running work which
+//! nobody waits for any more stops ([`interrupts`]); findings are worked out only when no message waits. What may take time
+//! (registries, stores, folders) runs in threads of its own and comes back as an event.
 
 mod capabilities;
 mod convert;
 mod dispatch;
 mod documents;
+mod interrupts;
 mod outside;
 mod position;
 mod server;

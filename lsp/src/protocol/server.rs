@@ -10,12 +10,13 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use compiler::{Answer, Question};
-use lsp_server::{ErrorCode, Message, Notification, Request, RequestId, Response};
+use lsp_server::{ErrorCode, Message, Notification, Request, RequestId};
 use lsp_types as lsp;
 use lsp_types::notification::{self, Notification as _};
 
 use super::convert::Places;
 use super::documents::{Document, path_of};
+use super::interrupts::{Errand, Interrupts};
 use super::outside::{Knowledge, Outside, Place, Tags, Told};
 use super::position::Encoding;
 use super::settings::Settings;
@@ -55,7 +56,9 @@ pub(super) struct Server {
     sender: Box<dyn Fn(Outgoing) + Send>,
     inbox: Option<Receiver<Event>>,
     queue: VecDeque<Message>,
-    cancelled: BTreeSet<String>,
+    interrupts: Arc<Interrupts>,
+    /// The request that is worked on.
+    pub(super) errand: Errand,
     encoding: Encoding,
     /// Whether the client asks for findings, so that none are sent.
     pulls: bool,
@@ -83,6 +86,7 @@ impl Server {
         outside: Arc<dyn Outside>,
     ) -> Self {
         let (events, inbox) = mpsc::channel();
+        let interrupts = Arc::<Interrupts>::default();
         let options = client.initialization_options.clone().unwrap_or_default();
         let mut server = Self {
             documents: BTreeMap::new(),
@@ -95,7 +99,8 @@ impl Server {
             sender: Box::new(sender),
             inbox: Some(inbox),
             queue: VecDeque::new(),
-            cancelled: BTreeSet::new(),
+            errand: Errand { interrupts: interrupts.clone(), request: None, document: None },
+            interrupts,
             encoding: capabilities::encoding(client),
             pulls: capabilities::pulls(client),
             shut_down: false,
@@ -112,9 +117,11 @@ impl Server {
     ) -> Result<(), Error> {
         let inbox = self.inbox.take().expect("a server runs once");
         let events = self.events.clone();
+        let interrupts = self.interrupts.clone();
         let messages = messages.into_iter();
         std::thread::spawn(move || {
             for message in messages {
+                interrupts.read(&message);
                 if events.send(Event::Client(message)).is_err() {
                     return;
                 }
@@ -144,21 +151,9 @@ impl Server {
         }
     }
 
-    /// Puts a message in the queue; a cancellation is obeyed at once.
+    /// Puts a message in the queue, or learns from an event.
     fn take(&mut self, event: Event) -> Result<(), Error> {
         match event {
-            Event::Client(Message::Notification(note)) if note.method == notification::Cancel::METHOD => {
-                if let Ok(cancel) = serde_json::from_value::<lsp::CancelParams>(note.params) {
-                    let id = match cancel.id {
-                        lsp::NumberOrString::Number(number) => RequestId::from(number),
-                        lsp::NumberOrString::String(text) => RequestId::from(text),
-                    };
-                    let waits = |message: &Message| matches!(message, Message::Request(request) if request.id == id);
-                    if self.queue.iter().any(waits) {
-                        self.cancelled.insert(id.to_string());
-                    }
-                }
-            }
             Event::Client(message) => self.queue.push_back(message),
             Event::Gone if self.shut_down => {}
             Event::Gone => return Err(Error::Disconnected),
@@ -191,29 +186,41 @@ impl Server {
         false
     }
 
+    /// The answer to a request; `None` when it is answered later.
     fn answer(&mut self, request: Request) -> Option<Outgoing> {
         let id = request.id.clone();
-        let refused = |id, code: ErrorCode, message: String| {
-            Some(Outgoing::Message(Message::Response(Response::new_err(id, code as i32, message))))
+        self.errand.request = Some(id.clone());
+        self.errand.document = super::dispatch::tells_of(&request);
+        let result = self.result(request);
+        let answer = match result {
+            _ if self.errand.is_cancelled() => Outgoing::refusal(id.clone(), ErrorCode::RequestCanceled, "cancelled"),
+            Ok(None) => return None,
+            _ if self.errand.is_stale() => {
+                Outgoing::refusal(id.clone(), ErrorCode::ContentModified, "the text has changed")
+            }
+            Ok(Some(json)) => Outgoing::Result { id: id.clone(), json },
+            Err(failure) => Outgoing::refusal(id.clone(), failure.code, failure.message),
         };
-        if self.cancelled.remove(&id.to_string()) {
-            return refused(id, ErrorCode::RequestCanceled, "cancelled".to_owned());
+        self.interrupts.answered(&id);
+        Some(answer)
+    }
+
+    fn result(&mut self, request: Request) -> Result<Option<String>, Failure> {
+        if self.errand.is_over() {
+            return Ok(Some(String::new()));
         }
         if request.method == "shutdown" {
             self.shut_down = true;
-            return Some(Outgoing::Result { id, json: "null".to_owned() });
+            return Ok(Some("null".to_owned()));
         }
         if self.shut_down {
-            return refused(id, ErrorCode::InvalidRequest, "the server is shutting down".to_owned());
+            return Err(Failure::new(ErrorCode::InvalidRequest, "the server is shutting down"));
         }
         let method = request.method.clone();
         // A defect in one feature is no reason to lose the others.
-        match std::panic::catch_unwind(AssertUnwindSafe(|| super::dispatch::request(self, request))) {
-            Ok(Ok(Some(json))) => Some(Outgoing::Result { id, json }),
-            Ok(Ok(None)) => None,
-            Ok(Err(failure)) => refused(id, failure.code, failure.message),
-            Err(_) => refused(id, ErrorCode::InternalError, format!("a defect: {method} could not be answered")),
-        }
+        std::panic::catch_unwind(AssertUnwindSafe(|| super::dispatch::request(self, request))).unwrap_or_else(|_| {
+            Err(Failure::new(ErrorCode::InternalError, format!("a defect: {method} could not be answered")))
+        })
     }
 
     fn notice(&mut self, note: Notification) {
@@ -222,6 +229,7 @@ impl Server {
                 self.with(note, |server, params: lsp::DidOpenTextDocumentParams| server.open(params.text_document));
             }
             notification::DidChangeTextDocument::METHOD => {
+                self.interrupts.changed(&note.params);
                 self.with(note, |server, params: lsp::DidChangeTextDocumentParams| {
                     let version = params.text_document.version;
                     if let Some(document) = server.documents.get_mut(params.text_document.uri.as_str()) {
@@ -324,15 +332,21 @@ impl Server {
         self.documents = documents;
     }
 
-    /// Works out what is to be said of a document, with what is known by now.
-    pub(super) fn find(&mut self, key: &str) {
+    /// Works out what is to be said of a document, with what is known by now; nothing when the errand is over before.
+    pub(super) fn find(&mut self, key: &str, errand: &Errand) {
         let Some(document) = self.documents.get_mut(key).filter(|document| document.findings.is_none()) else { return };
         let file = document.file();
         let surroundings = workspace::Around { outside: &*self.outside, place: &document.place, tags: &self.tags };
+        let stopped = || errand.is_over();
         loop {
-            let view =
-                View { file: &file, options: &document.options, facts: &document.facts, surroundings: &surroundings };
-            let glance = view.glance();
+            let view = View {
+                file: &file,
+                options: &document.options,
+                facts: &document.facts,
+                surroundings: &surroundings,
+                stopped: &stopped,
+            };
+            let Some(glance) = view.glance() else { return };
             let known = document.facts.answers.len();
             self.knowledge.fill(&glance.asks, &mut document.facts);
             files(&*self.outside, &document.place, &glance.asks, &mut document.facts);
@@ -350,7 +364,11 @@ impl Server {
         let dirty: Vec<String> =
             self.documents.iter().filter(|(_, document)| document.dirty).map(|(key, _)| key.clone()).collect();
         for key in dirty {
-            let found = std::panic::catch_unwind(AssertUnwindSafe(|| self.find(&key)));
+            let errand = Errand { interrupts: self.interrupts.clone(), request: None, document: Some(key.clone()) };
+            let found = std::panic::catch_unwind(AssertUnwindSafe(|| self.find(&key, &errand)));
+            if errand.is_over() {
+                continue;
+            }
             if found.is_err() {
                 self.log(format!("a defect: {key} could not be checked"));
             }

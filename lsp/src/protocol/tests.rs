@@ -204,6 +204,38 @@ fn a_request_that_waits_can_be_cancelled() {
 }
 
 #[test]
+fn a_request_that_runs_can_be_cancelled() {
+    let mut client = Client::new(json!({}), Arc::default());
+    let stages: String = (0..4000).map(|at| format!("FROM a AS s{at}\nENV A=$B C=$A\nRUN $A\n")).collect();
+    client.open(&stages);
+    // It is first in the queue, so that nothing but the work itself can notice.
+    let params = json!({"textDocument": {"uri": URI}});
+    let id = client.send_request("textDocument/diagnostic", params);
+    client.notify("$/cancelRequest", json!({"id": client.requests}));
+    let error = client.response(&id).response_result.err().map(|error| error.code);
+    assert_eq!(error, Some(lsp_server::ErrorCode::RequestCanceled as i32));
+    client.end();
+}
+
+#[test]
+fn what_tells_of_a_text_that_has_changed_is_not_worked_out() {
+    let mut client = Client::new(json!({}), Arc::default());
+    client.open("FROM a\n");
+    let params = json!({"textDocument": {"uri": URI}});
+    let ids: Vec<RequestId> =
+        (0..100).map(|_| client.send_request("textDocument/semanticTokens/full", params.clone())).collect();
+    let change = json!({"text": "FROM b\n"});
+    client.notify(
+        "textDocument/didChange",
+        json!({"textDocument": {"uri": URI, "version": 2}, "contentChanges": [change]}),
+    );
+    let error = client.response(ids.last().unwrap()).response_result.err().map(|error| error.code);
+    assert_eq!(error, Some(lsp_server::ErrorCode::ContentModified as i32));
+    assert!(client.request("textDocument/semanticTokens/full", params).response_result.is_ok());
+    client.end();
+}
+
+#[test]
 fn a_client_that_leaves_without_a_word_is_an_error() {
     let client = Client::new(json!({}), Arc::default());
     client.notify("exit", Value::Null);

@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 
-use lsp_server::{Message, RequestId};
+use lsp_server::{ErrorCode, Message, RequestId, Response};
 
 /// A message to the client.
 pub(super) enum Outgoing {
@@ -21,6 +21,11 @@ pub(super) enum Outgoing {
 }
 
 impl Outgoing {
+    /// The answer to a request that has no result.
+    pub(super) fn refusal(id: RequestId, code: ErrorCode, message: impl Into<String>) -> Self {
+        Self::Message(Message::Response(Response::new_err(id, code as i32, message.into())))
+    }
+
     /// Writes it with its header.
     pub(super) fn write(&self, stream: &mut impl Write) -> io::Result<()> {
         match self {

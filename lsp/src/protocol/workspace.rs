@@ -39,14 +39,14 @@ pub(super) fn settings(folder: &Path) -> Result<Settings, String> {
     toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// Every build file below folders, in no order that matters; bounded, and without links.
-pub(super) fn build_files(folders: &[PathBuf]) -> Vec<PathBuf> {
+/// Every build file below folders, in no order that matters; bounded, and without links. Not all when it is stopped.
+pub(super) fn build_files(folders: &[PathBuf], stopped: &dyn Fn() -> bool) -> Vec<PathBuf> {
     let mut open: Vec<PathBuf> = folders.to_vec();
     let mut files = Vec::new();
     let mut looked = 0;
     while let Some(directory) = open.pop() {
         looked += 1;
-        if looked > MOST_DIRECTORIES {
+        if looked > MOST_DIRECTORIES || stopped() {
             break;
         }
         for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {

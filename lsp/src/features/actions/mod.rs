@@ -124,7 +124,7 @@ pub(super) mod tests {
     #[track_caller]
     pub(in super::super) fn check_named(name: &str, marked: &str, title: &str, expected: &str) {
         let found = with_named(name, marked, |view, offset| {
-            let findings = view.glance().diagnostics;
+            let findings = view.glance().unwrap().diagnostics;
             let all = actions(view, Span::new(ast::FileId(0), offset, offset), &findings);
             let titles: Vec<_> = all.iter().map(|action| action.title.clone()).collect();
             let action = all.into_iter().find(|action| action.title.starts_with(title));
