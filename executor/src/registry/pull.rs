@@ -61,6 +61,19 @@ impl Client {
         Ok(Fetched { descriptor, bytes })
     }
 
+    /// Bytes of a blob that only its digest is known of. **Errors**: `NotFound`; `Remote` when the registry does not say.
+    pub fn blob_size(&self, repository: &Reference, digest: &Digest, cancel: &Cancel) -> Result<u64> {
+        let asked = self.first(repository, |endpoint| {
+            let call = Call::new(Method::HEAD, endpoint.url(repository.path(), &format!("blobs/{digest}")));
+            let answer = self.call(endpoint, &Scope::pull(repository.path()), &call, cancel)?;
+            let length = answer.response.headers().get(header::CONTENT_LENGTH);
+            let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
+            length.ok_or_else(|| Failure::Protocol(format!("the registry does not say how long blob {digest} is")))
+        });
+        let blob = repository.clone().without_object().with_digest(digest.clone());
+        asked.map_err(|failure| error(&blob, Attempt::Pull, failure))
+    }
+
     /// Opens a blob for reading. The reader ends after `descriptor.size` bytes; whoever reads checks the digest.
     pub fn blob(&self, repository: &Reference, descriptor: &Descriptor, cancel: &Cancel) -> Result<BlobReader> {
         let pull = BlobPull {

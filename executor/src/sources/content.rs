@@ -63,10 +63,14 @@ impl Layout {
 
     /// Describes a manifest or index by its digest.
     pub(super) fn describe(&self, digest: &Digest) -> Result<Descriptor> {
-        let size = self.file(digest)?.metadata().map_err(Error::io("stat", self.path(digest)))?.len();
-        let unknown = Descriptor::new("", digest.clone(), size);
+        let unknown = Descriptor::new("", digest.clone(), self.size(digest)?);
         let document = parse(digest, &self.document(&unknown)?)?;
-        Ok(Descriptor::new(document.media_type(), digest.clone(), size))
+        Ok(Descriptor::new(document.media_type(), digest.clone(), unknown.size))
+    }
+
+    /// Bytes of a blob.
+    pub(super) fn size(&self, digest: &Digest) -> Result<u64> {
+        Ok(self.file(digest)?.metadata().map_err(Error::io("stat", self.path(digest)))?.len())
     }
 
     fn path(&self, digest: &Digest) -> PathBuf {

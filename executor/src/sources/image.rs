@@ -181,14 +181,7 @@ impl Source for ImageSource {
         let attributes = Attributes::parse(source)?;
         let _part = context.progress.part(format!("resolve {name}"), 0);
         let image = context.images().find(&name, platform, attributes.mode)?;
-        if let Some(checksum) = &attributes.checksum
-            && image.root.digest != *checksum
-        {
-            let digest = &image.root.digest;
-            return Err(Error::Invalid(format!(
-                "image digest {digest} for {name} does not match expected checksum {checksum}"
-            )));
-        }
+        attributes.check(&image, &name.to_string())?;
         let origin = format!("{SCHEME}://{}", name.without_object());
         Ok(Box::new(PinnedImage::new(image, origin, platform, attributes.limit)?))
     }
@@ -245,6 +238,7 @@ impl Attributes {
         for (name, value) in &source.attrs {
             match name.as_str() {
                 "image.resolvemode" => this.mode = parse_mode(value)?,
+                "image.recordtype" => check_record_type(value)?,
                 "image.layerlimit" | "oci.layerlimit" => this.limit = Some(parse_limit(value)?),
                 "image.checksum" => {
                     let digest = Digest::parse(value);
@@ -253,11 +247,24 @@ impl Attributes {
                     );
                 }
                 "oci.store" => this.store = Some(value.clone()),
-                // Record types and sessions mean nothing here; others belong to newer definitions.
+                // Sessions mean nothing here; others belong to newer definitions.
                 _ => {}
             }
         }
         Ok(this)
+    }
+}
+
+impl Attributes {
+    /// Whether what was found is what the definition expects.
+    pub(super) fn check(&self, image: &Image, name: &str) -> Result<()> {
+        let digest = &image.root.digest;
+        match &self.checksum {
+            Some(checksum) if checksum != digest => Err(Error::Invalid(format!(
+                "image digest {digest} for {name} does not match expected checksum {checksum}"
+            ))),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -267,6 +274,14 @@ fn parse_mode(text: &str) -> Result<Mode> {
         "pull" => Ok(Mode::Pull),
         "local" => Ok(Mode::Local),
         _ => Err(Error::Invalid(format!("invalid resolvemode: {text}"))),
+    }
+}
+
+/// Who keeps records by their type is a daemon; here a layer is what it is used for.
+pub(super) fn check_record_type(text: &str) -> Result<()> {
+    match text {
+        "" | "regular" | "internal" | "frontend" => Ok(()),
+        _ => Err(Error::Invalid(format!("invalid record type {text}"))),
     }
 }
 
@@ -412,6 +427,7 @@ mod tests {
         check("image.layerlimit", "-1", "invalid layer limit -1");
         check("image.checksum", "x", "invalid image checksum x: invalid checksum digest format");
         check("image.recordtype", "frontend", "");
+        check("image.recordtype", "x", "invalid record type x");
         check("unknown", "x", "");
     }
 }

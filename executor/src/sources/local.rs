@@ -225,7 +225,26 @@ fn socket(node: &Node, to: BorrowedFd, name: &CStr) -> std::io::Result<()> {
     Ok(entry::set_times(to, name, entry::times(&node.stat))?)
 }
 
+/// What the attributes let be seen. Those that say how a client and a daemon tell which files they both have
+/// (`local.session`, `local.unique`, `local.sharedkeyhint`, `local.differ`) mean nothing where nothing is sent.
+///
+/// **Errors**: what would make another tree and is not there yet.
 fn filter(attrs: &BTreeMap<String, String>) -> Result<Filter> {
+    match attrs.get("local.metadatatransfer").map(String::as_str) {
+        None | Some("0" | "f" | "F" | "false" | "FALSE" | "False") => {}
+        Some("1" | "t" | "T" | "true" | "TRUE" | "True") => {
+            let what = "a local source of metadata only (local.metadatatransfer)".into();
+            let why = "directories are read in place here; use the source without it".into();
+            return Err(Error::Unsupported { what, why });
+        }
+        Some(other) => {
+            return Err(Error::Definition(format!("invalid value for local.metadatatransfer {other:?}")));
+        }
+    }
+    match attrs.get("local.differ").map(String::as_str) {
+        None | Some("" | "none" | "metadata") => {}
+        Some(other) => return Err(Error::Definition(format!("unknown local.differ {other:?}: none or metadata"))),
+    }
     let list = |key: &str| match attrs.get(key) {
         None => Ok(Vec::new()),
         Some(text) => serde_json::from_str::<Option<Vec<String>>>(text)

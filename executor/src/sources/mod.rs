@@ -4,7 +4,9 @@
 //! tells the store where each layer can be had ([`crate::store::Store::put_layer`]) and [`Fetching`] gets the missing ones
 //! when somebody needs the files.
 
+mod blob;
 mod content;
+mod file;
 mod git;
 mod http;
 mod image;
@@ -79,8 +81,14 @@ pub enum Key {
 }
 
 /// The sources there are.
-pub static SOURCES: &[&dyn Source] =
-    &[&image::ImageSource, &oci_layout::LayoutSource, &http::HttpSource, &git::GitSource, &local::LocalSource];
+pub static SOURCES: &[&dyn Source] = &[
+    &image::ImageSource,
+    &oci_layout::LayoutSource,
+    &blob::BlobSource,
+    &http::HttpSource,
+    &git::GitSource,
+    &local::LocalSource,
+];
 
 /// The source that serves an identifier.
 pub fn find(identifier: &str) -> Result<&'static dyn Source> {

@@ -20,6 +20,7 @@ impl Source for LayoutSource {
         let text = after_scheme(&source.identifier);
         let attributes = Attributes::parse(source)?;
         let image = context.images().in_layout(text, attributes.store.as_deref(), platform)?;
+        attributes.check(&image, text)?;
         let name = text.rsplit_once('@').map_or(text, |(name, _)| name);
         let origin = format!("{LAYOUT_SCHEME}://{}", attributes.store.as_deref().unwrap_or(name));
         Ok(Box::new(PinnedImage::new(image, origin, platform, attributes.limit)?))

@@ -1,5 +1,7 @@
 //! Images from a registry, a layout directory and the store, down to the files.
 
+mod attributes;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;

@@ -17,7 +17,7 @@ mod program;
 mod repository;
 mod resolve;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod wanted;
 
 use oci::{Digest, Platform};

@@ -10,8 +10,8 @@ use super::*;
 use crate::sources::tests::Place;
 
 /// A repository on a loopback port.
-struct Remote {
-    address: String,
+pub(in crate::sources) struct Remote {
+    pub(in crate::sources) address: String,
     child: Child,
     root: tempfile::TempDir,
 }
@@ -27,7 +27,7 @@ impl Drop for Remote {
 
 impl Remote {
     /// `main` with two commits, branch `dev`, annotated tag `v1` on the first commit, plain tag `plain`.
-    fn start() -> Self {
+    pub(in crate::sources) fn start() -> Self {
         use std::os::unix::process::CommandExt;
         let root = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

@@ -10,24 +10,20 @@ mod remembered;
 #[cfg(test)]
 mod tests;
 
-use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
-use std::path::Path;
-use std::time::{Duration, UNIX_EPOCH};
 
 use oci::{Digest, Platform};
 use serde::Serialize;
 use ureq::Body;
 use ureq::http::{HeaderMap, Response, StatusCode, header};
 
+use super::file::{Placed, parse_number};
 use super::{Context, Key, Meta, Pinned, Source};
-use crate::snapshot::{Committed, Contents, LayerId};
+use crate::snapshot::{Committed, LayerId};
 use crate::{Cancel, Error, Result};
+pub(super) use name::safe as safe_name;
 use remembered::Remembered;
 
-/// Permission bits of a file when the definition does not say.
-const DEFAULT_MODE: u32 = 0o600;
 /// Headers that a definition may set.
 const SETTABLE: &[&str] = &["Accept", "User-Agent"];
 
@@ -219,19 +215,6 @@ fn settable_header(key: &str, value: &str) -> Option<Header> {
     Some(Header { name: (*name).to_owned(), value: value.to_owned() })
 }
 
-/// A number in Go's notation: decimal, `0x…`, `0o…` or `0…`.
-fn parse_number(key: &str, text: &str) -> Result<u32> {
-    let lower = text.to_ascii_lowercase();
-    let parsed = match lower.as_bytes() {
-        [b'0', b'x', ..] => u32::from_str_radix(&lower[2..], 16),
-        [b'0', b'o', ..] => u32::from_str_radix(&lower[2..], 8),
-        [b'0', b'b', ..] => u32::from_str_radix(&lower[2..], 2),
-        [b'0', _, ..] => u32::from_str_radix(&lower[1..], 8),
-        _ => lower.parse(),
-    };
-    parsed.map_err(|_| Error::Invalid(format!("{key}: {text:?} is no number")))
-}
-
 fn text_of(headers: &HeaderMap, name: &header::HeaderName) -> Option<String> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
@@ -303,27 +286,6 @@ impl PinnedFile {
         }
         Ok(found.modified.as_deref().and_then(date::parse).unwrap_or_default())
     }
-
-    fn write(&self, dir: &Path, modified: i64, context: Context<'_>) -> Result<Contents> {
-        let path = dir.join(&self.found.name);
-        let mode = if self.wanted.perm == 0 { DEFAULT_MODE } else { self.wanted.perm };
-        let mut from = context.store.blobs().open(&self.found.digest)?;
-        let mut to = File::options()
-            .write(true)
-            .create_new(true)
-            .mode(DEFAULT_MODE)
-            .open(&path)
-            .map_err(Error::io("make", &path))?;
-        let bytes = io::copy(&mut from, &mut to).map_err(Error::io("write", &path))?;
-        if (self.wanted.uid, self.wanted.gid) != (0, 0) {
-            chown(&path, Some(self.wanted.uid), Some(self.wanted.gid)).map_err(Error::io("chown", &path))?;
-        }
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode & 0o7777)).map_err(Error::io("chmod", &path))?;
-        let time = UNIX_EPOCH + Duration::from_secs(u64::try_from(modified).unwrap_or_default());
-        to.set_times(fs::FileTimes::new().set_modified(time).set_accessed(time))
-            .map_err(Error::io("set the time of", &path))?;
-        Ok(Contents { bytes, ..Contents::default() })
-    }
 }
 
 impl Pinned for PinnedFile {
@@ -336,8 +298,14 @@ impl Pinned for PinnedFile {
         let key = self.cache_key();
         let id = LayerId(format!("http-{}", key.trim_start_matches("sha256:")).into());
         if !context.snapshots.has(&id) {
-            let modified = self.have(context)?;
-            context.snapshots.import(&id, &mut |dir| self.write(dir, modified, context))?;
+            let placed = Placed {
+                name: self.found.name.clone(),
+                perm: self.wanted.perm,
+                uid: self.wanted.uid,
+                gid: self.wanted.gid,
+                modified: self.have(context)?,
+            };
+            context.snapshots.import(&id, &mut |dir| placed.write(dir, &self.found.digest, context))?;
         }
         Ok(Committed { layers: vec![id] })
     }

@@ -36,7 +36,7 @@ fn path(url: &str) -> &str {
 }
 
 /// The last element of a path, if it is a name that can be shown.
-fn safe(text: &str) -> String {
+pub(in crate::sources) fn safe(text: &str) -> String {
     let name = text.trim().trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     if matches!(name, "" | "." | "..") || name.chars().any(char::is_control) {
         return NAMELESS.to_owned();

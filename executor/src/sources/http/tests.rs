@@ -1,5 +1,6 @@
 //! Downloads from a scripted server.
 
+use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use super::*;
