@@ -360,6 +360,17 @@ fn tmpfs_has_a_size() {
 }
 
 #[test]
+fn a_mount_takes_the_place_of_shared_memory() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let mut spec = rig.sh("grep -c ' /dev/shm ' /proc/self/mountinfo; df -k /dev/shm | awk 'NR > 1 {print $2}'");
+        let source = MountSource::Tmpfs { size: 1 << 20 };
+        spec.mounts = vec![Mount { dest: "/dev/shm".into(), source, readonly: false }];
+        assert_eq!(stdout(runtime, &spec), "1\n1024\n");
+    });
+}
+
+#[test]
 fn secrets_are_memory_with_an_owner_and_leave_nothing() {
     each(|runtime| {
         let rig = Rig::new();
@@ -487,8 +498,9 @@ fn mount_points_leave_no_trace() {
 fn limits_of_the_process() {
     each(|runtime| {
         let rig = Rig::new();
-        let spec = Spec { ulimits: vec![("nofile".into(), 100, 200)], ..rig.sh("ulimit -n; ulimit -Hn") };
-        assert_eq!(stdout(runtime, &spec), "100\n200\n");
+        let ulimits = vec![("nofile".into(), 100, 200), ("core".into(), 0, -1), ("stack".into(), 65536, 131_072)];
+        let spec = Spec { ulimits, ..rig.sh("ulimit -n; ulimit -Hn; ulimit -c; ulimit -s; ulimit -Hs") };
+        assert_eq!(stdout(runtime, &spec), "100\n200\n0\n64\n128\n");
     });
 }
 

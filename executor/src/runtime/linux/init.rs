@@ -78,7 +78,7 @@ fn mount_all(container: &Container) -> Result<()> {
     attach_to_host(container.scratch.fd(), "/proc")?;
     attach_to_host(root.fd(), "/")?;
 
-    mounts::kernel(root, plan.insecure)?;
+    mounts::kernel(root, plan)?;
     cgroup::mount(&container.cgroup, root, plan.insecure)?;
     if !plan.insecure {
         mounts::protect(root, container.scratch.empty()?.as_fd())?;

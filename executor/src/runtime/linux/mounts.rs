@@ -10,6 +10,7 @@ use std::path::Path;
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags};
 
+use super::plan::Plan;
 use super::stubs::{self, Kind};
 use crate::rootfs::Tree;
 use crate::{Error, Result, userns};
@@ -98,8 +99,17 @@ pub(super) fn attach_to(mount: impl AsFd, target: impl AsFd) -> rustix::io::Resu
     rustix::mount::move_mount(mount, "", target, "", flags)
 }
 
+/// Memory that processes share; a step's own mount takes its place and does not lie upon it.
+const SHARED: &[&str] = &["/dev/shm", "/dev/mqueue"];
+
+/// Whether one of the plan's mounts takes the place of the container's own.
+pub(super) fn is_replaced(dest: &str, plan: &Plan) -> bool {
+    SHARED.contains(&dest) && plan.mounts.iter().any(|mount| mount.dest.trim_end_matches('/') == dest)
+}
+
 /// Mounts what the kernel provides: /proc, /dev and below, /sys.
-pub(super) fn kernel(root: &Tree, insecure: bool) -> Result<()> {
+pub(super) fn kernel(root: &Tree, plan: &Plan) -> Result<()> {
+    let insecure = plan.insecure;
     attach(root, proc()?, "/proc")?;
     attach(root, super::devices::make(insecure)?, "/dev")?;
     if userns::is_confined() {
@@ -109,8 +119,12 @@ pub(super) fn kernel(root: &Tree, insecure: bool) -> Result<()> {
     // The group of terminals is not among the ids of everybody.
     let pts = &pts[..if userns::has_one_id() { 3 } else { 4 }];
     attach(root, filesystem("devpts", pts, NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC)?, "/dev/pts")?;
-    attach(root, filesystem("tmpfs", &[("mode", "1777"), ("size", "65536k")], INERT)?, "/dev/shm")?;
-    attach(root, filesystem("mqueue", &[], INERT)?, "/dev/mqueue")?;
+    if !is_replaced("/dev/shm", plan) {
+        attach(root, filesystem("tmpfs", &[("mode", "1777"), ("size", "65536k")], INERT)?, "/dev/shm")?;
+    }
+    if !is_replaced("/dev/mqueue", plan) {
+        attach(root, filesystem("mqueue", &[], INERT)?, "/dev/mqueue")?;
+    }
     let writable = if insecure { MountAttrFlags::empty() } else { RDONLY };
     attach(root, sys(writable)?, "/sys")
 }
