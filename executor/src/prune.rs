@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::time::{Duration, SystemTime};
 
-use crate::snapshot::Snapshots;
+use crate::snapshot::{Snapshots, copied};
 use crate::store::{Store, TempPath};
 use crate::{Cancel, Error, Result};
 
@@ -115,5 +115,6 @@ fn remove(store: &Store, snapshots: &dyn Snapshots, records: &[Record]) -> Resul
             trash.push(aside);
         }
     }
+    copied::sweep(store.root(), snapshots);
     Ok(trash)
 }

@@ -4,6 +4,8 @@
 //! did is seen in the lines its steps printed and in how its vertices ended.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "engine/again.rs"]
+mod again;
 #[path = "engine/bench.rs"]
 mod bench;
 #[path = "engine/cache.rs"]

@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::thread::Scope;
 
 use super::layers::{self, Wanted};
+use super::parts::Parts;
 use super::{Context, attrs, image, load};
 use crate::exporters::Kind;
 use crate::layer::Pace;
@@ -58,9 +59,12 @@ impl<'scope, 'env> Ahead<'scope, 'env> {
 
     /// A tree is made whose layers will all be exported.
     pub(crate) fn made(&self, tree: &Committed) {
-        for id in &tree.layers {
+        if self.wanted.is_empty() {
+            return;
+        }
+        for layer in Parts::of(tree, self.context.snapshots) {
             for wanted in self.wanted {
-                if self.context.packs.add(id, *wanted) {
+                if self.context.packs.add(&layer, *wanted) {
                     self.start();
                 }
             }
@@ -73,8 +77,8 @@ impl<'scope, 'env> Ahead<'scope, 'env> {
             self.threads.set(self.threads.get() + 1);
             let context = self.context;
             self.scope.spawn(move || {
-                while let Some((id, wanted)) = context.packs.next() {
-                    layers::pack_ahead(&id, wanted, context);
+                while let Some((layer, wanted)) = context.packs.next() {
+                    layers::pack_ahead(&layer, wanted, context);
                 }
             });
         }

@@ -1,6 +1,6 @@
 //! The layers of a tree as blobs: those that exist are taken, the others are written, several at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 use std::sync::Mutex;
 
@@ -8,6 +8,7 @@ use oci::{Descriptor, Digest};
 
 use super::Context;
 use super::attrs::ImageAttrs;
+use super::parts::Parts;
 use crate::layer::{Clamp, Compression, Packed, Packing, UNCOMPRESSED, compressor, decompress, pack};
 use crate::snapshot::{Committed, LayerId};
 use crate::store::Layer;
@@ -50,16 +51,17 @@ impl Wanted {
 
 /// Makes sure that the layers of trees are blobs. **Shape**: for each tree its layers, lowest first.
 pub(super) fn blobs(trees: &[&Committed], wanted: Wanted, context: Context<'_>) -> Result<Vec<Vec<LayerBlob>>> {
-    let distinct: BTreeMap<&LayerId, ()> = trees.iter().flat_map(|tree| &tree.layers).map(|id| (id, ())).collect();
-    let queue = Mutex::new(distinct.into_keys());
+    let layers: Vec<_> = trees.iter().map(|tree| Parts::of(tree, context.snapshots)).collect();
+    let distinct: BTreeSet<&Parts> = layers.iter().flatten().collect();
+    let queue = Mutex::new(distinct.into_iter());
     let done = Mutex::new(BTreeMap::new());
     let work = || -> Result<()> {
         loop {
             let next = queue.lock().expect("no panic while it is held").next();
-            let Some(id) = next else { return Ok(()) };
+            let Some(layer) = next else { return Ok(()) };
             context.cancel.check()?;
-            let blob = blob(id, wanted, context)?;
-            done.lock().expect("no panic while it is held").insert(id.clone(), blob);
+            let blob = blob(layer, wanted, context)?;
+            done.lock().expect("no panic while it is held").insert(layer.clone(), blob);
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -69,39 +71,43 @@ pub(super) fn blobs(trees: &[&Committed], wanted: Wanted, context: Context<'_>) 
         ended.collect::<Vec<_>>().into_iter().collect::<Result<()>>()
     })?;
     let done = done.into_inner().expect("no panic while it was held");
-    Ok(trees.iter().map(|tree| tree.layers.iter().map(|id| done[id].clone()).collect()).collect())
+    Ok(layers.iter().map(|layers| layers.iter().map(|layer| done[layer].clone()).collect()).collect())
 }
 
 /// Packs a layer that the export will ask for, if it is here. Failures are the export's, which tries again.
-pub(super) fn pack_ahead(id: &LayerId, wanted: Wanted, context: Context<'_>) {
-    let Ok(known) = context.store.layer(&id.0) else { return };
-    let is_here = match is_of_image(id, &known) {
+pub(super) fn pack_ahead(layer: &Parts, wanted: Wanted, context: Context<'_>) {
+    let Ok(known) = known(layer, context) else { return };
+    let is_here = match is_of_image(layer, &known) {
         true => {
             wanted.force
                 && known.blobs.iter().any(|blob| matches!(context.store.blobs().size(&blob.digest), Ok(Some(_))))
         }
-        false => context.snapshots.has(id),
+        false => layer.are_here(context.snapshots),
     };
     if is_here {
-        let _ = blob(id, wanted, context);
+        let _ = blob(layer, wanted, context);
     }
 }
 
-fn is_of_image(id: &LayerId, known: &Layer) -> bool {
-    !known.origins.is_empty() || id.0.starts_with("sha256-")
+fn known(layer: &Parts, context: Context<'_>) -> Result<Layer> {
+    layer.name().map_or(Ok(Layer::default()), |name| context.store.layer(name))
+}
+
+fn is_of_image(layer: &Parts, known: &Layer) -> bool {
+    !known.origins.is_empty() || layer.top().0.starts_with("sha256-")
 }
 
 /// Makes sure that one layer is a blob.
-fn blob(id: &LayerId, wanted: Wanted, context: Context<'_>) -> Result<LayerBlob> {
-    let known = context.store.layer(&id.0)?;
-    let of_image = is_of_image(id, &known);
+fn blob(layer: &Parts, wanted: Wanted, context: Context<'_>) -> Result<LayerBlob> {
+    let known = known(layer, context)?;
+    let of_image = is_of_image(layer, &known);
     // A layer that was made here is complete in any case.
     let complete = wanted.complete || !of_image;
-    context.packs.get(id, Wanted { complete, ..wanted }, || made_blob(id, known, of_image, wanted, context))
+    context.packs.get(layer, Wanted { complete, ..wanted }, || made_blob(layer, known, of_image, wanted, context))
 }
 
-fn made_blob(id: &LayerId, known: Layer, of_image: bool, wanted: Wanted, context: Context<'_>) -> Result<LayerBlob> {
-    let created = context.snapshots.contents(id).ok().and_then(|contents| contents.created);
+fn made_blob(layer: &Parts, known: Layer, of_image: bool, wanted: Wanted, context: Context<'_>) -> Result<LayerBlob> {
+    let created = context.snapshots.contents(layer.top()).ok().and_then(|contents| contents.created);
     // The table of an eStargz blob is part of its tar.
     let own = |blob: &Descriptor| blob.annotations.get(UNCOMPRESSED).and_then(|text| Digest::parse(text).ok());
     let taken = |blob: Descriptor, diff_id| LayerBlob { diff_id: own(&blob).unwrap_or(diff_id), blob, created };
@@ -113,19 +119,21 @@ fn made_blob(id: &LayerId, known: Layer, of_image: bool, wanted: Wanted, context
         return Ok(taken(blob, diff_id));
     }
     if of_image && let Some(diff_id) = known.diff_id.clone() {
-        return Ok(taken(converted(id, &known, wanted, context)?, diff_id));
+        return Ok(taken(converted(layer, &known, wanted, context)?, diff_id));
     }
-    let (packed, diff_id) = packed(id, wanted.compression, clamp, context)?;
+    let (packed, diff_id) = packed(layer, wanted.compression, clamp, context)?;
     if let Some(expected) = &known.diff_id
         && clamp == Clamp(None)
         && *expected != diff_id
     {
-        let of = format!("layer {}", id.0);
+        let of = format!("layer {}", layer.top().0);
         return Err(Error::DigestMismatch { of, want: expected.to_string(), got: diff_id.to_string() });
     }
-    if clamp == Clamp(None) {
+    if clamp == Clamp(None)
+        && let Some(name) = layer.name()
+    {
         let learnt = Layer { diff_id: Some(diff_id.clone()), blobs: vec![packed.clone()], origins: Vec::new() };
-        context.store.put_layer(&id.0, &learnt)?;
+        context.store.put_layer(name, &learnt)?;
     }
     Ok(taken(packed, diff_id))
 }
@@ -147,24 +155,25 @@ fn choose(known: &Layer, wanted: Wanted, of_image: bool, context: Context<'_>) -
 }
 
 /// A layer of an image whose blob is elsewhere, or compressed in another way than it must be.
-fn converted(id: &LayerId, known: &Layer, wanted: Wanted, context: Context<'_>) -> Result<Descriptor> {
+fn converted(layer: &Parts, known: &Layer, wanted: Wanted, context: Context<'_>) -> Result<Descriptor> {
     // Fetching a layer leaves its blob in the store.
-    context.materialise(&Committed { layers: vec![id.clone()] })?;
+    context.materialise(&layer.tree())?;
     if let Some(blob) = choose(known, wanted, true, context)? {
         return Ok(blob);
     }
     // The table of an eStargz blob would become part of the tar.
     for blob in known.blobs.iter().filter(|blob| !blob.annotations.contains_key(UNCOMPRESSED)) {
         if context.store.blobs().size(&blob.digest)?.is_some() {
-            return recompressed(id, blob, wanted.compression, context);
+            return recompressed(layer.top(), blob, wanted.compression, context);
         }
     }
     // The blob was removed but its files are here: the same tar may come of them, which the caller of `packed` checks.
-    let (packed, diff_id) = packed(id, wanted.compression, Clamp(None), context)?;
+    let (packed, diff_id) = packed(layer, wanted.compression, Clamp(None), context)?;
     if known.diff_id.as_ref() == Some(&diff_id) {
         return Ok(packed);
     }
-    Err(Error::NotFound(format!("layer {}: its blob is not in the store any more, and its source is not known", id.0)))
+    let id = &layer.top().0;
+    Err(Error::NotFound(format!("layer {id}: its blob is not in the store any more, and its source is not known")))
 }
 
 fn recompressed(id: &LayerId, blob: &Descriptor, compression: Compression, context: Context<'_>) -> Result<Descriptor> {
@@ -194,11 +203,11 @@ fn copy(from: &mut dyn Read, to: &mut dyn Write, cancel: &Cancel) -> io::Result<
     Ok(())
 }
 
-/// Writes a layer's directory as a blob.
-fn packed(id: &LayerId, compression: Compression, clamp: Clamp, context: Context<'_>) -> Result<(Descriptor, Digest)> {
-    context.materialise(&Committed { layers: vec![id.clone()] })?;
-    let (dir, contents) = (context.snapshots.layer(id)?, context.snapshots.contents(id)?);
+/// Writes a layer's directories as a blob.
+fn packed(layer: &Parts, compression: Compression, clamp: Clamp, context: Context<'_>) -> Result<(Descriptor, Digest)> {
+    context.materialise(&layer.tree())?;
+    let (dirs, contents) = layer.read(context.snapshots)?;
     let packing = Packing { compression, clamp, pace: context.packs.pace(), cancel: context.cancel };
-    let packed = pack(&dir, &contents, packing, context.store.blobs())?;
+    let packed = pack(&dirs, &contents, packing, context.store.blobs())?;
     Ok((packed.describe(compression), packed.diff_id))
 }

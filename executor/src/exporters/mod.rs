@@ -14,6 +14,7 @@ mod image;
 mod layers;
 mod load;
 mod packs;
+mod parts;
 #[cfg(test)]
 mod tests;
 mod tree;

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard};
 
 use super::layers::{LayerBlob, Wanted};
+use super::parts::Parts;
 use crate::Result;
 use crate::layer::Pace;
-use crate::snapshot::LayerId;
 
 /// A layer, and how it is wanted.
-type Key = (LayerId, Wanted);
+type Key = (Parts, Wanted);
 
 /// What is packed, is being packed, and is to be packed ahead of the export.
 pub struct Packs {
@@ -53,8 +53,8 @@ impl Packs {
     }
 
     /// Adds a layer to those that are packed ahead; `false` when it was added before.
-    pub(super) fn add(&self, id: &LayerId, wanted: Wanted) -> bool {
-        let key = (id.clone(), wanted);
+    pub(super) fn add(&self, layer: &Parts, wanted: Wanted) -> bool {
+        let key = (layer.clone(), wanted);
         let mut state = self.state();
         let is_new = !state.closed && state.seen.insert(key.clone());
         if is_new {
@@ -75,11 +75,11 @@ impl Packs {
     /// what goes wrong ahead of the export is the export's failure, and nobody else's.
     pub(super) fn get(
         &self,
-        id: &LayerId,
+        layer: &Parts,
         wanted: Wanted,
         pack: impl FnOnce() -> Result<LayerBlob>,
     ) -> Result<LayerBlob> {
-        let key = (id.clone(), wanted);
+        let key = (layer.clone(), wanted);
         let waits = |state: &mut State| matches!(state.packs.get(&key), Some(Pack::Running));
         let mut state = self.changed.wait_while(self.state(), waits).expect("no panic while it is held");
         if let Some(Pack::Done(blob)) = state.packs.get(&key) {
@@ -125,9 +125,10 @@ mod tests {
 
     use super::*;
     use crate::Error;
+    use crate::snapshot::LayerId;
 
-    fn id(name: &str) -> LayerId {
-        LayerId(name.into())
+    fn id(name: &str) -> Parts {
+        Parts::from(LayerId(name.into()))
     }
 
     fn blob(text: &str) -> LayerBlob {

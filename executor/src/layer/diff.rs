@@ -4,15 +4,18 @@
 //! file is the file, later ones are links to it; times are whole seconds; of the extended attributes only file
 //! capabilities; sockets are left out; the root is not an entry. Directories that are in the layer for their time alone are
 //! left out ([`Contents::quiet`]).
+//!
+//! A layer may be in several directories, the later ones on top ([`Contents::continues`]): then it is what they are merged.
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Stat};
+use rustix::io::Errno;
 
 use super::header::{END, Entry, Kind, padding, write_header};
 use crate::snapshot::{Contents, entry, is_whiteout, stack, xattr};
@@ -29,8 +32,14 @@ impl Clamp {
     }
 }
 
-/// Writes the tar of a layer directory, its end included.
-pub fn write_diff(dir: &Path, contents: &Contents, clamp: Clamp, out: &mut dyn Write, cancel: &Cancel) -> Result<()> {
+/// Writes the tar of a layer, its end included. **Shape**: `dirs` are its directories, lowest first, nearly always one.
+pub fn write_diff(
+    dirs: &[PathBuf],
+    contents: &Contents,
+    clamp: Clamp,
+    out: &mut dyn Write,
+    cancel: &Cancel,
+) -> Result<()> {
     let mut walk = Walk {
         out,
         clamp,
@@ -40,14 +49,16 @@ pub fn write_diff(dir: &Path, contents: &Contents, clamp: Clamp, out: &mut dyn W
         links: HashMap::new(),
         buffer: vec![0; 256 << 10],
     };
-    let written = File::open(dir).and_then(|root| {
-        walk.dir(root.as_fd())?;
+    let open = |dir: &PathBuf| File::open(dir).map(OwnedFd::from);
+    let written = dirs.iter().rev().map(open).collect::<io::Result<Vec<_>>>().and_then(|roots| {
+        walk.dir(&roots)?;
         walk.out.write_all(&END)
     });
     if cancel.is_cancelled() {
         return Err(Error::Cancelled);
     }
-    written.map_err(|error| Error::io("write the tar of", dir.join(lossy(&walk.path)))(error))
+    let top = dirs.last().map_or(Path::new(""), PathBuf::as_path);
+    written.map_err(|error| Error::io("write the tar of", top.join(lossy(&walk.path)))(error))
 }
 
 fn lossy(path: &[u8]) -> String {
@@ -67,30 +78,35 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn dir(&mut self, dir: BorrowedFd) -> io::Result<()> {
+    /// Writes what is in a directory. **Shape**: its parts, topmost first.
+    fn dir(&mut self, parts: &[OwnedFd]) -> io::Result<()> {
         if self.cancel.is_cancelled() {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        let mut names: Vec<CString> = stack::list(dir)?.into_iter().map(|(name, _)| name).collect();
+        let mut names: Vec<CString> = Vec::new();
+        for part in parts {
+            names.extend(stack::list(part.as_fd())?.into_iter().map(|(name, _)| name));
+        }
         names.sort_unstable();
+        names.dedup();
         for name in names {
             let length = self.path.len();
             self.path.extend_from_slice(name.to_bytes());
-            self.entry(dir, &name)?;
+            self.entry(parts, &name)?;
             self.path.truncate(length);
         }
         Ok(())
     }
 
-    fn entry(&mut self, dir: BorrowedFd, name: &CStr) -> io::Result<()> {
-        let stat = entry::stat(dir, name)?;
+    fn entry(&mut self, parts: &[OwnedFd], name: &CStr) -> io::Result<()> {
+        let (dir, stat) = topmost(parts, name)?;
         if is_whiteout(&stat) {
             let at = self.path.len() - name.to_bytes().len();
             let path = [&self.path[..at], b".wh.", name.to_bytes()].concat();
             return write_header(self.out, &Entry::new(&path, Kind::File));
         }
         match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => self.child(dir, name, &stat),
+            FileType::Directory => self.child(parts, dir, name, &stat),
             FileType::RegularFile => self.file(dir, name, &stat),
             FileType::Symlink => {
                 let link = rustix::fs::readlinkat(dir, name, Vec::new())?;
@@ -103,13 +119,13 @@ impl Walk<'_> {
         }
     }
 
-    fn child(&mut self, dir: BorrowedFd, name: &CStr, stat: &Stat) -> io::Result<()> {
+    fn child(&mut self, parts: &[OwnedFd], dir: BorrowedFd, name: &CStr, stat: &Stat) -> io::Result<()> {
         let quiet = self.quiet.contains(self.path.as_slice());
         self.path.push(b'/');
         if !quiet {
             self.header(dir, name, stat, Kind::Dir, &[], 0)?;
         }
-        self.dir(stack::open_dir(dir, name)?.as_fd())
+        self.dir(&children(parts, name)?)
     }
 
     fn file(&mut self, dir: BorrowedFd, name: &CStr, stat: &Stat) -> io::Result<()> {
@@ -186,6 +202,33 @@ impl Walk<'_> {
         }
         write_header(self.out, &header)
     }
+}
+
+/// The entry that shows, and the directory it is in.
+fn topmost<'a>(parts: &'a [OwnedFd], name: &CStr) -> io::Result<(BorrowedFd<'a>, Stat)> {
+    for part in parts {
+        match entry::stat(part, name) {
+            Ok(stat) => return Ok((part.as_fd(), stat)),
+            Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Err(Errno::NOENT.into())
+}
+
+/// The parts of a directory in the directory, topmost first.
+fn children(parts: &[OwnedFd], name: &CStr) -> io::Result<Vec<OwnedFd>> {
+    let mut children = Vec::with_capacity(parts.len());
+    for part in parts {
+        match stack::open_dir(part.as_fd(), name) {
+            Ok(child) => children.push(child),
+            Err(Errno::NOENT) => {}
+            // Anything else hides what is below.
+            Err(Errno::NOTDIR | Errno::LOOP) => break,
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(children)
 }
 
 /// File capabilities: only regular files have them.

@@ -23,7 +23,7 @@ mod workers;
 
 use std::fmt;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::PathBuf;
 
 use oci::{Descriptor, Digest, Hasher};
 
@@ -156,19 +156,19 @@ pub struct Packing<'a> {
     pub cancel: &'a Cancel,
 }
 
-/// Writes a layer directory into a blob: tar, both digests and compression in one pass over the files.
-pub fn pack(dir: &Path, contents: &Contents, packing: Packing<'_>, blobs: &dyn Blobs) -> Result<Packed> {
+/// Writes a layer into a blob: tar, both digests and compression in one pass over the files. **Shape**: as of [`write_diff`].
+pub fn pack(dirs: &[PathBuf], contents: &Contents, packing: Packing<'_>, blobs: &dyn Blobs) -> Result<Packed> {
     let Packing { compression, clamp, pace, cancel } = packing;
     let blob = blobs.write()?;
     if compression == Compression::Uncompressed {
         let mut out = Paced { pace, left: PACED, inner: blob };
-        write_diff(dir, contents, clamp, &mut out, cancel)?;
+        write_diff(dirs, contents, clamp, &mut out, cancel)?;
         let (digest, size) = out.inner.commit(None)?;
         return Ok(Packed { diff_id: digest.clone(), digest, size, toc: None });
     }
     let tee = Tee { hasher: Hasher::sha256(), inner: compressor(blob, compression, pace)? };
     let mut out = Paced { pace, left: PACED, inner: tee };
-    write_diff(dir, contents, clamp, &mut out, cancel)?;
+    write_diff(dirs, contents, clamp, &mut out, cancel)?;
     let Tee { hasher, inner } = out.inner;
     let (blob, toc) = inner.finish().map_err(Error::io("write", "a blob"))?;
     let (digest, size) = blob.commit(None)?;

@@ -41,7 +41,7 @@ fn unpack(bytes: &[u8], to: &Path, limits: Limits) -> Result<Applied> {
 
 fn tar_of(dir: &Path, contents: &Contents) -> Vec<u8> {
     let mut bytes = Vec::new();
-    write_diff(dir, contents, Clamp::default(), &mut bytes, &Cancel::default()).unwrap();
+    write_diff(&[dir.to_owned()], contents, Clamp::default(), &mut bytes, &Cancel::default()).unwrap();
     bytes
 }
 
@@ -269,7 +269,8 @@ fn packing(compression: Compression) -> Packing<'static> {
 fn a_layer_with_nothing_in_it() {
     let root = tempfile::tempdir().unwrap();
     let blobs = MemoryBlobs::default();
-    let packed = pack(root.path(), &Contents::default(), packing(Compression::Uncompressed), &blobs).unwrap();
+    let packed =
+        pack(&[root.path().to_owned()], &Contents::default(), packing(Compression::Uncompressed), &blobs).unwrap();
     assert_eq!(packed.size, 1024);
     // The digest every builder knows.
     let expected = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
@@ -286,7 +287,7 @@ fn both_digests_in_one_pass() {
     let diff_id = Digest::sha256(&tar_of(root.path(), &contents));
     for compression in [Compression::Gzip(None), Compression::Zstd(None)] {
         let blobs = MemoryBlobs::default();
-        let packed = pack(root.path(), &contents, packing(compression), &blobs).unwrap();
+        let packed = pack(&[root.path().to_owned()], &contents, packing(compression), &blobs).unwrap();
         assert_eq!(packed.diff_id, diff_id, "{compression}");
         let mut tar = decompress(Box::new(blobs.open(&packed.digest).unwrap())).unwrap();
         let back = tempfile::tempdir().unwrap();
@@ -300,7 +301,8 @@ fn times_are_clamped() {
     let root = tempfile::tempdir().unwrap();
     fs::write(root.path().join("x"), "").unwrap();
     let mut bytes = Vec::new();
-    write_diff(root.path(), &Contents::default(), Clamp(Some(5)), &mut bytes, &Cancel::default()).unwrap();
+    write_diff(&[root.path().to_owned()], &Contents::default(), Clamp(Some(5)), &mut bytes, &Cancel::default())
+        .unwrap();
     let mut archive = tar::Archive::new(&*bytes);
     assert_eq!(archive.entries().unwrap().next().unwrap().unwrap().header().mtime().unwrap(), 5);
 }

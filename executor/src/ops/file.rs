@@ -3,6 +3,7 @@
 //! Actions in a row share one tree being changed; a tree is committed when it is an output or when more than one action
 //! starts from it. Sources are read where they are: a user's directory is not copied first.
 
+mod again;
 mod owner;
 mod simple;
 #[cfg(test)]
@@ -28,6 +29,9 @@ use crate::{Error, Result};
 pub fn run(actions: &[FileAction], inputs: &[Committed], context: Context<'_>) -> Result<Vec<Committed>> {
     let mut run =
         Run { inputs, context, uses: uses(actions, inputs.len())?, made: Vec::new(), opened: BTreeMap::new() };
+    if let Some(tree) = again::run(&mut run, actions)? {
+        return Ok(vec![tree]);
+    }
     let mut outputs = BTreeMap::new();
     for (index, action) in actions.iter().enumerate() {
         context.cancel.check()?;
@@ -95,18 +99,22 @@ impl Run<'_> {
 
     /// The tree that an action changes: that of an earlier one when nobody else wants it, else a new one on top.
     fn start(&mut self, position: i64) -> Result<Active> {
-        let Ok(position) = usize::try_from(position) else {
-            return self.context.snapshots.prepare(&Committed::default());
-        };
-        if let Some(index) = position.checked_sub(self.inputs.len())
+        if let Ok(position) = usize::try_from(position)
+            && let Some(index) = position.checked_sub(self.inputs.len())
             && self.uses[position] == 1
             && let Outcome::Active(active) = &mut self.made[index]
         {
             return Ok(active.take().expect("one action wants it"));
         }
-        let parent = self.commit(position)?;
-        let parent = local::materialised(&parent, self.context.snapshots, self.context.session, self.context.cancel)?;
+        let parent = self.parent(position)?;
         self.context.snapshots.prepare(&parent)
+    }
+
+    /// The tree below a new one.
+    fn parent(&mut self, position: i64) -> Result<Committed> {
+        let Ok(position) = usize::try_from(position) else { return Ok(Committed::default()) };
+        let parent = self.commit(position)?;
+        local::materialised(&parent, self.context.snapshots, self.context.session, self.context.cancel)
     }
 
     /// The committed tree at a position.
@@ -183,15 +191,11 @@ impl Run<'_> {
             }
             position => self.files(position)?,
         };
-        let (src, dest) = (clean(&copy.src), clean(&copy.dest));
+        let dest = clean(&copy.dest);
         if !copy.create_dest_path {
             check_parent(to, &dest)?;
         }
-        let sources =
-            if copy.allow_wildcard { simple::resolve(from, &src, copy.follow_symlink)? } else { vec![src.clone()] };
-        if sources.is_empty() && !copy.allow_empty_wildcard {
-            return Err(Error::NotFound(format!("{src} not found")));
-        }
+        let sources = sources(copy, from)?;
         let options = options(copy, owner)?;
         for source in sources {
             if copy.attempt_unpack
@@ -204,6 +208,19 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+/// The paths that a copy takes.
+fn sources(copy: &CopyAction, from: &Files) -> Result<Vec<String>> {
+    let src = clean(&copy.src);
+    if !copy.allow_wildcard {
+        return Ok(vec![src]);
+    }
+    let sources = simple::resolve(from, &src, copy.follow_symlink)?;
+    if sources.is_empty() && !copy.allow_empty_wildcard {
+        return Err(Error::NotFound(format!("{src} not found")));
+    }
+    Ok(sources)
 }
 
 fn owner_of(kind: &FileActionKind) -> Option<&Owner> {

@@ -53,6 +53,10 @@ pub struct Contents {
     /// Names that are links to files of the layers below. Only on a base is there something by them (see `cover`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub borrowed: Vec<Borrowed>,
+    /// The layer that this one goes on with: on top of it they are one layer of an image. In trees it is one like any other.
+    /// It has no deletions, and neither has that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<String>,
 }
 
 /// A hard link to a file that the layer does not have itself. **Shape**: raw bytes of relative paths.

@@ -35,6 +35,10 @@ impl Auto {
 }
 
 impl Snapshots for Auto {
+    fn stacks(&self) -> Result<bool> {
+        self.fitting()?.stacks()
+    }
+
     fn prepare(&self, parent: &Committed) -> Result<Active> {
         self.fitting()?.prepare(parent)
     }

@@ -2,7 +2,8 @@
 //!
 //! Mirrors fsutil's `copy` (as of BuildKit v0.32): where a source lands, which metadata is overwritten, which directories
 //! come into being only when something in them is taken. A walk decides and makes directories; files are copied by a few
-//! threads beside it, hard links and times of directories come last.
+//! threads beside it, hard links and times of directories come last. A walk that is made once more, in a tree that has the
+//! copy of last time, leaves alone what is as it was ([`super::copied`]).
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, OsStr};
@@ -17,6 +18,7 @@ use oci::ignore::{MatchInfo, Patterns};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
+use super::copied::{Copied, Known, Record};
 use super::mode::ModeChange;
 use super::stack::kind;
 use super::{Files, OpenDir, entry, pool, xattr};
@@ -56,6 +58,20 @@ impl Options {
 
 /// Copies what is at `src` to `dest` (both absolute; a slash or `/.` at the end of `dest` says "directory").
 pub(crate) fn copy(from: &Files, src: &str, to: &Tree, dest: &str, options: &Options, cancel: &Cancel) -> Result<()> {
+    copy_again(from, src, to, dest, options, None, cancel).map(drop)
+}
+
+/// The same in a tree that may have a copy of it already, and notes what was copied. With a copy there, the result is `None`
+/// when it is not what a whole copy would be.
+pub(crate) fn copy_again(
+    from: &Files,
+    src: &str,
+    to: &Tree,
+    dest: &str,
+    options: &Options,
+    copied: Option<&Copied<'_>>,
+    cancel: &Cancel,
+) -> Result<Option<Record>> {
     let wanted = match dest.rsplit_once('/') {
         Some((parent, name)) if !matches!(name, "" | ".") => parent,
         _ => dest,
@@ -66,9 +82,10 @@ pub(crate) fn copy(from: &Files, src: &str, to: &Tree, dest: &str, options: &Opt
     let target = land(to, src, dest, is_dir(&stat), options)?;
     let parent = if options.contents && is_dir(&stat) && !exists(to, &target)? { &target } else { parent_of(&target) };
     made.extend(make_dirs(to, parent, options)?);
-    let mut copier = Copier::new(from, to, options, cancel);
+    let mut copier = Copier::new(from, to, options, copied, cancel);
     copier.run(&real, &target, &stat)?;
-    set_times_again(to, &made, options)
+    set_times_again(to, &made, options)?;
+    Ok((!copier.covers_more).then_some(copier.record))
 }
 
 /// The path that a source's copy gets.
@@ -147,8 +164,13 @@ struct Copier<'a> {
     to: &'a Tree,
     options: &'a Options,
     cancel: &'a Cancel,
+    /// What the tree has of the copy of last time.
+    copied: Option<&'a Copied<'a>>,
+    record: Record,
+    /// Whether a file that is new since last time covers one of the tree below.
+    covers_more: bool,
     /// The directories the walk is in, outermost first.
-    levels: Vec<Level>,
+    levels: Vec<Level<'a>>,
     /// Path of the entry below the source.
     path: Vec<u8>,
     /// Path of the target of the source.
@@ -162,7 +184,7 @@ struct Copier<'a> {
 }
 
 /// A directory of the walk.
-struct Level {
+struct Level<'a> {
     source: Arc<OpenDir>,
     stat: Stat,
     /// Name of the source in the level above; empty for the outermost.
@@ -171,6 +193,10 @@ struct Level {
     target: Option<Arc<OwnedFd>>,
     /// Whether the copy was made by this walk: then nothing is in the way in it.
     is_new: bool,
+    /// What was copied of it last time.
+    known: Option<&'a Known<'a>>,
+    /// Whether its own metadata are as they were last time.
+    is_same: bool,
     include: MatchInfo,
     exclude: MatchInfo,
     /// Length of the path of the directory.
@@ -186,10 +212,17 @@ struct Verdict {
 }
 
 impl<'a> Copier<'a> {
-    fn new(from: &'a Files, to: &'a Tree, options: &'a Options, cancel: &'a Cancel) -> Self {
+    fn new(
+        from: &'a Files,
+        to: &'a Tree,
+        options: &'a Options,
+        copied: Option<&'a Copied<'a>>,
+        cancel: &'a Cancel,
+    ) -> Self {
         let (levels, path, target) = (Vec::new(), Vec::new(), PathBuf::new());
         let (inodes, links, times) = (HashMap::new(), Vec::new(), Vec::new());
-        Self { from, to, options, cancel, levels, path, target, inodes, links, times }
+        let (record, covers_more) = (Record::new(), false);
+        Self { from, to, options, cancel, copied, record, covers_more, levels, path, target, inodes, links, times }
     }
 
     fn run(&mut self, real: &Path, target: &Path, stat: &Stat) -> Result<()> {
@@ -223,8 +256,9 @@ impl<'a> Copier<'a> {
         let source = Arc::new(self.from.open_dir(real).map_err(Error::io("open", real))?);
         let (parent, name) = self.open_target()?;
         self.replace_other(&parent, &name, &self.target.clone())?;
-        let (dir, made) = make_dir(&parent, &name, &self.target)?;
-        if made {
+        let (dir, is_new) = make_dir(&parent, &name, &self.target)?;
+        self.record.made = self.copied.map_or(is_new, |copied| copied.made);
+        if self.record.made {
             self.dir_metadata(&dir, stat, (&source, c"."), self.target.clone())?;
         } else {
             // parity: the time is that of the source all the same.
@@ -235,7 +269,9 @@ impl<'a> Copier<'a> {
             stat: *stat,
             name: CString::default(),
             target: Some(Arc::new(dir)),
-            is_new: made,
+            is_new,
+            known: self.copied.map(|copied| &copied.top),
+            is_same: true,
             include: MatchInfo::default(),
             exclude: MatchInfo::default(),
             length: 0,
@@ -278,13 +314,34 @@ impl<'a> Copier<'a> {
         if !verdict.taken {
             return Ok(());
         }
+        let seen = source.node(&name).map_or(stat, |node| node.seen);
+        let known = self.known(&name);
+        if let Some(known) = known
+            && known.is(&seen)
+        {
+            self.record.entry(&name, &seen, known.covers);
+            return self.keep(&stat);
+        }
         let target = self.ensure(self.levels.len())?;
         let path = self.target_path();
         let job = self.job((source.clone(), name.clone()), stat, (target, name), path);
-        if !self.innermost().is_new {
-            self.clear(&job)?;
-        }
+        let cleared = !self.innermost().is_new && self.clear(&job)?;
+        let covers = known.map_or(cleared, |known| known.covers);
+        self.covers_more |= self.copied.is_some() && covers;
+        self.record.entry(&job.name, &seen, covers);
         self.entry(job, Some(pool))
+    }
+
+    /// Leaves an entry as it was copied last time; the directories it is in may have changed.
+    fn keep(&mut self, stat: &Stat) -> Result<()> {
+        if stat.st_nlink > 1 {
+            let path = self.target_path();
+            self.inodes.entry((stat.st_dev, stat.st_ino)).or_insert(path);
+        }
+        match self.levels.iter().rposition(|level| !level.is_same) {
+            Some(changed) => self.ensure(changed + 1).map(drop),
+            None => Ok(()),
+        }
     }
 
     fn subdir(
@@ -296,21 +353,28 @@ impl<'a> Copier<'a> {
         pool: &Copies<'_>,
     ) -> Result<()> {
         let child = source.open_dir(&name).map_err(|error| Error::io("open", self.shown())(error))?;
+        let seen = source.node(&name).map_or(stat, |node| node.seen);
+        let known = self.known(&name);
+        let is_same = known.is_some_and(|known| known.is(&seen));
+        let entered = self.record.enter(&name, &seen);
         self.levels.push(Level {
             source: Arc::new(child),
             stat,
             name,
             target: None,
             is_new: false,
+            known,
+            is_same,
             include: verdict.include,
             exclude: verdict.exclude,
             length: self.path.len(),
         });
-        if verdict.taken {
+        if verdict.taken && !is_same {
             self.ensure(self.levels.len())?;
         }
         self.dir(pool)?;
         self.levels.pop();
+        self.record.leave(entered, verdict.taken);
         Ok(())
     }
 
@@ -368,19 +432,19 @@ impl<'a> Copier<'a> {
         Job { source, name, stat, target, target_name, path, owner, mode, times }
     }
 
-    /// Makes room for an entry that is no directory.
-    fn clear(&self, job: &Job) -> Result<()> {
+    /// Makes room for an entry that is no directory; returns whether something was there.
+    fn clear(&self, job: &Job) -> Result<bool> {
         let found = match entry::stat(&job.target, &job.target_name) {
             Ok(stat) => stat,
-            Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::NOENT) => return Ok(false),
             Err(errno) => return Err(Error::io("read", &job.path)(errno.into())),
         };
         if !is_dir(&found) {
             let removed = rustix::fs::unlinkat(&job.target, &job.target_name, AtFlags::empty());
-            return removed.map_err(|errno| Error::io("replace", &job.path)(errno.into()));
+            return removed.map(|()| true).map_err(|errno| Error::io("replace", &job.path)(errno.into()));
         }
         if self.options.replace {
-            return self.to.remove_all(&job.path).map_err(Error::io("replace", &job.path));
+            return self.to.remove_all(&job.path).map(|()| true).map_err(Error::io("replace", &job.path));
         }
         Err(Error::Invalid(format!("cannot replace to directory {} with file", job.path.display())))
     }
@@ -394,6 +458,7 @@ impl<'a> Copier<'a> {
             let inode = (job.stat.st_dev, job.stat.st_ino);
             if let Some(first) = self.inodes.get(&inode) {
                 self.links.push((first.clone(), job.path));
+                self.record.links = true;
                 return Ok(());
             }
             self.inodes.insert(inode, job.path.clone());
@@ -449,8 +514,13 @@ impl<'a> Copier<'a> {
         Ok(())
     }
 
-    fn innermost(&self) -> &Level {
+    fn innermost(&self) -> &Level<'a> {
         self.levels.last().expect("the walk is in a directory")
+    }
+
+    /// What was copied last time of an entry of the innermost directory.
+    fn known(&self, name: &CStr) -> Option<&'a Known<'a>> {
+        self.innermost().known?.child(name)
     }
 
     /// Where the entry's copy is.

@@ -74,6 +74,11 @@ impl Files {
         self.listing.as_ref()
     }
 
+    /// What the listing has at a real path.
+    pub(crate) fn node(&self, real: &Path) -> Option<&Arc<Node>> {
+        find(self.listing.as_ref()?, real)
+    }
+
     /// Where a path leads, as an absolute path of the tree without links; the last component is followed only if asked.
     /// What does not exist stays as it is written.
     pub(crate) fn real_path(&self, path: &Path, follow_last: bool) -> io::Result<PathBuf> {

@@ -15,12 +15,14 @@
 //! | `tidy` | from the changes an overlay collected to a layer |
 //! | `cover` | directories that a layer has only because something is in them |
 //! | `change` | from two trees to the layer between them |
+//! | `copy`, `copied`, `stamp` | copies from one tree into another; of a user's directory, from where the last one was |
 //! | `overlay`, `native`, `scripted` | the implementations of [`Snapshots`] |
 //! | `auto` | overlay mounts or copies, whichever the system has |
 
 mod area;
 mod auto;
 mod change;
+pub(crate) mod copied;
 pub(crate) mod copy;
 mod cover;
 pub(crate) mod entry;
@@ -32,6 +34,7 @@ mod overlay;
 pub(crate) mod pool;
 mod scripted;
 pub(crate) mod stack;
+pub(crate) mod stamp;
 #[cfg(test)]
 mod suite;
 mod tidy;
@@ -92,6 +95,8 @@ pub struct Overlay {
 pub struct Active {
     parent: Committed,
     tree: Tree,
+    /// Whether the layer goes on with the topmost one of the parent ([`Contents::continues`]).
+    continues: bool,
     // Last: the mount goes before its directories.
     staged: TempPath,
 }
@@ -104,6 +109,10 @@ enum Tree {
 }
 
 impl Active {
+    fn new(parent: &Committed, tree: Tree, staged: TempPath) -> Self {
+        Self { parent: parent.clone(), tree, continues: false, staged }
+    }
+
     /// The merged tree, writable; mounted (detached, for this process only) when first asked for.
     ///
     /// A path below `/proc/self/fd` works in every thread of this process, and in no other process.
@@ -136,6 +145,13 @@ impl Active {
         emptied.map_err(Error::io("empty", work))
     }
 
+    /// Lets its layer be one layer of an image with the topmost of the parent.
+    #[must_use]
+    pub fn continuing(mut self) -> Self {
+        self.continues = true;
+        self
+    }
+
     /// The tree it started from.
     pub fn parent(&self) -> &Committed {
         &self.parent
@@ -165,6 +181,10 @@ impl View {
 
 /// Makes and keeps trees.
 pub trait Snapshots: Send + Sync {
+    /// Whether trees are stacked on each other, so that one more costs nothing; else they are copied.
+    fn stacks(&self) -> Result<bool> {
+        Ok(false)
+    }
     /// Starts a writable tree on top of another.
     fn prepare(&self, parent: &Committed) -> Result<Active>;
     /// Ends it: the changes become a layer. A step that changed nothing gives an (empty) layer all the same.

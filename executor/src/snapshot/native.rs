@@ -39,7 +39,7 @@ impl Snapshots for Native {
         let staged = self.area.stage()?;
         let path = make_root(&staged)?;
         self.copy(parent, &path)?;
-        Ok(Active { parent: parent.clone(), tree: Tree::Dir(path), staged })
+        Ok(Active::new(parent, Tree::Dir(path), staged))
     }
 
     fn commit(&self, active: Active) -> Result<Committed> {

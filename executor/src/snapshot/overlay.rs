@@ -33,32 +33,47 @@ impl Overlayfs {
     fn stack(&self, tree: &Committed) -> Result<Stack> {
         stack(&self.area, tree)
     }
+
+    /// The layer that a layer on top of `parent` goes on with. Deletions would hide more than that layer's files.
+    fn continued(&self, parent: &Committed, contents: &Contents) -> Result<Option<String>> {
+        let Some(top) = parent.layers.last() else { return Ok(None) };
+        let deletes = |contents: &Contents| contents.whiteouts || contents.opaque;
+        let separate = deletes(contents) || deletes(&self.area.contents(top)?);
+        Ok((!separate).then(|| top.0.to_string()))
+    }
 }
 
 impl Snapshots for Overlayfs {
+    fn stacks(&self) -> Result<bool> {
+        Ok(true)
+    }
+
     fn prepare(&self, parent: &Committed) -> Result<Active> {
         let staged = self.area.stage()?;
         let upper = make_root(&staged)?;
         let Stack { layers: lower } = self.stack(parent)?;
         let Some(top) = lower.last() else {
             // Nothing below: the directory of changes is the tree.
-            return Ok(Active { parent: parent.clone(), tree: Tree::Dir(upper), staged });
+            return Ok(Active::new(parent, Tree::Dir(upper), staged));
         };
         clone_root(top, &upper)?;
         let work = staged.path().join("work");
         fs::create_dir(&work).map_err(Error::io("make", &work))?;
         let overlay = Overlay { lower, upper, work };
-        Ok(Active { parent: parent.clone(), tree: Tree::Overlay { overlay, mounted: OnceLock::new() }, staged })
+        Ok(Active::new(parent, Tree::Overlay { overlay, mounted: OnceLock::new() }, staged))
     }
 
     fn commit(&self, active: Active) -> Result<Committed> {
-        let Active { parent, tree, staged } = active;
+        let Active { parent, tree, continues, staged } = active;
         // Unmounted before its directories are looked at.
         drop(tree);
         let upper = Area::fs_of(&staged);
         let lower = self.stack(&parent)?;
         let tidied = lower.root().and_then(|lower| tidy::tidy(&upper, lower.as_ref()));
-        let contents = tidied.map_err(|errno| Error::io("commit", &upper)(errno.into()))?;
+        let mut contents = tidied.map_err(|errno| Error::io("commit", &upper)(errno.into()))?;
+        if continues {
+            contents.continues = self.continued(&parent, &contents)?;
+        }
         let work = staged.path().join("work");
         if work.exists() {
             fs::remove_dir_all(&work).map_err(Error::io("remove", &work))?;

@@ -42,7 +42,7 @@ impl Snapshots for Scripted {
         self.check(parent)?;
         let staged = self.area.stage()?;
         let path = make_root(&staged)?;
-        Ok(Active { parent: parent.clone(), tree: Tree::Dir(path), staged })
+        Ok(Active::new(parent, Tree::Dir(path), staged))
     }
 
     fn commit(&self, active: Active) -> Result<Committed> {

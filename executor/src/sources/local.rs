@@ -84,6 +84,12 @@ impl Opened {
         self.0.lock().expect("no panic while the map is held").get(id).cloned()
     }
 
+    /// The directory that a tree is, if it is one of them.
+    pub(crate) fn root(&self, tree: &Committed) -> Option<PathBuf> {
+        let [only] = tree.layers.as_slice() else { return None };
+        Some(self.get(only)?.root.clone())
+    }
+
     /// Forgets them all, and keeps what was learnt of their files for later builds; layers that were made of them go,
     /// unless a result stands on them. A build does so at its end.
     pub fn close(&self, store: &Store, snapshots: &dyn Snapshots) {

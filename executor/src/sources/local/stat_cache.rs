@@ -1,7 +1,5 @@
-//! What was learnt of a directory's files in earlier builds: the record of each, by device, inode, size and times.
-//!
-//! A file whose status is the same to the nanosecond has not changed, unless it was written again before the clock of its
-//! file system moved on. So files that changed right before they were listed are not remembered.
+//! What was learnt of a directory's files in earlier builds: the record of each, by its stamp. Fresh files are not
+//! remembered.
 //!
 //! One file a directory: a magic text, entries of fixed size, a checksum. Whatever is wrong with it, it counts as empty.
 
@@ -10,29 +8,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use oci::Digest;
 use rustix::fs::Stat;
 
 use crate::snapshot::Node;
+use crate::snapshot::stamp::{self, Stamp};
 use crate::{Error, Result};
 
-const MAGIC: &[u8] = b"llbc stat cache 1\n";
+const MAGIC: &[u8] = b"llbc stat cache 2\n";
 const DIR: &str = "stat-v1";
-/// Device, inode, stamp, hash.
-const ENTRY: usize = 8 + 8 + 24 + 32;
+/// Stamp, hash.
+const ENTRY: usize = Stamp::LENGTH + 32;
 
-/// How far a file system's clock may be behind: the slowest tick of the kernel.
-const TICK: Duration = Duration::from_millis(20);
-/// The same for file systems that only know seconds.
-const COARSE_TICK: Duration = Duration::from_secs(2);
-
-/// Size, time of change of the bytes, time of change of the inode: what a change cannot leave as it is.
-type Stamp = [u8; 24];
-
-/// Stamps and hashes of records, by device and inode.
-type Known = HashMap<(u64, u64), (Stamp, [u8; 32])>;
+/// Hashes of records.
+type Known = HashMap<Stamp, [u8; 32]>;
 
 /// What is known.
 pub(super) struct StatCache {
@@ -49,16 +40,12 @@ impl StatCache {
         let name = Digest::sha256(root.as_os_str().as_encoded_bytes());
         let path = store.join(DIR).join(name.hex());
         let known = fs::read(&path).ok().and_then(|bytes| parse(&bytes)).unwrap_or_default();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { path, known, now, found: AtomicU32::new(0) }
+        Self { path, known, now: stamp::now(), found: AtomicU32::new(0) }
     }
 
     /// The record of a file that has not changed.
     pub(super) fn find(&mut self, stat: &Stat) -> Option<Digest> {
-        let (seen, hash) = self.known.get(&(stat.st_dev, stat.st_ino))?;
-        if *seen != stamp(stat) {
-            return None;
-        }
+        let hash = self.known.get(&Stamp::of(stat))?;
         self.found.fetch_add(1, Ordering::Relaxed);
         Some(Digest::from_sha256(hash))
     }
@@ -89,31 +76,13 @@ impl StatCache {
     fn push(&self, node: &Arc<Node>, bytes: &mut Vec<u8>) {
         use rustix::fs::FileType;
         let seen = &node.seen;
-        if FileType::from_raw_mode(seen.st_mode) != FileType::RegularFile || self.is_fresh(seen) {
+        if FileType::from_raw_mode(seen.st_mode) != FileType::RegularFile || stamp::is_fresh(seen, self.now) {
             return;
         }
         let Some(hash) = node.record.get().and_then(raw) else { return };
-        bytes.extend_from_slice(&seen.st_dev.to_le_bytes());
-        bytes.extend_from_slice(&seen.st_ino.to_le_bytes());
-        bytes.extend_from_slice(&stamp(seen));
+        bytes.extend_from_slice(&Stamp::of(seen).0);
         bytes.extend_from_slice(&hash);
     }
-
-    /// Whether a file may change again without a trace.
-    fn is_fresh(&self, stat: &Stat) -> bool {
-        let tick = if stat.st_ctime_nsec == 0 { COARSE_TICK } else { TICK };
-        let changed = Duration::new(u64::try_from(stat.st_ctime).unwrap_or(0), stat.st_ctime_nsec as u32);
-        changed + tick > self.now
-    }
-}
-
-fn stamp(stat: &Stat) -> Stamp {
-    let nanos = |seconds: i64, nanos: u64| seconds.wrapping_mul(1_000_000_000).wrapping_add(nanos as i64);
-    let mut stamp = Stamp::default();
-    stamp[..8].copy_from_slice(&stat.st_size.to_le_bytes());
-    stamp[8..16].copy_from_slice(&nanos(stat.st_mtime, stat.st_mtime_nsec).to_le_bytes());
-    stamp[16..].copy_from_slice(&nanos(stat.st_ctime, stat.st_ctime_nsec).to_le_bytes());
-    stamp
 }
 
 fn parse(bytes: &[u8]) -> Option<Known> {
@@ -122,11 +91,7 @@ fn parse(bytes: &[u8]) -> Option<Known> {
         return None;
     }
     let entries = content.strip_prefix(MAGIC)?.chunks_exact(ENTRY);
-    entries.map(|entry| Some((key(entry)?, (entry[16..40].try_into().ok()?, entry[40..].try_into().ok()?)))).collect()
-}
-
-fn key(entry: &[u8]) -> Option<(u64, u64)> {
-    Some((u64::from_le_bytes(entry[..8].try_into().ok()?), u64::from_le_bytes(entry[8..16].try_into().ok()?)))
+    entries.map(|entry| Some((Stamp::read(entry)?, *entry.last_chunk()?))).collect()
 }
 
 /// The bytes of a SHA-256 digest.
