@@ -27,6 +27,9 @@ use table::Table;
 use workloads::{Start, Workload};
 
 pub(crate) fn run(words: &[String]) -> Result<()> {
+    if words.iter().any(|word| matches!(&**word, "-h" | "--help" | "help")) {
+        return shell::print(&help());
+    }
     if let [first, files @ ..] = words
         && first == "compile"
     {
@@ -36,6 +39,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         shell::step("build llbc", &mut cargo(&["build", "--release", "--package", "cli"]))?;
         return lsp::run();
     }
+    let chosen = chosen(words)?;
     setup::install(setup::ALL)?;
     let release = ["build", "--release", "--package", "cli", "--package", "executor"];
     shell::step("build llbc and executor", &mut cargo(&release))?;
@@ -44,15 +48,40 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         compile::in_process(&[])?;
         lsp::run()?;
     }
-    let is_wanted = |workload: &&Workload| words.is_empty() || words.iter().any(|word| workload.name.contains(&**word));
     let builders = builders::all()?;
     let mut table = Table::new(builders.iter().map(|builder| builder.name()));
-    for workload in workloads::ALL.iter().filter(is_wanted) {
+    for workload in chosen {
         let (costs, limit) = shell::timed(workload.name, || costs(workload, &builders))?;
         // What is measured is not lost with what fails later.
         shell::say(&table.add(workload.name, costs, limit));
     }
     shell::print(&table.print())
+}
+
+/// The workloads that words choose; no words choose all. **Errors**: a word that chooses none.
+fn chosen(words: &[String]) -> Result<Vec<&'static Workload>> {
+    let is_of = |word: &String, workload: &Workload| workload.name.contains(&**word);
+    if let Some(word) = words.iter().find(|word| !workloads::ALL.iter().any(|workload| is_of(word, workload))) {
+        return Err(format!("no workload's name holds {word:?}; there are:\n{}", names()).into());
+    }
+    let is_wanted = |workload: &&Workload| words.is_empty() || words.iter().any(|word| is_of(word, workload));
+    Ok(workloads::ALL.iter().filter(is_wanted).collect())
+}
+
+fn names() -> String {
+    workloads::ALL.iter().map(|workload| format!("  {}\n", workload.name)).collect()
+}
+
+fn help() -> String {
+    format!(
+        "usage: cargo xtask bench [WORD…]     workloads whose names hold a word; without words everything
+       cargo xtask bench compile [FILE…]  compiling alone, in process
+       cargo xtask bench lsp              the language server
+
+Everything lies in TMPDIR. Workloads:
+{}",
+        names()
+    )
 }
 
 /// The median cost of a workload for each builder (`None` where it cannot do it) and the limit; builders take turns, so
@@ -105,4 +134,19 @@ fn build(builder: &dyn Builder, context: &Path, workload: &Workload) -> Result<O
     let client = measure(&mut command)?;
     let after = spent_by(daemon);
     Ok(Some(client.with(Cost { wall: client.wall, cpu: after.cpu.saturating_sub(before.cpu), peak: after.peak })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_choose_workloads_and_a_word_that_chooses_none_is_an_error() {
+        let choose = |words: &[&str]| chosen(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+        assert_eq!(choose(&[]).unwrap().len(), workloads::ALL.len());
+        let names: Vec<_> = choose(&["sleep", "one RUN"]).unwrap().iter().map(|workload| workload.name).collect();
+        assert_eq!(names, ["one RUN step", "16 stages of `sleep 0.5`"]);
+        let message = choose(&["sleep", "slepp"]).err().unwrap().to_string();
+        assert!(message.starts_with("no workload's name holds \"slepp\"; there are:\n  30 instructions"), "{message}");
+    }
 }
