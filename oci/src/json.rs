@@ -113,15 +113,23 @@ fn escape(c: char) -> Option<&'static str> {
     })
 }
 
+/// Where the next byte is that may begin something to escape: U+2028 and U+2029 begin with 0xe2. Most texts are long and
+/// have none, so they are looked at in blocks, each without a branch.
+fn next_special(bytes: &[u8]) -> Option<usize> {
+    let is_special = |b: &u8| matches!(b, b'<' | b'>' | b'&' | 0xe2);
+    let (blocks, _) = bytes.as_chunks::<32>();
+    let is_clean = |block: &&[u8; 32]| !block.iter().fold(false, |found, b| found | is_special(b));
+    let clean = blocks.iter().take_while(is_clean).count() * 32;
+    bytes[clean..].iter().position(is_special).map(|at| clean + at)
+}
+
 struct GoFormatter<F>(F);
 
 impl<F: Formatter> Formatter for GoFormatter<F> {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
         let bytes = fragment.as_bytes();
-        // Byte by byte, for most texts are long and have nothing to escape; U+2028 and U+2029 begin with 0xe2.
-        let is_special = |b: &u8| matches!(b, b'<' | b'>' | b'&' | 0xe2);
         let (mut start, mut at) = (0, 0);
-        while let Some(next) = bytes[at..].iter().position(is_special) {
+        while let Some(next) = next_special(&bytes[at..]) {
             at += next;
             let letter = fragment[at..].chars().next().unwrap_or_default();
             if let Some(escape) = escape(letter) {
@@ -187,6 +195,16 @@ mod tests {
             concat!(r#""\u003ca\u003e \u0026\u0026 \u2028\u2029 é\u0001\b\f"#, "\u{7f}", r#"\"\\/""#),
         );
         check(r#"{"<": "b&"}"#, r#"{"\u003c":"b\u0026"}"#);
+    }
+
+    #[test]
+    fn escapes_in_long_texts() {
+        for at in 0..100 {
+            let text = format!("{}&{}", "é".repeat(at), "x".repeat(100));
+            let value = serde_json::Value::String(text.clone());
+            let expected = format!("\"{}\"", text.replace('&', "\\u0026"));
+            assert_eq!(String::from_utf8(to_vec(&value)).unwrap(), expected);
+        }
     }
 
     #[test]
