@@ -39,8 +39,9 @@ impl Mode {
     }
 }
 
-/// How deep operands may be nested: more is a [`Fault::TooDeep`]. Real files stay below ten; a walk recurses.
-pub const MAX_DEPTH: u32 = 256;
+/// How deep operands and quotes may be nested: more is a [`Fault::TooDeep`]. Real files stay below ten. Walks recurse: so many levels
+/// fit the stack of a thread (2 MiB) even where nothing is optimized.
+pub const MAX_DEPTH: u32 = 1024;
 
 /// A parsed word.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -239,7 +240,7 @@ pub enum Fault {
     BadSubstitution,
     /// A modifier there is not.
     Modifier(String),
-    /// More than [`MAX_DEPTH`] operands in each other.
+    /// More than [`MAX_DEPTH`] operands and quotes in each other.
     TooDeep,
 }
 
@@ -446,28 +447,17 @@ impl Parser<'_> {
     fn pieces(&mut self, stop: Option<char>, raw_escapes: bool, out: &mut Vec<Piece>) -> Result<(), Fault> {
         let quotes = self.mode != Mode::Document;
         while let Some(c) = self.peek() {
-            let start = self.position;
             match c {
                 _ if Some(c) == stop => {
                     self.bump(c);
                     return Ok(());
                 }
                 '$' => self.dollar(out)?,
-                '\'' if quotes => out.push(self.single_quoted()?),
+                '\'' if quotes => self.single_quoted(out)?,
                 '"' if quotes => self.double_quoted(raw_escapes, out)?,
                 '<' => self.less_than(out),
-                _ if c == self.escape => {
-                    self.bump(c);
-                    if let Some(escaped) = self.peek() {
-                        self.bump(escaped);
-                    }
-                    let start = if raw_escapes { start } else { start + c.len_utf8() };
-                    out.push(Piece::Literal(range(start, self.position)));
-                }
-                _ => {
-                    self.skip_text(stop);
-                    out.push(Piece::Text(range(start, self.position)));
-                }
+                _ if c == self.escape => self.escaped(raw_escapes, out),
+                _ => self.text(stop, out),
             }
         }
         match stop {
@@ -477,8 +467,20 @@ impl Parser<'_> {
         }
     }
 
-    /// Eats characters that mean nothing; at least one, which the caller has looked at.
-    fn skip_text(&mut self, stop: Option<char>) {
+    /// The escape character, which the caller has looked at, and the one it is for.
+    fn escaped(&mut self, raw_escapes: bool, out: &mut Vec<Piece>) {
+        let start = self.position;
+        self.bump(self.escape);
+        let after = self.position;
+        if let Some(escaped) = self.peek() {
+            self.bump(escaped);
+        }
+        out.push(Piece::Literal(range(if raw_escapes { start } else { after }, self.position)));
+    }
+
+    /// Characters that mean nothing; at least one, which the caller has looked at.
+    fn text(&mut self, stop: Option<char>, out: &mut Vec<Piece>) {
+        let start = self.position;
         let quotes = self.mode != Mode::Document;
         let rest = &self.text.as_bytes()[self.position..];
         // Byte by byte: every sign is ASCII, of which no other character has a byte.
@@ -489,29 +491,33 @@ impl Parser<'_> {
                 || (quotes && matches!(b, b'\'' | b'"'))
         };
         self.position += rest.iter().position(special).unwrap_or(rest.len());
+        out.push(Piece::Text(range(start, self.position)));
     }
 
     fn is_escape(&self, byte: u8) -> bool {
         byte.is_ascii() && self.escape == char::from(byte)
     }
 
-    fn single_quoted(&mut self) -> Result<Piece, Fault> {
+    fn single_quoted(&mut self, out: &mut Vec<Piece>) -> Result<(), Fault> {
         let start = self.position;
         let Some(length) = self.text[start + 1..].find('\'') else {
             self.position = self.text.len();
             return Err(Fault::SingleQuote);
         };
         self.position = start + length + 2;
-        Ok(Piece::Literal(if self.mode.keeps_quotes() {
+        out.push(Piece::Literal(if self.mode.keeps_quotes() {
             range(start, self.position)
         } else {
             range(start + 1, self.position - 1)
-        }))
+        }));
+        Ok(())
     }
 
     fn double_quoted(&mut self, raw_escapes: bool, out: &mut Vec<Piece>) -> Result<(), Fault> {
         let mut inner = Vec::new();
+        self.enter()?;
         let result = self.in_double_quotes(raw_escapes, &mut inner);
+        self.depth -= 1;
         if let Err(fault) = result {
             // Kept, so that what goes wrong inside is found before the missing quote.
             inner.push(Piece::Fault(fault.clone()));
@@ -590,6 +596,11 @@ impl Parser<'_> {
             self.position += 1;
             return self.braced(start, out);
         }
+        self.bare(start, out);
+        Ok(())
+    }
+
+    fn bare(&mut self, start: usize, out: &mut Vec<Piece>) {
         let name = self.name();
         let range = range(start, self.position);
         out.push(if name.is_empty() {
@@ -597,7 +608,6 @@ impl Parser<'_> {
         } else {
             Piece::Variable(Box::new(Variable { name, braced: false, modifier: Modifier::None, range }))
         });
-        Ok(())
     }
 
     fn braced(&mut self, start: usize, out: &mut Vec<Piece>) -> Result<(), Fault> {
@@ -606,77 +616,80 @@ impl Parser<'_> {
             Some('{' | '}' | ':') => return Err(Fault::BadSubstitution),
             Some(_) => {}
         }
-        let name = self.name();
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return Err(Fault::TooDeep);
-        }
-        let (modifier, fault) = self.modifier()?;
+        self.enter()?;
+        let mut variable = self.head(start)?;
+        // An operand with a fault is kept because what it holds is evaluated before the fault is met.
+        let result = self.operands(&mut variable.modifier);
         self.depth -= 1;
-        let range = range(start, self.position);
-        out.push(Piece::Variable(Box::new(Variable { name, braced: true, modifier, range })));
-        fault.map_or(Ok(()), Err)
+        variable.range.end = self.position as u32;
+        out.push(Piece::Variable(variable));
+        result
     }
 
-    /// The modifier and, if its operand has a fault, that fault: the operand is kept because what it holds is
-    /// evaluated before the fault is met.
-    fn modifier(&mut self) -> Result<(Modifier, Option<Fault>), Fault> {
+    fn enter(&mut self) -> Result<(), Fault> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH { Err(Fault::TooDeep) } else { Ok(()) }
+    }
+
+    /// Name and modifier, its operands yet to be read.
+    fn head(&mut self, start: usize) -> Result<Box<Variable>, Fault> {
+        let name = self.name();
+        let modifier = self.sign()?;
+        Ok(Box::new(Variable { name, braced: true, modifier, range: range(start, start) }))
+    }
+
+    /// The modifier, its operands yet to be read.
+    fn sign(&mut self) -> Result<Modifier, Fault> {
         let sign = self.next();
         let (colon, sign) = if sign == Some(':') { (true, self.next()) } else { (false, sign) };
-        match (colon, sign) {
-            (false, Some('}')) => Ok((Modifier::None, None)),
-            (false, Some('/')) => Ok(self.replace()),
-            (false, Some('#' | '%')) | (_, Some('-' | '+' | '?')) => {
-                let raw_escapes = matches!(sign, Some('#' | '%'));
-                let (pieces, fault) = self.operand('}', raw_escapes);
-                let operand = Operand { colon, pieces };
-                let modifier = match sign {
-                    Some('-') => Modifier::Default(operand),
-                    Some('+') => Modifier::Alternative(operand),
-                    Some('?') => Modifier::Required(operand),
-                    Some('#') => Modifier::CutPrefix(operand),
-                    _ => Modifier::CutSuffix(operand),
-                };
-                Ok((modifier, fault))
+        let operand = Operand { colon, pieces: Vec::new() };
+        Ok(match (colon, sign) {
+            (false, Some('}')) => Modifier::None,
+            (false, Some('/')) => {
+                let all = self.peek() == Some('/');
+                self.position += usize::from(all);
+                Modifier::Replace { all, pattern: Vec::new(), replacement: Vec::new() }
             }
-            (true, Some(sign)) if !matches!(sign, '#' | '%') => {
-                let (pieces, fault) = self.operand('}', false);
-                Ok((Modifier::Unknown { sign, operand: Operand { colon, pieces } }, fault))
-            }
+            (false, Some('#')) => Modifier::CutPrefix(operand),
+            (false, Some('%')) => Modifier::CutSuffix(operand),
+            (_, Some('-')) => Modifier::Default(operand),
+            (_, Some('+')) => Modifier::Alternative(operand),
+            (_, Some('?')) => Modifier::Required(operand),
+            (true, Some(sign)) if !matches!(sign, '#' | '%') => Modifier::Unknown { sign, operand },
             // parity: Go prints its end-of-text sign as U+FFFD; after a colon the missing brace is found first.
-            (true, None) => Err(Fault::Brace),
-            (true, Some(sign)) => Err(Fault::Modifier(format!(":{sign}"))),
-            (false, sign) => Err(Fault::Modifier(sign.unwrap_or('\u{fffd}').to_string())),
+            (true, None) => return Err(Fault::Brace),
+            (true, Some(sign)) => return Err(Fault::Modifier(format!(":{sign}"))),
+            (false, sign) => return Err(Fault::Modifier(sign.unwrap_or('\u{fffd}').to_string())),
+        })
+    }
+
+    /// Reads the operands up to the brace. A fault is also the last piece of the operand that has it.
+    fn operands(&mut self, modifier: &mut Modifier) -> Result<(), Fault> {
+        match modifier {
+            Modifier::None => Ok(()),
+            Modifier::Replace { pattern, replacement, .. } => {
+                self.operand('/', true, pattern)?;
+                self.operand('}', true, replacement)
+            }
+            Modifier::CutPrefix(operand) | Modifier::CutSuffix(operand) => self.operand('}', true, &mut operand.pieces),
+            Modifier::Default(operand)
+            | Modifier::Alternative(operand)
+            | Modifier::Required(operand)
+            | Modifier::Unknown { operand, .. } => self.operand('}', false, &mut operand.pieces),
         }
     }
 
-    fn replace(&mut self) -> (Modifier, Option<Fault>) {
-        let all = self.peek() == Some('/');
-        if all {
-            self.position += 1;
-        }
-        let (pattern, fault) = self.operand('/', true);
-        if fault.is_some() {
-            return (Modifier::Replace { all, pattern, replacement: Vec::new() }, fault);
-        }
-        let (replacement, fault) = self.operand('}', true);
-        (Modifier::Replace { all, pattern, replacement }, fault)
-    }
-
-    /// Reads an operand. A fault is also its last piece.
-    fn operand(&mut self, stop: char, raw_escapes: bool) -> (Vec<Piece>, Option<Fault>) {
-        let mut pieces = Vec::new();
-        let Err(fault) = self.pieces(Some(stop), raw_escapes, &mut pieces) else {
-            return (pieces, None);
-        };
-        let fault = match stop {
-            // Whatever is wrong at the end of the text, what is reported is the missing partner.
-            _ if self.position < self.text.len() => fault,
-            '/' => Fault::Slash,
-            _ => Fault::Brace,
-        };
-        seal(&mut pieces, self.text.len(), &fault);
-        (pieces, Some(fault))
+    fn operand(&mut self, stop: char, raw_escapes: bool, out: &mut Vec<Piece>) -> Result<(), Fault> {
+        self.pieces(Some(stop), raw_escapes, out).map_err(|fault| {
+            let fault = match stop {
+                // Whatever is wrong at the end of the text, what is reported is the missing partner.
+                _ if self.position < self.text.len() => fault,
+                '/' => Fault::Slash,
+                _ => Fault::Brace,
+            };
+            seal(out, self.text.len(), &fault);
+            fault
+        })
     }
 
     fn name(&mut self) -> Range<u32> {
@@ -882,13 +895,32 @@ mod tests {
     }
 
     #[test]
-    fn deep_nesting_ends_with_a_fault() {
-        let deep = "${a:-".repeat(100_000);
-        let word = Word::parse(deep.as_bytes(), b'\\', Mode::Word);
-        assert!(matches!(word.pieces.last(), Some(Piece::Fault(_))));
-        let fine = format!("{}{}", "${a:-".repeat(256), "}".repeat(256));
-        let word = Word::parse(fine.as_bytes(), b'\\', Mode::Word);
-        assert!(matches!(word.pieces.as_slice(), [Piece::Variable(_)]));
+    fn deep_nesting_is_read_up_to_the_limit() {
+        let nested = |open: &str, close: &str, levels| open.repeat(levels) + &close.repeat(levels);
+        for (open, close, each) in [("${a:-", "}", 1), ("${a/x", "/}", 1), ("\"${a+", "}\"", 2)] {
+            let most = MAX_DEPTH as usize / each;
+            check_all(&nested(open, close, most));
+            let word = nested(open, close, most);
+            let word = Word::parse(word.as_bytes(), b'\\', Mode::Word);
+            assert_eq!((word.references().len(), word.first_fault()), (most, None));
+            let word = nested(open, close, most + 1);
+            let word = Word::parse(word.as_bytes(), b'\\', Mode::Word);
+            assert_eq!(word.first_fault(), Some(&Fault::TooDeep), "{open}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_without_an_end_is_a_fault() {
+        for open in ["${a:-", "\"${a:-", "x${a/"] {
+            check_all(&open.repeat(MAX_DEPTH as usize));
+            let word = open.repeat(100_000);
+            let word = Word::parse(word.as_bytes(), b'\\', Mode::Word);
+            assert!(matches!(word.pieces.last(), Some(Piece::Fault(_))));
+        }
+    }
+
+    fn check_all(raw: &str) {
+        super::check(raw.as_bytes(), b'\\');
     }
 
     #[test]

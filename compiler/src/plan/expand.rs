@@ -168,6 +168,22 @@ impl Sink for Words {
     }
 }
 
+/// What stands in quotes: all of it belongs to the word around it.
+struct Firm<'s>(&'s mut dyn Sink);
+
+impl Sink for Firm<'_> {
+    fn loose(&mut self, text: &str) {
+        self.0.firm(text);
+    }
+
+    fn firm(&mut self, text: &str) {
+        self.0.firm(text);
+    }
+
+    /// parity: the word goes on after an operand in quotes.
+    fn interrupt(&mut self) {}
+}
+
 struct Walk<'w> {
     word: &'w Word<'w>,
     scope: &'w dyn Scope,
@@ -185,11 +201,7 @@ impl<'w> Walk<'w> {
             match piece {
                 Piece::Text(range) => out.loose(self.word.slice(range)),
                 Piece::Literal(range) => out.firm(self.word.slice(range)),
-                Piece::Quoted(inner) => {
-                    let value = self.evaluate(inner)?;
-                    self.pass_interruption(out);
-                    out.firm(&value);
-                }
+                Piece::Quoted(inner) => self.pieces(inner, &mut Firm(out))?,
                 Piece::Variable(variable) => {
                     let value = self.variable(variable)?;
                     self.grow(value.len())?;
@@ -221,12 +233,19 @@ impl<'w> Walk<'w> {
 
     /// Operands first, then the name: the order in which faults are found.
     fn variable(&mut self, variable: &Variable) -> Result<Cow<'w, str>, String> {
-        let name = self.word.slice(&variable.name);
         // Only what this reference depends on counts: a fault beside something unknown is a fault all the same.
         let before = std::mem::take(&mut self.unknown);
-        let operands: Vec<String> =
-            variable.operands().map(|pieces| self.evaluate(pieces)).collect::<Result<_, _>>()?;
+        let mut operands = Vec::new();
+        for pieces in variable.operands() {
+            operands.push(self.evaluate(pieces)?);
+        }
         self.interrupted |= !operands.is_empty();
+        self.value(variable, &operands, before)
+    }
+
+    /// The value of a reference whose operands are evaluated; `before` is whether something before it is unknown.
+    fn value(&mut self, variable: &Variable, operands: &[String], before: bool) -> Result<Cow<'w, str>, String> {
+        let name = self.word.slice(&variable.name);
         let found = self.look_up(name);
         if self.unknown {
             return Ok(Cow::Borrowed(""));
@@ -234,10 +253,10 @@ impl<'w> Walk<'w> {
         self.unknown = before;
         if found.is_none() && self.word.mode.keeps_unset() {
             let mut written = String::new();
-            variable.write_unset(name, &operands, &mut written);
+            variable.write_unset(name, operands, &mut written);
             return Ok(written.into());
         }
-        match &operands[..] {
+        match operands {
             [] => Ok(found.unwrap_or_default().into()),
             operands => modify(&variable.modifier, name, found, operands).map(Cow::Owned),
         }
@@ -352,6 +371,20 @@ mod tests {
         check("${SET:=x}", "unsupported modifier (:=) in substitution");
         check("${SET:-${NO?inner}}", "NO: inner");
         check("${SET", "unsupported modifier (\u{fffd}) in substitution");
+    }
+
+    #[test]
+    fn operands_nest_a_thousand_levels_deep() {
+        let nested = |open: &str, middle: &str, close: &str, levels| {
+            format!("{}{middle}{}", open.repeat(levels), close.repeat(levels))
+        };
+        check(&nested("${NO:-", "$SET", "}", 1000), "value");
+        check(&nested("${SET:+x", "", "}", 1000), &"x".repeat(1000));
+        check(&nested("\"${NO:-", "a b", "}\"", 500), "a b");
+        let scope = environment();
+        let raw = nested("\"${NO:-", "a b", "}\"", 500);
+        assert_eq!(words(raw.as_bytes(), b'\\', &scope), Ok(Some(vec!["a b".to_owned()])));
+        check(&nested("${NO:-", "", "}", 2000), "substitutions are nested more than 1024 deep");
     }
 
     #[test]
