@@ -37,6 +37,7 @@ pub(crate) const ALL: &[Need] = &[
     Need { program: "slirp4netns", package: "slirp4netns" },
     Need { program: "qemu-aarch64-static", package: "qemu-user-static" },
     Need { program: "ssh-keygen", package: "openssh-client" },
+    Need { program: "sshd", package: "openssh-server" },
     Need { program: "npm", package: "npm" },
 ];
 

@@ -167,7 +167,8 @@ fn ssh_command(known_hosts: Option<&Path>) -> OsString {
             command.push(path);
             command.push("'");
         }
-        None => command.push("-o StrictHostKeyChecking=no"),
+        // Any host is taken, and none is learnt into the file of the user, where it would count for other programs.
+        None => command.push("-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"),
     }
     command
 }

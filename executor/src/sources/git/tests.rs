@@ -270,3 +270,90 @@ fn failures() {
     let error = build(&Place::new(), &gone).unwrap_err().to_string();
     assert!(error.starts_with(&format!("failed to fetch remote {}/gone: git stderr:", remote.address)), "{error}");
 }
+
+/// Debian's ssh server on loopback: whoever has the key is the user who runs the tests.
+struct Ssh {
+    dir: tempfile::TempDir,
+    port: u16,
+    child: Child,
+}
+
+impl Drop for Ssh {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Ssh {
+    fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let path = |name: &str| dir.path().join(name);
+        for name in ["host", "key", "stranger"] {
+            let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(path(name)).status();
+            assert!(made.expect("these tests need ssh-keygen: apt-get install openssh-client").success());
+        }
+        // Where it gives up its privileges; the package makes the directory when the service is started.
+        let _ = fs::create_dir("/run/sshd");
+        let config = format!(
+            "ListenAddress 127.0.0.1\nPort {port}\nHostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nUsePAM no\n\
+             PidFile none\nPasswordAuthentication no\n",
+            path("host").display(),
+            path("key.pub").display()
+        );
+        fs::write(path("config"), config).unwrap();
+        let child = Command::new("/usr/sbin/sshd")
+            .args(["-D", "-e", "-f"])
+            .arg(path("config"))
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("these tests need sshd: apt-get install openssh-server");
+        let started = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(started.elapsed() < Duration::from_secs(20), "sshd does not start");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Self { dir, port, child }
+    }
+
+    /// Somewhere to build with an agent that has a key.
+    fn place(&self, key: &str) -> Place {
+        let mut place = Place::new();
+        let agent = crate::session::SshAgent::of(&[self.dir.path().join(key)]).unwrap();
+        place.session.ssh.insert("default".into(), agent);
+        place
+    }
+
+    /// The line of a known_hosts file for a host that has this key.
+    fn known(&self, key: &str) -> String {
+        let public = fs::read_to_string(self.dir.path().join(format!("{key}.pub"))).unwrap();
+        format!("[127.0.0.1]:{} {public}", self.port)
+    }
+}
+
+#[test]
+fn over_ssh_with_a_key_and_a_known_host() {
+    let (remote, ssh) = (Remote::start(), Ssh::start());
+    let url = format!("ssh://root@127.0.0.1:{}{}", ssh.port, remote.path("repo").display());
+    let home = std::env::var_os("HOME").map(|home| Path::new(&home).join(".ssh/known_hosts"));
+    let hosts_of_the_user = || home.as_ref().and_then(|path| fs::read(path).ok());
+    let before = hosts_of_the_user();
+    let fetched = |key: &str, known: &str| {
+        let mut attrs = vec![("git.fullurl", url.as_str()), ("git.mountsshsock", "default")];
+        attrs.extend((!known.is_empty()).then_some(("git.knownsshhosts", known)));
+        let attrs = attrs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        let source = llb::Source { identifier: "git://127.0.0.1/repo#main".into(), attrs };
+        build(&ssh.place(key), &source).map(|(_, dir)| files(&dir)).map_err(|error| error.to_string())
+    };
+    let all = ["docs/deep/page", "file", "link"].map(str::to_owned).to_vec();
+    assert_eq!(fetched("key", ""), Ok(all.clone()));
+    assert_eq!(fetched("key", &ssh.known("host")), Ok(all));
+    let refused = |key: &str, known: &str, expected: &str| {
+        let error = fetched(key, known).unwrap_err();
+        assert!(error.contains(expected), "{expected:?} is not in {error}");
+    };
+    refused("stranger", "", "Permission denied (publickey");
+    refused("key", &ssh.known("stranger"), "Host key verification failed");
+    assert_eq!(hosts_of_the_user(), before, "nothing is learnt into the user's own file");
+}
