@@ -1,5 +1,6 @@
 //! `executor images`: what the store holds by name.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -113,13 +114,22 @@ fn row(store: &Store, image: &Image) -> Result<Row> {
     })
 }
 
-/// Bytes of everything a manifest or an index names.
+/// Bytes of the layers of everything a manifest or an index names, each manifest once.
 fn size(store: &Store, digest: &oci::Digest) -> Result<u64> {
-    let bytes = read_blob(store.blobs(), digest, MANIFEST_LIMIT)?;
-    match Document::parse(&bytes).map_err(|error| Error::Invalid(format!("{digest}: {error}")))? {
-        Document::Manifest(manifest) => Ok(manifest.layers.iter().map(|layer| layer.size).sum()),
-        Document::Index(index) => index.manifests.iter().map(|manifest| size(store, &manifest.digest)).sum(),
+    let mut total = 0;
+    let mut seen = BTreeSet::new();
+    let mut waiting = vec![digest.clone()];
+    while let Some(digest) = waiting.pop() {
+        if !seen.insert(digest.clone()) {
+            continue;
+        }
+        let bytes = read_blob(store.blobs(), &digest, MANIFEST_LIMIT)?;
+        match Document::parse(&bytes).map_err(|error| Error::Invalid(format!("{digest}: {error}")))? {
+            Document::Manifest(manifest) => total += manifest.layers.iter().map(|layer| layer.size).sum::<u64>(),
+            Document::Index(index) => waiting.extend(index.manifests.into_iter().map(|entry| entry.digest)),
+        }
     }
+    Ok(total)
 }
 
 fn table(rows: &[Row], out: &mut Vec<u8>) -> std::io::Result<()> {

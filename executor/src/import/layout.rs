@@ -1,5 +1,6 @@
 //! OCI image layouts, as directories and in archives.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 
@@ -14,28 +15,16 @@ use crate::{Error, Result};
 const NAMES: [&str; 2] = ["io.containerd.image.name", "org.opencontainers.image.ref.name"];
 /// Most bytes of a manifest.
 const MANIFEST_LIMIT: u64 = 4 << 20;
+/// Indexes in indexes: nobody nests them, but nothing forbids it.
+const MAX_DEPTH: usize = 4;
 
 pub(super) fn import_directory(store: &Store, path: &Path, name: Option<&Reference>) -> Result<Vec<Image>> {
     let file = path.join("index.json");
     let bytes =
         std::fs::read(&file).map_err(|error| damaged(path, format!("it is no OCI layout: index.json: {error}")))?;
     let index: Index = serde_json::from_slice(&bytes).map_err(|error| damaged(&file, error))?;
-    for entry in &index.manifests {
-        copy_blobs(store, path, &entry.digest)?;
-    }
+    each_blob(store, path, &index, |digest| copy_blob(store, path, digest))?;
     finish(store, path, &index, name)
-}
-
-/// Copies a manifest or index and everything below it.
-fn copy_blobs(store: &Store, layout: &Path, digest: &Digest) -> Result<()> {
-    copy_blob(store, layout, digest)?;
-    for below in below(store, layout, digest)? {
-        match below {
-            Below::Blob(digest) => copy_blob(store, layout, &digest)?,
-            Below::Manifest(digest) => copy_blobs(store, layout, &digest)?,
-        }
-    }
-    Ok(())
 }
 
 fn copy_blob(store: &Store, layout: &Path, digest: &Digest) -> Result<()> {
@@ -61,6 +50,31 @@ fn digest_of(file: &str) -> Option<Digest> {
     Digest::parse(&format!("{algorithm}:{hex}")).ok()
 }
 
+/// Visits every blob of an index once, however often it is named; a manifest before what it names is looked for.
+///
+/// **Errors**: indexes nested deeper than anybody nests them.
+fn each_blob(store: &Store, path: &Path, index: &Index, mut visit: impl FnMut(&Digest) -> Result<()>) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    let mut waiting: Vec<_> = index.manifests.iter().map(|entry| (entry.digest.clone(), 0)).collect();
+    while let Some((digest, depth)) = waiting.pop() {
+        if !seen.insert(digest.clone()) {
+            continue;
+        }
+        if depth > MAX_DEPTH {
+            return Err(damaged(path, format!("{digest}: indexes are nested too deep")));
+        }
+        visit(&digest)?;
+        for below in below(store, path, &digest)? {
+            match below {
+                Below::Manifest(digest) => waiting.push((digest, depth + 1)),
+                Below::Blob(digest) if seen.insert(digest.clone()) => visit(&digest)?,
+                Below::Blob(_) => {}
+            }
+        }
+    }
+    Ok(())
+}
+
 enum Below {
     Blob(Digest),
     Manifest(Digest),
@@ -79,9 +93,12 @@ fn below(store: &Store, path: &Path, digest: &Digest) -> Result<Vec<Below>> {
 
 /// Checks that all is there, and names the images.
 fn finish(store: &Store, path: &Path, index: &Index, name: Option<&Reference>) -> Result<Vec<Image>> {
+    each_blob(store, path, index, |digest| match store.blobs().size(digest)? {
+        Some(_) => Ok(()),
+        None => Err(damaged(path, format!("blob {digest} is missing"))),
+    })?;
     let mut images = Vec::new();
     for entry in &index.manifests {
-        check_whole(store, path, &entry.digest)?;
         let own = match name {
             Some(name) => Some(name.clone().or_latest()),
             None => own_name(entry).map(|text| parse_name(text, path)).transpose()?,
@@ -105,19 +122,4 @@ fn own_name(entry: &Descriptor) -> Option<&str> {
 /// What an image points to; what the layout says of it stays behind.
 fn target(entry: &Descriptor) -> Descriptor {
     Descriptor { annotations: Default::default(), ..entry.clone() }
-}
-
-fn check_whole(store: &Store, path: &Path, digest: &Digest) -> Result<()> {
-    let missing = |digest: &Digest| damaged(path, format!("blob {digest} is missing"));
-    if store.blobs().size(digest)?.is_none() {
-        return Err(missing(digest));
-    }
-    for below in below(store, path, digest)? {
-        match below {
-            Below::Manifest(digest) => check_whole(store, path, &digest)?,
-            Below::Blob(digest) if store.blobs().size(&digest)?.is_none() => return Err(missing(&digest)),
-            Below::Blob(_) => {}
-        }
-    }
-    Ok(())
 }

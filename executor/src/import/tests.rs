@@ -142,3 +142,35 @@ fn what_is_damaged_gets_no_name() {
     let error = import(&fixture.store, &fixture.directory.path().join("file.tar"), None).unwrap_err().to_string();
     assert!(error.contains("it is no tar"), "{error}");
 }
+
+/// A layout directory with an image under `depth` indexes, each of which names the next one `times`.
+fn nested(fixture: &Fixture, depth: usize, times: usize) -> PathBuf {
+    let directory = fixture.directory.path().join("layout");
+    let write = |name: &str, content: &[u8]| {
+        let path = directory.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    };
+    let files = layout(b"layer", None);
+    files.iter().for_each(|(name, content)| write(name, content));
+    let image: Index = serde_json::from_slice(&files[1].1).unwrap();
+    let root = (0..depth).fold(image.manifests[0].clone(), |inner, _| {
+        let index = Index::new(vec![inner; times]).to_json();
+        write(&format!("blobs/sha256/{}", oci::Digest::sha256(&index).hex()), &index);
+        Descriptor::of(media::OCI_INDEX, &index)
+    });
+    write("index.json", &Index::new(vec![root]).to_json());
+    directory
+}
+
+#[test]
+fn indexes_in_indexes_end() {
+    let name = Reference::parse("app").unwrap();
+    let fixture = Fixture::new();
+    let images = import(&fixture.store, &nested(&fixture, 4, 500), Some(&name)).unwrap();
+    assert_eq!(images.len(), 1);
+    let fixture = Fixture::new();
+    let error = import(&fixture.store, &nested(&fixture, 20_000, 1), Some(&name)).unwrap_err().to_string();
+    assert!(error.ends_with("indexes are nested too deep"), "{error}");
+    assert_eq!(fixture.store.images().unwrap(), []);
+}

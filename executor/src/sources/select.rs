@@ -1,5 +1,7 @@
 //! From a root (manifest or index) to the image for one platform.
 
+use std::collections::BTreeSet;
+
 use oci::{ConfigError, Descriptor, Digest, Document, ImageConfig, Index, Manifest, Matcher, Platform};
 
 use super::content::{Content, parse};
@@ -47,7 +49,7 @@ pub(super) fn select(content: &dyn Content, root: &Descriptor, platform: &Platfo
     let matcher = Matcher::only(platform);
     let found = match parse(&root.digest, &content.document(root)?)? {
         Document::Manifest(manifest) => Some((content.document(&manifest.config)?, manifest)),
-        Document::Index(index) => search(content, &index, &matcher, 0)?,
+        Document::Index(index) => Search { content, matcher: &matcher, seen: BTreeSet::new() }.search(&index, 0)?,
     };
     let (config, manifest) =
         found.ok_or_else(|| Error::NotFound("no match for platform in manifest: not found".to_owned()))?;
@@ -56,25 +58,38 @@ pub(super) fn select(content: &dyn Content, root: &Descriptor, platform: &Platfo
 
 type Found = Option<(Vec<u8>, Manifest)>;
 
-/// The best entry that names its platform, else the first that names none and whose config is for the right one.
-fn search(content: &dyn Content, index: &Index, matcher: &Matcher, depth: u32) -> Result<Found> {
-    let named: Vec<_> = index.manifests.iter().filter(|entry| entry.platform.is_some()).collect();
-    if let Some(best) = matcher.best(named.iter().filter_map(|entry| entry.platform.as_ref())) {
-        return open(content, named[best], matcher, depth);
-    }
-    for entry in index.manifests.iter().filter(|entry| entry.platform.is_none()) {
-        if let Some(found) = open(content, entry, matcher, depth)?.filter(|(config, _)| is_for(config, matcher)) {
-            return Ok(Some(found));
-        }
-    }
-    Ok(None)
+/// A search through indexes.
+struct Search<'a> {
+    content: &'a dyn Content,
+    matcher: &'a Matcher,
+    /// What was looked into in vain, so that an index that names another one often does not make the search long.
+    seen: BTreeSet<Digest>,
 }
 
-fn open(content: &dyn Content, entry: &Descriptor, matcher: &Matcher, depth: u32) -> Result<Found> {
-    match parse(&entry.digest, &content.document(entry)?)? {
-        Document::Manifest(manifest) => Ok(Some((content.document(&manifest.config)?, manifest))),
-        Document::Index(index) if depth < MAX_DEPTH => search(content, &index, matcher, depth + 1),
-        Document::Index(_) => Err(Error::Invalid(format!("{}: indexes are nested too deep", entry.digest))),
+impl Search<'_> {
+    /// The best entry that names its platform, else the first that names none and whose config is for the right one.
+    fn search(&mut self, index: &Index, depth: u32) -> Result<Found> {
+        let named: Vec<_> = index.manifests.iter().filter(|entry| entry.platform.is_some()).collect();
+        if let Some(best) = self.matcher.best(named.iter().filter_map(|entry| entry.platform.as_ref())) {
+            return self.open(named[best], depth);
+        }
+        for entry in index.manifests.iter().filter(|entry| entry.platform.is_none()) {
+            if !self.seen.insert(entry.digest.clone()) {
+                continue;
+            }
+            if let Some(found) = self.open(entry, depth)?.filter(|(config, _)| is_for(config, self.matcher)) {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    fn open(&mut self, entry: &Descriptor, depth: u32) -> Result<Found> {
+        match parse(&entry.digest, &self.content.document(entry)?)? {
+            Document::Manifest(manifest) => Ok(Some((self.content.document(&manifest.config)?, manifest))),
+            Document::Index(index) if depth < MAX_DEPTH => self.search(&index, depth + 1),
+            Document::Index(_) => Err(Error::Invalid(format!("{}: indexes are nested too deep", entry.digest))),
+        }
     }
 }
 
@@ -176,6 +191,15 @@ mod tests {
         let deep = (0..10).fold(root, |inner, _| documents.index(vec![inner]));
         let error = select(&documents, &deep, &parse_platform("linux/amd64")).unwrap_err().to_string();
         assert!(error.ends_with("indexes are nested too deep"), "{error}");
+    }
+
+    #[test]
+    fn an_index_that_names_another_one_often_is_searched_once() {
+        let mut documents = Documents::default();
+        let image = documents.image("linux/amd64", false);
+        let root = (0..4).fold(image, |inner, _| documents.index(vec![inner; 1000]));
+        check(&documents, &root, "linux/s390x", NONE);
+        check(&documents, &root, "linux/amd64", "linux/amd64");
     }
 
     #[test]
