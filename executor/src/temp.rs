@@ -7,6 +7,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,6 +18,9 @@ use rustix::mount::{UnmountFlags, unmount};
 
 use crate::{Error, Result};
 
+/// Mode of directories that only their owner enters.
+const PRIVATE: u32 = 0o700;
+
 /// This process's directory. Cheap to clone; removed when the last clone is dropped.
 #[derive(Clone)]
 pub struct Temp(Arc<Dir>);
@@ -25,6 +29,17 @@ struct Dir {
     path: PathBuf,
     next: AtomicU64,
     _lock: File,
+}
+
+/// Makes a directory of the store, and those on the way, for its owner alone: what builds leave in it may be set-user-id,
+/// or a private image. One that is there already is closed to others.
+pub(crate) fn make_private(dir: &Path) -> Result<()> {
+    let make = || {
+        fs::DirBuilder::new().recursive(true).mode(PRIVATE).create(dir)?;
+        let mode = fs::metadata(dir)?.permissions().mode();
+        if mode & 0o077 == 0 { Ok(()) } else { fs::set_permissions(dir, fs::Permissions::from_mode(PRIVATE)) }
+    };
+    make().map_err(Error::io("make", dir))
 }
 
 /// A path in the directory that nothing else uses; what is there is removed when this is dropped.

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::LayerId;
-use crate::temp::{Temp, TempPath};
+use crate::temp::{Temp, TempPath, make_private};
 use crate::{Error, Result};
 
 const LAYERS: &str = "layers-v1";
@@ -82,9 +82,7 @@ impl Area {
     /// Opens (and makes) the directories below `root`; removes what ended processes and other boots left half done.
     pub(super) fn open(root: &Path) -> Result<Arc<Self>> {
         let [layers, unsynced, staging] = [LAYERS, UNSYNCED, STAGING].map(|name| root.join(name));
-        for dir in [&layers, &unsynced, &staging] {
-            fs::create_dir_all(dir).map_err(Error::io("make", dir))?;
-        }
+        [&layers, &unsynced, &staging].into_iter().try_for_each(|dir| make_private(dir))?;
         let staging = Temp::open(&staging)?;
         let area = Self { layers, unsynced, staging, boot: boot_id(), known: Mutex::default() };
         area.sweep_unsynced()?;

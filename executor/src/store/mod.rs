@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 
 use oci::Digest;
 
+use crate::temp::make_private;
 pub use crate::temp::{Temp, TempPath};
 use crate::{Error, Result};
 pub use blobs::{LocalBlobs, MemoryBlobs};
@@ -80,9 +81,8 @@ impl Store {
     /// Opens the directory, makes what is missing, and removes what dead processes left.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
         let root = root.into();
-        for dir in ["blobs-v1/sha256", "layers-v1", "tmp"] {
-            let dir = root.join(dir);
-            std::fs::create_dir_all(&dir).map_err(Error::io("make", &dir))?;
+        for dir in ["blobs-v1", "blobs-v1/sha256", "layers-v1", "tmp"] {
+            make_private(&root.join(dir))?;
         }
         let root = root.canonicalize().map_err(Error::io("open", &root))?;
         let temp = Temp::open(&root.join("tmp"))?;
@@ -119,11 +119,31 @@ impl Store {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     /// A directory that is removed afterwards.
     pub(crate) fn scratch() -> tempfile::TempDir {
         tempfile::tempdir().unwrap()
+    }
+
+    #[test]
+    fn nobody_else_enters_a_store() {
+        let dir = scratch();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let root = dir.path().join("var/store");
+        drop(Store::open(&root).unwrap());
+        assert_eq!(mode(&root), 0o700, "made here");
+        // In a directory that somebody else made, its parts are closed, also those that an older version made.
+        std::fs::set_permissions(&root, std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(root.join("layers-v1"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        drop(Store::open(&root).unwrap());
+        assert_eq!(mode(&root), 0o755);
+        for entry in std::fs::read_dir(&root).unwrap().map(|entry| entry.unwrap()) {
+            let is_dir = entry.file_type().unwrap().is_dir();
+            assert!(!is_dir || mode(&entry.path()) == 0o700, "{}", entry.path().display());
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::snapshot::{Committed, Snapshots, copy_tree};
 use crate::store::Store;
+use crate::temp::make_private;
 use crate::{Cancel, Error, Result};
 
 /// The bucket in the store.
@@ -102,8 +103,10 @@ impl<'a> Caches<'a> {
 
     fn bucket(&self, key: &str) -> Result<PathBuf> {
         let name: String = Sha256::digest(key).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        let path = self.store.root().join(BUCKET).join(name);
-        fs::create_dir_all(&path).map_err(Error::io("make", &path))?;
+        let bucket = self.store.root().join(BUCKET);
+        make_private(&bucket)?;
+        let path = bucket.join(name);
+        make_private(&path)?;
         Ok(path)
     }
 

@@ -13,6 +13,7 @@ use super::program::{Git, Place};
 use super::resolve::{Commit, failed};
 use super::wanted::{Wanted, is_commit};
 use crate::sources::Context;
+use crate::temp::make_private;
 use crate::{Error, Result};
 
 /// A repository that nobody else works in.
@@ -26,7 +27,7 @@ impl<'a> Repository<'a> {
     /// Opens the repository of a remote, and makes it when it is missing.
     pub(super) fn open(wanted: &Wanted, git: &'a Git, context: Context<'_>) -> Result<Self> {
         let dir = context.store.root().join("git-v1").join(Digest::sha256(wanted.remote.as_bytes()).hex());
-        fs::create_dir_all(&dir).map_err(Error::io("make", &dir))?;
+        make_private(&dir)?;
         let lock_path = dir.join("llbc.lock");
         let lock = File::create(&lock_path).map_err(Error::io("make", &lock_path))?;
         flock(&lock, FlockOperation::LockExclusive)

@@ -291,7 +291,8 @@ impl Ssh {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let path = |name: &str| dir.path().join(name);
         for name in ["host", "key", "stranger"] {
-            let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(path(name)).status();
+            let made =
+                Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(path(name)).status();
             assert!(made.expect("these tests need ssh-keygen: apt-get install openssh-client").success());
         }
         // Where it gives up its privileges; the package makes the directory when the service is started.
