@@ -48,7 +48,8 @@ struct Network {
     layouts: BTreeMap<String, PathBuf>,
     asking: Asking,
     client: OnceLock<std::result::Result<Client, AskError>>,
-    store: OnceLock<Option<Store>>,
+    /// The store, or why there is none: `None` where there is no such directory.
+    store: OnceLock<std::result::Result<Store, Option<String>>>,
     cancel: Cancel,
 }
 
@@ -166,11 +167,18 @@ impl Network {
             ResolveMode::Pull if self.is_offline() => Mode::Local,
             ResolveMode::Pull => Mode::Pull,
         };
+        let store = self.store();
         let images =
-            Images { store: self.store(), registries: self.client()?, layouts: &self.layouts, cancel: &self.cancel };
+            Images { store: store.ok(), registries: self.client()?, layouts: &self.layouts, cancel: &self.cancel };
         match images.resolve(reference, platform, mode) {
             Ok(found) => Ok(Answer::Image(ImageAnswer { digest: Some(found.digest), config: found.config })),
-            Err(error) => Err(self.unanswered(&error, matches!(error, Error::NotFound(_)).then_some(NO_IMAGE))),
+            Err(error) => {
+                let help = matches!(error, Error::NotFound(_)).then_some(NO_IMAGE);
+                let unanswered = self.unanswered(&error, help);
+                // The image may well be where nobody could look.
+                let help = store.err().flatten().map(str::to_owned).or(unanswered.help);
+                Err(AskError { help, ..unanswered })
+            }
         }
     }
 
@@ -203,13 +211,20 @@ impl Network {
         made.as_ref().map_err(Clone::clone)
     }
 
-    /// The executor's store, if there is one: a look must not make it, and one that cannot be opened is not ours.
-    fn store(&self) -> Option<&Store> {
+    /// The executor's store, if there is one: a look must not make it, and one that cannot be opened is not ours. **Errors**:
+    /// why it cannot; `None` where there is none.
+    fn store(&self) -> std::result::Result<&Store, Option<&str>> {
         let open = || {
             let directory = self.place.directory();
-            directory.join("blobs-v1").is_dir().then(|| Store::open(directory).ok()).flatten()
+            let shown = directory.display().to_string();
+            match directory.join("blobs-v1").symlink_metadata() {
+                Ok(_) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(None),
+                Err(error) => return Err(Some(format!("the store {shown} was not looked in: {error}"))),
+            }
+            Store::open(directory).map_err(|error| Some(format!("the store {shown} was not looked in: {error}")))
         };
-        self.store.get_or_init(open).as_ref()
+        self.store.get_or_init(open).as_ref().map_err(|why| why.as_deref())
     }
 }
 
