@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use compiler::{Answer, AskError, HostValue, LocalPath, ModuleSource, RunOutput};
 use oci::Digest;
+use oci::ignore::Selection;
 
 use super::{Answered, is_absent};
 
@@ -67,7 +68,14 @@ pub(super) fn process(allowed: bool, argv: &[String], directory: &str, output: R
         });
         Ok(Answer::Run { output: String::from_utf8_lossy(&text).into_owned(), failure })
     };
-    run().or_else(|error| no(format!("cannot run {program}: {error}"), "localRun runs programs of this machine"))
+    run().or_else(|error| match error.kind() {
+        // Go's words for it.
+        std::io::ErrorKind::NotFound if !program.contains('/') => no(
+            format!("exec: {}: executable file not found in $PATH", ast::quote(program.as_bytes())),
+            "localRun runs programs of this machine",
+        ),
+        _ => no(format!("cannot run {program}: {error}"), "localRun runs programs of this machine"),
+    })
 }
 
 /// What is at a path. Its id names the place: what is in it is compared when it is sent.
@@ -83,7 +91,7 @@ pub(super) fn local_path(path: &str) -> Answered {
     }
 }
 
-/// The regular files at a path: itself, or those of a directory that match, sorted.
+/// The regular files at a path: itself, or those of a directory that match.
 pub(super) fn secret_files(path: &str, include: &[String], exclude: &[String]) -> Answered {
     let found = match std::fs::metadata(path) {
         Ok(found) => found,
@@ -93,25 +101,30 @@ pub(super) fn secret_files(path: &str, include: &[String], exclude: &[String]) -
     if found.is_file() {
         return Ok(Answer::Files(Some(vec![path.to_owned()])));
     }
-    if !include.is_empty() || !exclude.is_empty() {
-        return no("patterns of secrets are not supported yet", "name the files one by one");
-    }
+    let selection = match Selection::new(include, exclude) {
+        Ok(selection) => selection,
+        Err(error) => return no(format!("patterns of the secret {path}: {error}"), "see the patterns of ignore files"),
+    };
     let mut files = Vec::new();
-    match walk(Path::new(path), &mut files) {
+    match walk(Path::new(path), "", &mut files) {
         Ok(()) => {
-            files.sort();
-            Ok(Answer::Files(Some(files)))
+            files.retain(|file| selection.has(file));
+            Ok(Answer::Files(Some(files.into_iter().map(|file| format!("{path}/{file}")).collect())))
         }
         Err(error) => no(format!("cannot list {path}: {error}"), "it must be readable"),
     }
 }
 
-fn walk(directory: &Path, files: &mut Vec<String>) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(directory)? {
-        let entry = entry?;
+/// Adds the regular files below a directory, in the order of the names on their way.
+fn walk(root: &Path, inside: &str, files: &mut Vec<String>) -> std::io::Result<()> {
+    let mut entries = std::fs::read_dir(root.join(inside))?.collect::<std::io::Result<Vec<_>>>()?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let path = if inside.is_empty() { name } else { format!("{inside}/{name}") };
         match entry.file_type()? {
-            kind if kind.is_dir() => walk(&entry.path(), files)?,
-            kind if kind.is_file() => files.push(entry.path().display().to_string()),
+            kind if kind.is_dir() => walk(root, &path, files)?,
+            kind if kind.is_file() => files.push(path),
             _ => {}
         }
     }

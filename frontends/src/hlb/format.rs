@@ -50,6 +50,13 @@ pub(super) fn format(text: &str, file: &File) -> String {
     out.trim().to_owned() + "\n"
 }
 
+/// Whether nothing is in a list but comments on lines that follow each other.
+fn is_one_group<T>(list: &List<T>) -> bool {
+    let inside = list.entries.iter().skip_while(|entry| matches!(entry, Entry::Newline));
+    let after = inside.skip_while(|entry| matches!(entry, Entry::Comment(_)));
+    after.into_iter().all(|entry| matches!(entry, Entry::Newline))
+}
+
 struct Printer<'t> {
     text: &'t str,
 }
@@ -130,7 +137,9 @@ impl<'t> Printer<'t> {
             }
         }
         out.truncate(out.trim_end_matches('\n').len());
-        format!("{out}\n{})", place.tabs())
+        // HLB leaves a blank line where comments are all there is.
+        let blank = if has_comments && is_one_group(list) { "\n" } else { "" };
+        format!("{out}\n{blank}{})", place.tabs())
     }
 
     fn block(&self, block: &Block, place: Place) -> String {

@@ -323,7 +323,7 @@ impl<'t> Parser<'t> {
                 Ok(Statement::Newline)
             }
             Kind::Comment => Ok(Statement::Comment(self.next())),
-            Kind::Ident if self.peek_after(1) != Kind::OpenBrace => {
+            Kind::Ident => {
                 let call = self.call()?;
                 self.statement_end().map(|end| Statement::Call(call, end))
             }

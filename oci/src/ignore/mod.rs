@@ -9,6 +9,8 @@
 mod glob;
 mod pattern;
 mod read;
+mod selection;
 
 pub use pattern::{MatchInfo, Pattern, PatternError, Patterns};
 pub use read::{ReadError, read};
+pub use selection::Selection;

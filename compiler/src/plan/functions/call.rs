@@ -153,9 +153,13 @@ impl<'a> Evaluator<'a> {
     }
 
     /// What a call that is an argument starts from: the zero of what it gives, which may be less than what is welcome.
-    fn zero_of(&self, frame: &Frame<'a, '_>, call: &Call, gives: &str) -> Value {
+    fn zero_of(&mut self, frame: &Frame<'a, '_>, call: &Call, gives: &str) -> Value {
         let ty = match self.find(frame, &call.name) {
             Some(Object::Builtin(rows)) => row(rows, gives).map(|row| row.gives),
+            Some(Object::Import(import)) => self.module(frame.module, import).ok().and_then(|module| {
+                let member = call.member.as_ref()?;
+                self.modules[module].scope.find(&member.text)?.gives()
+            }),
             Some(object) => object.gives(),
             None => None,
         };

@@ -24,6 +24,8 @@ impl Evaluator<'_> {
             }
             Builtin::DockerLoad => {
                 say_platform(&mut sent);
+                // parity: the name is held against the rules, and handed on as it is written.
+                reference(&call.text(0)?, call.span(0))?;
                 Kind::Load { reference: call.text(0)? }
             }
             Builtin::Download => Kind::Directory { path: self.destination(call)? },

@@ -2,29 +2,23 @@
 
 use ast::builtin::Builtin;
 use llb::{CopyAction, FileActionKind, Owner};
-use oci::Time;
 
 use super::super::build::{self, FileChain};
 use super::super::stop::{Done, Stop};
-use super::Evaluator;
 use super::call::Application;
 use super::value::{Applied, Fs, Value};
+use super::{Evaluator, time};
 
 /// The nine bits that directories and files are made with.
-const PERMISSIONS: i64 = 0o777;
+pub(super) const PERMISSIONS: i64 = 0o777;
 
 /// Nanoseconds since the epoch; -1 is now, or what the source has.
 fn timestamp(option: Option<&Applied>) -> Done<i64> {
     let Some(option) = option else { return Ok(-1) };
     let text = option.text(0)?;
-    let wrong = || {
-        let shown = ast::quote(text.as_bytes());
-        let message =
-            format!("parsing time {shown} as \"2006-01-02T15:04:05Z07:00\": cannot parse {shown} as \"2006\"");
+    time::parse(&text).map_err(|message| {
         Stop::error(message).help("write it as RFC 3339 does: 2026-02-03T04:05:06Z").point(option.span(0))
-    };
-    let time = Time::parse(&text).map_err(|_| wrong())?;
-    Ok(time.unix_seconds().saturating_mul(1_000_000_000).saturating_add(i64::from(time.nanos())))
+    })
 }
 
 fn owner(chain: &FileChain, option: Option<&Applied>) -> Done<Option<Owner>> {
@@ -53,7 +47,7 @@ impl Evaluator<'_> {
         };
         let mode = call.last(Builtin::CopyChmod).map(|option| option.int(0)).transpose()?;
         let action = CopyAction {
-            src: input.path_of_copy(&src),
+            src: input.path(&src),
             dest: fs.path_of_copy(&dest),
             owner: owner(&chain, call.last(Builtin::CopyChown))?,
             mode: mode.map_or(-1, |mode| mode as i32),

@@ -54,7 +54,7 @@ mod tests {
     fn what_is_wrong() {
         check("{{.name", "template: :1: unclosed action");
         check("a\n{{if .x}}", "template: :2: unexpected EOF");
-        check("{{nope}}", "template: function \"nope\" not defined");
+        check("\n{{nope}}", "template: :2: function \"nope\" not defined");
         check(
             "{{define \"t\"}}{{template \"t\"}}{{end}}{{template \"t\"}}",
             "template: templates use each other without end",

@@ -14,15 +14,18 @@ pub(super) fn lay_out(text: String, layout: Layout) -> String {
 }
 
 /// Takes away the margin that all lines have which are not blank; blank lines become empty.
+///
+/// parity: a line's margin is another's with more behind it, or there is no margin at all, however alike they begin.
 fn dedent(text: &str) -> String {
     let is_blank = |line: &&str| line.bytes().all(|b| matches!(b, b' ' | b'\t'));
-    let margin = |line: &str| line.bytes().take_while(|b| matches!(b, b' ' | b'\t')).count();
-    let mut lines = text.split('\n').filter(|line| !is_blank(line));
-    let first = lines.next().map_or("", |line| &line[..margin(line)]);
-    let common = lines.fold(first, |common, line| {
-        let same = common.bytes().zip(line.bytes()).take_while(|(a, b)| a == b).count();
-        &common[..same]
+    let margin = |line: &&str| line.bytes().take_while(|b| matches!(b, b' ' | b'\t')).count();
+    let mut margins = text.split('\n').filter(|line| !is_blank(line)).map(|line| &line[..margin(&line)]);
+    let first = margins.next().unwrap_or_default();
+    let shorter = |known: &'_ str, other: &'_ str| known.starts_with(other) || other.starts_with(known);
+    let common = margins.try_fold(first, |common, other| {
+        shorter(common, other).then_some(if other.len() < common.len() { other } else { common })
     });
+    let common = common.unwrap_or_default();
     let cut = |line: &str| if is_blank(&line) { String::new() } else { line[common.len()..].to_owned() };
     text.split('\n').map(cut).collect::<Vec<_>>().join("\n")
 }
@@ -41,6 +44,8 @@ mod tests {
         let check = |text: &str, expected: &str| assert_eq!(lay_out(text.to_owned(), Layout::Dedent), expected);
         check("\n\t\ta\n\t\t  b\n\n\t\tc\n\t", "a\n  b\n\nc");
         check("  a\n\tb", "  a\n\tb");
+        check("\t\ta\n\t  b", "\t\ta\n\t  b");
+        check("\t\ta\n\tb\n\t\tc", "\ta\nb\n\tc");
         check("", "");
     }
 

@@ -22,6 +22,7 @@ mod process;
 mod shell_words;
 mod source;
 mod strings;
+mod time;
 mod value;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -71,8 +71,10 @@ impl<'a> Evaluator<'a> {
             None => Ok(ModuleSource::File(self.beside(importer, text))),
             Some(("file", path)) => Ok(ModuleSource::File(self.beside(importer, path))),
             Some(("git" | "git+https" | "git+http" | "git+ssh", _)) => Ok(ModuleSource::Git(text.to_owned())),
-            Some(_) => Err(Stop::error(format!("{} is not a valid module uri scheme", ast::quote(text.as_bytes())))
-                .help("a path, or git://, git+https://, git+ssh://HOST/PATH[@BRANCH][:FILE]")),
+            Some((scheme, _)) => {
+                Err(Stop::error(format!("{} is not a valid module uri scheme", ast::quote(scheme.as_bytes())))
+                    .help("a path, or git://, git+https://, git+ssh://HOST/PATH[@BRANCH][:FILE]"))
+            }
         }
     }
 

@@ -2,26 +2,31 @@
 
 /// Puts values in the place of verbs.
 pub(super) fn sprintf(format: &str, values: &[String]) -> String {
-    let mut out = String::new();
-    let mut rest = format;
-    let mut next = 0;
-    while let Some(at) = rest.find('%') {
-        out.push_str(&rest[..at]);
-        let (verb, after) = Verb::parse(&rest[at + 1..]);
-        rest = after;
-        verb.write(values, &mut next, &mut out);
+    let mut printer = Printer { rest: format, values, next: 0, reordered: false, out: String::new() };
+    while let Some(at) = printer.rest.find('%') {
+        printer.out.push_str(&printer.rest[..at]);
+        printer.rest = &printer.rest[at + 1..];
+        printer.verb();
     }
-    out.push_str(rest);
-    if next < values.len() {
-        let extra: Vec<String> = values[next..].iter().map(|value| format!("string={value}")).collect();
-        out.push_str(&format!("%!(EXTRA {})", extra.join(", ")));
-    }
-    out
+    printer.finish()
 }
 
-/// `%-5.2s`, read.
+/// Wider than this is a mistake, to Go too.
+const MOST_WIDTH: usize = 1_000_000;
+
+struct Printer<'f> {
+    rest: &'f str,
+    values: &'f [String],
+    /// The value that is next.
+    next: usize,
+    /// Whether a verb chose its value: then what is left over is nobody's mistake.
+    reordered: bool,
+    out: String,
+}
+
+/// How a verb's value is written: `%-5.2s`.
 #[derive(Default)]
-struct Verb {
+struct Form {
     minus: bool,
     plus: bool,
     sharp: bool,
@@ -29,53 +34,145 @@ struct Verb {
     zero: bool,
     width: Option<usize>,
     precision: Option<usize>,
-    verb: Option<char>,
 }
 
-/// Wider than this is a mistake, to Go too.
-const MOST_WIDTH: usize = 1_000_000;
+/// What `[n]` before a verb says of its value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Index {
+    None,
+    Good,
+    Bad,
+}
 
-impl Verb {
-    fn parse(text: &str) -> (Self, &str) {
-        let mut verb = Self::default();
-        let mut rest = text;
-        while let Some(flag) = rest.chars().next().filter(|c| "-+# 0".contains(*c)) {
-            match flag {
-                '-' => verb.minus = true,
-                '+' => verb.plus = true,
-                '#' => verb.sharp = true,
-                ' ' => verb.space = true,
-                _ => verb.zero = true,
-            }
-            rest = &rest[1..];
+impl Printer<'_> {
+    fn finish(mut self) -> String {
+        self.out.push_str(self.rest);
+        if self.next < self.values.len() && !self.reordered {
+            let extra: Vec<String> = self.values[self.next..].iter().map(|value| format!("string={value}")).collect();
+            self.out.push_str(&format!("%!(EXTRA {})", extra.join(", ")));
         }
-        (verb.width, rest) = number(rest);
-        if let Some(after) = rest.strip_prefix('.') {
-            (verb.precision, rest) = number(after);
-            verb.precision.get_or_insert(0);
-        }
-        verb.verb = rest.chars().next();
-        rest = &rest[verb.verb.map_or(0, char::len_utf8)..];
-        (verb, rest)
+        self.out
     }
 
-    fn write(&self, values: &[String], next: &mut usize, out: &mut String) {
-        let Some(verb) = self.verb else { return out.push_str("%!(NOVERB)") };
-        if verb == '%' {
-            return out.push('%');
+    /// One verb, whose `%` is read.
+    fn verb(&mut self) {
+        let mut form = self.flags();
+        let mut good = true;
+        let mut index = self.index(&mut good);
+        if self.star() {
+            index = Index::None;
+            self.out.push_str("%!(BADWIDTH)");
+        } else {
+            form.width = self.number();
+            good &= index != Index::Good || form.width.is_none();
         }
-        let Some(value) = values.get(*next) else { return out.push_str(&format!("%!{verb}(MISSING)")) };
-        *next += 1;
+        if let Some(rest) = self.rest.strip_prefix('.') {
+            self.rest = rest;
+            good &= index != Index::Good;
+            index = self.index(&mut good);
+            if self.star() {
+                index = Index::None;
+                self.out.push_str("%!(BADPREC)");
+            } else {
+                form.precision = Some(self.number().unwrap_or(0));
+            }
+        }
+        if index != Index::Good {
+            self.index(&mut good);
+        }
+        let Some(verb) = self.rest.chars().next() else { return self.out.push_str("%!(NOVERB)") };
+        self.rest = &self.rest[verb.len_utf8()..];
+        if verb == '%' {
+            return self.out.push('%');
+        }
+        if !good {
+            return self.out.push_str(&format!("%!{verb}(BADINDEX)"));
+        }
+        let Some(value) = self.values.get(self.next) else { return self.out.push_str(&format!("%!{verb}(MISSING)")) };
+        self.next += 1;
+        form.write(verb, value, &mut self.out);
+    }
+
+    fn flags(&mut self) -> Form {
+        let mut form = Form::default();
+        while let Some(flag) = self.rest.chars().next().filter(|c| "-+# 0".contains(*c)) {
+            match flag {
+                '-' => form.minus = true,
+                '+' => form.plus = true,
+                '#' => form.sharp = true,
+                ' ' => form.space = true,
+                _ => form.zero = true,
+            }
+            self.rest = &self.rest[1..];
+        }
+        form
+    }
+
+    /// `[n]`: the value to go on with.
+    fn index(&mut self, good: &mut bool) -> Index {
+        let Some(after) = self.rest.strip_prefix('[') else { return Index::None };
+        self.reordered = true;
+        let Some((number, rest)) = after.split_once(']') else {
+            (self.rest, *good) = (after, false);
+            return Index::Bad;
+        };
+        self.rest = rest;
+        let number = Some(number).filter(|number| number.bytes().all(|b| b.is_ascii_digit()));
+        let number = number.and_then(|number| number.parse::<usize>().ok()).filter(|number| *number <= MOST_WIDTH);
+        match number {
+            Some(number) if (1..=self.values.len()).contains(&number) => self.next = number - 1,
+            Some(_) => *good = false,
+            None => {
+                *good = false;
+                return Index::Bad;
+            }
+        }
+        Index::Good
+    }
+
+    /// `*`: a value that is a number, which none is.
+    fn star(&mut self) -> bool {
+        let Some(rest) = self.rest.strip_prefix('*') else { return false };
+        self.rest = rest;
+        self.next += usize::from(self.next < self.values.len());
+        true
+    }
+
+    /// The digits a text starts with.
+    fn number(&mut self) -> Option<usize> {
+        let length = self.rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (digits, rest) = self.rest.split_at(length);
+        let number = digits.parse().ok().filter(|number| *number <= MOST_WIDTH);
+        self.rest = if length > 0 && number.is_none() { "" } else { rest };
+        number
+    }
+}
+
+impl Form {
+    fn write(&self, verb: char, value: &str, out: &mut String) {
         let shown = match verb {
-            's' | 'v' if verb == 'v' && self.sharp => ast::quote(value.as_bytes()),
+            'v' | 'w' if self.sharp => self.quote(value, false),
             's' | 'v' => self.cut(value).to_owned(),
-            'q' if self.sharp && !value.contains(['`', '\n']) => format!("`{}`", self.cut(value)),
-            'q' => ast::quote(self.cut(value).as_bytes()),
+            'q' => self.quote(self.cut(value), true),
             'x' | 'X' => self.hex(value, verb == 'X'),
-            'T' => "string".to_owned(),
-            _ => format!("%!{verb}(string={value})"),
+            'T' => self.cut("string").to_owned(),
+            _ => {
+                out.push_str(&format!("%!{verb}(string="));
+                self.pad(self.cut(value), out);
+                return out.push(')');
+            }
         };
         self.pad(&shown, out);
+    }
+
+    /// In quotes: of the other kind if that is wanted and possible, in letters that everybody has if that is.
+    fn quote(&self, value: &str, flags: bool) -> String {
+        let is_plain = |c: char| c == '\t' || !c.is_control() && c != '`' && c != '\u{feff}';
+        if flags && self.sharp && value.chars().all(is_plain) {
+            return format!("`{value}`");
+        }
+        let quoted = ast::quote(value.as_bytes());
+        if flags && self.plus { to_ascii(&quoted) } else { quoted }
     }
 
     fn cut<'v>(&self, value: &'v str) -> &'v str {
@@ -108,9 +205,13 @@ impl Verb {
     }
 }
 
-fn number(text: &str) -> (Option<usize>, &str) {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    (text[..digits].parse().ok().filter(|width| *width <= MOST_WIDTH), &text[digits..])
+fn to_ascii(text: &str) -> String {
+    let escaped = |c: char| match c {
+        c if c.is_ascii() => c.to_string(),
+        c if (c as u32) < 0x1_0000 => format!("\\u{:04x}", c as u32),
+        c => format!("\\U{:08x}", c as u32),
+    };
+    text.chars().map(escaped).collect()
 }
 
 #[cfg(test)]
@@ -133,5 +234,18 @@ mod tests {
         check("%s %s", &["a"], "a %!s(MISSING)");
         check("%s", &["a", "b", "c"], "a%!(EXTRA string=b, string=c)");
         check("%", &[], "%!(NOVERB)");
+        check("%5d|%c", &["a", "b"], "%!d(string=    a)|%!c(string=b)");
+    }
+
+    #[test]
+    fn values_are_chosen_by_number() {
+        check("%[2]s %[1]s", &["a", "b"], "b a");
+        check("%[3]s %[x]s %[2]5s|%[", &["a", "b"], "%!s(BADINDEX) %!s(BADINDEX) %!s(BADINDEX)|%!(NOVERB)");
+        check("%*s %.*s", &["1", "b", "2", "d"], "%!(BADWIDTH)b %!(BADPREC)d");
+    }
+
+    #[test]
+    fn quotes() {
+        check("%#q %#q %+q %#v", &["a`b", "c", "dé", "e`"], "\"a`b\" `c` \"d\\u00e9\" \"e`\"");
     }
 }

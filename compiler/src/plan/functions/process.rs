@@ -59,6 +59,10 @@ impl Evaluator<'_> {
                     |_| Stop::error(format!("invalid ip {}", ast::quote(address.as_bytes()))).point(call.span(1));
                 address.parse::<core::net::IpAddr>().map(drop).map_err(wrong)
             }
+            Builtin::RunMount if call.has(Builtin::MountTmpfs) && call.fs(0)?.edge.is_some() => {
+                let stop = Stop::error("tmpfs mounts must use scratch").point(call.span(0));
+                Err(stop.help("memory starts empty: mount scratch, or leave out tmpfs"))
+            }
             Builtin::RunMount => match (call.effect, call.last(Builtin::MountCache)) {
                 (Some((_, keyword)), Some(cache)) => {
                     let at = cache.trace.spans().next().unwrap_or(keyword);
@@ -117,8 +121,8 @@ impl Evaluator<'_> {
                 launch.mounted.needs.entitlements.extend(insecure.then_some(INSECURE));
             }
             Builtin::RunHost => {
-                let ip =
-                    option.text(1)?.parse::<core::net::IpAddr>().map_or_else(|_| String::new(), |ip| ip.to_string());
+                let address = option.text(1)?.parse::<core::net::IpAddr>();
+                let ip = address.map_or_else(|_| String::new(), |address| address.to_canonical().to_string());
                 launch.hosts.push(HostIp { host: option.text(0)?, ip });
             }
             Builtin::RunMount => launch.mounted.add(Mounting::read(option)?),
@@ -179,18 +183,16 @@ impl Evaluator<'_> {
 
 /// Numbers the outputs: the root unless it is read-only, then the mount whose result is wanted.
 fn set_outputs(mounts: &mut [llb::Mount], bound: Option<&Mounting>) -> u32 {
-    let mut number = 0;
-    for mount in mounts.iter_mut() {
-        match &mount.kind {
-            // parity: BuildKit v0.15, which HLB pins, leaves the input of these at its default.
-            llb::MountKind::Secret(_) | llb::MountKind::Ssh(_) => mount.input = 0,
-            _ if mount.dest == "/" => {
-                mount.output = if mount.readonly { -1 } else { 0 };
-                number = u32::from(!mount.readonly);
-            }
-            _ => {}
-        }
-    }
+    let files =
+        mounts.iter_mut().filter(|mount| matches!(mount.kind, llb::MountKind::Secret(_) | llb::MountKind::Ssh(_)));
+    // parity: BuildKit v0.15, which HLB pins, leaves the input of these at its default.
+    files.for_each(|mount| mount.input = 0);
+    // Another filesystem may be mounted over the root; the root comes first.
+    let root = mounts.iter_mut().find(|mount| mount.dest == "/");
+    let number = root.map_or(0, |root| {
+        root.output = if root.readonly { -1 } else { 0 };
+        u32::from(!root.readonly)
+    });
     let target = bound.filter(|mount| !mount.readonly).map(|mount| mount.target.as_str());
     if let Some(mount) = mounts.iter_mut().find(|mount| target == Some(mount.dest.as_str())) {
         mount.output = i64::from(number);

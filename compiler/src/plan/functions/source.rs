@@ -7,6 +7,7 @@ use super::super::build;
 use super::super::git::{self, GitRef};
 use super::super::stop::{Done, Stop};
 use super::call::Application;
+use super::files::PERMISSIONS;
 use super::value::{Fs, Value, add_needs, directory};
 use super::{Evaluator, Named, modules};
 use crate::{Answer, Question, ResolveMode};
@@ -61,9 +62,7 @@ impl Evaluator<'_> {
         let mut caps = vec!["source.http"];
         if let Some(option) = call.last(Builtin::HttpChecksum) {
             let text = option.text(0)?;
-            let digest = Digest::parse(&text).map_err(|error| {
-                Stop::error(format!("{}: {error}", ast::quote(text.as_bytes()))).point(option.span(0))
-            })?;
+            let digest = Digest::parse(&text).map_err(|error| Stop::error(error.to_string()).point(option.span(0)))?;
             attrs.insert("http.checksum".to_owned(), digest.to_string());
             caps.push("source.http.checksum");
         }
@@ -71,7 +70,7 @@ impl Evaluator<'_> {
             attrs.insert("http.filename".to_owned(), option.text(0)?);
         }
         if let Some(option) = call.last(Builtin::HttpChmod) {
-            attrs.insert("http.perm".to_owned(), format!("0{:o}", option.int(0)?));
+            attrs.insert("http.perm".to_owned(), format!("0{:o}", option.int(0)? & PERMISSIONS));
             caps.push("source.http.perm");
         }
         let said = self.said(call.trace);
@@ -98,6 +97,8 @@ impl Evaluator<'_> {
                 }
             }
         };
+        // parity: of an address, what follows `#` does not count.
+        source.subdir = String::new();
         source.reference = call.text(1)?;
         source.keep_git_dir = call.has(Builtin::GitKeepGitDir);
         let said = self.said(call.trace);

@@ -74,5 +74,5 @@ fn template(call: &Application<'_>) -> Done<String> {
     for option in call.options.iter().filter(|option| option.builtin == Builtin::TemplateStringField) {
         fields.insert(option.text(0)?, option.text(1)?);
     }
-    fill::fill(&call.text(0)?, &fields).map_err(|message| Stop::error(message).point(call.span(0)))
+    fill::fill(&call.text(0)?, &fields).map_err(|message| Stop::error(message).point(call.at()))
 }

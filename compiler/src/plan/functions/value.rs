@@ -168,6 +168,10 @@ impl Fs {
             self.cwd.clone_from(&image.config.working_dir);
         }
         self.user.clone_from(&image.config.user);
+        // What an image says of itself counts, not what was asked for.
+        if !image.platform.os.is_empty() && !image.platform.architecture.is_empty() {
+            self.process_platform = Some(image.platform.clone());
+        }
         self.image = Rc::new(image);
     }
 

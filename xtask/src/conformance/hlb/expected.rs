@@ -1,6 +1,6 @@
 //! What a case expects and what we have, in one form.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use llb::Definition;
 use serde_json::{Map, Value, json};
@@ -134,13 +134,18 @@ pub(super) fn request(value: &Value) -> Value {
     if value["kind"] == "nil" {
         return json!({ "kind": "nil" });
     }
-    let entitlements = value["solve_options"]["entitlements"].as_array().cloned().unwrap_or_default();
     json!({
         "kind": value["kind"],
         "ops": ops(value),
         "session": session(&value["session"]),
-        "entitlements": entitlements,
+        "entitlements": entitlements(value),
     })
+}
+
+/// What is asked for, once each.
+fn entitlements(value: &Value) -> Value {
+    let asked = value["solve_options"]["entitlements"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    json!(asked.collect::<BTreeSet<_>>())
 }
 
 fn session(value: &Value) -> Value {
@@ -172,7 +177,7 @@ pub(super) fn export(value: &Value) -> Value {
         "options": normal(&Value::Object(kept)),
         "image": image,
         "ops": ops(value),
-        "entitlements": options["entitlements"].as_array().cloned().unwrap_or_default(),
+        "entitlements": entitlements(value),
     })
 }
 

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use compiler::{Answer, AskError, HostValue, ImageAnswer, LocalPath, ModuleSource, Question, RunOutput, World};
 use oci::Digest;
+use oci::ignore::Selection;
 use serde_json::Value;
 
 /// The digest of whatever is pushed, and of images whose digest nobody says.
@@ -35,10 +36,7 @@ impl CaseWorld<'_> {
                     context: None,
                 })))
             }
-            Question::SecretFiles { path, .. } => {
-                let found = self.folder.join(path).is_file();
-                Ok(Answer::Files(found.then(|| vec![path.clone()])))
-            }
+            Question::SecretFiles { path, include, exclude } => self.secrets(path, include, exclude),
             Question::Nonce { .. } => Ok(Answer::Text(Some("IGNORE-CACHE-ID".to_owned()))),
             Question::Frontend { .. } => Ok(Answer::Frontend { definition: Vec::new(), config: None }),
             Question::Pushed { .. } => Ok(Answer::Text(Some(DIGEST.to_owned()))),
@@ -88,14 +86,30 @@ impl CaseWorld<'_> {
         let mut command = Command::new(&argv[0]);
         command.args(&argv[1..]).current_dir(self.folder.join(directory)).stdin(Stdio::null()).env_clear();
         command.envs(env.filter_map(|(key, value)| Some((key, value.as_str()?))));
-        let done = command.output().map_err(|error| AskError {
-            message: error.to_string(),
+        let done = command.output().map_err(|_| AskError {
+            message: format!("exec: {:?}: executable file not found in $PATH", argv[0]),
             help: None,
             unreachable: false,
         })?;
         let wanted = if output == RunOutput::Stderr { &done.stderr } else { &done.stdout };
         let failure = done.status.code().filter(|code| *code != 0).map(|code| format!("exit status {code}"));
         Ok(Answer::Run { output: String::from_utf8_lossy(wanted).into_owned(), failure })
+    }
+
+    fn secrets(&self, path: &str, include: &[String], exclude: &[String]) -> Answered {
+        let place = self.folder.join(path);
+        if !place.is_dir() {
+            return Ok(Answer::Files(place.is_file().then(|| vec![path.to_owned()])));
+        }
+        let selection = Selection::new(include, exclude).map_err(|error| AskError {
+            message: error.to_string(),
+            help: None,
+            unreachable: false,
+        })?;
+        let mut files = Vec::new();
+        walk(&place, "", &mut files);
+        files.retain(|file| selection.has(file));
+        Ok(Answer::Files(Some(files.into_iter().map(|file| format!("{path}/{file}")).collect())))
     }
 
     fn module(&self, source: &ModuleSource) -> Answered {
@@ -108,6 +122,17 @@ impl CaseWorld<'_> {
             ModuleSource::Git(address) => return fail(format!("{address}: the corpus has no network")),
         };
         Ok(Answer::File(std::fs::read(path).ok()))
+    }
+}
+
+/// Adds the files below a directory, in the order of the names on their way.
+fn walk(root: &Path, inside: &str, files: &mut Vec<String>) {
+    let entries = std::fs::read_dir(root.join(inside)).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    for name in names {
+        let path = if inside.is_empty() { name } else { format!("{inside}/{name}") };
+        if root.join(&path).is_dir() { walk(root, &path, files) } else { files.push(path) }
     }
 }
 

@@ -77,6 +77,12 @@ pub(super) fn parse(text: &str) -> Result<Templates, String> {
     Ok(parser.templates)
 }
 
+/// The functions of Go's templates.
+const FUNCTIONS: &[&str] = &[
+    "and", "call", "eq", "ge", "gt", "html", "index", "js", "le", "len", "lt", "ne", "not", "or", "print", "printf",
+    "println", "slice", "urlquery",
+];
+
 fn at_line(line: usize, message: &str) -> String {
     format!("template: :{line}: {message}")
 }
@@ -368,7 +374,8 @@ impl Parser {
             Token::Word(word) => match word.as_str() {
                 "true" | "false" => Operand::Bool(word == "true"),
                 "nil" => Operand::Nil,
-                _ => Operand::Function(word.clone()),
+                name if FUNCTIONS.contains(&name) => Operand::Function(word.clone()),
+                name => return Err(self.error(&format!("function {} not defined", ast::quote(name.as_bytes())))),
             },
             _ => return Err(self.error("unexpected token in operand")),
         })
