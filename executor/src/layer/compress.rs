@@ -12,8 +12,8 @@ use crate::{Error, Result};
 const ZSTD_LEVEL: i32 = 3;
 /// Bytes of one thread's job, of which a few are in memory at once. The library would take four times as many.
 const ZSTD_JOB: u32 = 2 << 20;
-/// Level of gzip when none is asked for.
-const GZIP_LEVEL: u8 = 6;
+/// Level of gzip when none is asked for: what comes out is larger than of BuildKit by one or two parts in a hundred.
+const GZIP_LEVEL: u8 = 4;
 
 /// A compressed stream being written. Dropped before its end it is cut short.
 pub struct Compressor<W: Write>(Stream<W>);
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn there_and_back() {
-        for length in [0, 1, 131_071, 131_072, 131_073, 262_144, 1_000_000] {
+        for length in [0, 1, 262_143, 262_144, 262_145, 524_288, 1_000_000] {
             check(length, Compression::Gzip(None), Format::Gzip);
             check(length, Compression::Zstd(None), Format::Zstd);
         }

@@ -12,10 +12,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, channel};
 
-use flate2::{Compress, FlushCompress};
 use oci::{Digest, Hasher, Time, base64};
 use serde::{Serialize, Serializer};
 
+use super::gzip;
 use super::header::{END, Entry, Kind, padding, write_header};
 use super::pace::Pace;
 use super::workers::Workers;
@@ -28,8 +28,6 @@ const CHUNK: usize = 4 << 20;
 const BLOCK: usize = 512;
 /// Most bytes of extended headers of one entry.
 const MAX_RECORDS: usize = 8 << 20;
-/// As Go writes it.
-const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 
 /// What is said of the blob beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -191,7 +189,7 @@ impl<W: Write> Estargz<W> {
         tar.extend_from_slice(padding(size));
         tar.extend_from_slice(&END);
         self.hasher.update(&tar);
-        self.out.write_all(&gzip(&tar, self.level)?)?;
+        self.out.write_all(&gzip::member(&tar, self.level)?)?;
         self.out.write_all(&footer(start))?;
         Ok((self.out, Toc { digest, diff_id: self.hasher.finish(), size: self.size + tar.len() as u64 }))
     }
@@ -343,7 +341,7 @@ impl<W: Write> Estargz<W> {
         self.size += member.len() as u64;
         self.waiting.push_back(result);
         // A receiver that is gone wants nothing any more.
-        self.workers.submit(move || drop(done.send(gzip(&member, level))))?;
+        self.workers.submit(move || drop(done.send(gzip::member(&member, level))))?;
         while self.waiting.len() > self.workers.ahead() {
             self.take()?;
         }
@@ -456,23 +454,6 @@ fn to_json(entries: &[TocEntry]) -> Vec<u8> {
     let mut to = serde_json::Serializer::with_formatter(&mut json, layout);
     Table { version: 1, entries }.serialize(&mut to).expect("plain data has a JSON form");
     json
-}
-
-/// One gzip member.
-fn gzip(data: &[u8], level: u8) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(data.len() / 2 + 1024);
-    bytes.extend_from_slice(&HEADER);
-    let mut state = Compress::new(flate2::Compression::new(level.into()), false);
-    loop {
-        let consumed = usize::try_from(state.total_in()).unwrap_or(usize::MAX);
-        if state.compress_vec(&data[consumed..], &mut bytes, FlushCompress::Finish)? == flate2::Status::StreamEnd {
-            break;
-        }
-        bytes.reserve(bytes.capacity() / 2);
-    }
-    bytes.extend_from_slice(&crc32fast::hash(data).to_le_bytes());
-    bytes.extend_from_slice(&(data.len() as u32).to_le_bytes());
-    Ok(bytes)
 }
 
 /// An empty gzip member of 51 bytes whose extra field says where the table begins.

@@ -5,13 +5,14 @@
 //! | `header` | tar headers as Go's `archive/tar` writes them |
 //! | `diff` | a layer directory as the tar BuildKit would write |
 //! | `apply` | a tar into a layer directory |
-//! | `compress`, `gzip`, `estargz` | compressors, fed block by block |
+//! | `compress`, `gzip`, `deflate`, `estargz` | compressors, fed block by block |
 //! | `workers`, `pace` | threads for them, and how much of the machine they take |
 //! | `decompress` | what a stream is compressed with, by its first bytes |
 
 mod apply;
 mod compress;
 mod decompress;
+mod deflate;
 mod diff;
 mod estargz;
 mod gzip;
@@ -44,7 +45,7 @@ pub use pace::Pace;
 pub enum Compression {
     /// Not at all.
     Uncompressed,
-    /// gzip, level 0 to 9; `None` is 6.
+    /// gzip, level 0 to 9; `None` is 4.
     Gzip(Option<u8>),
     /// gzip with a table of contents, for lazy pulling; the same levels.
     Estargz(Option<u8>),
