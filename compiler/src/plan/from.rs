@@ -27,8 +27,11 @@ impl<'a> Planner<'a> {
     /// Adds the stages of the text. One that is wrong stays in its place, and nothing is known of it.
     pub(super) fn add_stages(&mut self) {
         for (at, def) in self.request.module.defs.iter().enumerate() {
-            let Some((from, rest)) = def.body.steps().split_first() else { continue };
             let name = def.name.as_ref().map_or("", |name| name.text.as_str());
+            let Some((from, rest)) = def.body.steps().split_first() else {
+                self.add_broken(name, def.span);
+                continue;
+            };
             self.watch_base(from.span);
             let stage = match &from.op {
                 Op::From(base) if !self.is_wrong(from) => self.stage(at, name, from, base),
@@ -38,11 +41,16 @@ impl<'a> Planner<'a> {
                 Ok(stage) => self.add_defined(stage, at, rest),
                 Err(stop) => {
                     self.report(stop);
-                    let stage = self.new_stage(String::new(), Some(from.span));
-                    self.add_stage(Stage { name, label: name.to_owned(), broken: true, ..stage });
+                    self.add_broken(name, from.span);
                 }
             }
         }
+    }
+
+    /// Adds a stage of which nothing is known, so that those after it keep their numbers.
+    fn add_broken(&mut self, name: &'a str, at: Span) {
+        let stage = self.new_stage(String::new(), Some(at));
+        self.add_stage(Stage { name, label: name.to_owned(), broken: true, ..stage });
     }
 
     fn add_defined(&mut self, mut stage: Stage<'a>, at: usize, steps: &[Step]) {
@@ -188,4 +196,24 @@ fn froms(module: &ast::Module) -> impl Iterator<Item = (&Step, &Str)> {
 /// Whether step names count it.
 pub(super) fn is_counted(step: &Step) -> bool {
     matches!(step.op, Op::Add(_) | Op::Copy(_) | Op::Run(_) | Op::Dir(_) | Op::Mkdir(_) | Op::Remove(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use ast::Source;
+
+    use crate::{Facts, Options, glance, parse};
+
+    /// Else what follows would be taken for the steps of another.
+    #[test]
+    fn a_stage_without_steps_keeps_its_place() {
+        for text in
+            ["[stage.a]\nfrom = \"scratch\"\n[image.b]\n", "[stage.a]\n[image.b]\nfrom = \"stage.a\"\nuser = \"x\"\n"]
+        {
+            let source = Source::new("build.toml", text.as_bytes());
+            let module = parse(&source);
+            assert!(module.defs.iter().any(|def| def.body.steps().is_empty()), "{text}");
+            glance(&module, &source, &Options::default(), &Facts::default(), &|| false).unwrap();
+        }
+    }
 }
