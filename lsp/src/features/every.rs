@@ -126,3 +126,54 @@ fn every_feature_for_every_language() {
     }
     assert!(missing.is_empty(), "{missing:#?}");
 }
+
+/// Asks everything at a place, for answers that are not looked at.
+fn ask_everything(view: &View<'_>, at: u32, findings: &[ast::Diagnostic]) {
+    let range = Span::new(ast::FileId(0), at, (at + 7).min(view.file.text().len() as u32));
+    drop(hover::hover(view, at));
+    drop(completion::complete(view, at));
+    drop(signature::signature(view, at));
+    drop(navigation::definition(view, at));
+    let _ = navigation::declaration(view, at);
+    drop(navigation::references(view, at, true));
+    drop(navigation::highlights(view, at));
+    let _ = rename::prepare(view, at);
+    let _ = rename::rename(view, at, "other");
+    drop(selection::ranges(view, at));
+    drop(tokens::tokens(view.file, range));
+    drop(formatting::format_typed(view.file, view.file.lines().line(at)));
+    let line = view.file.lines().line(at);
+    drop(formatting::format_lines(view.file, line, line + 1));
+    drop(functions::prepare(view, at));
+    drop(functions::incoming(view, at));
+    drop(functions::outgoing(view, at));
+    drop(actions::actions(view, range, findings));
+    drop(inlay::hints(view, range));
+}
+
+#[test]
+fn every_place_can_be_asked_about() {
+    for fixture in FIXTURES {
+        for text in [fixture.whole, fixture.broken] {
+            with_named(fixture.name, text, |view, _| {
+                let findings = view.glance().unwrap().diagnostics;
+                (0..=text.len() as u32).for_each(|at| ask_everything(view, at, &findings));
+            });
+        }
+    }
+}
+
+#[test]
+fn every_text_that_is_being_typed_can_be_asked_about() {
+    for fixture in FIXTURES {
+        for end in 0..=fixture.broken.len() {
+            let Some(text) = fixture.broken.get(..end) else { continue };
+            with_named(fixture.name, text, |view, _| {
+                let findings = view.glance().unwrap().diagnostics;
+                ask_everything(view, end as u32, &findings);
+                drop((symbols::outline(view.file), folding::folds(view.file), links::links(view)));
+                drop((lens::lenses(view.file), lens::history(view), formatting::format(view.file)));
+            });
+        }
+    }
+}

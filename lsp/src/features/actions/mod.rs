@@ -73,6 +73,7 @@ pub fn actions(view: &View<'_>, range: Span, findings: &[Diagnostic]) -> Vec<Act
     actions.extend(fix_all(findings));
     if view.file.keyed().is_some() {
         actions.extend(super::keyed::actions::actions(view, range.start));
+        actions.extend(super::keyed::extract::action(view, range.start));
     } else if view.file.module.dialect.functions {
         actions.extend(super::functional::actions::actions(view, range.start));
     } else if let Some((step, def)) = view.file.step_at(range.start) {

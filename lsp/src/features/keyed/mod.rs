@@ -2,6 +2,7 @@
 
 pub(super) mod actions;
 pub(super) mod completion;
+pub(super) mod extract;
 pub(super) mod folding;
 pub(super) mod hover;
 pub(super) mod lens;
