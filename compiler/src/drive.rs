@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ast::{Diagnostic, FileId, Module, Severity, Source, Span};
 use frontends::{Input, LANGUAGES, Language, Trigger};
+use oci::Digest;
 
 use crate::plan::{self, Captures, Draft, LoadedModule, Purpose, Request, StepScope};
 use crate::{Answer, Facts, ModuleSource, Options, Plan, Question, World, lint};
@@ -132,6 +133,21 @@ pub fn scopes(module: &Module, source: &Source, options: &Options, facts: &Facts
     with_request(module, source, options, Purpose::Lint, |request| {
         plan::plan(&Request { watch: Some(range), ..*request }, facts).scopes
     })
+}
+
+/// The vertices of a build, in the order of their making, each with the lines (first and last, from 1) that it comes from.
+/// Asks nobody, and knows nothing as long as a question is open.
+pub fn vertices(module: &Module, source: &Source, options: &Options, facts: &Facts) -> Vec<(Digest, (u32, u32))> {
+    let draft = with_request(module, source, options, Purpose::Build, |request| plan::plan(request, facts));
+    let Some(plan) = draft.plan else { return Vec::new() };
+    let Ok((_, digests)) = llb::encode_traced(&plan.graph) else { return Vec::new() };
+    let place = |(node, digest): (&llb::Node, Option<Digest>)| {
+        let has_lines = |location: &&llb::Location| location.source == 0 && !location.ranges.is_empty();
+        let ranges = &node.locations.iter().find(has_lines)?.ranges;
+        let line = |line: i32| u32::try_from(line).ok();
+        Some((digest?, (line(ranges.first()?.start.line)?, line(ranges.last()?.end.line)?)))
+    };
+    plan.graph.nodes.iter().zip(digests).filter_map(place).collect()
 }
 
 fn drive(source: &Source, options: &Options, facts: Facts, world: &dyn World, purpose: Purpose) -> Outcome {

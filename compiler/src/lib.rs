@@ -23,6 +23,7 @@ mod testing;
 
 pub use drive::{
     Glance, Outcome, check, compile, expand, format, glance, parse, scopes, survey, to_dockerfile, vendored_path,
+    vertices,
 };
 pub use facts::{
     Answer, AskError, Facts, HostValue, ImageAnswer, LocalPath, ManifestAnswer, ModuleSource, Question, ResolveMode,

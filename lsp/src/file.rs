@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ast::{LineIndex, Module, Source, Span, Step, visit};
 use compiler::plan::StepScope;
@@ -9,6 +10,7 @@ use compiler::{Facts, Glance, Options};
 use frontends::Language;
 use frontends::keyed::{Grammar, Tree};
 use frontends::vocabulary::Vocabulary;
+use oci::Digest;
 
 use crate::names::Names;
 
@@ -101,6 +103,11 @@ impl View<'_> {
         compiler::glance(&self.file.module, &self.file.source, self.options, self.facts, self.stopped)
     }
 
+    /// The vertices of the build, each with its lines; nothing as long as not all is known.
+    pub fn vertices(&self) -> Vec<(Digest, (u32, u32))> {
+        compiler::vertices(&self.file.module, &self.file.source, self.options, self.facts)
+    }
+
     /// What steps see that stand in a range: nothing when the text has errors.
     pub fn scopes(&self, range: Span) -> Vec<StepScope> {
         compiler::scopes(&self.file.module, &self.file.source, self.options, self.facts, range)
@@ -115,6 +122,17 @@ pub trait Surroundings {
     fn images(&self) -> Vec<String>;
     /// Tags of a repository, as people write it, as far as they are known by now; never waits.
     fn tags(&self, repository: &str) -> Vec<String>;
+    /// How vertices went when they were last built. **Shape**: one entry a vertex, `None` where nothing is known.
+    fn runs(&self, vertices: &[Digest]) -> Vec<Option<Run>>;
+}
+
+/// How a step went when it was last built.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Run {
+    /// How long it took.
+    pub took: Duration,
+    /// Bytes that it left, as far as known.
+    pub bytes: Option<u64>,
 }
 
 /// A name in a directory.

@@ -17,6 +17,6 @@ mod shell;
 #[cfg(test)]
 mod testing;
 
-pub use file::{Entry, File, Surroundings, View};
+pub use file::{Entry, File, Run, Surroundings, View};
 pub use names::{Kind, Names, Role, Symbol, Use};
 pub use protocol::{Error, Outside, Place, Settings, Told, serve};

@@ -1,10 +1,12 @@
 //! Fixtures: a text with `┃` where the cursor stands.
 
+use std::time::Duration;
+
 use compiler::{Answer, Facts, ImageAnswer, Options, Question, ResolveMode};
 use oci::{Digest, Platform};
 
 use crate::File;
-use crate::file::{Entry, Surroundings, View};
+use crate::file::{Entry, Run, Surroundings, View};
 
 /// The cursor in fixtures.
 pub(crate) const CURSOR: char = '┃';
@@ -38,6 +40,11 @@ impl Surroundings for Context {
 
     fn images(&self) -> Vec<String> {
         vec!["alpine:3.20".to_owned(), "golang:1.23".to_owned()]
+    }
+
+    /// Everything was built, in one and a half seconds.
+    fn runs(&self, vertices: &[Digest]) -> Vec<Option<Run>> {
+        vertices.iter().map(|_| Some(Run { took: Duration::from_millis(1500), bytes: Some(12_345_678) })).collect()
     }
 
     fn tags(&self, repository: &str) -> Vec<String> {

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ::lsp::{Outside, Place, Told};
+use ::lsp::{Outside, Place, Run, Told};
 use compiler::{Question, World as _};
 use executor::Cancel;
 use executor::registry::Asking;
-use executor::store::Store;
-use oci::{Platform, Reference};
+use executor::store::{StepRun, Store};
+use oci::{Digest, Platform, Reference};
 
 use crate::args::{CompileOptions, Lsp};
 use crate::failure::{Failure, Result};
@@ -40,6 +40,14 @@ impl Machine {
     }
 }
 
+impl Machine {
+    /// The executor's store, if there is one: a look must not make it.
+    fn look(&self) -> Option<Store> {
+        let directory = self.store.directory();
+        directory.join("blobs-v1").is_dir().then(|| Store::open(&directory).ok()).flatten()
+    }
+}
+
 impl Outside for Machine {
     fn platform(&self) -> Platform {
         executor::host_platform()
@@ -63,13 +71,14 @@ impl Outside for Machine {
         client.and_then(|client| client.tags(&repository, &Cancel::default())).unwrap_or_default()
     }
 
+    fn runs(&self, vertices: &[Digest]) -> Vec<Option<Run>> {
+        let known = self.look().and_then(|store| store.steps(vertices).ok()).unwrap_or_default();
+        let run = |run: &StepRun| Run { took: run.took, bytes: run.bytes };
+        vertices.iter().map(|vertex| known.get(vertex).map(run)).collect()
+    }
+
     fn images(&self) -> Vec<String> {
-        let directory = self.store.directory();
-        // A look must not make a store.
-        if !directory.join("blobs-v1").is_dir() {
-            return Vec::new();
-        }
-        let images = Store::open(&directory).and_then(|store| store.images()).unwrap_or_default();
+        let images = self.look().and_then(|store| store.images().ok()).unwrap_or_default();
         let mut names: Vec<String> = images.into_iter().map(|image| image.name.familiar()).collect();
         names.sort();
         names

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::Scope;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use llb::{Decoded, Op};
 use oci::{Digest, Platform};
@@ -24,7 +24,7 @@ use crate::runtime::{NetworkMode, Runtime};
 use crate::session::Session;
 use crate::snapshot::{Committed, Snapshots};
 use crate::sources::{Fetching, Key, Pinned};
-use crate::store::Store;
+use crate::store::{StepRun, Store};
 use crate::{Cancel, Error, Result, progress};
 
 /// So deep may builds be nested: generated definitions use one level or two, and a definition that makes the next one must
@@ -206,11 +206,31 @@ impl<'scope, 'env> Driver<'scope, 'env> {
     fn finish(mut self, outputs: &[Option<Edge>]) -> Result<Vec<Committed>> {
         let outcome = self.outcome.take().expect("the loop ran to its end");
         self.report.finish(&self.vertices, outcome.is_ok());
+        self.build.store.remember_steps(&self.steps())?;
         outcome?;
         let used = self.vertices.iter().flat_map(|vertex| vertex.results.values());
         cache::touch(self.build.store, used, now())?;
         let result = |edge: &Option<Edge>| edge.map_or_else(|| Ok(Committed::default()), |e| self.vertices.result(e));
         outputs.iter().map(result).collect()
+    }
+
+    /// How the vertices that ran went.
+    fn steps(&self) -> Vec<(Digest, StepRun)> {
+        let step = |(id, took): &(VertexId, Duration)| {
+            let bytes = self.made_bytes(*id);
+            (self.vertices[*id].step.digest.clone(), StepRun { took: *took, bytes })
+        };
+        self.report.ran().iter().map(step).collect()
+    }
+
+    /// Bytes of the layers that a vertex put on those of its inputs, in its first output.
+    fn made_bytes(&self, id: VertexId) -> Option<u64> {
+        let vertex = &self.vertices[id];
+        let tree = vertex.results.get(&0)?;
+        let inputs = vertex.step.inputs.iter().filter_map(|input| self.vertices.result(*input).ok());
+        let known: HashSet<_> = inputs.flat_map(|tree| tree.layers).collect();
+        let own = tree.layers.iter().filter(|layer| !known.contains(layer));
+        own.map(|layer| Some(self.build.snapshots.contents(layer).ok()?.bytes)).sum()
     }
 
     fn perform(&mut self, action: Action) {

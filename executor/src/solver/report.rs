@@ -1,7 +1,7 @@
 //! What of a build is told as progress: every vertex once as it is announced, started, ended.
 
 use std::collections::HashMap;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use super::scheduler::VertexId;
 use super::vertices::{Step, Vertices};
@@ -11,6 +11,8 @@ use crate::progress::{Event, Sink};
 pub(super) struct Report<'a> {
     sink: &'a dyn Sink,
     states: HashMap<VertexId, State>,
+    started: HashMap<VertexId, Instant>,
+    ran: Vec<(VertexId, Duration)>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -21,7 +23,7 @@ enum State {
 
 impl<'a> Report<'a> {
     pub(super) fn new(sink: &'a dyn Sink) -> Self {
-        Self { sink, states: HashMap::new() }
+        Self { sink, states: HashMap::new(), started: HashMap::new(), ran: Vec::new() }
     }
 
     /// Vertices exist.
@@ -40,12 +42,17 @@ impl<'a> Report<'a> {
     /// Something is being done for a vertex.
     pub(super) fn started(&mut self, step: &Step) {
         if self.states.insert(step.id, State::Started) != Some(State::Started) {
+            self.started.insert(step.id, Instant::now());
             self.sink.event(Event::Started { digest: step.digest.clone(), at: SystemTime::now() });
         }
     }
 
     /// A vertex ran, or failed.
     pub(super) fn ended(&mut self, step: &Step, error: Option<String>) {
+        // One that takes what another made did not start.
+        if let Some(started) = self.started.get(&step.id).filter(|_| error.is_none()) {
+            self.ran.push((step.id, started.elapsed()));
+        }
         self.end(step, false, error);
     }
 
@@ -59,6 +66,11 @@ impl<'a> Report<'a> {
             }
         }
         cached.into_iter().for_each(|id| self.end(&vertices[id].step, true, None));
+    }
+
+    /// Vertices that ran, and how long they took, in the order in which they ended.
+    pub(super) fn ran(&self) -> &[(VertexId, Duration)] {
+        &self.ran
     }
 
     /// The build is over: what was not run was not needed, or was stopped.

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `blobs-v1/<algorithm>/<hex>` | content-addressed bytes |
 //! | `layers-v1/<id>/` | layer directories; their inside is the snapshots' affair |
-//! | `db-v1.sqlite` | layers, cache links and results, images, times of use |
+//! | `db-v1.sqlite` | layers, cache links and results, images, times of use, how steps went |
 //! | `in-use` | locked by builds together, by pruning alone |
 //! | `tmp/<process>/` | what live processes are making; what dead ones left is removed at the next start |
 //!
@@ -17,6 +17,7 @@ mod forget;
 mod images;
 mod layers;
 mod lock;
+mod steps;
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -32,6 +33,7 @@ pub use db::Db;
 pub use images::Image;
 pub use layers::Layer;
 pub use lock::InUse;
+pub use steps::StepRun;
 
 /// Content-addressed bytes.
 pub trait Blobs: Send + Sync {

@@ -393,11 +393,12 @@ fn code_lenses(server: &mut Server, params: Value) -> Answer {
                     let places: Vec<_> = spans.into_iter().map(|span| asked.places.location(span)).collect();
                     ("llbc.showReferences", vec![json!(uri), json!(range.start), json!(places)])
                 }
+                lens::Action::Tell => ("", Vec::new()),
             };
             let command = lsp::Command { title: lens.title, command: command.to_owned(), arguments: Some(arguments) };
             lsp::CodeLens { range, command: Some(command), data: None }
         };
-        lens::lenses(asked.view.file).into_iter().map(lens).collect::<Vec<_>>()
+        lens::lenses(asked.view.file).into_iter().chain(lens::history(&asked.view)).map(lens).collect::<Vec<_>>()
     })
 }
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use compiler::{Answer, AskError, Facts, Question};
-use oci::Platform;
+use oci::{Digest, Platform};
 
 use super::server::Event;
-use crate::Entry;
+use crate::{Entry, Run};
 
 /// Answer to a question; `None` leaves it open.
 pub type Told = Option<Result<Answer, AskError>>;
@@ -37,6 +37,8 @@ pub trait Outside: Send + Sync {
     fn images(&self) -> Vec<String>;
     /// Tags of a repository by its registry; may take its time. Nothing where nobody answers.
     fn tags(&self, repository: &str) -> Vec<String>;
+    /// How vertices went when they were last built here. **Shape**: one entry a vertex, `None` where nothing is known.
+    fn runs(&self, vertices: &[Digest]) -> Vec<Option<Run>>;
 }
 
 /// Tags of repositories, as far as registries were asked. Each is asked once until someone saves.

@@ -4,11 +4,12 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use lsp_types as lsp;
+use oci::Digest;
 
 use super::documents::{is_meant, path_of};
 use super::outside::{Outside, Place, Tags, list};
 use super::settings::Settings;
-use crate::{Entry, File, Surroundings};
+use crate::{Entry, File, Run, Surroundings};
 
 /// The name of a folder's settings.
 pub(super) const SETTINGS: &str = "llbc.toml";
@@ -90,6 +91,10 @@ impl Surroundings for Around<'_> {
 
     fn images(&self) -> Vec<String> {
         self.outside.images()
+    }
+
+    fn runs(&self, vertices: &[Digest]) -> Vec<Option<Run>> {
+        self.outside.runs(vertices)
     }
 
     fn tags(&self, repository: &str) -> Vec<String> {

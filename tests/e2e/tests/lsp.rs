@@ -342,3 +342,29 @@ fn random_edits_and_requests(language: &Language) {
     assert!(peak > 0 && growth < 16 << 10, "{growth} KiB more than the {peak} KiB after a tenth of the edits");
     assert_eq!(client.end().unwrap(), Some(0));
 }
+
+/// What a build took is shown above its steps, by the digests of their vertices: those of other texts are others.
+#[test]
+fn lenses_tell_how_the_last_build_went() {
+    let sandbox = Sandbox::new();
+    let text = "FROM scratch\nCOPY a /a\nCOPY a /b\n";
+    let file = sandbox.write("Dockerfile", text);
+    sandbox.write("a", &"x".repeat(5000));
+    sandbox.succeed(sandbox.llbc().args(["build", "--quiet", "-o", "type=cacheonly", "."]));
+    let uri = format!("file://{}", file.display());
+    let mut client = Client::start(sandbox.llbc().arg("lsp"), json!({"codeLens": true})).unwrap();
+    let mut titles = |version: i64, change: Option<&str>| -> Vec<String> {
+        match change {
+            None => client.open(&uri, text).unwrap(),
+            Some(change) => client.edit(&uri, version, (2, 8), (2, 9), change).unwrap(),
+        }
+        // The ignore file is known once there are findings.
+        client.findings(&uri, version).unwrap();
+        let lenses = client.request("textDocument/codeLens", json!({"textDocument": {"uri": uri}})).unwrap();
+        let told = lenses.as_array().unwrap().iter().filter(|lens| lens["command"]["command"] == "");
+        told.map(|lens| format!("{} {}", lens["range"]["start"]["line"], lens["command"]["title"])).collect()
+    };
+    let before = titles(1, None);
+    assert!(before.len() == 2 && before.iter().all(|title| title.contains(" kB")), "{before:?}");
+    assert_eq!(titles(2, Some("c")).len(), 1, "a step that was never built like this has no past");
+}
