@@ -167,6 +167,38 @@ fn several_at_once() {
 }
 
 #[test]
+fn builds_go_well_while_somebody_prunes_all_the_time() {
+    let sandbox = Sandbox::with_base();
+    let definitions: Vec<_> = (0..3)
+        .map(|n| {
+            let text =
+                format!("FROM base AS a\nRUN echo {n} > /a\nFROM base\nCOPY --from=a /a /a\nRUN cat /a /a > /b\n");
+            define(&sandbox, &format!("Race{n}"), &text)
+        })
+        .collect();
+    let build = |n: usize, definition: &str| {
+        for round in 0..8 {
+            let archive = format!("race{n}-{round}.tar");
+            let outputs = [format!("type=oci,dest={archive}"), format!("race{n}")];
+            let mut command = sandbox.executor();
+            command.args([definition, "--progress=plain", "-o", &outputs[0], "-o", &outputs[1]]);
+            sandbox.succeed(&mut command);
+            assert_eq!(sandbox.read(&format!("race{n}/b")), format!("{n}\n{n}\n"), "round {round}");
+            sandbox.succeed(&mut sandbox.shell(&format!("tar -tf {archive} > /dev/null && rm {archive}")));
+        }
+    };
+    std::thread::scope(|scope| {
+        let build = &build;
+        let builders: Vec<_> =
+            definitions.iter().enumerate().map(|(n, definition)| scope.spawn(move || build(n, definition))).collect();
+        while builders.iter().any(|builder| !builder.is_finished()) {
+            sandbox.succeed(sandbox.executor().args(["prune", "--all"]));
+        }
+    });
+    check_store(&sandbox);
+}
+
+#[test]
 fn what_is_used_and_what_is_pruned() {
     let sandbox = Sandbox::with_base();
     let text = "FROM base AS made\nRUN --mount=type=cache,target=/c head -c 1000000 /dev/urandom > /c/x; cp /c/x /x\n";
