@@ -319,6 +319,7 @@ fn base_name(path: &str) -> &str {
 fn file_inputs(actions: &[FileAction], inputs: usize) -> Result<Vec<InputKey>> {
     let mut selectors: Vec<Vec<Selector>> = vec![Vec::new(); inputs];
     let mut changed = BTreeSet::new();
+    let mut of_links = Vec::new();
     for action in actions {
         changed.insert(action.input);
         for (user, file) in named_owners(&action.kind) {
@@ -327,13 +328,23 @@ fn file_inputs(actions: &[FileAction], inputs: usize) -> Result<Vec<InputKey>> {
                     "an owner is given by name, and an empty tree has no {file} to look it up in: use its number"
                 )));
             }
+            let selector = Selector { path: file.into(), follow_links: true, ..Selector::default() };
             let input = position(user, inputs)?;
-            selectors[input].push(Selector { path: file.into(), follow_links: true, ..Selector::default() });
+            match action.kind {
+                FileActionKind::Symlink { .. } => of_links.push((input, selector)),
+                _ => selectors[input].push(selector),
+            }
         }
         if let FileActionKind::Copy(copy) = &action.kind
             && copies_from_input(action, inputs)
         {
             selectors[position(action.secondary_input, inputs)?].push(copy_selector(copy));
+        }
+    }
+    // BuildKit forgets these, which matters only where other parts of the same input stand for it.
+    for (input, selector) in of_links {
+        if !selectors[input].is_empty() && !selectors[input].contains(&selector) {
+            selectors[input].push(selector);
         }
     }
     let key = |(input, selectors): (usize, Vec<Selector>)| match selectors.is_empty() {
@@ -346,12 +357,13 @@ fn file_inputs(actions: &[FileAction], inputs: usize) -> Result<Vec<InputKey>> {
 }
 
 /// Inputs that owners are looked up in by name, and the files that say who they are.
-/// parity: not for links, whose names BuildKit forgets to look at.
 fn named_owners(action: &FileActionKind) -> Vec<(i64, &'static str)> {
     let owner = match action {
         FileActionKind::Copy(copy) => copy.owner.as_ref(),
-        FileActionKind::Mkfile { owner, .. } | FileActionKind::Mkdir { owner, .. } => owner.as_ref(),
-        FileActionKind::Rm { .. } | FileActionKind::Symlink { .. } => None,
+        FileActionKind::Mkfile { owner, .. }
+        | FileActionKind::Mkdir { owner, .. }
+        | FileActionKind::Symlink { owner, .. } => owner.as_ref(),
+        FileActionKind::Rm { .. } => None,
     };
     let named = |user: &Option<UserOpt>, file| match user {
         Some(UserOpt::Name { input, .. }) => Some((*input, file)),

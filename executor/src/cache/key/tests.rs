@@ -271,6 +271,20 @@ fn named_owners_select_the_files_they_are_looked_up_in() {
 }
 
 #[test]
+fn named_owners_of_links_are_selected_where_something_else_is() {
+    let owner = Some(Owner { user: Some(UserOpt::Name { name: "me".into(), input: 1 }), group: None });
+    let link = FileActionKind::Symlink { oldpath: "a".into(), newpath: "b".into(), owner, timestamp: -1 };
+    let json =
+        r#"{"oldpath":"a","newpath":"b","owner":{"user":{"User":{"byName":{"name":"me","input":1}}}},"timestamp":-1}"#;
+    let copied = action(0, 1, -1, FileActionKind::Copy(Box::new(copy("/src/x"))));
+    let op = Op::File(vec![copied, action(2, -1, 0, link.clone())]);
+    check(op, &["-", "/src/x,/etc/passwd:/etc/passwd>,/src/x>"], &file(&[COPY, json], ""));
+    // parity: where nothing is, the input counts as it is.
+    let op = Op::File(vec![action(0, -1, 0, link)]);
+    check(op, &["-", "-"], &file(&[json], ""));
+}
+
+#[test]
 fn the_other_actions() {
     let owner = Some(Owner { user: Some(UserOpt::Id(5)), group: None });
     let op = Op::File(vec![
