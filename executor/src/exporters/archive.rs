@@ -48,6 +48,7 @@ pub(super) fn export(
         let mut target = Target::open(output.dest.as_deref())?;
         let shown = output.dest.clone().unwrap_or_else(|| "standard output".into());
         let records = records(&written, &root, attrs, docker)?;
+        let _part = context.progress.part("sending tarball", 0);
         write_archive(target.file(), &records, context).map_err(|error| match context.cancel.is_cancelled() {
             true => Error::Cancelled,
             false => Error::io("write", shown)(error),

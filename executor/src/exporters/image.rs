@@ -72,7 +72,9 @@ pub(super) fn write(
     let platforms: Vec<_> = built.iter().map(|built| built.platform.short()).collect();
     attrs.annotations.check(&platforms)?;
     let trees: Vec<_> = built.iter().map(|built| &built.tree).collect();
+    let exporting = context.progress.part("exporting layers", 0);
     let layers = layers::blobs(&trees, Wanted::new(attrs, complete), context)?;
+    drop(exporting);
     let mut written = Written {
         root: Descriptor::new("", Digest::sha256(b""), 0),
         config: None,
@@ -92,7 +94,7 @@ pub(super) fn write(
     let mut index = Index::new(described);
     index.media_type = if docker { media::DOCKER_INDEX } else { media::OCI_INDEX }.to_owned();
     index.annotations = attrs.annotations.index();
-    written.root = put(&index.media_type.clone(), &index.to_json(), context)?;
+    written.root = put("manifest list", &index.media_type.clone(), &index.to_json(), context)?;
     written.root.annotations = attrs.annotations.index_descriptor();
     Ok(written)
 }
@@ -111,13 +113,13 @@ fn write_manifest(
         true => (media::DOCKER_CONFIG, media::DOCKER_MANIFEST),
         false => (media::OCI_CONFIG, media::OCI_MANIFEST),
     };
-    let config = put(config_type, &bytes, context)?;
+    let config = put("config", config_type, &bytes, context)?;
     let platform = built.platform.short();
     let layers = layers.iter().map(|layer| described(&layer.blob, docker)).collect();
     let mut manifest = Manifest::new(config.clone(), layers);
     manifest.media_type = manifest_type.to_owned();
     manifest.annotations = attrs.annotations.manifest(&platform);
-    let mut descriptor = put(manifest_type, &manifest.to_json(), context)?;
+    let mut descriptor = put("manifest", manifest_type, &manifest.to_json(), context)?;
     descriptor.annotations = attrs.annotations.manifest_descriptor(&platform);
     descriptor.platform = Some(built.platform.clone());
     written.blobs.push(config);
@@ -147,8 +149,10 @@ fn is_internal(key: &str) -> bool {
         || key.starts_with("containerd.io/distribution.source.")
 }
 
-fn put(media_type: &str, bytes: &[u8], context: Context<'_>) -> Result<Descriptor> {
+/// Keeps a document; `what` it is is shown in BuildKit's words.
+fn put(what: &str, media_type: &str, bytes: &[u8], context: Context<'_>) -> Result<Descriptor> {
     let descriptor = Descriptor::of(media_type, bytes);
+    let _part = context.progress.part(format!("exporting {what} {}", descriptor.digest), 0);
     if context.store.blobs().size(&descriptor.digest)?.is_none() {
         write_blob(context.store.blobs(), &mut &*bytes, Some(&descriptor.digest))?;
     }
