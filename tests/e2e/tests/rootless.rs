@@ -78,6 +78,19 @@ fn with_one_id_it_builds_and_says_what_is_missing() {
 }
 
 #[test]
+fn limits_that_nobody_handed_on_are_said_not_to_hold() {
+    let Some(user) = with_file(Ids::Range, "FROM base\nRUN ulimit -n > /files\n") else { return };
+    let limits = "--opt memory=33554432 --ulimit nofile=100:200";
+    let said =
+        user.sandbox().succeed(&mut user.shell(&format!("llbc build --progress=plain {limits} -o tree ."))).err();
+    assert!(said.contains("the container has no control group (") && said.contains("limits are not applied"), "{said}");
+    // Limits of the process need nobody's leave.
+    assert_eq!(user.sandbox().read("tree/files"), "100\n");
+    let said = user.sandbox().succeed(&mut user.shell("llbc build --no-cache --progress=plain -o tree .")).err();
+    assert!(!said.contains("control group"), "nothing is said where nothing is missed: {said}");
+}
+
+#[test]
 fn what_forbids_namespaces_is_named() {
     let Some(user) = with_file(Ids::One, "FROM base\nRUN true\n") else { return };
     // The switch is one of each namespace: inside a namespace it can be turned off for this test alone.
