@@ -94,6 +94,8 @@ pub(super) struct Callee<'m> {
     pub(super) span: Span,
     /// The types of its parameters, and whether the last takes all that is left.
     params: Vec<&'m str>,
+    /// How many of them must be given.
+    required: usize,
     variadic: bool,
     /// Whether nothing more can be said of it now.
     open: bool,
@@ -139,8 +141,9 @@ impl<'s, 'm> Typer<'s, 'm> {
         if let Some(last) = params.pop_if(|_| callee.variadic) {
             params.resize(call.args.len().max(params.len()), last);
         }
-        if params.len() != call.args.len() {
-            return Err(self.wrong_count(call, params.len(), callee.span));
+        let required = callee.required.min(params.len());
+        if !(required..=params.len()).contains(&call.args.len()) {
+            return Err(self.wrong_count(call, (required, params.len()), callee.span));
         }
         params.into_iter().zip(&call.args).try_for_each(|(kind, arg)| self.expr(&Kinds::one(kind), arg))?;
         match call.with.as_deref() {
@@ -158,13 +161,14 @@ impl<'s, 'm> Typer<'s, 'm> {
         }
     }
 
-    fn wrong_count(&self, call: &Call, expected: usize, defined: Span) -> Box<Diagnostic> {
+    fn wrong_count(&self, call: &Call, (least, most): (usize, usize), defined: Span) -> Box<Diagnostic> {
+        let expected = if least == most { most.to_string() } else { format!("{least} to {most}") };
         let message = format!("`{}` expected {expected} args, found {}", call.name.text, call.args.len());
         let mut error = Diagnostic::error(CODE, message, call.name.span).also(defined, "defined here");
         if let (Some(_), Some(import)) = (&call.member, self.place.find(&call.name.text)) {
             error = error.also(import.span(), "imported here");
         }
-        if call.args.len() < expected {
+        if call.args.len() < least {
             error = error.help("arguments stand on the line of the call");
         }
         Box::new(error)
@@ -243,7 +247,7 @@ impl<'s, 'm> Typer<'s, 'm> {
         let known = self.imported.filter(|(name, ..)| *name == call.name.text);
         let Some((_, module, scope)) = known else {
             let (params, span) = (Vec::new(), object.span());
-            return Ok(Callee { object, row: None, span, params, variadic: false, open: true });
+            return Ok(Callee { object, row: None, span, params, required: 0, variadic: false, open: true });
         };
         let also = vec![Label { span: import, message: "imported here".to_owned() }];
         let place = Place { scope, function: None };
@@ -276,7 +280,11 @@ impl<'s, 'm> Typer<'s, 'm> {
         let span = row.map_or(object.span(), |row| row.span);
         also.push(Label { span, message: "defined here".to_owned() });
         kinds.check(gives, at, also)?;
-        Ok(Callee { object, row, span, params, variadic, open: false })
+        let required = match object {
+            Object::Function(def) | Object::Bound { function: def, .. } => required(&def.params),
+            _ => params.len(),
+        };
+        Ok(Callee { object, row, span, params, required, variadic, open: false })
     }
 
     /// The primitive of a name that gives what is welcome; if there is one primitive only, that.
@@ -313,6 +321,11 @@ impl<'s, 'm> Typer<'s, 'm> {
 
 fn params(params: &[Param]) -> Vec<&str> {
     params.iter().map(type_of).collect()
+}
+
+/// How many arguments must be given.
+fn required(params: &[Param]) -> usize {
+    params.iter().take_while(|param| param.default.is_none()).count()
 }
 
 fn is_variadic(params: &[Param]) -> bool {

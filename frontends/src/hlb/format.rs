@@ -102,7 +102,9 @@ impl<'t> Printer<'t> {
 
     fn field(&self, field: &Field) -> String {
         let variadic = if field.variadic { "variadic " } else { "" };
-        format!("{variadic}{} {}", self.slice(&field.ty), self.slice(&field.name))
+        let place = Place { indent: 0, inline: true };
+        let default = field.default.as_ref().map(|value| format!(" = {}", self.expr(value, place))).unwrap_or_default();
+        format!("{variadic}{} {}{default}", self.slice(&field.ty), self.slice(&field.name))
     }
 
     /// A list: on one line unless an element ends a line.

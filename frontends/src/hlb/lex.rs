@@ -23,6 +23,8 @@ pub(super) enum Kind {
     /// The dot of `module.name`.
     Dot,
     Comma,
+    /// Before the default of a parameter.
+    Equals,
     Semicolon,
     Newline,
     /// With its line break, where there is one.
@@ -85,6 +87,8 @@ enum Code {
     CloseParen,
     #[token(",")]
     Comma,
+    #[token("=")]
+    Equals,
     #[token(";")]
     Semicolon,
     #[token("\n")]
@@ -205,7 +209,8 @@ impl<'t> Lexer<'t> {
             (Code::CloseBrace, Some(Mode::Hole)) => self.close(Kind::CloseHole, 1),
             (Code::CloseParen, Some(Mode::Parens)) => self.close(Kind::CloseParen, 1),
             (Code::Comma, Some(Mode::Parens)) => self.push(Kind::Comma, 1),
-            (Code::CloseBrace | Code::CloseParen | Code::Comma, _) => self.invalid(),
+            (Code::Equals, Some(Mode::Parens)) => self.push(Kind::Equals, 1),
+            (Code::CloseBrace | Code::CloseParen | Code::Comma | Code::Equals, _) => self.invalid(),
             (Code::Semicolon, _) => self.push(Kind::Semicolon, 1),
             (Code::Newline, _) => self.push(Kind::Newline, 1),
             (Code::Comment, _) => self.push(Kind::Comment, length),

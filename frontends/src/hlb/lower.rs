@@ -4,7 +4,7 @@
 
 use ast::{
     Bind, Block, Body, BoundName, Call, Comment, Def, Expr, ExprKind, FileId, Import, Layout, Module, Name, Op, Param,
-    Piece, Signature, Span, Step, Template, Text,
+    Piece, Signature, Span, Step, Str, StrKind, Template, Text,
 };
 
 use super::syntax::{self as syntax, *};
@@ -102,7 +102,23 @@ impl<'t> Lowering<'t> {
 
     fn field(&self, field: &Field) -> Param {
         let (name, ty) = (self.name(&field.name), Some(self.ty(&field.ty)));
-        Param { name, ty, variadic: field.variadic, default: None, doc: None }
+        let default = field.default.as_ref().map(|value| self.constant(value));
+        Param { name, ty, variadic: field.variadic, default, doc: None }
+    }
+
+    /// A literal as text; its type is that of the parameter.
+    fn constant(&self, value: &syntax::Expr) -> Str {
+        let text = match &value.kind {
+            syntax::ExprKind::Decimal(number) | syntax::ExprKind::Numeric(number) => number.to_string(),
+            syntax::ExprKind::Bool(truth) => truth.to_string(),
+            syntax::ExprKind::Text(form, parts) => {
+                let template = self.template(form, parts);
+                let pieces = template.pieces.iter().map(|piece| if let Piece::Text(text) = piece { text } else { "" });
+                pieces.collect()
+            }
+            _ => String::new(),
+        };
+        Str { kind: StrKind::Lit(text.as_str().into()), span: self.span(&value.at) }
     }
 
     fn block(&self, ty: &At, block: &syntax::Block) -> Block {

@@ -218,6 +218,7 @@ impl<'t> Parser<'t> {
         let ty = self.next();
         let name = self.expect(Kind::Ident, "a type, a name and parameters")?;
         let params = self.fields()?;
+        self.check_defaults(&params);
         let has_effects =
             self.peek() == Kind::Ident && self.slice(&self.range()) == "binds" && self.peek_after(1) == Kind::OpenParen;
         let effects = if has_effects {
@@ -250,7 +251,45 @@ impl<'t> Parser<'t> {
         }
         let ty = self.next();
         let name = self.expect(Kind::Ident, "a type and a name")?;
-        Ok(Some(Field { variadic, ty, name }))
+        let default = if self.peek() == Kind::Equals && !variadic { Some(self.default(&ty)?) } else { None };
+        Ok(Some(Field { variadic, ty, name, default }))
+    }
+
+    /// `= literal`, of the type of the parameter.
+    fn default(&mut self, ty: &At) -> Parsed<Expr> {
+        self.next();
+        let is_literal = starts_expr(self.peek()) && self.peek() != Kind::Ident;
+        if !is_literal {
+            return Err(self.unexpected("a string, a number, or true or false"));
+        }
+        let value = self.expr("a default")?;
+        let (kind, constant) = match &value.kind {
+            ExprKind::Text(_, parts) => (ast::types::STRING, !parts.iter().any(|part| matches!(part, Part::Hole(..)))),
+            ExprKind::Bool(_) => (ast::types::BOOL, true),
+            _ => (ast::types::INT, true),
+        };
+        let ty = self.slice(ty);
+        if !constant {
+            self.fault(&value.at, "a default is a text without `${}`".to_owned(), "put it together in the function");
+        } else if kind != ty {
+            let message = format!("a default of type {kind} for a parameter of type {ty}");
+            self.fault(&value.at, message, "strings, ints and bools can have defaults");
+        }
+        Ok(value)
+    }
+
+    /// Records what is wrong with something that could be parsed.
+    fn fault(&mut self, at: &At, message: String, help: &'static str) {
+        self.faults.push(Fault { at: at.clone(), message, help: Some(help) });
+    }
+
+    /// A call leaves out arguments from the end on.
+    fn check_defaults(&mut self, params: &List<Field>) {
+        let without = params.items().skip_while(|field| field.default.is_none()).find(|field| field.default.is_none());
+        if let Some(field) = without {
+            let message = format!("`{}` has no default, and a parameter before it has", self.slice(&field.name));
+            self.fault(&field.name, message, "parameters with defaults come last");
+        }
     }
 
     /// What stands in parentheses, up to what is none of it.

@@ -68,12 +68,13 @@ pub(super) enum Entry<T> {
     Comment(At),
 }
 
-/// `variadic type name`.
+/// `variadic type name`, or `type name = literal`.
 #[derive(Debug)]
 pub(super) struct Field {
     pub(super) variadic: bool,
     pub(super) ty: At,
     pub(super) name: At,
+    pub(super) default: Option<Expr>,
 }
 
 /// `{ … }`.

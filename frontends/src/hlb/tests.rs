@@ -85,6 +85,34 @@ fn comments_above_are_documentation() {
 }
 
 #[test]
+fn parameters_may_have_defaults() {
+    let text = "fs a(string x, string y=`b`,int z =0O17, bool t= true) { run x; }\nfs b() { a \"q\"; a \"q\" \"r\" 5 false; }\n";
+    check(text, &[]);
+    let edits = (LANGUAGE.format.unwrap())(&crate::Input { file: FileId(0), bytes: text.as_bytes() });
+    let printed = String::from_utf8(ast::apply(text.as_bytes(), &edits)).unwrap();
+    assert!(
+        printed.starts_with("fs a(string x, string y = `b`, int z = 0o17, bool t = true) { run x }\n"),
+        "{printed}"
+    );
+    check(
+        "fs a(string x, int y = 1) { run x; }\nfs b() { a; }\nfs c() { a \"x\" 1 2; }\n",
+        &["\"a\": `a` expected 1 to 2 args, found 0", "\"a\": `a` expected 1 to 2 args, found 3"],
+    );
+    check(
+        "fs a(string x = 1, fs y = \"z\", string q) {}\nfs b(string x = \"${v}\") {}\nfs c(string x = v) {}\n",
+        &[
+            "\"1\": a default of type int for a parameter of type string",
+            "\"\\\"z\\\"\": a default of type string for a parameter of type fs",
+            "\"q\": `q` has no default, and a parameter before it has",
+            "\"\\\"${v}\\\"\": a default is a text without `${}`",
+            "\"v\": unexpected \"v\" (expected a string, a number, or true or false)",
+        ],
+    );
+    // Elsewhere it is no sign of the language.
+    check("fs a() { run = \"x\"; }\n", &["\"=\": invalid input text \"=\""]);
+}
+
+#[test]
 fn many_lines_are_checked_fast() {
     let function = "fs f0() {\n\timage \"a\"\n\trun \"echo ${v}\" with option {\n\t\tenv \"A\" \"b\"\n\t}\n}\n\n";
     let text: String = (0..1500).map(|n| function.replace("f0", &format!("f{n}"))).collect();

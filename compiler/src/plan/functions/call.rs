@@ -2,7 +2,7 @@
 
 use ast::builtin::Row;
 use ast::check::Object;
-use ast::{Block, Body, Call, Def, Expr, ExprKind, Name, Op, Piece, Span, Step, Template, builtin, types};
+use ast::{Block, Body, Call, Def, Expr, ExprKind, Name, Op, Param, Piece, Span, Step, Template, builtin, types};
 
 use super::super::settings::Settings;
 use super::super::stop::{Done, Stop};
@@ -42,26 +42,23 @@ impl<'a> Evaluator<'a> {
 
     /// Parameters of a target are build arguments.
     fn target_args(&self, def: &Def, settings: &Settings<'_>) -> Done<Vec<Arg>> {
-        let given: Vec<_> = def.params.iter().map(|param| settings.build_args.get(param.name.text.as_str())).collect();
-        if let Some(missing) = given.iter().position(Option::is_none) {
+        let given = |param: &Param| settings.build_args.get(param.name.text.as_str()).map(|text| (*text).to_owned());
+        let value = |param: &Param| given(param).or_else(|| default_of(param));
+        let values: Vec<Option<String>> = def.params.iter().map(value).collect();
+        if let Some(missing) = values.iter().position(Option::is_none) {
             let name = def.name.as_ref().map_or("", |name| name.text.as_str());
-            let found = given.iter().flatten().count();
+            let found = values.iter().flatten().count();
             let message = format!("`{name}` expected {} args, got {found}", def.params.len());
             let param = &def.params[missing].name;
             let help = format!("give it a value: --build-arg {}=VALUE", param.text);
             return Err(Stop::error(message).help(help).point(def.name.as_ref().map_or(def.span, |name| name.span)));
         }
-        let typed = def.params.iter().zip(given.into_iter().flatten()).map(|(param, text)| {
-            let ty = param.ty.as_ref().map_or(types::STRING, |ty| ty.text.as_str());
-            let value = match ty {
-                types::STRING => Some(Value::Text((*text).to_owned())),
-                types::INT => text.parse().ok().map(Value::Int),
-                types::BOOL => text.parse().ok().map(Value::Bool),
-                _ => None,
+        let typed = def.params.iter().zip(values.into_iter().flatten()).map(|(param, text)| {
+            let wrong = || {
+                let ty = type_of(param);
+                Stop::error(format!("a build argument cannot be a value of type {ty}")).point(param.name.span)
             };
-            let wrong =
-                || Stop::error(format!("a build argument cannot be a value of type {ty}")).point(param.name.span);
-            value.map(|value| Arg { value: Ok(value) }).ok_or_else(wrong)
+            typed(param, &text).map(|value| Arg { value: Ok(value) }).ok_or_else(wrong)
         });
         typed.collect()
     }
@@ -247,8 +244,7 @@ impl<'a> Evaluator<'a> {
             Object::Bound { name, function, .. } => (function, Some(name.span)),
             _ => return Err(Stop::Unknown),
         };
-        let param_types = def.params.iter().map(|param| param.ty.as_ref().map_or(types::STRING, |ty| ty.text.as_str()));
-        let param_types: Vec<&str> = param_types.collect();
+        let param_types: Vec<&str> = def.params.iter().map(type_of).collect();
         let args = self.args(frame, call, &param_types, false);
         let args = gather(def, args);
         self.function(module, def, &args, selected, trace, value)
@@ -358,8 +354,30 @@ fn replace(old: Value, new: Value) -> Value {
     }
 }
 
-/// What a variadic parameter takes is one argument.
+fn type_of(param: &Param) -> &str {
+    param.ty.as_ref().map_or(types::STRING, |ty| ty.text.as_str())
+}
+
+/// What a parameter is when nothing is given, as text.
+fn default_of(param: &Param) -> Option<String> {
+    param.default.as_ref().map(|default| default.raw().lossy().into_owned())
+}
+
+/// A text as a value of a parameter's type.
+fn typed(param: &Param, text: &str) -> Option<Value> {
+    match type_of(param) {
+        types::STRING => Some(Value::Text(text.to_owned())),
+        types::INT => text.parse().ok().map(Value::Int),
+        types::BOOL => text.parse().ok().map(Value::Bool),
+        _ => None,
+    }
+}
+
+/// Adds the defaults of parameters that were given nothing; what a variadic parameter takes is one argument.
 fn gather(def: &Def, mut args: Vec<Arg>) -> Vec<Arg> {
+    let left = def.params.iter().skip(args.len());
+    let defaults: Vec<Value> = left.filter_map(|param| typed(param, &default_of(param)?)).collect();
+    args.extend(defaults.into_iter().map(|value| Arg { value: Ok(value) }));
     if !def.params.last().is_some_and(|param| param.variadic) {
         return args;
     }
