@@ -175,6 +175,12 @@ impl TreeAttrs {
 }
 
 fn names(value: &str) -> Result<Vec<Reference>> {
+    if value == "*" {
+        return Err(Error::Unsupported {
+            what: "name=* (the name that a frontend gives its result)".into(),
+            why: "outputs are checked before a frontend runs; name the image".into(),
+        });
+    }
     let parse = |name: &str| {
         let parsed = Reference::parse(name).map_err(|error| Error::Invalid(format!("failed to parse {name}: {error}")));
         parsed.map(Reference::or_latest)
@@ -267,6 +273,11 @@ mod tests {
             "unknown output attribute \"compresion-level\" (did you mean compression-level?)",
         );
         check(&[("colour", "red")], "unknown output attribute \"colour\"");
+        check(
+            &[("name", "*")],
+            "name=* (the name that a frontend gives its result) is not supported: outputs are checked before a frontend \
+             runs; name the image",
+        );
         check(&[("tar", "false")], "output attribute \"tar\" is not for type=image, it is for type=oci, type=docker");
         check(&[("mode", "delete")], "output attribute \"mode\" is not for type=image, it is for type=local");
         check(&[("oci-artifact", "perhaps")], "non-bool value specified for oci-artifact: \"perhaps\"");
