@@ -29,6 +29,8 @@ pub struct Checks {
     pub requested: Vec<String>,
     /// Whether a finding fails the build.
     pub error: bool,
+    /// Rules whose findings do, whatever is said of the others.
+    pub fatal: Vec<String>,
 }
 
 impl Checks {
@@ -66,6 +68,11 @@ impl Checks {
         merged.experimental.extend_from_slice(&step.experimental);
         merged.experimental_all |= step.experimental_all;
         merged
+    }
+
+    /// Whether a finding of the rule of this name fails the build.
+    pub fn fails(&self, rule: &str) -> bool {
+        self.error || self.fatal.iter().any(|fatal| fatal == rule)
     }
 
     /// Whether the rule of this name runs.

@@ -6,8 +6,9 @@ use serde_json::{Map, Value, json};
 
 use crate::visit::def_steps;
 use crate::{
-    Block, BoundName, Call, Checks, Command, Condition, Copy, Def, Diagnostic, Document, Expr, ExprKind, Healthcheck,
-    Layout, Module, Mount, Op, Opt, OptKind, Pair, Param, Piece, Signature, Span, Step, Str, StrKind, Template, Text,
+    Block, BoundName, Call, Checks, Command, Condition, Copy, Def, Delivery, Diagnostic, Document, Expr, ExprKind,
+    Goal, GoalKind, Healthcheck, Layout, Module, Mount, Name, Op, Opt, OptKind, Pair, Param, Piece, Signature, Span,
+    Step, Str, StrKind, Template, Text,
 };
 
 /// The module as JSON.
@@ -26,8 +27,44 @@ pub fn json(module: &Module) -> Value {
     out.list("exports", module.exports.iter().map(|name| name.text.as_str().into()));
     out.list("head", module.head.iter().map(step));
     out.list("defs", module.defs.iter().map(def));
+    out.list("goals", module.goals.iter().map(goal));
+    out.list("includes", module.includes.iter().map(|include| include.path.as_str().into()));
     out.list("diagnostics", module.diagnostics.iter().map(diagnostic));
     out.into()
+}
+
+fn goal(goal: &Goal) -> Value {
+    let names = |names: &[Name]| names.iter().map(|name| Value::from(name.text.as_str())).collect::<Vec<_>>();
+    let mut out = Object::new();
+    out.add("name", goal.name.text.as_str());
+    match &goal.kind {
+        GoalKind::Group(members) => out.list("group", names(members).into_iter()),
+        GoalKind::Result(wanted) => {
+            out.add("def", wanted.def.as_str());
+            out.list("args", wanted.args.iter().map(|(key, value)| json!([key, value])));
+            out.list("platforms", names(&wanted.platforms).into_iter());
+            out.list("requires", names(&wanted.requires).into_iter());
+            out.add("delivery", delivery(&wanted.delivery));
+            if !wanted.expected.is_empty() {
+                out.add("expected", format!("{:?}", wanted.expected));
+            }
+        }
+    }
+    out.into()
+}
+
+fn delivery(delivery: &Delivery) -> Value {
+    match delivery {
+        Delivery::Test => "test".into(),
+        Delivery::Files(to) => json!({ "files": string(to) }),
+        Delivery::Image(image) => {
+            let mut out = Object::new();
+            out.list("tags", image.tags.iter().map(string));
+            out.list("annotations", image.annotations.iter().map(pair));
+            out.list("attestations", image.attestations.iter().map(|name| name.text.as_str().into()));
+            json!({ "image": Value::from(out) })
+        }
+    }
 }
 
 /// The module as text: the JSON, indented, without its punctuation.

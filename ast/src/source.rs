@@ -57,6 +57,12 @@ pub struct Sources {
     files: Vec<Source>,
 }
 
+impl FromIterator<Source> for Sources {
+    fn from_iter<T: IntoIterator<Item = Source>>(files: T) -> Self {
+        Self { files: files.into_iter().collect() }
+    }
+}
+
 impl Sources {
     /// Adds a text and returns its id.
     pub fn add(&mut self, source: Source) -> FileId {

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::{Block, Call, Checks, Condition, Diagnostic, Expr, FileId, Import, Signature, Span};
+use crate::{Block, Call, Checks, Condition, Diagnostic, Expr, FileId, Goal, Import, Include, Signature, Span};
 
 /// Text of the user's: bytes, because a Dockerfile need not be UTF-8.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,6 +63,10 @@ pub struct Module {
     pub head: Vec<Step>,
     /// Stages, functions, targets; in file order.
     pub defs: Vec<Def>,
+    /// What can be asked for beside the definitions, in file order; a goal hides a definition of its name.
+    pub goals: Vec<Goal>,
+    /// Texts whose tables belong to this one and are not there yet: what is said here may be incomplete.
+    pub includes: Vec<Include>,
     /// Lint configuration in the text; what is wrong with it matters only when nothing overrides it.
     pub checks: Result<Checks, String>,
     /// What parsing and lowering found. The first is the one to report when only one is wanted: errors of
@@ -72,6 +76,11 @@ pub struct Module {
 }
 
 impl Module {
+    /// The goal of a name.
+    pub fn goal(&self, name: &str) -> Option<&Goal> {
+        self.goals.iter().find(|goal| goal.name.text == name)
+    }
+
     /// Arguments of the module with the instruction that declares each, in file order.
     pub fn params(&self) -> impl Iterator<Item = (&Step, &Param)> {
         self.head.iter().flat_map(|step| {
@@ -130,8 +139,34 @@ pub struct Param {
     pub variadic: bool,
     /// Its value when none is given.
     pub default: Option<Str>,
+    /// Which values it takes, where the language says so.
+    pub domain: Option<Domain>,
     /// What it is for.
     pub doc: Option<Text>,
+}
+
+/// The values that an argument takes; all of them are texts in the end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Domain {
+    /// `bool` or `int`, if it is no text.
+    pub kind: Option<&'static str>,
+    /// The only ones, if there are any here.
+    pub one_of: Vec<String>,
+    /// Whether one must be given.
+    pub required: bool,
+}
+
+impl Domain {
+    /// What of it a value breaks, in words.
+    pub fn refuses(&self, value: &str) -> Option<String> {
+        match self.kind {
+            Some("bool") if !matches!(value, "true" | "false") => return Some("it is true or false".to_owned()),
+            Some("int") if value.parse::<i64>().is_err() => return Some("it is a whole number".to_owned()),
+            _ => {}
+        }
+        let is_known = self.one_of.is_empty() || self.one_of.iter().any(|known| known == value);
+        (!is_known).then(|| format!("it is one of {}", self.one_of.join(", ")))
+    }
 }
 
 /// A named value: a Dockerfile stage, an HLB function, a TOML target.

@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Opt(Opt),
     /// Compile and build an image in one go
     Build(Box<Build>),
+    /// Run the tests of a build spec: all of them, or those named
+    Test(Box<Build>),
     /// Show errors and warnings of build files
     Check(Check),
     /// Show arguments, secrets, agents and caches that a build file uses
@@ -165,9 +167,10 @@ pub(crate) struct DumpFormat {
 /// `llbc build`.
 #[derive(Args)]
 pub(crate) struct Build {
-    /// Directory or address of the build context; `-` reads the build file from standard input and has no context
-    /// [default: the directory of the build file]
-    pub(crate) context: Option<String>,
+    /// Directory or address of the build context, `-` for the build file from standard input and no context [default: the
+    /// directory of the build file]; then names of what is built: targets, groups, tests
+    #[arg(value_name = "CONTEXT | NAME")]
+    pub(crate) words: Vec<String>,
     /// Build file, in a remote context if that is one; `-` is standard input [default: CONTEXT/Dockerfile]
     #[arg(short, long, value_name = "FILE")]
     pub(crate) file: Option<String>,
@@ -206,6 +209,9 @@ pub(crate) struct BuildFlags {
     /// Only show errors and warnings, build nothing
     #[arg(long)]
     pub(crate) check: bool,
+    /// Only print what would be built, as `docker buildx bake --print` does
+    #[arg(long)]
+    pub(crate) print: bool,
     /// Import a cache (not supported yet)
     #[arg(long, value_name = "CACHE", hide = true)]
     pub(crate) cache_from: Vec<String>,
@@ -493,6 +499,7 @@ const COMMANDS: &[&str] = &[
     "graph",
     "opt",
     "build",
+    "test",
     "check",
     "outline",
     "targets",

@@ -1,6 +1,6 @@
 //! From settings to a plan: read the file, compile it with the host as the outside, say what was found.
 
-use ast::{Source, Sources};
+use ast::{Module, Source, Sources};
 use compiler::{Facts, Options, Outcome, Plan, World};
 
 use crate::failure::{Failure, Result};
@@ -35,6 +35,12 @@ pub(crate) fn source(settings: &Settings) -> Result<Source> {
     }
 }
 
+/// Parses a text with all that it includes, and gives those texts.
+pub(crate) fn load(settings: &Settings, source: &Source) -> Result<(Module, Vec<Source>)> {
+    let host = Host::new(settings)?;
+    Ok(compiler::load(source, &settings.options, &mut Facts::default(), &host))
+}
+
 /// Reads a build file and sends it through a door.
 pub(crate) fn read(settings: &Settings, door: Door) -> Result<Compiled> {
     run(settings, source(settings)?, door)
@@ -47,11 +53,7 @@ pub(crate) fn run(settings: &Settings, source: Source, door: Door) -> Result<Com
     if let Some(path) = &settings.write_facts {
         files::replace(path, host.record(&outcome.facts).as_bytes())?;
     }
-    let mut sources = Sources::default();
-    sources.add(source);
-    for module in &outcome.modules {
-        sources.add(module.clone());
-    }
+    let sources = std::iter::once(source).chain(outcome.modules.iter().cloned()).collect();
     Ok(Compiled { outcome, sources })
 }
 

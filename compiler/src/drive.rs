@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ast::{Diagnostic, FileId, Module, Severity, Source, Span};
-use frontends::{Input, LANGUAGES, Language, Trigger};
+use frontends::{Included, Input, LANGUAGES, Language, Trigger};
 use oci::Digest;
 
 use crate::plan::{self, Captures, Draft, LoadedModule, Purpose, Request, StepScope};
@@ -46,6 +46,24 @@ pub fn compile(source: &Source, options: &Options, facts: Facts, world: &dyn Wor
 /// Looks at a text as lints do: all stages, unless a target is given, for the build platform.
 pub fn check(source: &Source, options: &Options, facts: Facts, world: &dyn World) -> Outcome {
     drive(source, options, facts, world, Purpose::Lint)
+}
+
+/// Parses a text with all that it includes, and gives those texts. **Shape**: file 1 first.
+pub fn load(source: &Source, options: &Options, facts: &mut Facts, world: &dyn World) -> (Module, Vec<Source>) {
+    let language = language(source, options).unwrap_or(&LANGUAGES[0]);
+    gather(language, source, options, facts, world)
+}
+
+/// Resolves what the options ask for, as far as the text and they say: nobody is asked.
+///
+/// **Errors**: what is wrong with the options, or with what the text says of the result.
+pub fn resolve(
+    module: &Module,
+    source: &Source,
+    included: &[Source],
+    options: &Options,
+) -> Result<plan::Resolved, Vec<Diagnostic>> {
+    with_request(module, source, options, Purpose::Build, |request| plan::resolve(&Request { included, ..*request }))
 }
 
 /// Collects what an outline tells of the target.
@@ -155,7 +173,8 @@ fn drive(source: &Source, options: &Options, facts: Facts, world: &dyn World, pu
         Ok(language) => (language, None),
         Err(unknown) => (&LANGUAGES[0], Some(unknown)),
     };
-    let module = (language.parse)(&Input { file: FileId(0), bytes: &source.bytes });
+    let mut facts = facts;
+    let (module, included) = gather(language, source, options, &mut facts, world);
     if let Some(unknown) = unknown {
         return Outcome {
             module,
@@ -163,22 +182,84 @@ fn drive(source: &Source, options: &Options, facts: Facts, world: &dyn World, pu
             diagnostics: vec![*unknown],
             facts,
             captures: Captures::default(),
-            modules: Vec::new(),
+            modules: included,
         };
     }
-    let (draft, facts, modules) =
-        with_request(&module, source, options, purpose, |request| answer_all(request, facts, world));
+    let (draft, facts, modules) = with_request(&module, source, options, purpose, |request| {
+        answer_all(&Request { included: &included, ..*request }, facts, world)
+    });
     let (diagnostics, Draft { plan, captures, .. }) = judge(&module, source, options, draft);
     let plan = plan.filter(|_| !diagnostics.iter().any(is_error));
     let modules = modules.into_values().map(|loaded| (loaded.module.file, loaded.source)).collect::<BTreeMap<_, _>>();
-    Outcome { module, plan, diagnostics, facts, captures, modules: modules.into_values().collect() }
+    let modules = included.into_iter().chain(modules.into_values()).collect();
+    Outcome { module, plan, diagnostics, facts, captures, modules }
+}
+
+/// Rounds of reading what texts include: one for each text in a text, which the language limits.
+const MOST_INCLUDES: usize = 64;
+
+/// Parses a text with all that it includes, and gives those texts. **Shape**: file 1 first.
+fn gather(
+    language: &Language,
+    source: &Source,
+    options: &Options,
+    facts: &mut Facts,
+    world: &dyn World,
+) -> (Module, Vec<Source>) {
+    let input = Input { file: FileId(0), bytes: &source.bytes };
+    let mut found: Vec<(String, Option<Source>)> = Vec::new();
+    let mut module = (language.parse)(&input);
+    for _ in 0..MOST_INCLUDES {
+        let (Some(parse), false) = (language.parse_with, module.includes.is_empty()) else { break };
+        let questions: Vec<Question> = module.includes.iter().map(|include| beside(options, &include.path)).collect();
+        let open: Vec<Question> =
+            questions.iter().filter(|asked| !facts.answers.contains_key(asked)).cloned().collect();
+        let answers = world.answer(&open);
+        facts.answers.extend(open.into_iter().zip(answers));
+        for (include, question) in module.includes.iter().zip(&questions) {
+            let text = match facts.answers.get(question) {
+                Some(Ok(Answer::ContextFile(Some(bytes)))) => {
+                    Some(Source::new(shown(source, &include.path), bytes.clone()))
+                }
+                _ => None,
+            };
+            found.push((include.path.clone(), text));
+        }
+        let files: Vec<Included<'_>> = found
+            .iter()
+            .zip(1..)
+            .map(|((path, text), file)| Included {
+                path,
+                file: FileId(file),
+                bytes: text.as_ref().map(|text| &*text.bytes),
+            })
+            .collect();
+        module = parse(&input, &files);
+    }
+    let none = || Source::new(String::new(), Vec::new());
+    (module, found.into_iter().map(|(_, text)| text.unwrap_or_else(none)).collect())
+}
+
+/// Asks for a file beside the text.
+fn beside(options: &Options, path: &str) -> Question {
+    let option = |name: &str| options.opts.get(name).filter(|value| !value.is_empty());
+    let directory = option("filename").and_then(|name| Some(name.rsplit_once('/')?.0));
+    Question::ContextFile {
+        context: option("dockerfilekey").map_or("dockerfile", String::as_str).to_owned(),
+        path: directory.map_or_else(|| path.to_owned(), |directory| format!("{directory}/{path}")),
+    }
+}
+
+/// The name of a file beside the text, as a user would type it.
+fn shown(source: &Source, path: &str) -> String {
+    source.name.rsplit_once('/').map_or_else(|| path.to_owned(), |(directory, _)| format!("{directory}/{path}"))
 }
 
 /// Modules by where they are.
 type Modules = BTreeMap<ModuleSource, LoadedModule>;
 
 /// Adds the modules that were answered since.
-fn load(modules: &mut Modules, facts: &Facts) {
+fn load_modules(modules: &mut Modules, facts: &Facts) {
     for (question, answer) in &facts.answers {
         let (Question::Module { source: origin }, Ok(Answer::File(Some(bytes)))) = (question, answer) else { continue };
         if modules.contains_key(origin) {
@@ -220,7 +301,8 @@ fn with_request<T>(
         .map(|parse| move |bytes: &[u8], at: Span, escape: u8| parse(&Trigger { bytes, at, escape }));
     let trigger = parse_trigger.as_ref().map(|parse| parse as &plan::TriggerParser<'_>);
     let modules = Modules::new();
-    work(&Request { module, source, options, purpose, trigger, watch: None, stopped: &|| false, modules: &modules })
+    let (stopped, included) = (&|| false, &[]);
+    work(&Request { module, source, options, purpose, trigger, watch: None, stopped, included, modules: &modules })
 }
 
 /// Everything there is to say of a draft; what it found is used up.
@@ -237,7 +319,7 @@ fn judge(module: &Module, source: &Source, options: &Options, mut draft: Draft) 
 fn answer_all(request: &Request<'_>, mut facts: Facts, world: &dyn World) -> (Draft, Facts, Modules) {
     let mut modules = Modules::new();
     for _ in 0..MOST_ROUNDS {
-        load(&mut modules, &facts);
+        load_modules(&mut modules, &facts);
         let mut draft = plan::plan(&Request { modules: &modules, ..*request }, &facts);
         if draft.asks.is_empty() {
             return (draft, facts, modules);

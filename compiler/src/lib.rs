@@ -22,8 +22,8 @@ pub mod targets;
 mod testing;
 
 pub use drive::{
-    Glance, Outcome, check, compile, expand, format, glance, parse, scopes, survey, to_dockerfile, vendored_path,
-    vertices,
+    Glance, Outcome, check, compile, expand, format, glance, load, parse, resolve, scopes, survey, to_dockerfile,
+    vendored_path, vertices,
 };
 pub use facts::{
     Answer, AskError, Facts, HostValue, ImageAnswer, LocalPath, ManifestAnswer, ModuleSource, Question, ResolveMode,
@@ -31,6 +31,6 @@ pub use facts::{
 };
 pub use lock::{Lock, LockError};
 pub use options::Options;
-pub use output::{Agent, Export, ExportKind, Needs, Order, Output, Plan};
+pub use output::{Agent, Destination, Export, ExportKind, Needs, Order, Output, Plan, Shipment};
 pub use plan::LoadedModule;
 pub use table::columns;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ast::Expected;
 use llb::Graph;
 use oci::{ImageConfig, Platform};
 
@@ -129,6 +130,42 @@ pub struct Output {
     pub needs: Needs,
     /// What is sent away on the way to it: numbers of the plan's exports.
     pub exports: Vec<usize>,
+    /// Where it goes, if the text says so.
+    pub shipment: Option<Box<Shipment>>,
+}
+
+/// Where a result goes, and what must hold before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shipment {
+    /// What was asked for.
+    pub goal: String,
+    /// Where to.
+    pub destination: Destination,
+    /// Goals that must succeed before.
+    pub requires: Vec<String>,
+    /// What its files must be like.
+    pub expected: Expected,
+}
+
+/// Where a result goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// It is an image.
+    Image {
+        /// Its names.
+        tags: Vec<String>,
+        /// Its annotations; a key may begin with what is annotated.
+        annotations: Vec<(String, String)>,
+        /// Attestations, as `type=TYPE[,KEY=VALUE]`.
+        attestations: Vec<String>,
+    },
+    /// Its files go to a directory, relative to that of the text.
+    Files {
+        /// It.
+        to: String,
+    },
+    /// Nowhere.
+    Nowhere,
 }
 
 impl Plan {
@@ -162,6 +199,20 @@ impl Plan {
         let output = self.outputs.into_iter().find(|output| output.platform == wanted)?;
         self.graph.outputs.clear();
         Some(Self::new(self.graph, vec![output]))
+    }
+
+    /// Several plans in one graph. **Shape**: the outputs of the first come first. What they share is one vertex.
+    #[must_use]
+    pub fn together(plans: Vec<Self>) -> Self {
+        let mut graph = Graph::default();
+        let mut outputs = Vec::new();
+        for plan in plans {
+            let offset = graph.nodes.len() as u32;
+            graph.graft(&plan.graph);
+            let moved = |edge: llb::Edge| llb::Edge { node: llb::NodeId(edge.node.0 + offset), index: edge.index };
+            outputs.extend(plan.outputs.into_iter().map(|output| Output { edge: output.edge.map(moved), ..output }));
+        }
+        Self::new(graph, outputs)
     }
 
     /// One of its outputs alone, by its number.

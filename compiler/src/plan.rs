@@ -22,6 +22,7 @@ mod functions;
 mod git;
 mod globals;
 mod go;
+mod goals;
 mod history;
 mod image;
 mod named;
@@ -62,7 +63,7 @@ use stages::StageId;
 use stop::{Done, Stop};
 use wrong::Wrong;
 
-use crate::{Answer, Facts, ModuleSource, Options, Output, Plan, Question};
+use crate::{Answer, Facts, ModuleSource, Options, Output, Plan, Question, Shipment};
 
 /// Parses an instruction kept for heirs: its text, where the instruction that brings it in stands, and the escape
 /// character of that file's words.
@@ -85,6 +86,8 @@ pub struct Request<'a> {
     pub watch: Option<Span>,
     /// Whether nobody wants the plan any more. It is asked now and then; once it is so, what is found is of no use.
     pub stopped: &'a dyn Fn() -> bool,
+    /// Texts that the text includes; their files count from 1.
+    pub included: &'a [Source],
     /// Modules that the text imports, as far as they were asked for and found; their files count from 1.
     pub modules: &'a BTreeMap<ModuleSource, LoadedModule>,
 }
@@ -130,7 +133,7 @@ pub struct Draft {
 /// Plans a module. Deterministic; the same question is never asked twice.
 pub fn plan(request: &Request<'_>, facts: &Facts) -> Draft {
     let mut draft = Draft::default();
-    let settings = match settings::parse(request.options) {
+    let mut settings = match settings::parse(request.options) {
         Ok(settings) => settings,
         Err(error) => return Draft { refused: Some(*error), ..draft },
     };
@@ -145,6 +148,10 @@ pub fn plan(request: &Request<'_>, facts: &Facts) -> Draft {
         }
         return functions::plan(request, facts, &settings);
     }
+    let goal = match goals::choose(request.module, request.purpose, &mut settings) {
+        Ok(goal) => goal,
+        Err(error) => return Draft { refused: Some(*error), ..draft },
+    };
     let mut ask = |question: Question| match facts.answers.get(&question) {
         Some(answer) => answer.as_ref().ok().cloned(),
         None => {
@@ -162,11 +169,64 @@ pub fn plan(request: &Request<'_>, facts: &Facts) -> Draft {
     };
     let mut shared = Shared { asks: draft.asks, ..Shared::default() };
     shared.graph.sources.push(text_info(request, &settings, &context));
+    for included in request.included {
+        let info = SourceInfo {
+            filename: included.name.clone(),
+            data: included.bytes.to_vec(),
+            ..text_info(request, &settings, &context)
+        };
+        shared.graph.sources.push(info);
+    }
     shared.wrong = wrong;
-    let (outputs, captures) = plan_platforms(request, facts, &settings, &context, &mut shared);
+    let of = Of { request, settings: &settings, context: &context, goal };
+    let (outputs, captures) = plan_platforms(of, facts, &mut shared);
     let complete = shared.asks.is_empty() && shared.findings.iter().all(|finding| matches!(finding, Finding::Note(_)));
     let plan = outputs.filter(|_| complete).map(|outputs| Plan::new(shared.graph, outputs));
     Draft { plan, asks: shared.asks, refused: None, findings: shared.findings, captures, scopes: shared.scopes }
+}
+
+/// What is built when something is asked for, as far as the text and the options say: nobody is asked.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The definition; nothing where the last is meant.
+    pub def: String,
+    /// Build arguments.
+    pub args: BTreeMap<String, String>,
+    /// Platforms; none is that of the builder.
+    pub platforms: Vec<Platform>,
+    /// Where it goes, if the text says so.
+    pub shipment: Option<Box<Shipment>>,
+}
+
+/// Resolves what is asked for.
+///
+/// **Errors**: what is wrong with the options, or with a text of the shipment.
+pub fn resolve(request: &Request<'_>) -> Result<Resolved, Vec<Diagnostic>> {
+    let one = |error: Box<Diagnostic>| vec![*error];
+    let mut settings = settings::parse(request.options).map_err(one)?;
+    let goal = goals::choose(request.module, request.purpose, &mut settings).map_err(one)?;
+    let facts = Facts::default();
+    let mut nobody = |_: Question| None::<Answer>;
+    let context = ContextPlan::read(&settings, &mut nobody).map_err(one)?;
+    let mut shared = Shared::default();
+    let platform = settings.target_platforms.first();
+    let mut planner =
+        planner(Of { request, settings: &settings, context: &context, goal }, &facts, &mut shared, platform);
+    let shipment = planner.set_globals().and_then(|()| planner.shipment());
+    let shipment = shipment.map_err(|stop| {
+        planner.report(stop);
+        let errors = planner.shared.findings.iter();
+        errors
+            .filter_map(|found| if let Finding::Error(error) = found { Some(error.clone()) } else { None })
+            .collect::<Vec<_>>()
+    })?;
+    let owned = |(key, value): (&&str, &&str)| ((*key).to_owned(), (*value).to_owned());
+    Ok(Resolved {
+        def: settings.target.to_owned(),
+        args: settings.build_args.iter().map(owned).collect(),
+        platforms: settings.target_platforms.clone(),
+        shipment,
+    })
 }
 
 fn text_info(request: &Request<'_>, settings: &Settings<'_>, context: &ContextPlan) -> SourceInfo {
@@ -178,14 +238,17 @@ fn text_info(request: &Request<'_>, settings: &Settings<'_>, context: &ContextPl
     }
 }
 
-fn plan_platforms(
-    request: &Request<'_>,
-    facts: &Facts,
-    settings: &Settings<'_>,
-    context: &ContextPlan,
-    shared: &mut Shared,
-) -> (Option<Vec<Output>>, Captures) {
-    let targets: Vec<Option<&Platform>> = match (request.purpose, &settings.target_platforms[..]) {
+/// What is planned for each platform.
+#[derive(Clone, Copy)]
+struct Of<'a> {
+    request: &'a Request<'a>,
+    settings: &'a Settings<'a>,
+    context: &'a ContextPlan,
+    goal: Option<&'a ast::Goal>,
+}
+
+fn plan_platforms(of: Of<'_>, facts: &Facts, shared: &mut Shared) -> (Option<Vec<Output>>, Captures) {
+    let targets: Vec<Option<&Platform>> = match (of.request.purpose, &of.settings.target_platforms[..]) {
         // One that is asked for twice is built once.
         (Purpose::Build, platforms @ [_, ..]) => platforms
             .iter()
@@ -198,7 +261,7 @@ fn plan_platforms(
     let mut outputs = Vec::with_capacity(targets.len());
     let mut captures = Captures::default();
     for (at, target) in targets.iter().enumerate() {
-        let mut planner = planner(request, facts, settings, context, shared, *target);
+        let mut planner = planner(of, facts, shared, *target);
         planner.noting = at == 0;
         let errors = planner.errors();
         let output = planner.plan();
@@ -213,21 +276,15 @@ fn plan_platforms(
     (complete.then_some(outputs), captures)
 }
 
-fn planner<'a>(
-    request: &'a Request<'a>,
-    facts: &'a Facts,
-    settings: &'a Settings<'a>,
-    context: &'a ContextPlan,
-    shared: &'a mut Shared,
-    target: Option<&Platform>,
-) -> Planner<'a> {
+fn planner<'a>(of: Of<'a>, facts: &'a Facts, shared: &'a mut Shared, target: Option<&Platform>) -> Planner<'a> {
+    let Of { request, settings, context, goal } = of;
     let mut paths = UsedPaths::default();
     let context_paths = paths.add_set();
     Planner {
         request,
         settings,
+        goal,
         facts,
-        lines: &request.source.lines,
         escape: escape_of(request.module),
         target: Target { platform: target.unwrap_or(&settings.build_platforms[0]).clone(), implicit: target.is_none() },
         shared,

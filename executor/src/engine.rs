@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,7 +15,9 @@ use crate::runtime::{self, Embedded, Exit, NetworkMode, Runtime, Spec};
 use crate::snapshot::{Active, Committed, Files, Snapshots};
 use crate::sources::Fetching;
 use crate::store::Store;
-use crate::{Cancel, Error, Result, exporters, ops, progress, prune, session, snapshot, solver, sources};
+use crate::{
+    Cancel, Error, Expectation, Result, expect, exporters, ops, progress, prune, session, snapshot, solver, sources,
+};
 
 /// An executor over one store directory. Several processes may share the directory.
 pub struct Engine {
@@ -33,6 +36,8 @@ pub struct Request {
     pub session: session::Session,
     /// Where results go.
     pub outputs: Vec<Output>,
+    /// What they must be like before they go anywhere.
+    pub expected: Vec<Expectation>,
     /// Whether the cache is not read at all.
     pub no_cache: bool,
     /// Entitlements granted: `network.host`, `security.insecure`.
@@ -48,7 +53,7 @@ pub struct Request {
 }
 
 /// Where one result goes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Output {
     /// Which exporter.
     pub kind: exporters::Kind,
@@ -56,6 +61,17 @@ pub struct Output {
     pub dest: Option<PathBuf>,
     /// Exporter attributes: `name`, `compression`, `push`, ….
     pub attrs: BTreeMap<String, String>,
+    /// Which results it is of; all when nothing is said.
+    pub part: Option<Part>,
+}
+
+/// Some of the results of a definition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What the metadata of the response has them under; nothing where they are the only ones that go anywhere.
+    pub name: Option<String>,
+    /// Which; in the order of the definition.
+    pub results: Range<usize>,
 }
 
 /// Who learns of trees and failures while they are there.
@@ -252,7 +268,8 @@ impl Engine {
             let aside = Aside { on_made: &|tree| ahead.made(tree), failures };
             let built = self.build_outputs(request, decoded, aside, sink);
             drop(ahead);
-            built.and_then(|built| self.export_all(request, &built, &packs, sink)).inspect_err(|_| stop.cancel())
+            let as_expected = built.and_then(|built| self.expect(request, &built, sink).map(|()| built));
+            as_expected.and_then(|built| self.export_all(request, &built, &packs, sink)).inspect_err(|_| stop.cancel())
         })
     }
 
@@ -279,9 +296,29 @@ impl Engine {
         let mut response = Response::default();
         let outputs = request.outputs.iter().filter(|output| output.kind != exporters::Kind::CacheOnly);
         for output in outputs {
-            response.metadata.extend(self.export(request, built, output, packs, sink)?);
+            let part = output.part.as_ref();
+            let of = part.map_or(built, |part| results(built, &part.results));
+            let exported = self.export(request, of, output, packs, sink)?;
+            let Some(name) = part.and_then(|part| part.name.clone()) else {
+                response.metadata.extend(exported);
+                continue;
+            };
+            let known = response.metadata.entry(name).or_insert_with(|| serde_json::json!({}));
+            if let Some(known) = known.as_object_mut() {
+                known.extend(exported);
+            }
         }
         Ok(response)
+    }
+
+    /// Compares results with what is expected of them.
+    fn expect(&self, request: &Request, built: &[Built], sink: &dyn progress::Sink) -> Result<()> {
+        for expected in &request.expected {
+            for built in results(built, &expected.results) {
+                expect::check(expected, built, &self.files(request, &built.tree, sink)?)?;
+            }
+        }
+        Ok(())
     }
 
     fn build(
@@ -337,6 +374,11 @@ impl Engine {
         let (epoch, fetching) = (request.epoch, &self.fetching);
         exporters::Context { store, snapshots, epoch, progress, cancel, packs, fetching, sources }
     }
+}
+
+/// Some of the results.
+fn results<'b>(built: &'b [Built], which: &Range<usize>) -> &'b [Built] {
+    built.get(which.clone()).unwrap_or_default()
 }
 
 fn first_file(files: &Files, names: &[String], most: u64) -> Result<Option<(String, Vec<u8>)>> {

@@ -32,6 +32,7 @@ mod cancel;
 pub mod cli;
 mod engine;
 mod error;
+mod expect;
 pub mod exporters;
 pub mod gateway;
 mod host;
@@ -52,6 +53,7 @@ mod temp;
 pub mod userns;
 
 pub use cancel::Cancel;
-pub use engine::{Engine, FailedStep, Output, Request, Response};
+pub use engine::{Engine, FailedStep, Output, Part, Request, Response};
 pub use error::{Error, Result};
+pub use expect::Expectation;
 pub use host::host_platform;

@@ -76,7 +76,12 @@ fn build(text: &str) -> String {
     let engine = Engine::with_runtime(dir.path().join("store"), Arc::new(runtime)).unwrap();
     let mut request = Request { definition: definition(text), ..Request::default() };
     request.session.locals.insert("context".into(), context);
-    request.outputs.push(Output { kind: exporters::Kind::Tar, dest: Some(tar.clone()), attrs: BTreeMap::new() });
+    request.outputs.push(Output {
+        kind: exporters::Kind::Tar,
+        dest: Some(tar.clone()),
+        attrs: BTreeMap::new(),
+        part: None,
+    });
     match engine.solve(&request, &Silent) {
         Ok(_) => format!("{}{}", listing::of_tar(&tar), keys::of_store(engine.store())),
         Err(error) => format!("fails: {error}\n"),

@@ -126,7 +126,7 @@ impl Bench {
     /// What the engine makes; why not.
     fn build(&self, graph: &Graph) -> Result<String, String> {
         let tar = self.directory.path().join("out.tar");
-        let output = Output { kind: exporters::Kind::Tar, dest: Some(tar.clone()), attrs: BTreeMap::new() };
+        let output = Output { kind: exporters::Kind::Tar, dest: Some(tar.clone()), attrs: BTreeMap::new(), part: None };
         let definition = llb::encode_to_bytes(graph).unwrap();
         let mut request = Request { definition, outputs: vec![output], ..Request::default() };
         for name in random::sources().keys() {

@@ -22,6 +22,17 @@ pub struct Input<'a> {
     pub bytes: &'a [u8],
 }
 
+/// A text that another one includes.
+#[derive(Clone, Copy, Debug)]
+pub struct Included<'a> {
+    /// Its path, as [`ast::Include::path`] has it.
+    pub path: &'a str,
+    /// The file, for spans.
+    pub file: FileId,
+    /// Its bytes as read; `None` when there is no such file.
+    pub bytes: Option<&'a [u8]>,
+}
+
 /// The text of an instruction that an image or a stage keeps for those built on it.
 #[derive(Clone, Copy, Debug)]
 pub struct Trigger<'a> {
@@ -55,6 +66,9 @@ pub struct Language {
     pub extensions: &'static [&'static str],
     /// Parses a text.
     pub parse: fn(&Input<'_>) -> Module,
+    /// Parses a text with those that it includes, if the language has such; what is not given is in
+    /// [`Module::includes`](ast::Module::includes).
+    pub parse_with: Option<fn(&Input<'_>, &[Included<'_>]) -> Module>,
     /// Parses an instruction kept by an image, if the language has such.
     pub trigger: Option<TriggerParser>,
     /// Puts a text in order, if the language has an order.

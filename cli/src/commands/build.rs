@@ -1,9 +1,13 @@
 //! `llbc build`: compile and run in one process, with the flags of `docker build`.
 
+mod goals;
+mod print;
+mod words;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use ast::Source;
+use ast::{Module, Source};
 use executor::cli::{Network, RunArgs, Settings as RunSettings};
 
 use super::check;
@@ -15,10 +19,21 @@ use crate::settings::{Input, Settings};
 use crate::{definition, pipeline};
 
 pub(super) fn run(args: &Build) -> Result<()> {
+    start(args, &|_, names| names)
+}
+
+/// `llbc test`: the same, of tests.
+pub(super) fn test(args: &Build) -> Result<()> {
+    start(args, &|module, names| if names.is_empty() { goals::tests(module) } else { names })
+}
+
+/// Builds what a choice makes of the names that were given.
+fn start(args: &Build, choose: &dyn Fn(&Module, Vec<String>) -> Vec<String>) -> Result<()> {
     check_supported(&args.frontend)?;
     // First of all, while there is one thread.
     executor::userns::enter().map_err(Failure::Build)?;
-    let settings = compile_settings(args)?;
+    let words = words::read(args)?;
+    let settings = compile_settings(args, words.context.as_deref())?;
     if args.frontend.check {
         // parity: `docker build --check` fails on warnings too.
         return check::settings(&settings, FailOn::Warning);
@@ -27,6 +42,30 @@ pub(super) fn run(args: &Build) -> Result<()> {
     if let Some((image, command)) = other_frontend(&settings, &source) {
         return by_frontend(args, settings, &image, command);
     }
+    let (module, included) = pipeline::load(&settings, &source)?;
+    let given = if words.names.is_empty() { args.options.target.iter().cloned().collect() } else { words.names };
+    let names = choose(&module, given);
+    let asked = goals::asked(&module, &names)?;
+    if args.frontend.print {
+        return print::run(&settings, &module, &source, &included, &asked);
+    }
+    match &names[..] {
+        _ if asked.is_plain(&module) => {}
+        [_, _, ..] if module.dialect.functions => {
+            return Err(Failure::unsupported(
+                "several targets of a program",
+                "make a pipeline of them, or build one after another",
+            ));
+        }
+        _ if module.dialect.functions => {}
+        _ => return goals::run(args, settings, &source, &asked),
+    }
+    one(args, settings, source, names.first())
+}
+
+/// Builds one definition, or what a program does.
+fn one(args: &Build, mut settings: Settings, source: Source, name: Option<&String>) -> Result<()> {
+    settings.options.opts.extend(name.map(|name| ("target".to_owned(), name.clone())));
     let compiled = pipeline::run(&settings, source, compiler::compile)?;
     if compiled.outcome.plan.as_ref().is_some_and(program::is_program) {
         let plan = pipeline::plan(&settings, compiled)?;
@@ -72,8 +111,8 @@ fn by_frontend(args: &Build, settings: Settings, image: &str, command: String) -
     executor::cli::run_frontend(image, opts, run).map_err(Failure::Build)
 }
 
-fn compile_settings(args: &Build) -> Result<Settings> {
-    let found = lookup::find(args.context.as_deref(), args.file.as_deref())?;
+fn compile_settings(args: &Build, context: Option<&str>) -> Result<Settings> {
+    let found = lookup::find(context, args.file.as_deref())?;
     let mut options = args.options.clone();
     if let Context::Directory(directory) = &found.context {
         options.context_dir.get_or_insert(directory.clone());

@@ -24,7 +24,7 @@ pub fn settings(module: &Module, options: &Options) -> Result<Checks, Box<Diagno
         Some(text) => Checks::parse(text).map_err(|what| error(format!("failed to parse {OVERRIDE}: {what}"))),
         None => module.checks.clone().map_err(|what| error(format!("failed to parse check options: {what}"))),
     }?;
-    checks.requested.clone_from(&options.rules);
+    checks.requested.extend(options.rules.iter().cloned());
     Ok(checks)
 }
 
@@ -258,11 +258,12 @@ impl Report<'_> {
     /// The error that warnings are if the settings want it so, and nothing else failed.
     fn violation(&mut self) {
         let failed = self.out.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-        if !self.checks.error || failed {
+        if failed {
             return;
         }
         let mut names: Vec<&str> = Vec::new();
-        for warning in self.out.iter().filter(|found| found.severity == Severity::Warning) {
+        let fatal = |found: &&Diagnostic| found.severity == Severity::Warning && self.checks.fails(found.code);
+        for warning in self.out.iter().filter(fatal) {
             if !names.contains(&warning.code) {
                 names.push(warning.code);
             }

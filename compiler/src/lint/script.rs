@@ -30,7 +30,8 @@ pub(super) fn each_run(module: &Module, source: &Source, visit: &mut dyn FnMut(&
             match &step.op {
                 Op::Shell(words) => shell = chosen(&words.iter().map(|word| word.raw()).collect::<Vec<_>>()),
                 Op::Env(pairs) => variables.extend(pairs.iter().map(|pair| pair.key.raw().lossy().into_owned())),
-                Op::Run(command) if command.shell && shell.posix => {
+                // The text of what is included is not here.
+                Op::Run(command) if command.shell && shell.posix && command.span.file == module.file => {
                     let commands = commands(command, source, escape);
                     let pipefail = shell.pipefail;
                     visit(&Run { step, commands: &commands, pipefail, variables: &variables });

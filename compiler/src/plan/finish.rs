@@ -12,6 +12,13 @@ use crate::Output;
 impl Planner<'_> {
     /// The result of a stage; `None` when it is not known.
     pub(super) fn output(&mut self, target: StageId) -> Option<Output> {
+        let shipment = match self.shipment() {
+            Ok(shipment) => shipment,
+            Err(stop) => {
+                self.report(stop);
+                return None;
+            }
+        };
         let mut state = self.stages[target].state.take()?;
         for (key, value) in &self.settings.labels {
             state.image.config.labels.insert((*key).to_owned(), (*value).to_owned());
@@ -39,6 +46,7 @@ impl Planner<'_> {
             epoch: self.epoch,
             needs: crate::Needs::default(),
             exports: Vec::new(),
+            shipment,
         })
     }
 }

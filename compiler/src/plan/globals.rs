@@ -20,6 +20,7 @@ enum Values {
 impl Planner<'_> {
     /// Sets up the arguments, noting bases that need build arguments to be valid.
     pub(super) fn set_globals(&mut self) -> Done {
+        self.check_domains()?;
         let module = self.request.module;
         let stage = match self.settings.target {
             "" => module.defs.last().and_then(|def| def.name.as_ref()).map_or("", |name| name.text.as_str()),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ast::{Diagnostic, LineIndex, Severity, Span, Str};
+use ast::{Diagnostic, Goal, LineIndex, Severity, Span, Str};
 use llb::{Graph, Location, Position, Range};
 use oci::Platform;
 
@@ -70,7 +70,8 @@ pub(super) struct Planner<'a> {
     pub(super) request: &'a Request<'a>,
     pub(super) settings: &'a Settings<'a>,
     pub(super) facts: &'a Facts,
-    pub(super) lines: &'a LineIndex,
+    /// What was asked for, if the text has a name for it.
+    pub(super) goal: Option<&'a Goal>,
     /// The escape character of the text.
     pub(super) escape: u8,
     pub(super) target: Target,
@@ -159,7 +160,13 @@ impl<'a> Planner<'a> {
 
     /// First and last line.
     pub(super) fn lines_of(&self, span: Span) -> (u32, u32) {
-        self.lines.lines_of(span)
+        self.lines(span).lines_of(span)
+    }
+
+    /// The lines of the text that a span is in: the text's own, or one that it includes.
+    fn lines(&self, span: Span) -> &'a LineIndex {
+        let included = (span.file.0 as usize).checked_sub(1).and_then(|at| self.request.included.get(at));
+        &included.unwrap_or(self.request.source).lines
     }
 
     /// An error with the lines of its instruction, whatever its exact place; BuildKit may report several.
@@ -178,7 +185,8 @@ impl<'a> Planner<'a> {
             let position = Position { line: line as i32, character: 0 };
             Range { start: position, end: position }
         };
-        Location { source: 0, ranges: lines.into_iter().flat_map(|(first, last)| first..=last).map(range).collect() }
+        let source = span.map_or(0, |span| span.file.0).min(self.request.included.len() as u32);
+        Location { source, ranges: lines.into_iter().flat_map(|(first, last)| first..=last).map(range).collect() }
     }
 
     /// Expands a template in the scope of a command, noting variables that are set nowhere.

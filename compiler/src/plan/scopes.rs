@@ -100,6 +100,7 @@ mod tests {
                 trigger: None,
                 watch: Some(watch),
                 stopped: &|| false,
+                included: &[],
                 modules: &std::collections::BTreeMap::new(),
             };
             let draft = crate::plan::plan(&request, &Facts::default());

@@ -11,7 +11,7 @@ use crate::{Error, Output, Result};
 pub(super) fn parse(text: &str) -> Result<Output> {
     if !text.contains('=') {
         let (kind, dest) = if text == "-" { (Kind::Tar, None) } else { (Kind::Local, Some(PathBuf::from(text))) };
-        return Ok(Output { kind, dest, attrs: BTreeMap::new() });
+        return Ok(Output { kind, dest, attrs: BTreeMap::new(), part: None });
     }
     let mut attrs = fields(text)?;
     let Some(name) = attrs.remove("type") else {
@@ -33,7 +33,7 @@ pub(super) fn parse(text: &str) -> Result<Output> {
     if dest.is_some() && matches!(kind, Kind::Image | Kind::CacheOnly) {
         return Err(invalid(text, &format!("type={name} has no `dest=`")));
     }
-    Ok(Output { kind, dest, attrs })
+    Ok(Output { kind, dest, attrs, part: None })
 }
 
 /// `--annotation` as the attributes of outputs that it is short for: `[TYPE[PLATFORM],…:]KEY=VALUE`.

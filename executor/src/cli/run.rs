@@ -57,6 +57,7 @@ fn start(settings: Settings, prepare: impl FnOnce(&Engine, &mut Request, &dyn Si
     let mut request = Request {
         session: settings.session,
         outputs: settings.outputs,
+        expected: settings.expected,
         no_cache: settings.no_cache,
         allow: settings.allow,
         network: settings.network,

@@ -9,7 +9,7 @@ use crate::exporters::Kind;
 use crate::registry::Asking;
 use crate::runtime::{Network as StepNetwork, NetworkMode};
 use crate::session::Session;
-use crate::{Error, Output, Result};
+use crate::{Error, Expectation, Output, Result};
 
 /// A run, ready for the engine.
 pub struct Settings {
@@ -19,6 +19,8 @@ pub struct Settings {
     pub session: Session,
     /// Where results go.
     pub outputs: Vec<Output>,
+    /// What they must be like before they go anywhere.
+    pub expected: Vec<Expectation>,
     /// Entitlements granted.
     pub allow: Vec<String>,
     /// The network of steps that leave it open.
@@ -57,6 +59,7 @@ impl Settings {
                 ..Session::default()
             },
             outputs: outputs(args)?,
+            expected: Vec::new(),
             allow: args.allow.clone(),
             network: NetworkMode::Auto,
             no_cache: args.no_cache,
@@ -95,13 +98,13 @@ impl Network {
 fn outputs(args: &RunArgs) -> Result<Vec<Output>> {
     let mut outputs = args.outputs.iter().map(|text| output::parse(text)).collect::<Result<Vec<_>>>()?;
     if args.load && !outputs.iter().any(|output| output.kind == Kind::Load) {
-        outputs.push(Output { kind: Kind::Load, dest: None, attrs: BTreeMap::new() });
+        outputs.push(Output { kind: Kind::Load, dest: None, attrs: BTreeMap::new(), part: None });
     }
     if args.push && !outputs.iter().any(|output| output.kind == Kind::Image) {
         outputs.push(output::parse("type=registry")?);
     }
     if outputs.is_empty() {
-        outputs.push(Output { kind: Kind::Image, dest: None, attrs: BTreeMap::new() });
+        outputs.push(Output { kind: Kind::Image, dest: None, attrs: BTreeMap::new(), part: None });
     }
     for output in &mut outputs {
         if args.push && output.kind == Kind::Image {

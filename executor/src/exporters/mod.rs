@@ -32,9 +32,10 @@ pub(crate) use ahead::{Ahead, pace, wanted};
 pub use packs::Packs;
 
 /// The exporters there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
     /// The store's images.
+    #[default]
     Image,
     /// An OCI archive or layout.
     Oci,

@@ -41,8 +41,8 @@ fn build(bench: &Bench, context: &Path) -> (String, String) {
     let mut request = Request {
         definition: definition(&graph(COPY)),
         outputs: vec![
-            Output { kind: exporters::Kind::Oci, dest: Some(layout.clone()), attrs: BTreeMap::from(attrs) },
-            Output { kind: exporters::Kind::Local, dest: Some(tree.clone()), attrs: BTreeMap::new() },
+            Output { kind: exporters::Kind::Oci, dest: Some(layout.clone()), attrs: BTreeMap::from(attrs), part: None },
+            Output { kind: exporters::Kind::Local, dest: Some(tree.clone()), attrs: BTreeMap::new(), part: None },
         ],
         ..Request::default()
     };

@@ -64,7 +64,7 @@ impl Bench {
     pub(crate) fn request(&self, mut request: Request) -> Built {
         if request.outputs.is_empty() {
             let kind = exporters::Kind::CacheOnly;
-            request.outputs.push(Output { kind, dest: None, attrs: BTreeMap::new() });
+            request.outputs.push(Output { kind, dest: None, attrs: BTreeMap::new(), part: None });
         }
         let recorder = Recorder::default();
         let result = self.engine().solve(&request, &recorder);

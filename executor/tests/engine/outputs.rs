@@ -49,7 +49,7 @@ fn blobs_at_second_step(kind: exporters::Kind, at_least: usize) -> usize {
         Exit { code: 0, out_of_memory: false }
     });
     let engine = Engine::with_runtime(&store, Arc::new(runtime)).unwrap();
-    let output = Output { kind, dest: Some(dir.path().join("out")), attrs: BTreeMap::new() };
+    let output = Output { kind, dest: Some(dir.path().join("out")), attrs: BTreeMap::new(), part: None };
     let request = Request { definition: definition(STEPS), outputs: vec![output], ..Request::default() };
     engine.solve(&request, &Silent).unwrap();
     seen.lock().unwrap().unwrap()

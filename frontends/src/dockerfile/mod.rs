@@ -35,6 +35,7 @@ pub(crate) const LANGUAGE: Language = Language {
     names: &["dockerfile", "containerfile"],
     extensions: &["dockerfile", "containerfile"],
     parse: parse::parse,
+    parse_with: None,
     trigger: Some(parse::trigger),
     format: Some(format::format),
     vocabulary: Some(&vocabulary::VOCABULARY),

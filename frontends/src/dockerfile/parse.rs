@@ -200,6 +200,8 @@ impl<'s> Parser<'s> {
             exports: Vec::new(),
             head: self.head,
             defs: self.defs,
+            goals: Vec::new(),
+            includes: Vec::new(),
             checks: checks_directive(input.bytes),
             diagnostics,
         }

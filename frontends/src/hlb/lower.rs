@@ -20,6 +20,8 @@ pub(super) fn lower(text: &str, file: &File, id: FileId) -> Module {
         exports: Vec::new(),
         head: Vec::new(),
         defs: Vec::new(),
+        goals: Vec::new(),
+        includes: Vec::new(),
         checks: Ok(ast::Checks::default()),
         diagnostics: Vec::new(),
     };
@@ -103,7 +105,7 @@ impl<'t> Lowering<'t> {
     fn field(&self, field: &Field) -> Param {
         let (name, ty) = (self.name(&field.name), Some(self.ty(&field.ty)));
         let default = field.default.as_ref().map(|value| self.constant(value));
-        Param { name, ty, variadic: field.variadic, default, doc: None }
+        Param { name, ty, variadic: field.variadic, default, domain: None, doc: None }
     }
 
     /// A literal as text; its type is that of the parameter.

@@ -25,6 +25,7 @@ pub(crate) const LANGUAGE: Language = Language {
     names: &[],
     extensions: &["hlb"],
     parse,
+    parse_with: None,
     format: Some(format),
     trigger: None,
     vocabulary: None,

@@ -5,11 +5,13 @@
 
 mod expand;
 mod format;
+mod include;
 mod keyed;
 mod lower;
 mod model;
 mod preset;
 mod read;
+mod results;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -19,7 +21,8 @@ mod when;
 use ast::{Checks, Diagnostic, FileId, Module, Span, code};
 use toml::de::DeTable;
 
-use crate::{Input, Language};
+use crate::{Included, Input, Language};
+use include::Gathered;
 use model::Spec;
 use read::Reader;
 
@@ -31,6 +34,7 @@ pub(crate) const LANGUAGE: Language = Language {
     names: &["build.toml"],
     extensions: &["toml"],
     parse,
+    parse_with: Some(parse_with),
     trigger: None,
     format: Some(format::format),
     expand: Some(expand::expand),
@@ -42,12 +46,19 @@ pub(crate) const LANGUAGE: Language = Language {
 const VERSION: i64 = 1;
 
 fn parse(input: &Input<'_>) -> Module {
+    parse_with(input, &[])
+}
+
+/// Parses a text with those that it includes, as far as they are there.
+fn parse_with(input: &Input<'_>, included: &[Included<'_>]) -> Module {
     let text = match std::str::from_utf8(input.bytes) {
         Ok(text) => text,
         Err(error) => return refused(input.file, error.valid_up_to()),
     };
     let mut reader = Reader::new(input.file, None);
     let spec = read(text, &mut reader);
+    let Gathered { spec, missing } = include::gather(spec, included, &mut reader);
+    let certain = reader.diagnostics.len();
     let spec = preset::apply(spec, &mut reader);
     let mut module = lower::module(input.file, &spec, &mut reader);
     if module.defs.is_empty() && reader.diagnostics.is_empty() {
@@ -57,6 +68,11 @@ fn parse(input: &Input<'_>) -> Module {
                 .help("the smallest spec is an [image.NAME] with from = \"IMAGE\""),
         );
     }
+    if !missing.is_empty() {
+        // What a name means may be said in a text that is not there yet.
+        reader.diagnostics.truncate(certain);
+    }
+    module.includes = missing;
     module.diagnostics = reader.diagnostics;
     module
 }
@@ -70,6 +86,9 @@ fn read(text: &str, reader: &mut Reader) -> Spec {
     }
     let mut spec = Spec::default();
     read::fill(document.get_ref(), &mut spec, reader);
+    for (name, _) in spec.test.iter_mut().flat_map(|tests| &mut tests.0) {
+        name.value = results::test_name(&name.value);
+    }
     if let Some(version) = spec.version.filter(|version| version.value != VERSION) {
         reader.error(format!("version {} of the language is not supported", version.value), version.span).help =
             Some(format!("this llbc knows version {VERSION}"));
@@ -89,6 +108,8 @@ fn refused(file: FileId, offset: usize) -> Module {
         exports: Vec::new(),
         head: Vec::new(),
         defs: Vec::new(),
+        goals: Vec::new(),
+        includes: Vec::new(),
         checks: Ok(Checks::default()),
         diagnostics: vec![error],
     }

@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 use toml::de::DeValue;
 
 use super::read::{At, Map, Node, Read, Reader, Scalar, Text, tables, words};
+use super::results::{Attest, Check, Files, Lint, Matrix, Test};
 use super::schema::Schemas;
 
 /// A command: one line for the shell, or a program with its arguments.
@@ -106,12 +107,6 @@ words! {
         "locked" => Locked,
     }
 
-    /// What a cache is kept apart by.
-    Per {
-        /// The platform that is built for.
-        "platform" => Platform,
-    }
-
     /// What processes of a step can reach.
     Network {
         /// Nothing.
@@ -156,6 +151,8 @@ tables! {
     Spec as "spec" {
         /// Version of the language: 1.
         "spec" => version: At<i64>,
+        /// Other specs whose tables belong to this one: what is said here stays. Their paths, and those in them, are relative.
+        "include" => include: Vec<Text>,
         /// Variables, which are build arguments: `${var.NAME}`.
         "var" => var: Map<Var>,
         /// What holds for all stages and images unless they say otherwise.
@@ -168,6 +165,16 @@ tables! {
         "stage" => stage: Map<Stage>,
         /// Images to build. The first is built when none is asked for.
         "image" => image: Map<Image>,
+        /// Tests: what must be possible before an image that requires it goes anywhere.
+        "test" => test: Map<Test>,
+        /// Files for a directory beside the spec.
+        "files" => files: Map<Files>,
+        /// Images that there are several of, one for each combination of values of variables.
+        "matrix" => matrix: Map<Matrix>,
+        /// What is built together: names of images, files, tests, stages and groups, and patterns of them.
+        "group" => group: Map<Vec<Text>>,
+        /// Which rules look at the spec.
+        "lint" => lint: Lint,
     }
 
     /// A variable: a build argument with a type.
@@ -178,12 +185,16 @@ tables! {
         "type" => kind: VarType,
         /// The values it may have.
         "one-of" => one_of: Vec<Scalar>,
+        /// Whether a value must be given.
+        "required" => required: At<bool>,
         /// What it is for; `llbc outline` shows it.
         "help" => help: Text,
     }
 
     /// What holds for all stages and images unless they say otherwise.
     Defaults as "default" {
+        /// Platforms that images are built for when nobody asks for others.
+        "platforms" => platforms: Vec<Text>,
         /// Network of steps; `none` when nothing is said.
         "network" => network: Network,
         /// The shell of command lines.
@@ -224,6 +235,8 @@ tables! {
         "mode" => mode: Text,
         /// Whether the archive of `http` is unpacked.
         "unpack" => unpack: At<bool>,
+        /// How many directories at the top of the archive are left out, so that what is in them takes their place.
+        "strip" => strip: At<i64>,
         /// Branch, tag or commit of `git`.
         "ref" => reference: Text,
         /// Directory of the repository of `git`.
@@ -238,8 +251,10 @@ tables! {
         "path" => path: Text,
         /// How builds that run at once use it; `shared` when nothing is said.
         "share" => share: Share,
-        /// What it is kept apart by.
-        "per" => per: Vec<Per>,
+        /// What it is kept apart by: `platform`, `stage`, and names of variables.
+        "per" => per: Vec<Text>,
+        /// What it holds at first: as `copy`.
+        "seed" => seed: Text,
         /// Its id among all caches; the name when nothing is said.
         "id" => id: Text,
     }
@@ -294,10 +309,26 @@ tables! {
         "stop-signal" => stop_signal: Text,
         /// Labels.
         "labels" => labels: Map<Scalar>,
+        /// Its names: `ghcr.io/acme/server:${var.version}`. Names given with `-t` take their place.
+        "tags" => tags: Vec<Text>,
+        /// Its annotations; a key may begin with what is annotated: `index:org.opencontainers.image.title`.
+        "annotations" => annotations: Map<Scalar>,
+        /// Platforms it is built for when nobody asks for others.
+        "platforms" => platforms: Vec<Text>,
+        /// What is attested of it.
+        "attest" => attest: Attest,
+        /// Seconds since 1970 that all times in it are set to.
+        "epoch" => epoch: At<i64>,
+        /// What must succeed before it goes anywhere: `test.NAME`.
+        "require" => require: Vec<Text>,
+        /// What its files must be like before it goes anywhere.
+        "check" => check: Check,
         /// What kind of project this is: the stages that build it are added (`llbc expand` shows them).
         "preset" => preset: Preset,
         /// Preset: directory of the project in the build context; its root when nothing is said.
         "dir" => dir: Text,
+        /// Preset: source that holds the project, instead of the build context.
+        "source" => source: Text,
         /// Preset: version of the language's tools, as the tag of its image has it.
         "version" => toolchain: Scalar,
         /// Preset: what is built of the project: a package, a binary, a module, a target.
@@ -306,6 +337,8 @@ tables! {
         "build" => build: Text,
         /// Preset: what the build makes: a directory or file of the project.
         "output" => output: Text,
+        /// Preset: where the program is put in the image.
+        "binary" => binary: Text,
         /// Preset: image to build in, instead of the usual one.
         "builder" => builder: Text,
         .. stage: Stage,
@@ -365,6 +398,8 @@ tables! {
     File as "file" {
         /// As in `copy`.
         "from" => from: Text,
+        /// The part of it that is put in; all of it when nothing is said.
+        "path" => path: Text,
         /// Where it is put.
         "to" => to: Text,
         /// Owner: `USER[:GROUP]`.
@@ -425,6 +460,8 @@ tables! {
         "recommends" => recommends: At<bool>,
         /// Further repositories.
         "repo" => repo: Vec<Repository>,
+        /// The moment the archives of Debian or Ubuntu are taken from: `20260301T000000Z`. The same packages every time.
+        "snapshot" => snapshot: Text,
     }
 
     /// A repository of Debian packages.
@@ -486,6 +523,14 @@ impl Spec {
 
     pub(super) fn stages(&self) -> &[(Text, Stage)] {
         entries(&self.stage)
+    }
+
+    pub(super) fn tests(&self) -> &[(Text, Test)] {
+        entries(&self.test)
+    }
+
+    pub(super) fn files(&self) -> &[(Text, Files)] {
+        entries(&self.files)
     }
 
     pub(super) fn images(&self) -> &[(Text, Image)] {

@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::model::VarType;
 use super::schema::Schemas;
 
 /// A text with its place.
@@ -114,21 +115,21 @@ impl Read for Text {
     }
 }
 
-/// A text, a number or a truth value, all of which end up as text.
+/// A text, a number or a truth value, all of which end up as text; with what it was, if no text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Scalar(pub(super) Text);
+pub(super) struct Scalar(pub(super) Text, pub(super) Option<VarType>);
 
 impl Read for Scalar {
     const EXPECTED: &'static str = "a string, a number, or true or false";
 
     fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        let value = match node.value {
-            DeValue::String(value) => value.to_string(),
-            DeValue::Boolean(value) => value.to_string(),
-            DeValue::Integer(value) if value.radix() == 10 => value.as_str().replace('_', ""),
+        let (value, kind) = match node.value {
+            DeValue::String(value) => (value.to_string(), None),
+            DeValue::Boolean(value) => (value.to_string(), Some(VarType::Bool)),
+            DeValue::Integer(value) if value.radix() == 10 => (value.as_str().replace('_', ""), Some(VarType::Int)),
             _ => return reader.wrong_type(node, Self::EXPECTED),
         };
-        Some(Self(Text { value, span: node.span }))
+        Some(Self(Text { value, span: node.span }, kind))
     }
 
     fn schema(_: &mut Schemas) -> Json {
@@ -224,20 +225,9 @@ pub(super) trait Table: Default {
     fn names() -> Vec<&'static str>;
 }
 
-/// What the language will have, by table and key, and what to do as long as it has not.
-const ABSENT: &[(&str, &str, &str)] = &[
-    ("spec", "include", "write everything into one file"),
-    ("spec", "matrix", "write an image for each value, or build once for each with --build-arg"),
-    ("spec", "group", "build one image after another, each with --target"),
-    ("spec", "test", "make the test a stage and build it with --target"),
-    ("spec", "files", "build the stage with --target, and get its files with -o DIRECTORY"),
-    ("spec", "lint", "give the settings with --build-arg BUILDKIT_DOCKERFILE_CHECK=…"),
-    ("image", "tags", "name the image with -t"),
-    ("image", "annotations", "pass annotation.KEY=VALUE to -o type=image"),
-    ("image", "attest", "no attestation is made; other tools can add one to the image that was pushed"),
-    ("image", "require", "build the test with --target before the image"),
-    ("image", "check", "look at the image with another tool after the build"),
-];
+/// Keys of other tools, and of the draft of this language, with what is written here.
+const OTHERWISE: &[(&str, &str, &str)] =
+    &[("image", "base", "from"), ("image", "go", "version"), ("source", "commit", "ref")];
 
 /// Reads the keys of a table. Keys that it does not have are mistakes.
 pub(super) fn fill<T: Table>(table: &DeTable<'_>, into: &mut T, reader: &mut Reader) {
@@ -245,15 +235,11 @@ pub(super) fn fill<T: Table>(table: &DeTable<'_>, into: &mut T, reader: &mut Rea
         let node = reader.node(value);
         if !into.set(key, &node, reader) {
             let at = reader.span(range);
-            if let Some((_, _, instead)) = ABSENT.iter().find(|(table, absent, _)| *table == T::NAME && *absent == key)
-            {
-                reader.error(format!("`{key}` is not supported yet"), at).help = Some((*instead).to_owned());
-                continue;
-            }
             let mut names = T::names();
             names.sort_unstable();
             let message = format!("unknown key `{key}` in {}", T::NAME);
-            let suggestion = ast::suggest(key, names.iter().copied());
+            let meant = OTHERWISE.iter().find(|(table, other, _)| *table == T::NAME && *other == key);
+            let suggestion = meant.map(|(_, _, here)| *here).or_else(|| ast::suggest(key, names.iter().copied()));
             let error = reader.error(ast::with_suggestion(message, suggestion), at);
             error.help = Some(format!("its keys are {}", names.join(", ")));
             error.fix = suggestion.map(|name| instead(format!("Write `{name}`"), at, name.to_owned()));

@@ -36,11 +36,149 @@ fn keys_and_types() {
 }
 
 #[test]
-fn what_is_not_there_yet_says_so() {
+fn keys_of_the_draft_and_of_others_lead_to_those_of_here() {
+    let source = "[image.a]\npreset = \"go\"\nbase = \"x\"\ngo = \"1\"";
+    let module = parse(source);
+    let fixes: Vec<&str> =
+        module.diagnostics.iter().map(|found| found.fix.as_ref().unwrap().edits[0].text.as_str()).collect();
+    assert_eq!(fixes, ["from", "version"], "{:?}", module.diagnostics);
+}
+
+#[test]
+fn values_of_variables() {
+    let var = |keys: &str| format!("[var.v]\n{keys}\n[image.a]\nfrom = \"x\"");
+    check(&var("default = \"x\"\none-of = [\"y\", \"z\"]"), &["\"x\": the default of `v` is no value of it"]);
+    check(&var("default = \"x\"\ntype = \"bool\""), &["\"x\": the default of `v` is no value of it"]);
+    check(&var("default = 3\nrequired = true"), &["true: `v` is required, and has a default"]);
+    check(&var("default = 3"), &[]);
+}
+
+#[test]
+fn several_images_of_one() {
+    let matrix = |keys: &str| {
+        format!("[var]\ne = {{ one-of = [\"free\", \"pro\"] }}\no = {{}}\n[image.s]\nfrom = \"x\"\n[matrix.s]\n{keys}")
+    };
+    let module = parse(&matrix("var.e = [\"free\", \"pro\"]\nvar.o = [1, 2]\nskip = [{ e = \"free\", o = 2 }]"));
+    assert!(module.diagnostics.is_empty(), "{:?}", module.diagnostics);
+    let names: Vec<&str> = module.goals.iter().map(|goal| goal.name.text.as_str()).collect();
+    assert_eq!(names, ["s-free-1", "s-pro-1", "s-pro-2", "s"]);
+    check(&matrix("var.e = [\"gratis\"]"), &["\"gratis\": \"gratis\" is no value of `e`"]);
+    check(&matrix("var.f = [\"free\"]"), &["f: there is no variable \"f\" (did you mean e?)"]);
+    check(&matrix("var.e = []"), &["e: `e` has no values"]);
+    check(&matrix("var.e = [\"free\", \"pro\"]\nname = \"one\""), &["\"one\": two things would be called `one`"]);
     check(
-        "[group]\nall = [\"a\"]\n[image.a]\nfrom = \"x\"\ntags = [\"y\"]",
-        &["group: `group` is not supported yet", "tags: `tags` is not supported yet"],
+        &matrix("var.e = [\"free\"]\nname = \"${var.o}\""),
+        &["\"${var.o}\": the name has a reference that is not of the matrix"],
     );
+    check(
+        &matrix("var.e = [\"free\"]\nskip = [{ x = 1 }]"),
+        &["x: `x` is no variable of the matrix (did you mean e?)"],
+    );
+    check(
+        "[var.e]\n[image.a]\nfrom = \"x\"\n[matrix.b]\nvar.e = [1]",
+        &["b: there is no image \"b\" (did you mean a?)"],
+    );
+}
+
+/// However many combinations there would be, they are counted and not made.
+#[test]
+fn a_huge_matrix_is_refused() {
+    let values: Vec<String> = (0..2000).map(|value| value.to_string()).collect();
+    let vars: String = (0..9).map(|var| format!("[var.v{var}]\n")).collect();
+    let axes: String = (0..9).map(|var| format!("var.v{var} = [{}]\n", values.join(", "))).collect();
+    let module = parse(&format!("{vars}[image.a]\nfrom = \"x\"\n[matrix.a]\n{axes}"));
+    let messages: Vec<&str> = module.diagnostics.iter().map(|found| found.message.as_str()).collect();
+    assert_eq!(messages, ["the matrix of `a` has more combinations than can be counted"]);
+    assert!(module.diagnostics[0].at.is_some());
+}
+
+#[test]
+fn groups_hold_names_and_patterns() {
+    let groups = |text: &str| {
+        format!("[image.a]\nfrom = \"x\"\n[image.ab]\nfrom = \"x\"\n[stage.s]\nfrom = \"x\"\n[group]\n{text}")
+    };
+    let members = |text: &str| {
+        let module = parse(&groups(text));
+        assert!(module.diagnostics.is_empty(), "{:?}", module.diagnostics);
+        let ast::GoalKind::Group(members) = &module.goals.last().unwrap().kind else { panic!("a group") };
+        members.iter().map(|name| name.text.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(members("g = [\"a*\"]"), ["a", "ab"]);
+    assert_eq!(members("h = [\"a\", \"s\"]\ng = [\"h\", \"ab\"]"), ["a", "s", "ab"]);
+    check(&groups("g = [\"x\"]"), &["\"x\": nothing is called \"x\" (did you mean a?)"]);
+    check(&groups("g = [\"g\"]"), &["\"g\": groups hold each other in a circle: g → g"]);
+    check(&groups("a = [\"ab\"]"), &["a: `a` is no group already"]);
+}
+
+#[test]
+fn tests_files_and_what_images_must_be() {
+    let image = |keys: &str| format!("[image.a]\nfrom = \"x\"\n{keys}");
+    check(&image("require = [\"test.u\"]\n[test.u]\nfrom = \"x\"\nrun = \"true\""), &[]);
+    check(&image("require = [\"test.v\"]"), &["\"test.v\": there is nothing called \"test.v\" to require"]);
+    check(&image("check.max-size = \"big\""), &["\"big\": not a size"]);
+    check(&image("attest.provenance = \"much\""), &["\"much\": unknown provenance \"much\""]);
+    check(&image("[test.u]\nfrom = \"x\"\nstdout = \"y\""), &["\"y\": `stdout` is said, and no command"]);
+    check(
+        &image("[test.u]\nfrom = \"x\"\nrun = [\"y\"]\nstdout = \"y\""),
+        &["\"y\": `stdout` is for one command line"],
+    );
+    check(
+        &image("[files.f]\nfrom = \"image.a:/x\"\nto = \"../x\""),
+        &["\"../x\": the files would leave the directory of the spec"],
+    );
+    check(&image("[files.a]\nfrom = \"image.a:/x\"\nto = \"x\""), &["a: files and image are both called `a`"]);
+}
+
+fn with(source: &str, files: &[(&str, Option<&str>)]) -> Module {
+    let included: Vec<crate::Included<'_>> = files
+        .iter()
+        .zip(1..)
+        .map(|((path, text), file)| crate::Included { path, file: FileId(file), bytes: text.map(str::as_bytes) })
+        .collect();
+    super::parse_with(&Input { file: FileId(0), bytes: source.as_bytes() }, &included)
+}
+
+#[test]
+fn what_is_included_is_below_what_is_said() {
+    let module = with(
+        "include = [\"./b/common.toml\"]\n[image.a]\nfrom = \"stage.s\"\nenv = { A = \"${var.v}\" }",
+        &[(
+            "b/common.toml",
+            Some(
+                "[var]\nv = { default = 1 }\n[stage.s]\nfrom = \"y\"\nstep = [{ copy = \"./src\" }]\n[image.a]\nfrom = \"z\"\nuser = \"u\"",
+            ),
+        )],
+    );
+    assert!(module.diagnostics.is_empty() && module.includes.is_empty(), "{:?}", module.diagnostics);
+    let steps =
+        |at: usize| module.defs[at].body.steps().iter().map(|step| step.text.lossy().into_owned()).collect::<Vec<_>>();
+    assert_eq!(steps(0), ["FROM y", "COPY b/src ./"]);
+    assert_eq!(steps(1), ["FROM s", "ARG v", "ENV A=${v}", "USER u"]);
+    assert_eq!(module.defs[0].span.file, FileId(1));
+}
+
+#[test]
+fn includes_that_are_not_there_or_go_round() {
+    let wanted = with("include = [\"a.toml\"]\n[image.i]\nfrom = \"stage.s\"", &[]);
+    assert_eq!(wanted.includes[0].path, "a.toml");
+    assert!(wanted.diagnostics.is_empty(), "a stage of that name may be in there");
+    let message = |source: &str, files: &[(&str, Option<&str>)]| {
+        let module = with(&format!("{source}\n[image.i]\nfrom = \"x\""), files);
+        let found = module.diagnostics.first().unwrap();
+        (found.message.clone(), found.at.unwrap().file.0)
+    };
+    let circle = [("a.toml", Some("include = [\"b.toml\"]")), ("b.toml", Some("include = [\"./a.toml\"]"))];
+    let expected = "files include each other in a circle: a.toml → b.toml → a.toml";
+    assert_eq!(message("include = [\"a.toml\"]", &circle), (expected.to_owned(), 2));
+    assert_eq!(
+        message("include = [\"a.toml\"]", &[("a.toml", None)]),
+        ("there is no file a.toml to include".to_owned(), 0)
+    );
+    assert_eq!(
+        message("include = [\"../a.toml\"]", &[]).0,
+        "only files below the directory of the spec can be included"
+    );
+    assert_eq!(message("include = [\"https://x.test/a.toml\"]", &[]).0, "an address cannot be included");
 }
 
 #[test]
@@ -207,4 +345,18 @@ fn a_spec_as_a_dockerfile() {
                     RUN --mount=type=cache,target=/c --network=none make\nCOPY <<'f' /f\n$xf\n\n\
                     FROM y AS a\nCOPY --from=s --link [\"/o p\",\"/o\"]\nCMD [\"/o\",\"a b\"]\n";
     assert_eq!(text, expected);
+}
+
+/// The drafts that the language was made from.
+#[test]
+fn drafts_are_read_without_a_word() {
+    macro_rules! drafts {
+        ($($name:literal),+) => { [$(($name, include_str!(concat!("../../../tests/drafts/", $name)))),+] };
+    }
+    let common = include_str!("../../../tests/drafts/common.toml");
+    for (name, text) in drafts!["1-preset.toml", "2-gockerfile.toml", "3-mockerfile.toml", "4-full.toml"] {
+        let module = with(text, &[("common.toml", Some(common))]);
+        assert!(module.diagnostics.is_empty() && module.includes.is_empty(), "{name}: {:?}", module.diagnostics);
+        assert!(!module.goals.is_empty(), "{name}");
+    }
 }

@@ -90,3 +90,63 @@ fn presets_are_written_out_and_specs_become_dockerfiles() {
     let refused = sandbox.fail(1, &mut sandbox.shell("llbc convert build.toml --to dockerfile"));
     assert!(refused.contains("a Dockerfile has no word for"), "{refused}");
 }
+
+/// The example of several results, on the base that tests have.
+fn editions() -> Sandbox {
+    let sandbox = Sandbox::with_base();
+    let folder = e2e::workspace().join("examples/editions");
+    for name in ["build.toml", "build/common.toml", "words/free.txt", "words/pro.txt"] {
+        sandbox.write(name, &std::fs::read_to_string(folder.join(name)).unwrap());
+    }
+    sandbox
+}
+
+#[test]
+fn several_results_are_one_build() {
+    let sandbox = editions();
+    let built = sandbox.succeed(
+        &mut sandbox.shell("llbc build --build-arg base=base --progress plain --metadata-file meta.json -f build.toml"),
+    );
+    assert_eq!(sandbox.read("lists/words"), "apple\npear\n");
+    // The stage with the tools is one vertex, whoever uses it.
+    let told = built.err();
+    let shared: std::collections::BTreeSet<&str> = told.lines().filter(|line| line.contains("MKDIR /out")).collect();
+    assert_eq!(shared.len(), 1, "{told}");
+    let metadata: Value = serde_json::from_str(&sandbox.read("meta.json")).unwrap();
+    assert_eq!(metadata["words-free"]["image.name"], "docker.io/library/words:free");
+    assert_eq!(metadata["words-pro"]["image.name"], "docker.io/library/words:pro");
+
+    sandbox.succeed(&mut sandbox.shell("llbc build --build-arg base=base -f build.toml words-pro -o tree"));
+    assert_eq!(sandbox.read("tree/words"), "apple\nfig\npear\n");
+    sandbox.succeed(&mut sandbox.shell("llbc test --build-arg base=base -f build.toml"));
+}
+
+#[test]
+fn what_would_be_built_is_printed_and_nobody_is_asked() {
+    let sandbox = editions();
+    let printed = sandbox.succeed(&mut sandbox.shell("llbc build --offline --print -f build.toml")).out();
+    let plan: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(plan["group"]["default"]["targets"], serde_json::json!(["words-free", "words-pro", "lists"]));
+    let pro = &plan["target"]["words-pro"];
+    assert_eq!((&pro["target"], &pro["args"]["edition"]), (&"words".into(), &"pro".into()), "{printed}");
+    assert_eq!(pro["tags"], serde_json::json!(["words:pro"]));
+    assert_eq!(plan["target"]["lists"]["output"][0]["dest"], "./lists");
+}
+
+#[test]
+fn nothing_goes_anywhere_when_a_test_or_a_check_fails() {
+    let sandbox = editions();
+    let text = sandbox.read("build.toml");
+    sandbox.write("test.toml", &text.replace("sort -c", "false && sort -c"));
+    sandbox.fail(1, &mut sandbox.shell("llbc build --build-arg base=base -f test.toml"));
+    sandbox.write("check.toml", &text.replace("\"1kB\"", "\"3B\"").replace("\"/bin/**\"", "\"/words\""));
+    let told = sandbox.fail(1, &mut sandbox.shell("llbc build --build-arg base=base -f check.toml"));
+    assert!(told.contains("its files come to 11 bytes, and may come to 3"), "{told}");
+    assert!(told.contains("it has /words, and nothing may match /words"), "{told}");
+    assert!(!sandbox.has("lists"));
+    let refused = sandbox.fail(1, &mut sandbox.shell("llbc compile --target words build.toml"));
+    assert!(refused.contains("`words` is several results"), "{refused}");
+    let refused = sandbox
+        .fail(1, &mut sandbox.shell("llbc build --build-arg base=base --build-arg edition=x -f build.toml lists"));
+    assert!(refused.contains("`edition` cannot be \"x\"") && refused.contains("build.toml"), "{refused}");
+}

@@ -273,6 +273,7 @@ fn output(fs: Fs) -> Output {
         epoch: None,
         exports: fs.exports.into_iter().collect(),
         needs: fs.needs,
+        shipment: None,
     }
 }
 

@@ -54,5 +54,6 @@ fn param(word: &Word<'_>, lowering: &mut Lowering<'_>) -> Option<Param> {
         ty: None,
         variadic: false,
         default: value.map(|value| lowering.word(&value)),
+        domain: None,
     })
 }

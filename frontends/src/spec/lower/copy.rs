@@ -7,6 +7,9 @@ use super::super::read::{At, Text};
 use super::super::text::literal;
 use super::{Lowering, order};
 
+/// Directories at the top of an archive that may be left out: archives have one, seldom two.
+const MAX_STRIP: usize = 16;
+
 /// Where something is copied from.
 pub(super) enum Origin<'s> {
     /// A path of the build context.
@@ -77,7 +80,19 @@ impl<'s> Lowering<'_, 's> {
 
     /// The steps of one copy.
     pub(super) fn copy(&mut self, reference: &'s Text, to: &Str, how: &How<'s>) {
+        self.copy_part(reference, None, to, how);
+    }
+
+    /// The steps of one copy, of a part of what is referred to.
+    pub(super) fn copy_part(&mut self, reference: &'s Text, part: Option<&'s Text>, to: &Str, how: &How<'s>) {
         let Some((origin, path)) = self.origin(reference) else { return };
+        let path = match part {
+            Some(part) => {
+                let value = join(path.as_ref().map_or("", |path| &path.value), Some(part));
+                Some(Text { value, span: part.span })
+            }
+            None => path,
+        };
         match origin {
             Origin::Context => self.copy_path(None, path.as_ref(), to, how, &[]),
             Origin::Defined(name) => {
@@ -112,13 +127,32 @@ impl<'s> Lowering<'_, 's> {
             let from = literal(&context.value, context.span);
             return self.copy_path(Some(from), path.as_ref(), to, how, &[]);
         }
+        let path = self.below_stripped(source, path);
         match path {
-            None => self.fetch(name, source, to, how),
-            Some(path) => {
+            None if how.only.is_empty() && how.except.is_empty() => self.fetch(name, source, to, how),
+            path => {
+                let path = path.unwrap_or_else(|| Text { value: "/".to_owned(), span: how.span });
                 let from = self.fetch_apart(name, source);
                 self.copy_path(Some(literal(&from, name.span)), Some(&path), to, how, &[]);
             }
         }
+    }
+
+    /// The path in an archive whose directories at the top are left out: whatever they are called.
+    fn below_stripped(&mut self, source: &Source, path: Option<Text>) -> Option<Text> {
+        let Some(strip) = source.strip else { return path };
+        if source.http.is_none() || !source.unpack.is_some_and(|unpack| unpack.value) {
+            self.error("`strip` means nothing here", strip.span, "it is for an archive of `http` with unpack = true");
+            return path;
+        }
+        let Ok(1..=MAX_STRIP) = usize::try_from(strip.value) else {
+            self.error("`strip` is out of range", strip.span, format!("write a number from 1 to {MAX_STRIP}"));
+            return path;
+        };
+        let above = "/*".repeat(strip.value as usize);
+        let span = path.as_ref().map_or(strip.span, |path| path.span);
+        let below = path.map_or_else(String::new, |path| format!("/{}", path.value.trim_start_matches('/')));
+        Some(Text { value: above + &below, span })
     }
 
     /// Whether a source says exactly one thing, and what goes with it.

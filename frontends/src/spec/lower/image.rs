@@ -31,7 +31,7 @@ impl<'s> Lowering<'_, 's> {
             ..How::default()
         };
         let to = self.template(to);
-        self.copy(from, &to, &how);
+        self.copy_part(from, file.path.as_ref(), &to, &how);
     }
 
     pub(super) fn config(&mut self, image: &'s Image) {

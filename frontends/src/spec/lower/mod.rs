@@ -7,15 +7,17 @@ mod copy;
 mod image;
 mod order;
 mod packages;
+mod results;
 mod stage;
 
 use std::collections::BTreeSet;
 
-use ast::{Body, Checks, Def, Dialect, FileId, Module, Name, Op, Opt, OptKind, Param, Span, Step, Str};
+use ast::{Body, Checks, Def, Dialect, Domain, FileId, Module, Name, Op, Opt, OptKind, Param, Span, Step, Str};
 
-use super::model::{Image, Spec, Stage};
+use super::model::{Image, Spec, Stage, Var, VarType};
 use super::read::{Reader, Text};
-use super::text::Names;
+use super::results::{Files, Test};
+use super::text::{Names, literal};
 use crate::dockerfile::print;
 
 /// What planning must know of the language.
@@ -28,25 +30,23 @@ pub(super) const DIALECT: Dialect = Dialect {
     functions: false,
 };
 
-/// A stage or an image.
+/// What becomes a definition.
 #[derive(Clone, Copy)]
 enum Target<'s> {
     Stage(&'s Stage),
     Image(&'s Image),
+    Test(&'s Test),
+    Files(&'s Files),
 }
 
 impl<'s> Target<'s> {
-    fn stage(self) -> &'s Stage {
+    /// What it is built in, if it is more than files of something else.
+    fn stage(self) -> Option<&'s Stage> {
         match self {
-            Self::Stage(stage) => stage,
-            Self::Image(image) => &image.stage,
-        }
-    }
-
-    fn image(self) -> Option<&'s Image> {
-        match self {
-            Self::Stage(_) => None,
-            Self::Image(image) => Some(image),
+            Self::Stage(stage) => Some(stage),
+            Self::Image(image) => Some(&image.stage),
+            Self::Test(test) => Some(&test.stage),
+            Self::Files(_) => None,
         }
     }
 
@@ -54,6 +54,8 @@ impl<'s> Target<'s> {
         match self {
             Self::Stage(_) => "stage",
             Self::Image(_) => "image",
+            Self::Test(_) => "test",
+            Self::Files(_) => "files",
         }
     }
 }
@@ -64,6 +66,8 @@ struct Lowering<'l, 's> {
     names: Names<'s>,
     reader: &'l mut Reader,
     steps: Vec<Step>,
+    /// The stage whose steps are being made.
+    stage_name: &'s str,
     /// Sources that need a stage of their own, because only a part of them is copied.
     fetched: Vec<Def>,
     /// The names of all of these.
@@ -77,6 +81,7 @@ pub(super) fn module(file: FileId, spec: &Spec, reader: &mut Reader) -> Module {
         names: Names::new(spec.vars()),
         reader,
         steps: Vec::new(),
+        stage_name: "",
         fetched: Vec::new(),
         fetched_names: BTreeSet::new(),
     };
@@ -87,6 +92,7 @@ pub(super) fn module(file: FileId, spec: &Spec, reader: &mut Reader) -> Module {
         defs.append(&mut lowering.fetched);
         defs.push(def);
     }
+    let goals = lowering.goals();
     Module {
         file,
         dialect: DIALECT,
@@ -95,7 +101,9 @@ pub(super) fn module(file: FileId, spec: &Spec, reader: &mut Reader) -> Module {
         exports: Vec::new(),
         head,
         defs,
-        checks: Ok(Checks::default()),
+        goals,
+        includes: Vec::new(),
+        checks: Ok(checks(spec)),
         diagnostics: Vec::new(),
     }
 }
@@ -106,23 +114,53 @@ impl<'s> Lowering<'_, 's> {
         let spec = self.spec;
         for (name, var) in spec.vars() {
             let doc = var.help.as_ref().map(|help| ast::Text::from(help.value.as_str()));
-            let default = var.default.as_ref().map(|default| super::text::literal(&default.0.value, default.0.span));
-            self.push(Op::Arg(vec![parameter(name, default, doc)]), Vec::new(), name.span.to(var.span));
+            let default = var.default.as_ref().map(|default| literal(&default.0.value, default.0.span));
+            let domain = self.domain(name, var);
+            let param = Param { default, domain, doc, ..parameter(name) };
+            self.push(Op::Arg(vec![param]), Vec::new(), name.span.to(var.span));
         }
         std::mem::take(&mut self.steps)
     }
 
+    /// The values that a variable takes; its default is one of them.
+    fn domain(&mut self, name: &'s Text, var: &'s Var) -> Option<Domain> {
+        let kind =
+            var.kind.or(var.default.as_ref().and_then(|default| default.1)).filter(|kind| *kind != VarType::String);
+        let one_of = var.one_of.iter().flatten().map(|value| value.0.value.clone()).collect();
+        let required = var.required.is_some_and(|required| required.value);
+        let domain = Domain { kind: kind.map(VarType::word), one_of, required };
+        if let Some(default) = &var.default {
+            if let Some(why) = domain.refuses(&default.0.value) {
+                let message = format!("the default of `{}` is no value of it", name.value);
+                self.error(message, default.0.span, why);
+            }
+            if let Some(required) = var.required.filter(|required| required.value) {
+                let message = format!("`{}` is required, and has a default", name.value);
+                self.error(message, required.span, "leave one of them out");
+            }
+        }
+        (domain != Domain::default()).then_some(domain)
+    }
+
     fn def(&mut self, name: &'s Text, target: Target<'s>) -> Def {
-        let stage = target.stage();
-        self.from(name, stage);
-        let _ = self.names.take_used();
-        self.settings(stage, target.image());
-        self.packages(stage);
-        self.user(stage);
-        self.stage_steps(stage);
-        if let Some(image) = target.image() {
-            self.files(image);
-            self.config(image);
+        let span = match target {
+            Target::Files(files) => files.span,
+            Target::Stage(stage) => stage.span,
+            Target::Image(image) => image.stage.span,
+            Target::Test(test) => test.span,
+        };
+        match target.stage() {
+            Some(stage) => self.stage(name, stage, target),
+            None => self.push(Op::From(literal("scratch", span)), Vec::new(), span),
+        }
+        match target {
+            Target::Stage(_) => {}
+            Target::Image(image) => {
+                self.files(image);
+                self.config(image);
+            }
+            Target::Test(test) => self.test(test),
+            Target::Files(files) => self.taken(files),
         }
         let mut steps = std::mem::take(&mut self.steps);
         self.declare(&mut steps, name.span);
@@ -133,15 +171,25 @@ impl<'s> Lowering<'_, 's> {
             params: Vec::new(),
             signature: None,
             body: Body::Fs(steps),
-            span: stage.span,
+            span,
         }
+    }
+
+    fn stage(&mut self, name: &'s Text, stage: &'s Stage, target: Target<'s>) {
+        self.from(name, stage);
+        let _ = self.names.take_used();
+        self.stage_name = &name.value;
+        self.settings(stage, if let Target::Image(image) = target { Some(image) } else { None });
+        self.packages(stage);
+        self.user(stage);
+        self.stage_steps(stage);
     }
 
     /// Declares the arguments that the steps use, after the first.
     fn declare(&mut self, steps: &mut Vec<Step>, span: Span) {
         let used = self.names.take_used();
         if !used.is_empty() && !steps.is_empty() {
-            let params = used.into_iter().map(|value| parameter(&Text { value, span }, None, None));
+            let params = used.into_iter().map(|value| parameter(&Text { value, span }));
             steps.insert(1, make(Op::Arg(params.collect()), Vec::new(), span));
         }
     }
@@ -159,8 +207,23 @@ impl<'s> Lowering<'_, 's> {
     }
 }
 
-fn parameter(name: &Text, default: Option<Str>, doc: Option<ast::Text>) -> Param {
-    Param { name: Name { text: name.value.clone(), span: name.span }, ty: None, variadic: false, default, doc }
+/// Which rules look at the spec. Rules whose findings are errors run even where nobody asks for them.
+fn checks(spec: &Spec) -> Checks {
+    let words = |texts: &Option<Vec<Text>>| texts.iter().flatten().map(|text| text.value.clone()).collect::<Vec<_>>();
+    let Some(lint) = &spec.lint else { return Checks::default() };
+    let fatal = words(&lint.error);
+    Checks { skip: words(&lint.ignore), requested: fatal.clone(), fatal, ..Checks::default() }
+}
+
+fn parameter(name: &Text) -> Param {
+    Param {
+        name: Name { text: name.value.clone(), span: name.span },
+        ty: None,
+        variadic: false,
+        default: None,
+        domain: None,
+        doc: None,
+    }
 }
 
 /// A step, with the text that names and history show.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::model::{MAX_DEFINITIONS, Spec, Stage};
+use super::super::model::{self, CacheUse, MAX_DEFINITIONS, Spec, Stage};
 use super::super::read::{Reader, Text};
 use super::Target;
 
@@ -11,11 +11,13 @@ pub(super) fn targets<'s>(spec: &'s Spec, reader: &mut Reader) -> Vec<(&'s Text,
     let mut all: BTreeMap<&str, (&Text, Target<'s>)> = BTreeMap::new();
     let stages = spec.stages().iter().map(|(name, stage)| (name, Target::Stage(stage)));
     let images = spec.images().iter().map(|(name, image)| (name, Target::Image(image)));
-    let written: Vec<_> = stages.chain(images).collect();
+    let files = spec.files().iter().map(|(name, files)| (name, Target::Files(files)));
+    let tests = spec.tests().iter().map(|(name, test)| (name, Target::Test(test)));
+    let written: Vec<_> = tests.chain(files).chain(stages).chain(images).collect();
     for (name, target) in &written {
         check_name(name, *target, reader);
         if let Some((first, other)) = all.insert(&name.value, (name, *target)) {
-            let message = format!("{} `{}` has the name of an {}", target.kind(), name.value, other.kind());
+            let message = format!("{} and {} are both called `{}`", other.kind(), target.kind(), name.value);
             let error = reader.error(message, name.span);
             error.also.push(ast::Label { span: first.span, message: "the first is here".to_owned() });
             error.help = Some("rename one of them: both can be targets of a build".to_owned());
@@ -27,8 +29,9 @@ pub(super) fn targets<'s>(spec: &'s Spec, reader: &mut Reader) -> Vec<(&'s Text,
         return Vec::new();
     }
     let mut walk = Walk { spec, all, done: BTreeSet::new(), open: Vec::new(), order: Vec::new(), reader };
-    // The first image is the default, so it is visited last.
-    let default = spec.images().first().map(|(name, _)| name.value.as_str());
+    // The first image is the default, so it is visited last; without one, what there is of files.
+    let first = spec.images().first().map(|(name, _)| name).or(spec.files().first().map(|(name, _)| name));
+    let default = first.map(|name| name.value.as_str());
     for (name, _) in &written {
         if Some(name.value.as_str()) != default {
             walk.visit(&name.value);
@@ -96,23 +99,36 @@ pub(super) fn defined(reference: &str) -> Option<&str> {
     name.strip_prefix("stage.").or_else(|| name.strip_prefix("image."))
 }
 
-/// Every reference of a stage or image that may be to another.
+/// Every reference of a definition that may be to another.
 fn needs<'s>(spec: &'s Spec, target: Target<'s>) -> Vec<&'s Text> {
-    let stage: &Stage = target.stage();
-    let mut found: Vec<&Text> = stage.from.iter().collect();
-    for step in stage.step.iter().flatten() {
-        found.extend(step.copy.iter().flat_map(|texts| &texts.0));
-        found.extend(&step.unpack);
-        found.extend(step.mount.iter().flatten().filter_map(|mount| mount.from.as_ref()));
+    let mut found: Vec<&Text> = target.stage().map_or_else(Vec::new, |stage| needs_of_stage(spec, stage));
+    match target {
+        Target::Image(image) => found.extend(image.file.iter().flatten().filter_map(|file| file.from.as_ref())),
+        Target::Files(files) => found.extend(&files.from),
+        Target::Stage(_) | Target::Test(_) => {}
     }
-    found.extend(stage.pip.iter().filter_map(|pip| pip.requirements.as_ref()));
-    found.extend(
-        target.image().iter().flat_map(|image| image.file.iter().flatten()).filter_map(|file| file.from.as_ref()),
-    );
     let sources = found.clone();
     for reference in sources {
         let name = reference.value.split(':').next().unwrap_or_default();
         found.extend(spec.source(name).and_then(|source| source.stage.as_ref()));
     }
+    found
+}
+
+fn needs_of_stage<'s>(spec: &'s Spec, stage: &'s Stage) -> Vec<&'s Text> {
+    let mut found: Vec<&Text> = stage.from.iter().collect();
+    let mut caches: Vec<&CacheUse> = stage.cache.iter().flatten().collect();
+    for step in stage.step.iter().flatten() {
+        found.extend(step.copy.iter().flat_map(|texts| &texts.0));
+        found.extend(&step.unpack);
+        found.extend(step.mount.iter().flatten().filter_map(|mount| mount.from.as_ref()));
+        caches.extend(step.cache.iter().flatten());
+    }
+    found.extend(stage.pip.iter().filter_map(|pip| pip.requirements.as_ref()));
+    let cache = |cache: &'s CacheUse| match cache {
+        CacheUse::Here(cache) => Some(cache),
+        CacheUse::Named(name) => model::find(spec.caches(), &name.value),
+    };
+    found.extend(caches.into_iter().filter_map(cache).filter_map(|cache| cache.seed.as_ref()));
     found
 }

@@ -59,13 +59,46 @@ impl<'s> Lowering<'_, 's> {
             return self.error("no packages are named", apt.span, "say install = [\"NAME\"]");
         }
         let recommends = if apt.recommends.is_some_and(|said| said.value) { "" } else { " --no-install-recommends" };
-        let line = format!("apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes{recommends}{names}");
+        let (before, from) = apt.snapshot.as_ref().map_or_else(Default::default, |moment| self.apt_snapshot(moment));
+        let line = format!(
+            "{before}apt-get{from} update && DEBIAN_FRONTEND=noninteractive apt-get{from} install --yes{recommends}{names}"
+        );
         // apt locks its directories, so one build after another uses them.
         let mut opts = caches(&[("apt-lists", "/var/lib/apt/lists"), ("apt-archives", "/var/cache/apt")], apt.span);
         let log = [("type", "tmpfs"), ("target", "/var/log")]
             .map(|(key, value)| field(key, Some(literal(value, apt.span)), apt.span));
         opts.push(OptKind::Mount(mount(log.into())));
         self.run(line, opts, apt.span);
+    }
+
+    /// What takes packages from the archives as they were at a moment: lists of sources for this process alone, in the
+    /// directory of logs, which is not kept. Old lists have run out, which is what they are for.
+    fn apt_snapshot(&mut self, moment: &Text) -> (String, String) {
+        let is_moment = moment.value.len() == 16
+            && moment.value.bytes().enumerate().all(|(at, b)| match at {
+                8 => b == b'T',
+                15 => b == b'Z',
+                _ => b.is_ascii_digit(),
+            });
+        if !is_moment {
+            self.error("not a moment", moment.span, "write it as 20260301T000000Z");
+            return Default::default();
+        }
+        let (at, kept) = (&moment.value, "/var/log/sources");
+        let debian = format!(
+            r"https?://(deb|ftp|security|archive)\.debian\.org/(debian[a-z-]*)/?,http://snapshot.debian.org/archive/\2/{at}/"
+        );
+        let ubuntu = format!(
+            r"https?://(archive|security|ports)\.ubuntu\.com/ubuntu(-ports)?/?,http://snapshot.ubuntu.com/ubuntu/{at}/"
+        );
+        let before = format!(
+            "mkdir {kept} && for f in /etc/apt/sources.list /etc/apt/sources.list.d/*; do [ ! -f \"$f\" ] || \
+             sed -E 's,{debian},g; s,{ubuntu},g' \"$f\" > \"{kept}/${{f##*/}}\"; done && "
+        );
+        let from = format!(
+            " -o Dir::Etc::sourcelist={kept}/sources.list -o Dir::Etc::sourceparts={kept} -o Acquire::Check-Valid-Until=false"
+        );
+        (before, from)
     }
 
     /// A repository in the form of deb822, with its key beside it.

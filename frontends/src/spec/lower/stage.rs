@@ -2,7 +2,7 @@
 
 use ast::{Command, Document, Mount, MountField, Op, OptKind, Pair, Span, Str, Text as Bytes};
 
-use super::super::model::{self, Cache, CacheUse, Image, Network, Per, Stage, Step, entries};
+use super::super::model::{self, Cache, CacheUse, Image, Network, Stage, Step, entries};
 use super::super::read::{At, Scalar, Text};
 use super::super::text::{literal, refuse_references};
 use super::super::when;
@@ -245,7 +245,7 @@ impl<'s> Lowering<'_, 's> {
         }
     }
 
-    fn cache(&mut self, cache: &'s CacheUse) -> Option<OptKind> {
+    pub(super) fn cache(&mut self, cache: &'s CacheUse) -> Option<OptKind> {
         let (name, cache, at) = match cache {
             CacheUse::Here(cache) => (None, cache, cache.span),
             CacheUse::Named(name) => {
@@ -267,23 +267,41 @@ impl<'s> Lowering<'_, 's> {
         Some(OptKind::Mount(self.cache_mount(name, cache, path)))
     }
 
-    fn cache_mount(&mut self, name: Option<&Text>, cache: &Cache, path: &Text) -> Mount {
+    fn cache_mount(&mut self, name: Option<&Text>, cache: &'s Cache, path: &Text) -> Mount {
         let mut fields = vec![field("type", Some(literal("cache", path.span)), path.span)];
         fields.push(field("target", Some(self.template(path)), path.span));
         let id = cache.id.as_ref().or(name);
-        let per_platform = cache.per.iter().flatten().any(|per| *per == Per::Platform);
-        if id.is_some() || per_platform {
+        if id.is_some() || cache.per.is_some() {
             let mut text = id.map_or_else(|| path.value.clone(), |id| id.value.clone());
-            if per_platform {
-                text.push_str("-${target.os}-${target.arch}${target.variant}");
-            }
+            let per = cache.per.iter().flatten();
+            text.extend(per.filter_map(|per| self.kept_apart_by(per)));
             let id = self.template(&Text { value: text, span: path.span });
             fields.push(field("id", Some(id), path.span));
+        }
+        if let Some(seed) = &cache.seed {
+            fields.extend(self.mount_source(seed).into_iter().flatten());
         }
         if let Some(share) = cache.share {
             fields.push(field("sharing", Some(literal(share.word(), path.span)), path.span));
         }
         mount(fields)
+    }
+
+    /// What is added to the id of a cache that is kept apart by something.
+    fn kept_apart_by(&mut self, per: &Text) -> Option<String> {
+        match per.value.as_str() {
+            "platform" => Some("-${target.os}-${target.arch}${target.variant}".to_owned()),
+            "stage" => Some(format!("-{}", self.stage_name)),
+            name if self.spec.vars().iter().any(|(var, _)| var.value == name) => Some(format!("-${{var.{name}}}")),
+            name => {
+                let message = format!("a cache is not kept apart by {}", ast::quote(name.as_bytes()));
+                let vars = self.spec.vars().iter().map(|(name, _)| name.value.as_str());
+                let suggestion = ast::suggest(name, vars.chain(["platform", "stage"]));
+                let message = ast::with_suggestion(message, suggestion);
+                self.error(message, per.span, "say platform, stage, or the name of a variable");
+                None
+            }
+        }
     }
 
     fn secret(&mut self, secret: &'s model::Secret) -> Mount {

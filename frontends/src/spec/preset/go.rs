@@ -32,12 +32,13 @@ env = {{ CGO_ENABLED = "0", GOOS = "${{target.os}}", GOARCH = "${{target.arch}}"
 [image.{name}]
 from = "scratch"
 user = "{NOBODY}"
-entrypoint = ["/{name}"]
+entrypoint = [{installed}]
 file = [
   {{ from = "stage.{name}-build:/etc/ssl/certs/ca-certificates.crt", to = "/etc/ssl/certs/" }},
-  {{ from = {output}, to = "/{name}" }},
+  {{ from = {output}, to = {installed} }},
 ]
 "#,
+        installed = string(project.binary(format!("/{name}"))),
         builder = project.builder("golang", "1", ""),
         dir = project.dir(),
         build = project.build(format!("go build -trimpath -ldflags='-s -w' -o {binary} {package}")),

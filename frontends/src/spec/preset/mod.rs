@@ -19,7 +19,8 @@ use super::read::{Map, Reader, Text};
 const NOBODY: &str = "65532:65532";
 
 /// The keys of an image that only presets look at.
-pub(super) const KEYS: &[&str] = &["preset", "dir", "version", "package", "build", "output", "builder"];
+pub(super) const KEYS: &[&str] =
+    &["preset", "source", "dir", "version", "package", "build", "output", "binary", "builder"];
 
 /// What a preset is told.
 pub(super) struct Project<'s> {
@@ -30,12 +31,25 @@ pub(super) struct Project<'s> {
 impl Project<'_> {
     /// The directory of the project, as `copy` takes it.
     fn dir(&self) -> String {
-        let dir = self.image.dir.as_ref().map_or(".", |dir| dir.value.trim_matches('/'));
-        string(if dir.is_empty() || dir == "." {
-            ".".to_owned()
-        } else {
-            format!("./{}", dir.trim_start_matches("./"))
-        })
+        string(self.part(""))
+    }
+
+    /// A part of the project, as a reference: in the source that holds it, else in the build context.
+    fn part(&self, below: &str) -> String {
+        let dir = self.image.dir.as_ref().map_or("", |dir| dir.value.trim_start_matches("./").trim_matches('/'));
+        let dir = if dir == "." { "" } else { dir };
+        let path: Vec<&str> = [dir, below].into_iter().filter(|part| !part.is_empty()).collect();
+        match (&self.image.source, path.join("/").as_str()) {
+            (Some(source), "") => source.value.clone(),
+            (Some(source), path) => format!("{}:/{path}", source.value),
+            (None, "") => ".".to_owned(),
+            (None, path) => format!("./{path}"),
+        }
+    }
+
+    /// Where the program is in the image.
+    fn binary(&self, usual: String) -> String {
+        self.image.binary.as_ref().map_or(usual, |binary| binary.value.clone())
     }
 
     /// The image to build in: the one that is said, else one of this repository, with the version that is said.
@@ -107,7 +121,9 @@ pub(super) fn apply(mut spec: Spec, reader: &mut Reader) -> Spec {
 
 /// Keys that mean something to presets alone are mistakes without one.
 fn refuse_keys(image: &Image, reader: &mut Reader) {
-    let keys: [(&str, Option<&Text>); 6] = [
+    let keys: [(&str, Option<&Text>); 8] = [
+        ("source", image.source.as_ref()),
+        ("binary", image.binary.as_ref()),
         ("dir", image.dir.as_ref()),
         ("version", image.toolchain.as_ref().map(|version| &version.0)),
         ("package", image.package.as_ref()),

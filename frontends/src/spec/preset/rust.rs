@@ -29,9 +29,10 @@ network = "default"
 [image.{name}]
 from = "debian:bookworm-slim"
 user = "{NOBODY}"
-entrypoint = ["/usr/local/bin/{name}"]
-file = [{{ from = {output}, to = "/usr/local/bin/{name}" }}]
+entrypoint = [{installed}]
+file = [{{ from = {output}, to = {installed} }}]
 "#,
+        installed = string(project.binary(format!("/usr/local/bin/{name}"))),
         builder = project.builder("rust", "1", "-bookworm"),
         dir = project.dir(),
         build = project.build(usual),

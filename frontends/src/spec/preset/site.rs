@@ -8,10 +8,7 @@ pub(super) fn text(project: &Project<'_>) -> String {
     let from = match (&built, &project.image.output) {
         (Some(_), _) => string(format!("stage.{name}-build:/site/{}", project.output("dist"))),
         (None, None) => project.dir(),
-        (None, Some(output)) => {
-            let dir = project.dir();
-            string(format!("{}/{}", dir.trim_matches('"'), output.value.trim_matches('/')))
-        }
+        (None, Some(output)) => string(project.part(output.value.trim_matches('/'))),
     };
     format!(
         r#"{built}
