@@ -62,6 +62,8 @@ pub(crate) enum Command {
     Frontend,
     /// Format build files
     Fmt(Fmt),
+    /// Write down what a build takes from outside: image digests, commits, checksums
+    Lock(Box<LockArgs>),
     /// Write a build file in another language
     Convert(Convert),
     /// Write the presets of a build spec out as plain stages
@@ -356,6 +358,27 @@ pub(crate) struct Completions {
     pub(crate) shell: clap_complete::Shell,
 }
 
+/// `llbc lock`.
+#[derive(Args)]
+#[command(after_help = LOCK_NOTES)]
+pub(crate) struct LockArgs {
+    /// Build file [default: Dockerfile or build.toml]
+    pub(crate) file: Option<String>,
+    /// Ask anew for an image (`alpine`, `alpine:3.20`) or a source (its address), or for everything; may be repeated
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
+    pub(crate) update: Vec<String>,
+    #[command(flatten)]
+    pub(crate) options: CompileOptions,
+    /// The lock file [default: llbc.lock beside the build file]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// What `llbc lock` says of the file it writes.
+const LOCK_NOTES: &str = "\
+Every command reads llbc.lock beside the build file: what it says is not asked for, and sources are what it says. With
+--locked, what it does not say is an error. Lock once for each set of platforms: llbc lock --platform linux/amd64,linux/arm64";
+
 /// `llbc convert`.
 #[derive(Args)]
 pub(crate) struct Convert {
@@ -432,6 +455,9 @@ pub(crate) struct CompileOptions {
     /// File that answers for registries (a lock file); may be repeated
     #[arg(long = "facts", value_name = "FILE")]
     pub(crate) facts: Vec<PathBuf>,
+    /// Take nothing from outside that is not in the lock file (or a facts file), or pinned by the text itself
+    #[arg(long)]
+    pub(crate) locked: bool,
     /// Let `localRun` of a program run processes on this machine
     #[arg(long)]
     pub(crate) allow_local_run: bool,
@@ -506,6 +532,7 @@ const COMMANDS: &[&str] = &[
     "explain",
     "frontend",
     "fmt",
+    "lock",
     "convert",
     "expand",
     "lsp",

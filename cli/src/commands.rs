@@ -12,6 +12,7 @@ mod expand;
 mod explain;
 mod fmt;
 mod graph;
+mod lock;
 mod lookup;
 mod lsp;
 mod opt;
@@ -55,6 +56,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Completions(args) => completions::shell(args.shell),
         Command::Man => completions::manual(),
         Command::Fmt(args) => fmt::run(&args),
+        Command::Lock(args) => lock::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Expand(args) => expand::run(&args),
         Command::Lsp(args) => lsp::run(&args),
@@ -74,6 +76,7 @@ fn error_format(command: &Command) -> ErrorFormat {
         Command::Opt(args) => args.options.error_format,
         Command::Build(args) | Command::Test(args) => args.options.error_format,
         Command::Check(args) => args.options.error_format,
+        Command::Lock(args) => args.options.error_format,
         Command::Outline(args) | Command::Targets(args) => args.options.error_format,
         _ => ErrorFormat::Human,
     }

@@ -49,7 +49,10 @@ pub(crate) fn read(settings: &Settings, door: Door) -> Result<Compiled> {
 /// Sends a text through a door, and writes the lock file if one is asked for.
 pub(crate) fn run(settings: &Settings, source: Source, door: Door) -> Result<Compiled> {
     let host = Host::new(settings)?;
-    let outcome = door(&source, &settings.options, Facts::default(), &host);
+    let mut outcome = door(&source, &settings.options, Facts::default(), &host);
+    if let Some(plan) = &mut outcome.plan {
+        host.pin(&mut plan.graph)?;
+    }
     if let Some(path) = &settings.write_facts {
         files::replace(path, host.record(&outcome.facts).as_bytes())?;
     }

@@ -13,6 +13,9 @@ use crate::failure::{Failure, Result};
 use crate::layout;
 use crate::world::Patience;
 
+/// The lock file beside a build file.
+pub(crate) const LOCK: &str = "llbc.lock";
+
 /// A compilation, ready to run.
 pub(crate) struct Settings {
     /// The build file.
@@ -29,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) allow_local_run: bool,
     /// Whether no registry and no server is asked.
     pub(crate) offline: bool,
+    /// Whether nothing is taken that is not written down.
+    pub(crate) locked: bool,
     /// Whether those that are asked may not take long.
     pub(crate) patience: Option<Arc<Patience>>,
     /// Where answers are written down.
@@ -98,6 +103,7 @@ impl Settings {
             facts: args.facts.clone(),
             allow_local_run: args.allow_local_run,
             offline: args.offline,
+            locked: args.locked,
             patience: None,
             write_facts: args.write_facts.clone(),
             only_platform: platforms(args.only_platform.as_deref(), &host)?.pop(),
@@ -109,6 +115,7 @@ impl Settings {
             store: args.store.clone(),
             input,
         };
+        settings.find_lock()?;
         if let Input::Remote(address) = &settings.input {
             settings.options.opts.insert("context".to_owned(), address.clone());
         }
@@ -118,6 +125,20 @@ impl Settings {
             settings.add_context(context)?;
         }
         Ok(settings)
+    }
+
+    /// Finds the lock file beside the build file; facts files win over it.
+    fn find_lock(&mut self) -> Result<()> {
+        let beside = self.input.directory().map(|directory| directory.join(LOCK)).filter(|path| path.is_file());
+        if self.locked && beside.is_none() && self.facts.is_empty() {
+            return Err(Failure::message(
+                "lock",
+                format!("there is no {LOCK} beside the build file"),
+                "make it with `llbc lock`",
+            ));
+        }
+        self.facts.splice(..0, beside);
+        Ok(())
     }
 
     /// The main context, where it is somewhere else.

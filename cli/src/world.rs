@@ -32,6 +32,8 @@ type Answered = std::result::Result<Answer, AskError>;
 /// What to do about something that nobody may be asked.
 const OFFLINE: &str =
     "nobody is asked with --offline; compile once without it and with --write-facts FILE, then pass --facts FILE";
+/// What to do about something that must be written down and is not.
+const UNLOCKED: &str = "write it down with `llbc lock`, for the same --platform; or build without --locked";
 /// What to do about an image that nobody has.
 const NO_IMAGE: &str = "check the name; `executor images ls` lists the images of the store";
 
@@ -63,6 +65,11 @@ impl<'s> Host<'s> {
                 Failure::message("facts", format!("{}: {error}", path.display()), "see `llbc compile --write-facts`")
             })?);
         }
+        Ok(Self::with(settings, lock))
+    }
+
+    /// A host that knows what a lock file says, and no facts files.
+    pub(crate) fn with(settings: &'s Settings, lock: Lock) -> Self {
         let network = Network {
             place: settings.store.clone(),
             layouts: settings.layouts.clone(),
@@ -75,7 +82,20 @@ impl<'s> Host<'s> {
             store: OnceLock::new(),
             cancel: Cancel::default(),
         };
-        Ok(Self { settings, lock, network: Arc::new(network) })
+        Self { settings, lock, network: Arc::new(network) }
+    }
+
+    /// Makes the sources of a graph those that are written down.
+    ///
+    /// **Errors**: one that is not, where everything must be.
+    pub(crate) fn pin(&self, graph: &mut llb::Graph) -> Result<()> {
+        let open = self.lock.pin(graph);
+        let Some(first) = open.first().filter(|_| self.settings.locked) else { return Ok(()) };
+        let text = match open.len() {
+            1 => format!("{first} is not in the lock file"),
+            count => format!("{first} and {} more are not in the lock file", count - 1),
+        };
+        Err(Failure::message("lock", text, UNLOCKED))
     }
 
     /// The facts files and what was answered beside them, as text.
@@ -87,6 +107,15 @@ impl<'s> Host<'s> {
     fn ask(&self, question: &Question) -> Answered {
         if let Some(answer) = self.lock.answer(question) {
             return answer;
+        }
+        if self.settings.locked && !Lock::is_pinned(question) {
+            let what = match question {
+                Question::Image { reference, .. } => reference,
+                Question::Timestamp { source, .. } => source,
+                _ => "it",
+            };
+            let message = format!("{what} is not in the lock file");
+            return Err(AskError { message, help: Some(UNLOCKED.into()), unreachable: false });
         }
         match question {
             Question::ContextFile { context, .. } if self.is_elsewhere(context) => self.web_file(context),

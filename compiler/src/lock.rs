@@ -7,10 +7,12 @@
 //! {
 //!   "alpine:3.20": {"linux/amd64": {"digest": "sha256:…", "config": {…}}},
 //!   "acme/old:1": {"single": true, "linux/amd64": {"digest": "sha256:…", "config": {…}}},
-//!   "git://example.com/app.git#main": {"commitTime": 1710000000},
-//!   "https://example.com/a.tar": {"lastModified": 1720000000}
+//!   "git://example.com/app.git#main": {"commitTime": 1710000000, "commit": "0123…"},
+//!   "https://example.com/a.tar": {"lastModified": 1720000000, "checksum": "sha256:…"}
 //! }
 //! ```
+//!
+//! `commit` and `checksum` pin a source ([`Lock::pin`]): what a definition asks for is then that very thing, or nothing.
 //!
 //! References are compared in canonical form; one with a digest finds any image of its repository that has the digest.
 //! `single` marks an image that is no index: its config answers for every platform. The two kinds may also stand in
@@ -19,9 +21,10 @@
 //!
 //! Configs keep their exact bytes. This is text in and out; who reads and writes the file is the driver's business.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use llb::{Graph, Op, Source, Words};
 use oci::{Digest, Matcher, Platform, Reference};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -35,8 +38,8 @@ const LAYOUT: &str = "oci-layout://";
 pub struct Lock {
     /// By canonical reference, or `oci-layout://…` as it is.
     images: BTreeMap<String, Image>,
-    /// Seconds since the epoch, by source identifier.
-    sources: BTreeMap<String, i64>,
+    /// What is known of remote sources, by identifier.
+    sources: BTreeMap<String, Remote>,
     /// Whether images that are not listed get a stand-in.
     synthetic: bool,
 }
@@ -45,6 +48,14 @@ pub struct Lock {
 struct Image {
     single: bool,
     platforms: Vec<(Platform, ImageAnswer)>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Remote {
+    /// Seconds since the epoch.
+    time: Option<i64>,
+    /// A commit, or the digest of a file.
+    pin: Option<String>,
 }
 
 /// Why a text is no facts file.
@@ -72,7 +83,9 @@ struct WrittenImage<'a> {
 #[serde(rename_all = "camelCase")]
 struct WrittenSource {
     commit_time: Option<i64>,
+    commit: Option<String>,
     last_modified: Option<i64>,
+    checksum: Option<String>,
 }
 
 impl Lock {
@@ -105,7 +118,7 @@ impl Lock {
         match question {
             Question::Image { reference, platform, .. } => self.image(reference, platform),
             Question::Timestamp { source, .. } => {
-                self.sources.get(source).map(|time| Ok(Answer::Timestamp(Some(*time))))
+                self.sources.get(source)?.time.map(|time| Ok(Answer::Timestamp(Some(time))))
             }
             // The rest is the client's own, and not the same tomorrow.
             _ => None,
@@ -120,17 +133,76 @@ impl Lock {
                     self.record_image(reference, platform, answer);
                 }
                 (Question::Timestamp { source, .. }, Ok(Answer::Timestamp(Some(time)))) => {
-                    self.sources.insert(source.clone(), *time);
+                    self.sources.entry(source.clone()).or_default().time = Some(*time);
                 }
                 _ => {}
             }
         }
     }
 
+    /// Writes down what a remote source is: a commit, or the digest of a file.
+    pub fn record_pin(&mut self, source: &str, pin: String) {
+        self.sources.entry(source.to_owned()).or_default().pin = Some(pin);
+    }
+
+    /// What a remote source is pinned to.
+    pub fn pin_of(&self, source: &str) -> Option<&str> {
+        self.sources.get(source)?.pin.as_deref()
+    }
+
+    /// Makes the remote sources of a graph those that are written down, and names those that are neither pinned by the
+    /// text nor written down. **Shape**: each once, sorted.
+    pub fn pin(&self, graph: &mut Graph) -> BTreeSet<String> {
+        let mut open = BTreeSet::new();
+        for node in &mut graph.nodes {
+            let Op::Source(source) = &mut node.op else { continue };
+            let Some(kind) = Pinning::of(source) else { continue };
+            match self.pin_of(&source.identifier) {
+                Some(pin) => kind.set(source, &mut node.meta.caps, pin),
+                None => drop(open.insert(source.identifier.clone())),
+            }
+        }
+        open
+    }
+
+    /// Forgets what a name means, so that it is asked for anew: an image by its name, with or without a tag; a source by
+    /// its address, or the start of that. Returns whether anything is called so.
+    pub fn forget(&mut self, name: &str) -> bool {
+        let before = self.images.len() + self.sources.len();
+        let reference = Reference::parse(name).ok();
+        let is_image = |known: &str| {
+            let Some(wanted) = &reference else { return false };
+            let whole = wanted.clone().or_latest().to_string();
+            known == whole
+                || wanted.is_name_only() && Reference::parse(known).is_ok_and(|known| known.name() == wanted.name())
+        };
+        self.images.retain(|known, _| known != name && !is_image(known));
+        let (_, bare) = name.split_once("://").unwrap_or(("", name));
+        let is_source = |known: &str| known.split_once("://").is_some_and(|(_, known)| known.starts_with(bare));
+        self.sources.retain(|known, _| !is_source(known));
+        before > self.images.len() + self.sources.len()
+    }
+
+    /// The names of everything that is written down, as messages show them.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.images.keys().chain(self.sources.keys()).map(String::as_str)
+    }
+
+    /// Whether the answer to a question may be asked for where everything must be written down: it is pinned by itself.
+    pub fn is_pinned(question: &Question) -> bool {
+        match question {
+            Question::Image { reference, .. } => {
+                reference.starts_with(LAYOUT) || Reference::parse(reference).is_ok_and(|name| name.digest().is_some())
+            }
+            Question::Timestamp { .. } => false,
+            _ => true,
+        }
+    }
+
     /// The text of the file: keys sorted, one platform a line.
     pub fn print(&self) -> String {
         let images = self.images.iter().map(|(reference, image)| (reference, image.print()));
-        let sources = self.sources.iter().map(|(source, time)| (source, print_time(source, *time)));
+        let sources = self.sources.iter().map(|(source, remote)| (source, remote.print(source)));
         let entries: Vec<String> =
             images.chain(sources).map(|(key, value)| format!("  {}: {value}", json_string(key))).collect();
         if entries.is_empty() { "{}\n".to_owned() } else { format!("{{\n{}\n}}\n", entries.join(",\n")) }
@@ -138,8 +210,8 @@ impl Lock {
 
     fn add(&mut self, key: &str, value: &RawValue) -> Result<(), LockError> {
         let wrong = |error: &dyn fmt::Display| LockError(format!("{key}: {error}"));
-        if let Some(time) = time_of(value) {
-            self.sources.insert(key.to_owned(), time);
+        if let Some(remote) = Remote::read(value) {
+            self.sources.insert(key.to_owned(), remote);
             return Ok(());
         }
         let name = canonical(key).ok_or_else(|| wrong(&"not an image reference"))?;
@@ -245,14 +317,61 @@ fn is_section(value: &RawValue) -> bool {
     })
 }
 
-fn time_of(value: &RawValue) -> Option<i64> {
-    let source: WrittenSource = serde_json::from_str(value.get()).ok()?;
-    source.commit_time.or(source.last_modified)
+impl Remote {
+    fn read(value: &RawValue) -> Option<Self> {
+        let written: WrittenSource = serde_json::from_str(value.get()).ok()?;
+        let remote =
+            Self { time: written.commit_time.or(written.last_modified), pin: written.commit.or(written.checksum) };
+        (remote.time.is_some() || remote.pin.is_some()).then_some(remote)
+    }
+
+    fn print(&self, source: &str) -> String {
+        let (time, pin) =
+            if source.starts_with("git://") { ("commitTime", "commit") } else { ("lastModified", "checksum") };
+        let time = self.time.map(|value| format!(r#""{time}": {value}"#));
+        let pin = self.pin.as_ref().map(|value| format!(r#""{pin}": {}"#, json_string(value)));
+        format!("{{{}}}", time.into_iter().chain(pin).collect::<Vec<_>>().join(", "))
+    }
 }
 
-fn print_time(source: &str, time: i64) -> String {
-    let key = if source.starts_with("git://") { "commitTime" } else { "lastModified" };
-    format!(r#"{{"{key}": {time}}}"#)
+/// How a source that is not pinned is.
+#[derive(Clone, Copy)]
+enum Pinning {
+    Git,
+    Web,
+}
+
+impl Pinning {
+    /// How a source could be pinned; `None` when it is, or is of another kind.
+    fn of(source: &Source) -> Option<Self> {
+        let pinned = |key: &str| source.attrs.get(key).is_some_and(|value| !value.is_empty());
+        let (scheme, rest) = source.identifier.split_once("://")?;
+        match scheme {
+            "git" => {
+                let reference =
+                    rest.split_once('#').map_or("", |(_, fragment)| fragment.split(':').next().unwrap_or_default());
+                let is_commit = matches!(reference.len(), 40 | 64) && reference.bytes().all(|b| b.is_ascii_hexdigit());
+                (!pinned("git.checksum") && !is_commit).then_some(Self::Git)
+            }
+            "http" | "https" => (!pinned("http.checksum")).then_some(Self::Web),
+            _ => None,
+        }
+    }
+
+    fn set(self, source: &mut Source, caps: &mut Words, pin: &str) {
+        let mut set = |key: &str, value: &str, cap: &'static str| {
+            source.attrs.insert(key.to_owned(), value.to_owned());
+            caps.insert(cap);
+        };
+        match self {
+            // A branch has moved on, mostly: its commit is fetched by itself.
+            Self::Git => {
+                set("git.checksum", pin, "source.git.checksum");
+                set("git.fetchbycommit", "true", "source.git.fetchbycommit");
+            }
+            Self::Web => set("http.checksum", pin, "source.http.checksum"),
+        }
+    }
 }
 
 fn canonical(reference: &str) -> Option<String> {
@@ -404,6 +523,37 @@ mod tests {
             file().split("  \"docker.io/library/old").next().unwrap().trim_end().trim_end_matches(',').to_owned()
                 + "\n}\n"
         );
+    }
+
+    const SOURCES: &str = "%0 = source \"git://h/a.git#main\"\n%1 = source \"https://h/f\"\n\
+                           %2 = source \"https://h/g\" attrs={\"http.checksum\": \"sha256:00\"}\n%3 = source \"docker-image://x\"";
+
+    #[test]
+    fn sources_become_those_that_are_written_down() {
+        let mut graph = llb::text::parse(SOURCES).unwrap();
+        assert_eq!(Vec::from_iter(Lock::default().pin(&mut graph)), ["git://h/a.git#main", "https://h/f"]);
+        let text =
+            r#"{"git://h/a.git#main": {"commit": "c0"}, "https://h/f": {"lastModified": 1, "checksum": "sha256:11"}}"#;
+        let lock = Lock::parse(text.as_bytes()).unwrap();
+        assert!(lock.pin(&mut graph).is_empty());
+        let Op::Source(git) = &graph.nodes[0].op else { panic!("a source") };
+        assert_eq!((git.attrs["git.checksum"].as_str(), git.attrs["git.fetchbycommit"].as_str()), ("c0", "true"));
+        let Op::Source(web) = &graph.nodes[1].op else { panic!("a source") };
+        assert_eq!(web.attrs["http.checksum"], "sha256:11");
+        assert_eq!(Lock::parse(lock.print().as_bytes()).unwrap().print(), lock.print());
+    }
+
+    #[test]
+    fn names_are_forgotten_one_by_one() {
+        let forgotten = |name: &str| {
+            let mut lock = Lock::parse(file().as_bytes()).unwrap();
+            let known = lock.forget(name);
+            (known, lock.names().count())
+        };
+        assert_eq!(forgotten("alpine"), (true, 3));
+        assert_eq!(forgotten("alpine:3"), (true, 3));
+        assert_eq!(forgotten("alpine:4"), (false, 4));
+        assert_eq!(forgotten("https://example.com/r.git"), (true, 3));
     }
 
     #[test]

@@ -131,6 +131,15 @@ impl Engine {
         self.meta(source, session, cancel, true).map(|meta| meta.and_then(|meta| meta.time()))
     }
 
+    /// What a source is at the moment: a commit, the digest of a file on the web; `None` for sources of other kinds.
+    pub fn pin(&self, source: &llb::Source, session: &session::Session, cancel: &Cancel) -> Result<Option<String>> {
+        Ok(match self.meta(source, session, cancel, false)? {
+            Some(sources::Meta::Commit { object, tagged, .. }) => Some(if tagged.is_empty() { object } else { tagged }),
+            Some(sources::Meta::File { digest, .. }) => Some(digest.to_string()),
+            None => None,
+        })
+    }
+
     /// What is known of a commit or of a file on the web before it is used; `None` for sources of other kinds. With
     /// `contents` also what a commit says.
     pub(crate) fn meta(

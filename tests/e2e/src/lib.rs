@@ -14,6 +14,7 @@ pub mod measure;
 pub mod process;
 pub mod registry;
 pub mod sandbox;
+pub mod serve;
 pub mod tree;
 pub mod user;
 

@@ -2,70 +2,8 @@
 //! input. What is fetched is what BuildKit v0.32 fetches; the servers are of this machine.
 #![allow(clippy::unwrap_used)] // An integration test is no `#[test]` to clippy where it is a plain function.
 
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-
 use e2e::Sandbox;
-
-/// Serves the files of a directory over HTTP for as long as the test runs; gives the address.
-fn serve(directory: &Path) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let directory = directory.to_owned();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let _ = answer(stream, &directory);
-        }
-    });
-    address
-}
-
-fn answer(mut stream: TcpStream, directory: &Path) -> std::io::Result<()> {
-    let mut request = [0; 4096];
-    let length = stream.read(&mut request)?;
-    let line = String::from_utf8_lossy(&request[..length]).into_owned();
-    let path = line.split(' ').nth(1).unwrap_or("/").trim_start_matches('/').to_owned();
-    let (status, body) = match std::fs::read(directory.join(path)) {
-        Ok(body) => ("200 OK", body),
-        Err(_) => ("404 Not Found", Vec::new()),
-    };
-    write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len())?;
-    if !line.starts_with("HEAD") {
-        stream.write_all(&body)?;
-    }
-    Ok(())
-}
-
-/// A git daemon over the repositories of a directory.
-struct GitDaemon {
-    process: Child,
-    address: String,
-}
-
-impl GitDaemon {
-    fn start(directory: &Path) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        // Not by way of `git daemon`, which would be killed alone and leave the daemon behind.
-        let programs = Command::new("git").arg("--exec-path").output().unwrap().stdout;
-        let mut command = Command::new(Path::new(String::from_utf8(programs).unwrap().trim()).join("git-daemon"));
-        command.args(["--export-all", "--reuseaddr", "--listen=127.0.0.1"]);
-        command.arg(format!("--port={port}")).arg(format!("--base-path={}", directory.display()));
-        let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-        Self { process, address: format!("git://127.0.0.1:{port}") }
-    }
-}
-
-impl Drop for GitDaemon {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
+use e2e::serve::{GitDaemon, serve};
 
 /// A context with two build files, as directory `ctx` and archives in `www`.
 fn context() -> Sandbox {

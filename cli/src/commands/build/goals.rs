@@ -132,10 +132,11 @@ fn plan(settings: &Settings, source: &Source, asked: &Asked) -> Result<(Plan, Ve
         let fresh: Vec<Diagnostic> = outcome.diagnostics.into_iter().filter(|found| !told.contains(found)).collect();
         failed |= printer::diagnostics(settings.error_format, &sources, &fresh);
         told.extend(fresh);
-        let Some(plan) = outcome.plan else {
+        let Some(mut plan) = outcome.plan else {
             failed = true;
             continue;
         };
+        host.pin(&mut plan.graph)?;
         let results = count..count + plan.outputs.len();
         count = results.end;
         let first = plan.outputs.first();
