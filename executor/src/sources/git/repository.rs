@@ -23,6 +23,9 @@ pub(super) struct Repository<'a> {
     _lock: File,
 }
 
+/// Locks that a git that was killed has left: whoever has the file lock is alone.
+const LEFT: &[&str] = &["shallow.lock", "config.lock", "HEAD.lock", "packed-refs.lock"];
+
 impl<'a> Repository<'a> {
     /// Opens the repository of a remote, and makes it when it is missing.
     pub(super) fn open(wanted: &Wanted, git: &'a Git, context: Context<'_>) -> Result<Self> {
@@ -33,8 +36,9 @@ impl<'a> Repository<'a> {
         flock(&lock, FlockOperation::LockExclusive)
             .map_err(std::io::Error::from)
             .map_err(Error::io("lock", &lock_path))?;
-        // Left by a git that was killed.
-        let _ = fs::remove_file(dir.join("shallow.lock"));
+        for left in LEFT {
+            let _ = fs::remove_file(dir.join(left));
+        }
         Ok(Self { git, dir, _lock: lock })
     }
 
