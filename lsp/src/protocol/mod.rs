@@ -2,7 +2,7 @@
 //!
 //! One thread works on messages in the order in which they come, so every request is answered for the text it was asked
 //! about. The thread that reads them notes what is taken back and which texts have changed, so that running work which
-//! nobody waits for any more stops ([`interrupts`]); findings are worked out only when no message waits. What may take time
+//! nobody waits for any more stops (`interrupts.rs`); findings are worked out only when no message waits. What may take time
 //! (registries, stores, folders) runs in threads of its own and comes back as an event.
 
 mod capabilities;
