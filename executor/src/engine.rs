@@ -324,7 +324,8 @@ impl Engine {
     fn expect(&self, request: &Request, built: &[Built], sink: &dyn progress::Sink) -> Result<()> {
         for expected in &request.expected {
             for built in results(built, &expected.results) {
-                expect::check(expected, built, &self.files(request, &built.tree, sink)?)?;
+                let layers = built.layers(&*self.snapshots);
+                expect::check(expected, built, layers, &self.files(request, &built.tree, sink)?)?;
             }
         }
         Ok(())

@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 
 use oci::Platform;
 
+use self::parts::Parts;
 use crate::snapshot::{Committed, Snapshots};
 use crate::sources::{self, Fetching};
 use crate::store::Store;
@@ -62,6 +63,13 @@ pub struct Built {
     pub config: Option<Vec<u8>>,
     /// Config of the image it was built on, as JSON: times of its history are kept when those of the result are fixed.
     pub base_config: Option<Vec<u8>>,
+}
+
+impl Built {
+    /// How many layers an image of it has.
+    pub(crate) fn layers(&self, snapshots: &dyn Snapshots) -> usize {
+        Parts::of(&self.tree, snapshots).len()
+    }
 }
 
 /// What an exporter works with.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use executor::{Output, Request, exporters};
+use executor::{Expectation, Output, Request, exporters};
 
 use crate::bench::{Bench, definition, graph};
 
@@ -23,6 +23,9 @@ const CONTEXT: &str =
     "for d in 0 1 2 3 4 5 6 7 8 9; do mkdir d$d; for f in $(seq 40); do echo $d $f > d$d/$f; done; done
     echo ours > d0/covered; mkdir d1/empty; ln -s 1 d1/link; echo no > d2/x.tmp
     find . -exec touch -h -d @1000 {} +; sleep 0.05";
+
+/// Layers of the image: the base's, and one for each step.
+const LAYERS: u64 = 4;
 
 fn sh(dir: &Path, script: &str) -> String {
     let output = Command::new("sh").args(["-ec", script]).current_dir(dir).output().unwrap();
@@ -44,6 +47,13 @@ fn build(bench: &Bench, context: &Path) -> (String, String) {
             Output { kind: exporters::Kind::Oci, dest: Some(layout.clone()), attrs: BTreeMap::from(attrs), part: None },
             Output { kind: exporters::Kind::Local, dest: Some(tree.clone()), attrs: BTreeMap::new(), part: None },
         ],
+        // A layer that goes on with the one below is no layer more.
+        expected: vec![Expectation {
+            name: "image".into(),
+            results: 0..1,
+            max_layers: Some(LAYERS),
+            ..Default::default()
+        }],
         ..Request::default()
     };
     request.session.locals.insert("context".into(), context.to_owned());
