@@ -25,10 +25,11 @@ fn answer(question: &Question) -> Result<Answer, AskError> {
         }
         Question::Image { reference, platform, .. } => {
             let digest = Digest::sha256(reference.as_bytes());
-            Ok(Answer::Image(ImageAnswer { digest, config: config(reference, &platform.to_string()) }))
+            Ok(Answer::Image(ImageAnswer { digest: Some(digest), config: config(reference, &platform.to_string()) }))
         }
         Question::ContextFile { path, .. } => Ok(Answer::ContextFile(Some(format!("*.o\n!{path}\n").into_bytes()))),
         Question::Timestamp { .. } => Ok(Answer::Timestamp(Some(1_000_000_000))),
+        other => Err(AskError { message: format!("{other:?}: not for a Dockerfile"), ..AskError::default() }),
     }
 }
 
