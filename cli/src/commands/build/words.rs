@@ -18,19 +18,18 @@ pub(super) struct Words {
     pub(super) names: Vec<String>,
 }
 
-/// Tells the context from names: the first word is the context if it can be one. A name of the build file that `--file`
-/// names is a name, even where a directory is called so; `./NAME` is the directory.
+/// Tells the context from names: the first word is the context if it can be one, or stands alone. A name of the build file
+/// that `--file` names is a name, even where a directory is called so; `./NAME` is the directory.
 pub(super) fn read(args: &Build) -> Result<Words> {
     let Some((first, rest)) = args.words.split_first() else { return Ok(Words::default()) };
     let is_context = first == "-" || is_address(first) || Path::new(first).is_dir();
-    let is_alone = rest.is_empty() && args.file.is_none();
-    if is_alone || (is_context && !is_name(args, first)?) {
+    if (is_context || rest.is_empty()) && !is_name(args, first)? {
         return Ok(Words { context: Some(first.clone()), names: rest.to_vec() });
     }
     Ok(Words { context: None, names: args.words.clone() })
 }
 
-/// Whether the build file that is named has something of this name.
+/// Whether the build file that is named has something of this name, or may have it by what it includes.
 fn is_name(args: &Build, word: &str) -> Result<bool> {
     let Some(file) = args.file.as_deref().filter(|file| *file != "-" && !is_address(file)) else { return Ok(false) };
     if word.contains(['/', '.']) || word == "-" {
@@ -39,7 +38,7 @@ fn is_name(args: &Build, word: &str) -> Result<bool> {
     let input = Input::new(file);
     let module = compiler::parse(&Source::new(input.name(), world::read(&input)?));
     let is_def = module.defs.iter().filter_map(|def| def.name.as_ref()).any(|name| name.text == word);
-    Ok(is_def || module.goal(word).is_some())
+    Ok(is_def || module.goal(word).is_some() || !module.includes.is_empty())
 }
 
 #[cfg(test)]
@@ -68,6 +67,7 @@ mod tests {
         check(&["/proc", "a", "b"], None, (Some("/proc"), &["a", "b"]));
         check(&["a", "b"], file, (None, &["a", "b"]));
         check(&["proc"], file, (None, &["proc"]));
+        check(&["nosuch"], file, (Some("nosuch"), &[]));
         check(&["-", "a"], None, (Some("-"), &["a"]));
     }
 }
