@@ -27,7 +27,7 @@ use super::{Context, Key, Pinned, Source};
 use crate::session::Session;
 use crate::snapshot::stack::{kind, open_dir};
 use crate::snapshot::{Committed, Contents, Files, LayerId, Node, Snapshots, entry};
-use crate::store::Store;
+use crate::store::{Store, Temp};
 use crate::{Cancel, Error, Result};
 
 use listing::Filter;
@@ -95,7 +95,7 @@ impl Opened {
     pub fn close(&self, store: &Store, snapshots: &dyn Snapshots) {
         for (id, local) in std::mem::take(&mut *self.0.lock().expect("no panic while the map is held")) {
             // The next build reads the files again: slower, not wrong.
-            let _ = local.remember();
+            let _ = local.remember(store.temp());
             if snapshots.has(&id) && store.is_in_result(&id.0).is_ok_and(|used| !used) {
                 // What stays takes room, and nothing else.
                 let _ = snapshots.remove(&id);
@@ -123,8 +123,8 @@ impl Local {
         Files::listed(&self.root, self.listing.clone()).map_err(Error::io("open", &self.root))
     }
 
-    fn remember(&self) -> Result<()> {
-        self.cache.save(&self.listing)
+    fn remember(&self, temp: &Temp) -> Result<()> {
+        self.cache.save(&self.listing, temp)
     }
 }
 

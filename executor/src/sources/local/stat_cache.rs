@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,6 +16,7 @@ use rustix::fs::Stat;
 
 use crate::snapshot::Node;
 use crate::snapshot::stamp::{self, Stamp};
+use crate::store::Temp;
 use crate::{Error, Result};
 
 const MAGIC: &[u8] = b"llbc stat cache 2\n";
@@ -43,6 +45,12 @@ impl StatCache {
         Self { path, known, now: stamp::now(), found: AtomicU32::new(0) }
     }
 
+    /// Where it is kept.
+    #[cfg(test)]
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The record of a file that has not changed.
     pub(super) fn find(&mut self, stat: &Stat) -> Option<Digest> {
         let hash = self.known.get(&Stamp::of(stat))?;
@@ -50,8 +58,8 @@ impl StatCache {
         Some(Digest::from_sha256(hash))
     }
 
-    /// Keeps what is known of a listing, if that is news.
-    pub(super) fn save(&self, listing: &Node) -> Result<()> {
+    /// Keeps what is known of a listing, if that is news. `temp` is on the file system of the store.
+    pub(super) fn save(&self, listing: &Node, temp: &Temp) -> Result<()> {
         let mut bytes = MAGIC.to_vec();
         self.collect(listing, &mut bytes);
         let count = (bytes.len() - MAGIC.len()) / ENTRY;
@@ -61,9 +69,9 @@ impl StatCache {
         bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
         let dir = self.path.parent().expect("the file is in a directory");
         fs::create_dir_all(dir).map_err(Error::io("make", dir))?;
-        let aside = self.path.with_extension(std::process::id().to_string());
-        fs::write(&aside, bytes).map_err(Error::io("write", &aside))?;
-        fs::rename(&aside, &self.path).map_err(Error::io("write", &self.path))
+        let (aside, mut file) = temp.file("stat")?;
+        file.write_all(&bytes).map_err(Error::io("write", aside.path()))?;
+        aside.persist(&self.path)
     }
 
     fn collect(&self, node: &Node, bytes: &mut Vec<u8>) {
