@@ -65,6 +65,13 @@ pub struct Output {
     pub part: Option<Part>,
 }
 
+impl Output {
+    /// Which of so many results it is of.
+    fn results(&self, count: usize) -> Range<usize> {
+        self.part.as_ref().map_or(0..count, |part| part.results.clone())
+    }
+}
+
 /// Some of the results of a definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
@@ -263,7 +270,8 @@ impl Engine {
     ) -> Result<Response> {
         let decoded = llb::decode(&request.definition).map_err(|error| Error::Definition(error.to_string()))?;
         ops::check(&decoded.graph, &request.allow)?;
-        request.outputs.iter().try_for_each(exporters::check)?;
+        let count = decoded.graph.outputs.len();
+        request.outputs.iter().try_for_each(|output| exporters::check(output, output.results(count).len()))?;
         let wanted = exporters::wanted(&request.outputs, request.epoch)?;
         let packs = Packs::new(exporters::pace());
         // Packing ahead stops with the request, and when nothing will come of it any more.
@@ -305,10 +313,9 @@ impl Engine {
         let mut response = Response::default();
         let outputs = request.outputs.iter().filter(|output| output.kind != exporters::Kind::CacheOnly);
         for output in outputs {
-            let part = output.part.as_ref();
-            let of = part.map_or(built, |part| results(built, &part.results));
+            let of = results(built, &output.results(built.len()));
             let exported = self.export(request, of, output, packs, sink)?;
-            let Some(name) = part.and_then(|part| part.name.clone()) else {
+            let Some(name) = output.part.as_ref().and_then(|part| part.name.clone()) else {
                 response.metadata.extend(exported);
                 continue;
             };

@@ -12,7 +12,7 @@ use oci::{Descriptor, Digest, Index, Reference, media};
 use serde::Serialize;
 
 use super::attrs::ImageAttrs;
-use super::dest::Target;
+use super::dest::{self, Target};
 use super::image::{self, Written};
 use super::{Built, Context, Metadata};
 use crate::layer::header::{END, Entry, Kind, padding, write_header};
@@ -23,11 +23,25 @@ const IMAGE_NAME: &str = "io.containerd.image.name";
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// Refuses to push an archive.
-pub(super) fn check(attrs: &ImageAttrs) -> Result<()> {
+pub(super) fn check_attrs(attrs: &ImageAttrs) -> Result<()> {
     if attrs.push {
         return Err(Error::Invalid("push=true is for type=image and type=registry".into()));
     }
     Ok(())
+}
+
+/// The same, and finds out whether it could be written.
+pub(super) fn check(attrs: &ImageAttrs, dest: Option<&Path>) -> Result<()> {
+    check_attrs(attrs)?;
+    if attrs.tar { dest::check_file(dest) } else { dest::check_dir(dest) }
+}
+
+/// The same for an archive of Docker's, which holds one image.
+pub(super) fn check_docker(attrs: &ImageAttrs, dest: Option<&Path>, results: usize) -> Result<()> {
+    if results > 1 {
+        return Err(Error::Invalid("docker exporter does not currently support exporting manifest lists".into()));
+    }
+    check(attrs, dest)
 }
 
 /// Writes an archive or a layout directory.
@@ -38,10 +52,6 @@ pub(super) fn export(
     docker: bool,
     context: Context<'_>,
 ) -> Result<Metadata> {
-    if docker && built.len() > 1 {
-        return Err(Error::Invalid("docker exporter does not currently support exporting manifest lists".into()));
-    }
-    check(attrs)?;
     let written = image::write(built, attrs, attrs.docker_types.unwrap_or(false), true, context)?;
     let root = image::announced(&written, attrs);
     if attrs.tar {
@@ -55,8 +65,7 @@ pub(super) fn export(
         })?;
         target.finish()?;
     } else {
-        let dest = output.dest.as_deref();
-        let dest = dest.ok_or_else(|| Error::Invalid("a layout directory needs `dest=`".into()))?;
+        let dest = dest::directory(output.dest.as_deref())?;
         write_layout(dest, &written, &root, attrs, context)?;
     }
     image::metadata(&written, &root, &attrs.names)

@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{Access, AtFlags, Mode, OFlags, access};
 use rustix::io::Errno;
 
 use crate::{Error, Result};
@@ -34,7 +34,7 @@ impl Target {
             let file = stdout.map_err(Error::io("write to", "standard output"))?.into();
             return Ok(Self { file, aside: None });
         };
-        if fs::metadata(dest).is_ok_and(|meta| !meta.is_file() && !meta.is_dir()) {
+        if is_special(dest) {
             let file = File::options().write(true).open(dest).map_err(Error::io("write", dest))?;
             return Ok(Self { file, aside: None });
         }
@@ -79,6 +79,41 @@ impl Drop for Target {
     }
 }
 
+/// Whether it is there and neither a file nor a directory: a pipe, a device.
+fn is_special(dest: &Path) -> bool {
+    fs::metadata(dest).is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
+}
+
+/// Finds out whether a file could be written; nothing is left there.
+pub(super) fn check_file(dest: Option<&Path>) -> Result<()> {
+    match dest {
+        // Opening it would be noticed by who reads it.
+        Some(dest) if is_special(dest) => {
+            access(dest, Access::WRITE_OK).map_err(|errno| Error::io("write", dest)(errno.into()))
+        }
+        Some(dest) => Target::open(Some(dest)).map(drop),
+        None => Ok(()),
+    }
+}
+
+/// The directory that an output was given. **Errors**: none was.
+pub(super) fn directory(dest: Option<&Path>) -> Result<&Path> {
+    dest.ok_or_else(|| Error::Invalid("a directory needs `dest=`".into()))
+}
+
+/// Finds out whether a directory could be written to, or made; nothing is made.
+pub(super) fn check_dir(dest: Option<&Path>) -> Result<()> {
+    let dest = directory(dest)?;
+    // What is above a name alone is where we are.
+    let above = dest.ancestors().map(|path| if path.as_os_str().is_empty() { Path::new(".") } else { path });
+    let Some(there) = above.into_iter().find(|path| path.exists()) else { return Ok(()) };
+    let failed = Error::io("write into", dest);
+    if !there.is_dir() {
+        return Err(failed(io::ErrorKind::NotADirectory.into()));
+    }
+    access(there, Access::WRITE_OK | Access::EXEC_OK).map_err(|errno| failed(errno.into()))
+}
+
 /// A file without a name in a directory, where the file system has such.
 fn unnamed(dir: &Path) -> Option<File> {
     let mode = Mode::from_raw_mode(0o666);
@@ -117,6 +152,27 @@ mod tests {
         target.finish().unwrap();
         assert_eq!(fs::read_to_string(&dest).unwrap(), "new");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_found_out_and_what_can_is_left_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::write(at("file"), "old").unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, at("pipe"), Mode::from_raw_mode(0o600)).unwrap();
+        for possible in ["new", "file", "pipe"] {
+            check_file(Some(&at(possible))).unwrap();
+        }
+        for possible in ["", "made/on/the/way"] {
+            check_dir(Some(&at(possible))).unwrap();
+        }
+        check_dir(Some(Path::new("a-name-alone"))).unwrap();
+        assert!(check_file(Some(&at("missing/out"))).is_err());
+        assert!(check_file(Some(Path::new("/proc/out"))).is_err());
+        assert!(check_dir(Some(&at("file/below"))).unwrap_err().to_string().contains("ot a directory"));
+        assert!(check_dir(None).is_err());
+        assert_eq!(fs::read_to_string(at("file")).unwrap(), "old");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 
     #[test]

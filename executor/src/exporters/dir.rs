@@ -16,7 +16,7 @@ use rustix::fs::{FileType, FlockOperation, flock};
 use rustix::io::Errno;
 
 use super::attrs::TreeAttrs;
-use super::{Built, Context, Metadata, tree};
+use super::{Built, Context, Metadata, dest, tree};
 use crate::rootfs::Tree;
 use crate::snapshot::copy::{self, Options};
 use crate::snapshot::mode::ModeChange;
@@ -29,7 +29,7 @@ const ASIDE: &str = ".llbc-export-";
 
 /// Writes the files into a directory. As BuildKit's client does, everything belongs to whoever runs this.
 pub(super) fn export(built: &[Built], output: &Output, attrs: &TreeAttrs, context: Context<'_>) -> Result<Metadata> {
-    let dest = output.dest.as_deref().ok_or_else(|| Error::Invalid("a directory needs `dest=`".into()))?;
+    let dest = dest::directory(output.dest.as_deref())?;
     let opened = tree::open(built, attrs, context)?;
     let is_new = !dest.exists();
     fs::create_dir_all(dest).map_err(Error::io("make", dest))?;

@@ -13,9 +13,16 @@ use crate::{Error, Result};
 use engine::Engine;
 
 /// Refuses what cannot be loaded, and says so when there is no engine.
-pub(super) fn check(attrs: &ImageAttrs) -> Result<()> {
-    archive::check(attrs)?;
-    Engine::find(attrs.engine.as_deref()).map(drop)
+pub(super) fn check(attrs: &ImageAttrs, results: usize) -> Result<()> {
+    archive::check_attrs(attrs)?;
+    let engine = Engine::find(attrs.engine.as_deref())?;
+    if results > 1 && engine.is_docker() {
+        return Err(Error::Unsupported {
+            what: "loading an image of several platforms into Docker".into(),
+            why: "its archives hold one; use type=oci or type=registry, or build for one platform".into(),
+        });
+    }
+    Ok(())
 }
 
 /// Attributes with what an engine next door makes of the defaults.
@@ -29,12 +36,6 @@ pub(super) fn for_engine(attrs: ImageAttrs) -> ImageAttrs {
 /// Hands an image to the engine that is found here.
 pub(super) fn export(built: &[Built], attrs: &ImageAttrs, context: Context<'_>) -> Result<Metadata> {
     let engine = Engine::find(attrs.engine.as_deref())?;
-    if built.len() > 1 && engine.is_docker() {
-        return Err(Error::Unsupported {
-            what: "loading an image of several platforms into Docker".into(),
-            why: "its archives hold one; use type=oci or type=registry, or build for one platform".into(),
-        });
-    }
     let attrs = for_engine(attrs.clone());
     let written = image::write(built, &attrs, attrs.docker_types.unwrap_or(false), true, context)?;
     let root = image::announced(&written, &attrs);

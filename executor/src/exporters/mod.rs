@@ -127,19 +127,19 @@ impl Kind {
     }
 }
 
-/// Finds out before a build what would make its export fail whatever is built.
-pub fn check(output: &Output) -> Result<()> {
+/// Finds out before a build what would make its export fail whatever is built. `results`: how many it gets.
+pub fn check(output: &Output, results: usize) -> Result<()> {
+    let dest = output.dest.as_deref();
+    let image = || attrs::ImageAttrs::parse(output.kind, &output.attrs, None);
+    let tree = || attrs::TreeAttrs::parse(output.kind, &output.attrs, None);
     match output.kind {
         Kind::CacheOnly => Ok(()),
-        Kind::Tar | Kind::Local => attrs::TreeAttrs::parse(output.kind, &output.attrs, None).map(drop),
-        Kind::Image | Kind::Oci | Kind::Docker | Kind::Load => {
-            let attrs = attrs::ImageAttrs::parse(output.kind, &output.attrs, None)?;
-            match output.kind {
-                Kind::Image => image::check(&attrs),
-                Kind::Load => load::check(&attrs),
-                _ => archive::check(&attrs),
-            }
-        }
+        Kind::Image => image::check(&image()?),
+        Kind::Oci => archive::check(&image()?, dest),
+        Kind::Docker => archive::check_docker(&image()?, dest, results),
+        Kind::Load => load::check(&image()?, results),
+        Kind::Tar => tree().and_then(|_| dest::check_file(dest)),
+        Kind::Local => tree().and_then(|_| dest::check_dir(dest)),
     }
 }
 

@@ -64,3 +64,20 @@ fn a_layer_is_packed_while_the_next_step_runs_if_it_will_be_exported() {
 fn nothing_is_packed_for_an_output_without_layers() {
     assert_eq!(blobs_at_second_step(exporters::Kind::Local, 0), 0);
 }
+
+#[test]
+fn an_output_that_cannot_be_written_is_refused_before_anything_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = Scripted::new(|_, _| panic!("a step ran"));
+    let engine = Engine::with_runtime(dir.path().join("store"), Arc::new(runtime)).unwrap();
+    let check = |kind, dest: &str, expected: &str| {
+        let output = Output { kind, dest: Some(dest.into()), attrs: BTreeMap::new(), part: None };
+        let request = Request { definition: definition(STEPS), outputs: vec![output], ..Request::default() };
+        assert_eq!(engine.solve(&request, &Silent).unwrap_err().to_string(), expected, "{dest}");
+    };
+    use exporters::Kind;
+    check(Kind::Oci, "/proc/x.tar", "cannot write /proc/x.tar: No such file or directory (os error 2)");
+    check(Kind::Tar, "/nosuch/x.tar", "cannot write /nosuch/x.tar: No such file or directory (os error 2)");
+    check(Kind::Docker, "/proc", "cannot write /proc: it is a directory, and a file is wanted");
+    check(Kind::Local, "/dev/null/d", "cannot write into /dev/null/d: not a directory");
+}
