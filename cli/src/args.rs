@@ -400,9 +400,9 @@ pub(crate) struct Convert {
 pub(crate) enum Target {
     /// A Dockerfile
     Dockerfile,
-    /// HLB; not supported yet
+    /// A program of HLB
     Hlb,
-    /// A build spec; not supported yet
+    /// A build spec
     Toml,
 }
 

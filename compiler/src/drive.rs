@@ -90,19 +90,6 @@ pub fn expand(source: &Source) -> Option<Result<String, Vec<Diagnostic>>> {
     Some(expand(&Input { file: FileId(0), bytes: &source.bytes }))
 }
 
-/// A module as a Dockerfile. With `lossy`, what a Dockerfile has no word for is left out.
-///
-/// **Errors**: everything that a Dockerfile has no word for, each with its place.
-pub fn to_dockerfile(module: &Module, lossy: bool) -> Result<String, Vec<Diagnostic>> {
-    frontends::dockerfile::print::module(module, lossy).map_err(|unsaid| {
-        let error = |(span, what)| {
-            Diagnostic::error("convert", format!("a Dockerfile has no word for {what}"), Some(span))
-                .help("say it in another way, or leave it out with --lossy")
-        };
-        unsaid.into_iter().map(error).collect()
-    })
-}
-
 /// The language a text tells by itself.
 fn told(source: &Source) -> &'static Language {
     frontends::choose(&source.name, &source.bytes, None).unwrap_or(&LANGUAGES[0])

@@ -7,6 +7,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod convert;
 mod drive;
 mod facts;
 pub mod lint;
@@ -21,9 +22,10 @@ pub mod targets;
 #[cfg(test)]
 mod testing;
 
+pub use convert::convert;
 pub use drive::{
-    Glance, Outcome, check, compile, expand, format, glance, load, parse, resolve, scopes, survey, to_dockerfile,
-    vendored_path, vertices,
+    Glance, Outcome, check, compile, expand, format, glance, load, parse, resolve, scopes, survey, vendored_path,
+    vertices,
 };
 pub use facts::{
     Answer, AskError, Facts, HostValue, ImageAnswer, LocalPath, ManifestAnswer, ModuleSource, Question, ResolveMode,

@@ -55,6 +55,13 @@ pub type Formatter = fn(&Input<'_>) -> Vec<ast::Edit>;
 /// Writes out what a text leaves to presets.
 pub type Expander = fn(&Input<'_>) -> Result<String, Vec<Diagnostic>>;
 
+/// What a language has no word for, with its place.
+pub type Unsaid = (Span, &'static str);
+
+/// Writes a module of stages, of whatever language, as a text; or names everything in it that there is no word for, in
+/// file order. With `lossy`, that is left out: a step as a whole, or what is special about it.
+pub type Writer = fn(&Module, bool) -> Result<String, Vec<Unsaid>>;
+
 /// A language.
 #[derive(Clone, Copy, Debug)]
 pub struct Language {
@@ -79,6 +86,10 @@ pub struct Language {
     pub keyed: Option<&'static keyed::Keyed>,
     /// Writes out presets, if the language has such.
     pub expand: Option<Expander>,
+    /// Writes modules of other languages, if it can.
+    pub write: Option<Writer>,
+    /// A text of it, as a sentence calls it: `a Dockerfile`.
+    pub noun: &'static str,
 }
 
 /// Every language there is.
@@ -104,7 +115,8 @@ pub fn of_frontend(reference: &str) -> Option<&'static Language> {
     by_id(repository(reference))
 }
 
-fn by_id(id: &str) -> Option<&'static Language> {
+/// The language of a name, without regard to case.
+pub fn by_id(id: &str) -> Option<&'static Language> {
     LANGUAGES.iter().find(|language| language.id.eq_ignore_ascii_case(id))
 }
 

@@ -1,36 +1,37 @@
 //! `llbc convert`: a build file in another language, with everything it says or not at all.
 
-use ast::{Diagnostic, Severity, Source, Sources};
+use ast::Sources;
 
-use crate::args::{Convert, ErrorFormat, Target};
+use crate::args::{CompileOptions, Convert, Target};
 use crate::failure::{Failure, Result};
-use crate::settings::Input;
-use crate::{printer, world};
+use crate::settings::{Input, Settings};
+use crate::world::Host;
+use crate::{pipeline, printer};
 
 pub(super) fn run(args: &Convert) -> Result<()> {
-    if let Target::Hlb | Target::Toml = args.to {
-        return Err(Failure::unsupported("writing that language", "`--to dockerfile` is there"));
-    }
-    let input = Input::new(&args.file);
-    let source = Source::new(input.name(), world::read(&input)?);
-    let module = compiler::parse(&source);
-    let errors: Vec<Diagnostic> =
-        module.diagnostics.iter().filter(|found| found.severity == Severity::Error).cloned().collect();
-    if !errors.is_empty() {
-        return diagnosed(source, &errors);
-    }
-    match compiler::to_dockerfile(&module, args.lossy) {
+    // Nobody is asked for images: the languages are compared, not what they would build today.
+    let options = CompileOptions { offline: true, ..CompileOptions::default() };
+    let settings = Settings::new(Input::new(&args.file), &options)?;
+    let source = pipeline::source(&settings)?;
+    let language = language(args.to);
+    match compiler::convert(&source, language, args.lossy, &Host::new(&settings)?) {
         Ok(text) => match &args.output {
             Some(path) => super::write_whole(path, text.as_bytes()),
             None => printer::data(text.as_bytes()),
         },
-        Err(unsaid) => diagnosed(source, &unsaid),
+        Err((found, included)) => {
+            let sources: Sources = std::iter::once(source).chain(included).collect();
+            printer::diagnostics(settings.error_format, &sources, &found);
+            Err(Failure::Diagnosed)
+        }
     }
 }
 
-fn diagnosed(source: Source, diagnostics: &[Diagnostic]) -> Result<()> {
-    let mut sources = Sources::default();
-    sources.add(source);
-    printer::diagnostics(ErrorFormat::Human, &sources, diagnostics);
-    Err(Failure::Diagnosed)
+fn language(target: Target) -> &'static frontends::Language {
+    let id = match target {
+        Target::Dockerfile => "Dockerfile",
+        Target::Hlb => "HLB",
+        Target::Toml => "TOML",
+    };
+    frontends::by_id(id).expect("the language is there")
 }

@@ -41,6 +41,8 @@ pub(crate) const LANGUAGE: Language = Language {
     vocabulary: Some(&vocabulary::VOCABULARY),
     keyed: None,
     expand: None,
+    write: Some(print::module),
+    noun: "a Dockerfile",
 };
 
 /// What the `# syntax=` line of a text names; looked for in every language the same way.

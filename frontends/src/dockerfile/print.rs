@@ -4,26 +4,26 @@
 //! [`unsayable`] tells whether a step has any of that.
 
 use ast::{
-    Command, Condition, Copy, Document, Healthcheck, Module, Mount, Op, Opt, OptKind, Pair, Param, Span, Step, Str,
-    StrKind,
+    Command, Condition, Copy, Delivery, Document, GoalKind, Healthcheck, ImageDelivery, Module, Mount, Op, Opt,
+    OptKind, Pair, Param, Step, Str, StrKind, Wanted,
 };
+
+use crate::Unsaid;
 
 /// An instruction on one logical line, documents not included.
 pub fn instruction(op: &Op, opts: &[Opt]) -> String {
-    let mut text = String::from(keyword(op));
-    for opt in opts {
-        let flag = flag(&opt.kind);
-        if !flag.is_empty() {
-            text.push(' ');
-            text.push_str(&flag);
-        }
-    }
+    let mut text = String::from(keyword(op)) + &flags(opts);
     let rest = arguments(op);
     if !rest.is_empty() {
         text.push(' ');
         text.push_str(&rest);
     }
     text
+}
+
+/// Options as flags, each after a blank.
+pub fn flags(opts: &[Opt]) -> String {
+    opts.iter().map(|opt| flag(&opt.kind)).filter(|flag| !flag.is_empty()).map(|flag| format!(" {flag}")).collect()
 }
 
 /// What of a step a Dockerfile has no word for.
@@ -245,8 +245,8 @@ fn blanks_escaped(raw: &str) -> String {
 /// A module as a Dockerfile, or everything in it that a Dockerfile has no word for, in file order.
 ///
 /// With `lossy`, what cannot be said is left out: a step as a whole, or what is special about it.
-pub fn module(module: &Module, lossy: bool) -> Result<String, Vec<(Span, &'static str)>> {
-    let mut printer = Printer { text: String::new(), unsaid: Vec::new(), lossy };
+pub(crate) fn module(module: &Module, lossy: bool) -> Result<String, Vec<Unsaid>> {
+    let mut printer = Printer { text: String::new(), unsaid: unsayable_goals(module), lossy };
     module.head.iter().for_each(|step| printer.step(step, None));
     for def in &module.defs {
         if !printer.text.is_empty() {
@@ -260,9 +260,44 @@ pub fn module(module: &Module, lossy: bool) -> Result<String, Vec<(Span, &'stati
     if printer.unsaid.is_empty() || lossy { Ok(printer.text) } else { Err(printer.unsaid) }
 }
 
+/// What of goals and arguments a Dockerfile has no word for.
+fn unsayable_goals(module: &Module) -> Vec<Unsaid> {
+    let mut unsaid = Vec::new();
+    for (_, param) in module.params() {
+        if param.domain.as_ref().is_some_and(|domain| domain.required || !domain.one_of.is_empty()) {
+            unsaid.push((param.name.span, "which values a variable takes"));
+        }
+    }
+    for goal in &module.goals {
+        let what = match &goal.kind {
+            GoalKind::Group(_) => Some("a group"),
+            GoalKind::Result(wanted) => unsayable_result(wanted),
+        };
+        unsaid.extend(what.map(|what| (goal.name.span, what)));
+    }
+    unsaid
+}
+
+fn unsayable_result(wanted: &Wanted) -> Option<&'static str> {
+    match &wanted.delivery {
+        Delivery::Files(_) => return Some("where files go"),
+        Delivery::Image(image) if *image != ImageDelivery::default() => {
+            return Some("the names, annotations and attestations of an image");
+        }
+        Delivery::Image(_) | Delivery::Test => {}
+    }
+    let said = [
+        (!wanted.args.is_empty(), "an image with values of its own for variables"),
+        (!wanted.platforms.is_empty(), "the platforms of an image"),
+        (!wanted.requires.is_empty(), "tests that an image requires"),
+        (!wanted.expected.is_empty(), "what an image must be like"),
+    ];
+    said.iter().find(|(is_said, _)| *is_said).map(|(_, what)| *what)
+}
+
 struct Printer {
     text: String,
-    unsaid: Vec<(Span, &'static str)>,
+    unsaid: Vec<Unsaid>,
     lossy: bool,
 }
 

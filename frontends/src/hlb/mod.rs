@@ -31,6 +31,8 @@ pub(crate) const LANGUAGE: Language = Language {
     vocabulary: None,
     keyed: None,
     expand: None,
+    write: None,
+    noun: "an HLB program",
 };
 
 const DIALECT: Dialect = Dialect {

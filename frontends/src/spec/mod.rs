@@ -10,6 +10,7 @@ mod keyed;
 mod lower;
 mod model;
 mod preset;
+mod print;
 mod read;
 mod results;
 mod schema;
@@ -40,6 +41,8 @@ pub(crate) const LANGUAGE: Language = Language {
     expand: Some(expand::expand),
     vocabulary: None,
     keyed: Some(&keyed::KEYED),
+    write: Some(print::module),
+    noun: "a build spec",
 };
 
 /// The version of the language.

@@ -77,7 +77,7 @@ impl Read for Checksum {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum CacheUse {
     Named(Text),
-    Here(Cache),
+    Here(Box<Cache>),
 }
 
 impl Read for CacheUse {
@@ -86,7 +86,7 @@ impl Read for CacheUse {
     fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
         match node.value {
             DeValue::String(_) => Text::read(node, reader).map(Self::Named),
-            DeValue::Table(_) => Cache::read(node, reader).map(Self::Here),
+            DeValue::Table(_) => Cache::read(node, reader).map(|cache| Self::Here(Box::new(cache))),
             _ => reader.wrong_type(node, Self::EXPECTED),
         }
     }
@@ -133,6 +133,14 @@ words! {
         "static" => Static,
         /// `CMakeLists.txt`.
         "cmake" => Cmake,
+    }
+
+    /// What processes of a step may do.
+    Security {
+        /// What a container may.
+        "sandbox" => Sandbox,
+        /// Everything; must be allowed.
+        "insecure" => Insecure,
     }
 
     /// Types of variables.
@@ -257,6 +265,14 @@ tables! {
         "seed" => seed: Text,
         /// Its id among all caches; the name when nothing is said.
         "id" => id: Text,
+        /// The user that owns it at first: a number.
+        "uid" => uid: Scalar,
+        /// The group that owns it at first: a number.
+        "gid" => gid: Scalar,
+        /// Permission bits that it has at first: `0755`.
+        "mode" => mode: Text,
+        /// Whether it can only be read.
+        "readonly" => readonly: At<bool>,
     }
 
     /// A file system that is built in steps: settings first, then packages, then the steps in their order.
@@ -374,6 +390,8 @@ tables! {
         "mode" => mode: Text,
         /// Whether what is copied is a layer that does not depend on what is below it; it does not when nothing is said.
         "link" => link: At<bool>,
+        /// Whether the directories above what is copied are made in `to`, too.
+        "parents" => parents: At<bool>,
         /// Variables of this process.
         "env" => env: Map<Scalar>,
         /// Working directory of this process.
@@ -382,6 +400,10 @@ tables! {
         "user" => user: Text,
         /// Network of this process.
         "network" => network: Network,
+        /// What this process may do; `sandbox` when nothing is said.
+        "security" => security: Security,
+        /// Devices of this process, as `--device` of `llbc build` allows them: `vendor.com/class=name`.
+        "device" => device: Vec<Text>,
         /// Caches of this process.
         "cache" => cache: Vec<CacheUse>,
         /// Secrets of this process.
@@ -422,6 +444,10 @@ tables! {
         "required" => required: At<bool>,
         /// Permission bits of the file.
         "mode" => mode: Text,
+        /// The user that owns the file: a number.
+        "uid" => uid: Scalar,
+        /// The group that owns the file: a number.
+        "gid" => gid: Scalar,
     }
 
     /// An SSH agent.
@@ -430,6 +456,12 @@ tables! {
         "id" => id: Text,
         /// Where its socket is.
         "path" => path: Text,
+        /// Permission bits of the socket.
+        "mode" => mode: Text,
+        /// The user that owns the socket: a number.
+        "uid" => uid: Scalar,
+        /// The group that owns the socket: a number.
+        "gid" => gid: Scalar,
         /// Whether the build fails without it; it does when nothing is said.
         "required" => required: At<bool>,
     }
@@ -440,6 +472,8 @@ tables! {
         "from" => from: Text,
         /// Memory.
         "tmpfs" => tmpfs: At<bool>,
+        /// Most bytes of the memory: `64m`.
+        "size" => size: Text,
         /// Where it is mounted.
         "to" => to: Text,
         /// Whether it can be written; what is written is lost.
@@ -496,8 +530,12 @@ tables! {
         "timeout" => timeout: Text,
         /// Time in which failures do not count: `1m`.
         "start-period" => start_period: Text,
+        /// Time between two checks as long as failures do not count: `1s`.
+        "start-interval" => start_interval: Text,
         /// How many checks must fail in a row.
         "retries" => retries: At<i64>,
+        /// Whether there is none, whatever the base has.
+        "disable" => disable: At<bool>,
     }
 }
 

@@ -360,3 +360,52 @@ fn drafts_are_read_without_a_word() {
         assert!(!module.goals.is_empty(), "{name}");
     }
 }
+
+/// The text of each step of the last definition.
+fn steps(source: &str) -> Vec<String> {
+    let module = parse(source);
+    assert!(module.diagnostics.is_empty(), "{:?}", module.diagnostics);
+    module.defs.last().unwrap().body.steps().iter().map(|step| step.text.lossy().into_owned()).collect()
+}
+
+#[test]
+fn variables_of_a_stage_are_known_in_it() {
+    let stage = "[image.a]\nfrom = \"x\"\nenv = { HOME = \"/h\" }\nworkdir = \"${env.HOME}/src\"";
+    assert_eq!(steps(stage), ["FROM x", "ENV HOME=/h", "WORKDIR ${HOME}/src"]);
+    check("[image.a]\nfrom = \"${env.BASE}\"", &["\"${env.BASE}\": ${env.BASE} is known only in a stage"]);
+    check("[image.a]\nfrom = \"x\"\nworkdir = \"/${env.1}\"", &["\"/${env.1}\": not the name of a variable: \"1\""]);
+    check(
+        "[image.a]\nfrom = \"x\"\nstep = [{ run = \"echo ${env.HOME}\" }]",
+        &["\"echo ${env.HOME}\": `${env.…}` is not replaced in commands"],
+    );
+}
+
+#[test]
+fn sources_of_one_copy_that_come_from_one_place_are_one_step() {
+    let copies = "[source]\nt = { inline = \"t\" }\n[stage.s]\nfrom = \"y\"\n[image.a]\nfrom = \"x\"\n\
+                  step = [{ copy = [\"./b\", \"./c\", \"t\", \"stage.s:/d\", \"stage.s:/e\"], to = \"/f/\" }]";
+    assert_eq!(steps(copies), ["FROM x", "COPY b c <<'t' /f/", "COPY --from=s /d /e /f/"]);
+}
+
+#[test]
+fn what_processes_and_copies_are_told() {
+    let told = "[image.a]\nfrom = \"x\"\nhealthcheck = { disable = true }\nstep = [\n\
+                { run = \"y\", network = \"none\", security = \"insecure\", device = [\"v.com/c=d\"], \
+                mount = [{ tmpfs = true, to = \"/t\", size = \"64m\" }], \
+                cache = [{ path = \"/c\", uid = 1, gid = 2, mode = \"0700\", readonly = true }] },\n\
+                { copy = \"./b/c\", to = \"/d/\", parents = true },\n]";
+    assert_eq!(
+        steps(told),
+        [
+            "FROM x",
+            "RUN --mount=type=cache,target=/c,uid=1,gid=2,mode=0700,readonly --mount=type=tmpfs,target=/t,size=64m \
+             --network=none --security=insecure --device=v.com/c=d,required y",
+            "COPY --parents b/c /d/",
+            "HEALTHCHECK NONE",
+        ]
+    );
+    check(
+        "[image.a]\nfrom = \"x\"\nhealthcheck = { disable = true, cmd = \"y\" }",
+        &["{ disable = true, cmd = \"y\" }: the health check is disabled, and has a command"],
+    );
+}

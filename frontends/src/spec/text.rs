@@ -1,4 +1,4 @@
-//! References in strings: `${var.NAME}`, `${target.arch}`. Nothing else is special, and strings stay strings.
+//! References in strings: `${var.NAME}`, `${target.arch}`, and `${env.NAME}` for variables of the stage. Nothing else is special, and strings stay strings.
 //!
 //! A reference becomes a variable of the planner's words; everything around it is escaped, so that no other character
 //! means anything there. Names of build arguments that a definition uses are collected: it declares them.
@@ -28,11 +28,17 @@ pub(super) const KNOWN: &[(&str, &str)] = &[
 pub(super) struct Names<'s> {
     vars: Vec<&'s str>,
     used: BTreeSet<String>,
+    /// Whether there is a stage, whose variables `${env.NAME}` are.
+    pub(super) in_stage: bool,
 }
 
 impl<'s> Names<'s> {
     pub(super) fn new<T>(vars: &'s [(Text, T)]) -> Self {
-        Self { vars: vars.iter().map(|(name, _)| name.value.as_str()).collect(), used: BTreeSet::new() }
+        Self {
+            vars: vars.iter().map(|(name, _)| name.value.as_str()).collect(),
+            used: BTreeSet::new(),
+            in_stage: false,
+        }
     }
 
     /// The build arguments that were used since the last time.
@@ -61,11 +67,25 @@ impl<'s> Names<'s> {
             self.used.insert((*argument).to_owned());
             return Some((*argument).to_owned());
         }
+        if let Some(name) = reference.strip_prefix("env.") {
+            if !self.in_stage {
+                reader.error(format!("${{{reference}}} is known only in a stage"), at).help =
+                    Some("it is a variable of the stage or of its base: use ${var.NAME} here".to_owned());
+                return None;
+            }
+            let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+            if !is_name || name.as_bytes()[0].is_ascii_digit() {
+                reader.error(format!("not the name of a variable: {}", ast::quote(name.as_bytes())), at).help =
+                    Some("it has letters, digits and underscores".to_owned());
+                return None;
+            }
+            return Some(name.to_owned());
+        }
         let known = KNOWN.iter().map(|(known, _)| *known);
         let message = format!("unknown reference ${{{reference}}}");
         let message = ast::with_suggestion(message, ast::suggest(reference, known.clone()));
         let known: Vec<&str> = known.collect();
-        reader.error(message, at).help = Some(format!("there are var.NAME, {}", known.join(", ")));
+        reader.error(message, at).help = Some(format!("there are var.NAME, env.NAME, {}", known.join(", ")));
         None
     }
 
@@ -98,12 +118,16 @@ pub(super) fn literal(text: &str, span: Span) -> Str {
 
 /// Says that a text which a shell reads has a reference, which nobody replaces there.
 pub(super) fn refuse_references(text: &Text, reader: &mut Reader) {
-    for prefix in ["${var.", "${target.", "${build."] {
+    for prefix in ["${var.", "${target.", "${build.", "${env."] {
         if text.value.contains(prefix) {
             let name = prefix.trim_start_matches("${").trim_end_matches('.').to_uppercase();
-            reader.error(format!("`{prefix}…}}` is not replaced in commands"), text.span).help = Some(format!(
-                "give it to the process as a variable: env = {{ {name} = \"{prefix}…}}\" }}, then ${name}"
-            ));
+            let help = match prefix {
+                "${env." => "the process has the variable: write $NAME".to_owned(),
+                _ => {
+                    format!("give it to the process as a variable: env = {{ {name} = \"{prefix}…}}\" }}, then ${name}")
+                }
+            };
+            reader.error(format!("`{prefix}…}}` is not replaced in commands"), text.span).help = Some(help);
             return;
         }
     }

@@ -1,11 +1,12 @@
 //! What is copied: from sources, from stages, from the build context.
 
-use ast::{Body, Copy, Def, Document, Name, Op, OptKind, Span, Str};
+use ast::{Body, Copy, Def, Document, Name, Op, OptKind, Span, Step, Str};
 
 use super::super::model::{Checksum, Source};
 use super::super::read::{At, Text};
 use super::super::text::literal;
-use super::{Lowering, order};
+use super::{Lowering, make, order};
+use crate::dockerfile::print;
 
 /// Directories at the top of an archive that may be left out: archives have one, seldom two.
 const MAX_STRIP: usize = 16;
@@ -28,6 +29,7 @@ pub(super) struct How<'s> {
     pub(super) owner: Option<&'s Text>,
     pub(super) mode: Option<&'s Text>,
     pub(super) link: bool,
+    pub(super) parents: bool,
     pub(super) unpack: bool,
     /// What else the step says: conditions.
     pub(super) opts: Vec<OptKind>,
@@ -205,6 +207,7 @@ impl<'s> Lowering<'_, 's> {
             }
         }
         opts.extend(how.link.then_some(OptKind::Link(true)));
+        opts.extend(how.parents.then_some(OptKind::Parents(true)));
         opts.extend(how.unpack.then_some(OptKind::Unpack(true)));
         opts.extend(how.opts.iter().cloned());
         let source = match path {
@@ -214,6 +217,28 @@ impl<'s> Lowering<'_, 's> {
         let copy = Copy { sources: vec![source], documents: Vec::new(), dest: to.clone() };
         let op = if how.unpack { Op::Add(copy) } else { Op::Copy(copy) };
         self.push(op, opts, how.span);
+    }
+
+    /// Makes one step of the copies from the `first` step on that differ in nothing but what they copy.
+    pub(super) fn join_copies(&mut self, first: usize) {
+        let mut joined: Vec<Step> = Vec::new();
+        for step in self.steps.split_off(first) {
+            match (joined.last_mut(), &step.op) {
+                (Some(Step { op: Op::Copy(before), opts, span, .. }), Op::Copy(copy))
+                    // Paths come before documents, whatever the order they are written in.
+                    if print::flags(opts) == print::flags(&step.opts) && (before.documents.is_empty() || copy.sources.is_empty()) =>
+                {
+                    let mut whole = before.clone();
+                    whole.sources.extend(copy.sources.iter().cloned());
+                    whole.documents.extend(copy.documents.iter().cloned());
+                    let (opts, span) = (opts.iter().map(|opt| opt.kind.clone()).collect(), *span);
+                    joined.pop();
+                    joined.push(make(Op::Copy(whole), opts, span));
+                }
+                _ => joined.push(step),
+            }
+        }
+        self.steps.append(&mut joined);
     }
 
     /// Owner and mode of what is made.
@@ -228,12 +253,14 @@ impl<'s> Lowering<'_, 's> {
         let def_name = format!("source-{}", name.value);
         let outer = std::mem::take(&mut self.steps);
         let used = self.names.take_used();
+        let in_stage = std::mem::replace(&mut self.names.in_stage, false);
         self.push(Op::From(literal("scratch", name.span)), Vec::new(), name.span);
         let how = How { span: name.span, ..How::default() };
         self.fetch(name, source, &literal("/", name.span), &how);
         let mut steps = std::mem::replace(&mut self.steps, outer);
         self.declare(&mut steps, name.span);
         self.names.put_used(used);
+        self.names.in_stage = in_stage;
         let is_new = self.fetched_names.insert(def_name.clone());
         if is_new {
             self.fetched.push(Def {
@@ -320,7 +347,8 @@ impl<'s> Lowering<'_, 's> {
 
     /// Writes a file.
     pub(super) fn write(&mut self, name: &str, content: &str, at: Span, to: &Str, opts: Vec<OptKind>, span: Span) {
-        let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        let name: String = name.chars().map(|c| if fits(c) { c } else { '_' }).collect();
         let document = Document { name, content: content.into(), expand: false, chomp: false, opener: at, span: at };
         let copy = Copy { sources: Vec::new(), documents: vec![document], dest: to.clone() };
         self.push(Op::Copy(copy), opts, span);

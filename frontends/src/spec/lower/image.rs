@@ -62,7 +62,16 @@ impl<'s> Lowering<'_, 's> {
     }
 
     fn healthcheck(&mut self, check: &'s model::Healthcheck) {
+        let is_off = check.disable.is_some_and(|disable| disable.value);
         let test: Vec<&str> = match &check.cmd {
+            Some(_) if is_off => {
+                return self.error(
+                    "the health check is disabled, and has a command",
+                    check.span,
+                    "leave one of them out",
+                );
+            }
+            None if is_off => vec!["NONE"],
             Some(Command::Shell(line)) => vec!["CMD-SHELL", &line.value],
             Some(Command::Exec(args)) => {
                 std::iter::once("CMD").chain(args.iter().map(|arg| arg.value.as_str())).collect()
@@ -74,7 +83,7 @@ impl<'s> Lowering<'_, 's> {
             interval: self.duration(check.interval.as_ref()),
             timeout: self.duration(check.timeout.as_ref()),
             start_period: self.duration(check.start_period.as_ref()),
-            start_interval: 0,
+            start_interval: self.duration(check.start_interval.as_ref()),
             retries: check.retries.map_or(0, |retries| retries.value),
         };
         let span = self

@@ -162,6 +162,7 @@ impl<'s> Lowering<'_, 's> {
             Target::Test(test) => self.test(test),
             Target::Files(files) => self.taken(files),
         }
+        self.names.in_stage = false;
         let mut steps = std::mem::take(&mut self.steps);
         self.declare(&mut steps, name.span);
         Def {
@@ -177,6 +178,7 @@ impl<'s> Lowering<'_, 's> {
 
     fn stage(&mut self, name: &'s Text, stage: &'s Stage, target: Target<'s>) {
         self.from(name, stage);
+        self.names.in_stage = true;
         let _ = self.names.take_used();
         self.stage_name = &name.value;
         self.settings(stage, if let Target::Image(image) = target { Some(image) } else { None });

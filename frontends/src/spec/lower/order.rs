@@ -126,7 +126,7 @@ fn needs_of_stage<'s>(spec: &'s Spec, stage: &'s Stage) -> Vec<&'s Text> {
     }
     found.extend(stage.pip.iter().filter_map(|pip| pip.requirements.as_ref()));
     let cache = |cache: &'s CacheUse| match cache {
-        CacheUse::Here(cache) => Some(cache),
+        CacheUse::Here(cache) => Some(&**cache),
         CacheUse::Named(name) => model::find(spec.caches(), &name.value),
     };
     found.extend(caches.into_iter().filter_map(cache).filter_map(|cache| cache.seed.as_ref()));

@@ -138,7 +138,7 @@ impl<'s> Lowering<'_, 's> {
         let process = kind == "run" || kind == "script";
         let copy = kind == "copy" || kind == "unpack";
         let made = copy || kind == "mkdir" || kind == "write";
-        let keys: [(&str, Option<Span>, bool); 16] = [
+        let keys: [(&str, Option<Span>, bool); 19] = [
             ("to", step.to.as_ref().map(|text| text.span), copy),
             ("content", step.content.as_ref().map(|text| text.span), kind == "write"),
             ("only", span_of(&step.only), copy),
@@ -146,10 +146,13 @@ impl<'s> Lowering<'_, 's> {
             ("owner", step.owner.as_ref().map(|text| text.span), made),
             ("mode", step.mode.as_ref().map(|text| text.span), made),
             ("link", step.link.map(|link: At<bool>| link.span), copy),
+            ("parents", step.parents.map(|parents: At<bool>| parents.span), copy),
             ("env", entries(&step.env).first().map(|(key, _)| key.span), process),
             ("workdir", step.workdir.as_ref().map(|text| text.span), process),
             ("user", step.user.as_ref().map(|text| text.span), process),
             ("network", step.network.map(|_| step.span), process),
+            ("security", step.security.map(|_| step.span), process),
+            ("device", span_of(&step.device), process),
             ("cache", step.cache.as_ref().map(|_| step.span), process),
             ("secret", step.secret.as_ref().map(|_| step.span), process),
             ("ssh", step.ssh.as_ref().map(|_| step.span), process),
@@ -174,13 +177,16 @@ impl<'s> Lowering<'_, 's> {
             owner: step.owner.as_ref(),
             mode: step.mode.as_ref(),
             link: step.link.is_some_and(|link| link.value),
+            parents: step.parents.is_some_and(|parents| parents.value),
             unpack: step.unpack.is_some(),
             opts: when,
             span: step.span,
         };
+        let first = self.steps.len();
         for reference in step.copy.iter().flat_map(|texts| &texts.0).chain(&step.unpack) {
             self.copy(reference, &to, &how);
         }
+        self.join_copies(first);
     }
 
     fn files_step(&mut self, step: &'s Step, when: Vec<OptKind>) {
@@ -211,6 +217,9 @@ impl<'s> Lowering<'_, 's> {
         let defaults = self.spec.default.as_ref().and_then(|defaults| defaults.network);
         let network = step.network.or(stage.network).or(defaults).unwrap_or(Network::None);
         opts.push(OptKind::Network(literal(network.word(), step.span)));
+        opts.extend(step.security.map(|security| OptKind::Security(literal(security.word(), step.span))));
+        let device = |name: &Text| OptKind::Device { name: name.value.clone(), required: true };
+        opts.extend(step.device.iter().flatten().map(device));
         let env = entries(&step.env);
         if !env.is_empty() {
             opts.push(OptKind::Env(self.pair_list(env)));
@@ -247,7 +256,7 @@ impl<'s> Lowering<'_, 's> {
 
     pub(super) fn cache(&mut self, cache: &'s CacheUse) -> Option<OptKind> {
         let (name, cache, at) = match cache {
-            CacheUse::Here(cache) => (None, cache, cache.span),
+            CacheUse::Here(cache) => (None, &**cache, cache.span),
             CacheUse::Named(name) => {
                 let known = self.spec.caches();
                 let Some(found) = model::find(known, &name.value) else {
@@ -284,6 +293,10 @@ impl<'s> Lowering<'_, 's> {
         if let Some(share) = cache.share {
             fields.push(field("sharing", Some(literal(share.word(), path.span)), path.span));
         }
+        fields.extend(self.owned(cache.uid.as_ref(), cache.gid.as_ref(), cache.mode.as_ref()));
+        if cache.readonly.is_some_and(|readonly| readonly.value) {
+            fields.push(field("readonly", None, path.span));
+        }
         mount(fields)
     }
 
@@ -309,12 +322,12 @@ impl<'s> Lowering<'_, 's> {
         if secret.id.is_none() {
             self.error("the secret has no id", secret.span, "say what --secret calls it: id = \"token\"");
         }
-        for (key, value) in [("id", &secret.id), ("target", &secret.path), ("env", &secret.env), ("mode", &secret.mode)]
-        {
+        for (key, value) in [("id", &secret.id), ("target", &secret.path), ("env", &secret.env)] {
             if let Some(value) = value {
                 fields.push(field(key, Some(self.template(value)), value.span));
             }
         }
+        fields.extend(self.owned(secret.uid.as_ref(), secret.gid.as_ref(), secret.mode.as_ref()));
         fields.push(self.required(secret.required, secret.span));
         mount(fields)
     }
@@ -326,8 +339,21 @@ impl<'s> Lowering<'_, 's> {
                 fields.push(field(key, Some(self.template(value)), value.span));
             }
         }
+        fields.extend(self.owned(ssh.uid.as_ref(), ssh.gid.as_ref(), ssh.mode.as_ref()));
         fields.push(self.required(ssh.required, ssh.span));
         mount(fields)
+    }
+
+    /// Owner and mode of what is mounted.
+    fn owned(&mut self, uid: Option<&Scalar>, gid: Option<&Scalar>, mode: Option<&Text>) -> Vec<MountField> {
+        let said = [("uid", uid.map(|uid| &uid.0)), ("gid", gid.map(|gid| &gid.0)), ("mode", mode)];
+        let mut fields = Vec::new();
+        for (key, value) in said {
+            if let Some(value) = value {
+                fields.push(field(key, Some(self.template(value)), value.span));
+            }
+        }
+        fields
     }
 
     fn required(&self, said: Option<At<bool>>, span: Span) -> MountField {
@@ -342,7 +368,11 @@ impl<'s> Lowering<'_, 's> {
         };
         let target = field("target", Some(self.template(to)), to.span);
         if said.tmpfs.is_some_and(|tmpfs| tmpfs.value) {
-            return Some(mount(vec![field("type", Some(literal("tmpfs", said.span)), said.span), target]));
+            let mut fields = vec![field("type", Some(literal("tmpfs", said.span)), said.span), target];
+            if let Some(size) = &said.size {
+                fields.push(field("size", Some(self.template(size)), size.span));
+            }
+            return Some(mount(fields));
         }
         let Some(from) = &said.from else {
             self.error("the mount says neither `from` nor `tmpfs`", said.span, "say from = \"SOURCE\" or tmpfs = true");

@@ -1,0 +1,115 @@
+//! Words of other languages as strings of a spec.
+
+use ast::word::{Mode, Modifier, Piece, Word};
+use ast::{Command, Healthcheck, Str, StrKind};
+
+use super::super::text::KNOWN;
+use super::Scope;
+
+/// A word whose value is to be written.
+pub(super) struct Words<'w> {
+    word: Word<'w>,
+    scope: &'w Scope,
+}
+
+impl<'w> Words<'w> {
+    /// The text of a string, with its references; or what of it a spec has no word for.
+    pub(super) fn of(value: &'w Str, scope: &'w Scope) -> Result<String, &'static str> {
+        match &value.kind {
+            StrKind::Lit(text) => plain(&text.lossy()),
+            StrKind::Word { raw, escape } => {
+                let words = Words { word: Word::parse(&raw.0, *escape, Mode::Word), scope };
+                let mut text = String::new();
+                words.pieces(&words.word.pieces, &mut text)?;
+                Ok(text)
+            }
+        }
+    }
+
+    fn pieces(&self, pieces: &[Piece], text: &mut String) -> Result<(), &'static str> {
+        for piece in pieces {
+            match piece {
+                Piece::Text(range) | Piece::Literal(range) => {
+                    let part = plain(self.word.slice(range))?;
+                    if text.ends_with('$') && part.starts_with('{') {
+                        return Err(DOLLAR);
+                    }
+                    text.push_str(&part);
+                }
+                Piece::Quoted(inner) => self.pieces(inner, text)?,
+                Piece::Variable(variable) if variable.modifier == Modifier::None => {
+                    text.push_str(&self.reference(self.word.slice(&variable.name)));
+                }
+                Piece::Variable(_) => return Err("a substitution: ${NAME:-VALUE} and its kin"),
+                Piece::Fault(_) => return Err("a word that cannot be read"),
+            }
+        }
+        Ok(())
+    }
+
+    fn reference(&self, name: &str) -> String {
+        let is_arg = self.scope.args.iter().any(|arg| arg == name) && !self.scope.env.contains(name);
+        match KNOWN.iter().find(|(_, argument)| *argument == name) {
+            Some((known, _)) if is_arg || self.scope.env.is_empty() && self.scope.args.is_empty() => {
+                format!("${{{known}}}")
+            }
+            _ if is_arg => format!("${{var.{name}}}"),
+            _ => format!("${{env.{name}}}"),
+        }
+    }
+}
+
+const DOLLAR: &str = "a dollar sign before a brace";
+
+fn plain(text: &str) -> Result<String, &'static str> {
+    if text.contains("${") { Err(DOLLAR) } else { Ok(text.to_owned()) }
+}
+
+/// Whether an argument is one that is always there.
+pub(super) fn is_known(name: &str) -> bool {
+    KNOWN.iter().any(|(_, argument)| *argument == name)
+}
+
+/// A string of TOML.
+pub(super) fn string(text: &str) -> String {
+    // The escapes of JSON are among those of TOML, but for one character.
+    serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
+}
+
+/// A key of TOML.
+pub(super) fn key(text: &str) -> String {
+    let is_bare = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    if is_bare { text.to_owned() } else { string(text) }
+}
+
+/// A command, which nobody expands.
+pub(super) fn command(command: &Command) -> String {
+    let args: Vec<String> = command.args.iter().map(|arg| string(&arg.lossy())).collect();
+    if command.shell { args.concat() } else { format!("[{}]", args.join(", ")) }
+}
+
+/// A health check; `None` when it says what a spec does not.
+pub(super) fn healthcheck(check: &Healthcheck) -> Option<String> {
+    let texts: Vec<String> = check.test.iter().map(|text| string(&text.lossy())).collect();
+    let cmd = match check.test.first()?.lossy().as_ref() {
+        "CMD-SHELL" => texts.get(1)?.clone(),
+        "CMD" => format!("[{}]", texts[1..].join(", ")),
+        "NONE" => return Some("{ disable = true }".to_owned()),
+        _ => return None,
+    };
+    let mut text = format!("{{ cmd = {cmd}");
+    for (key, value) in [
+        ("interval", check.interval),
+        ("timeout", check.timeout),
+        ("start-period", check.start_period),
+        ("start-interval", check.start_interval),
+    ] {
+        if value != 0 {
+            text += &format!(", {key} = \"{value}ns\"");
+        }
+    }
+    if check.retries != 0 {
+        text += &format!(", retries = {}", check.retries);
+    }
+    Some(text + " }")
+}
