@@ -169,8 +169,8 @@ pub(crate) struct DumpFormat {
 /// `llbc build`.
 #[derive(Args)]
 pub(crate) struct Build {
-    /// Directory or address of the build context, `-` for the build file from standard input and no context [default: the
-    /// directory of the build file]; then names of what is built: targets, groups, tests
+    /// Directory or address of the build context, `-` for standard input: an archive of the context, or the build file
+    /// and no context [default: the directory of the build file]; then names of what is built: targets, groups, tests
     #[arg(value_name = "CONTEXT | NAME")]
     pub(crate) words: Vec<String>,
     /// Build file, in a remote context if that is one; `-` is standard input [default: CONTEXT/Dockerfile]

@@ -13,6 +13,7 @@ mod pipeline;
 mod printer;
 mod remote;
 mod settings;
+mod stdin;
 mod world;
 
 use std::process::ExitCode;

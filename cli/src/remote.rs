@@ -33,13 +33,15 @@ pub(crate) fn prepare(settings: &Settings) -> Result<()> {
 
 /// Reads the build file that the remote context has.
 pub(crate) fn source(settings: &Settings, address: &str) -> Result<Source> {
-    if settings.offline {
+    let is_piped = settings.uploads.contains_key(address);
+    if settings.offline && !is_piped {
         let text = format!("cannot read {address}: nobody is asked with --offline");
         return Err(Failure::message("offline", text, "fetch the build file, and name it"));
     }
+    let place = if is_piped { "the archive" } else { address };
     let Entry { graph, names, .. } = entry(settings)?;
     let Some((name, bytes)) = read(settings, &graph, &names, LONGEST_TEXT + 1)? else {
-        let text = format!("there is no {} in {address}", names[0]);
+        let text = format!("there is no {} in {place}", names[0]);
         return Err(Failure::message(
             "io",
             text,
@@ -47,12 +49,16 @@ pub(crate) fn source(settings: &Settings, address: &str) -> Result<Source> {
         ));
     };
     if bytes.len() as u64 > LONGEST_TEXT {
-        let text = format!("{name} in {address} is longer than {} MiB", LONGEST_TEXT >> 20);
+        let text = format!("{name} in {place} is longer than {} MiB", LONGEST_TEXT >> 20);
         return Err(Failure::message("io", text, "name another build file"));
     }
     // A file that is alone has the name that the address gives it.
     let is_alone = names == [WEB_FILE];
-    let shown = if is_alone { address.to_owned() } else { format!("{address}/{name}") };
+    let shown = match (is_alone, is_piped) {
+        (true, _) => place.to_owned(),
+        (false, true) => name,
+        (false, false) => format!("{address}/{name}"),
+    };
     Ok(Source::new(shown, bytes))
 }
 
@@ -104,7 +110,8 @@ fn read(
     most: u64,
 ) -> executor::Result<Option<(String, Vec<u8>)>> {
     let definition = llb::encode_to_bytes(graph).expect("the graph of a build file is sound");
-    let session = Session { registries: settings.store.client(Asking::Repeatedly)?, ..Session::default() };
+    let (registries, uploads) = (settings.store.client(Asking::Repeatedly)?, settings.uploads.clone());
+    let session = Session { registries, uploads, ..Session::default() };
     let request = Request { definition, session, ..Request::default() };
     let engine = Engine::open(settings.store.directory())?;
     engine.read_file(&request, names, most, &Silent)

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use compiler::Options;
+use executor::session::Uploads;
 use llb::passes::{self, Level};
 use oci::Platform;
 
@@ -26,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) locals: BTreeMap<String, PathBuf>,
     /// OCI layout directories by store name.
     pub(crate) layouts: BTreeMap<String, PathBuf>,
+    /// What came by standard input and is the context.
+    pub(crate) uploads: Uploads,
     /// Facts files, a later one wins.
     pub(crate) facts: Vec<PathBuf>,
     /// Whether programs may run processes on this machine.
@@ -55,6 +58,8 @@ pub(crate) enum Input {
     File(PathBuf),
     /// Standard input.
     Stdin,
+    /// Standard input, read already.
+    Piped(Arc<[u8]>),
     /// A context somewhere else that holds it: an address of git or of the web.
     Remote(String),
 }
@@ -73,9 +78,14 @@ impl Input {
     pub(crate) fn name(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),
-            Self::Stdin => "-".to_owned(),
+            Self::Stdin | Self::Piped(_) => "-".to_owned(),
             Self::Remote(address) => address.clone(),
         }
+    }
+
+    /// Whether it is standard input.
+    pub(crate) fn is_stdin(&self) -> bool {
+        matches!(self, Self::Stdin | Self::Piped(_))
     }
 
     /// The directory a file lies in.
@@ -100,6 +110,7 @@ impl Settings {
             },
             locals: BTreeMap::new(),
             layouts: BTreeMap::new(),
+            uploads: Uploads::new(),
             facts: args.facts.clone(),
             allow_local_run: args.allow_local_run,
             offline: args.offline,

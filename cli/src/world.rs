@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 use compiler::{Answer, AskError, ImageAnswer, Lock, Question, ResolveMode, World};
 use executor::cli::StoreArgs;
 use executor::registry::{Asking, Client};
-use executor::session::Session;
+use executor::session::{Session, Uploads};
 use executor::sources::{Images, Mode};
 use executor::store::Store;
 use executor::{Cancel, Engine, Error};
@@ -26,6 +26,7 @@ pub(crate) use patience::Patience;
 use crate::failure::{Failure, Result};
 use crate::remote;
 use crate::settings::{Input, Settings, is_web};
+use crate::stdin;
 
 type Answered = std::result::Result<Answer, AskError>;
 
@@ -48,6 +49,7 @@ pub(crate) struct Host<'s> {
 struct Network {
     place: StoreArgs,
     layouts: BTreeMap<String, PathBuf>,
+    uploads: Uploads,
     asking: Asking,
     client: OnceLock<std::result::Result<Client, AskError>>,
     /// The store, or why there is none: `None` where there is no such directory.
@@ -73,6 +75,7 @@ impl<'s> Host<'s> {
         let network = Network {
             place: settings.store.clone(),
             layouts: settings.layouts.clone(),
+            uploads: settings.uploads.clone(),
             asking: match (settings.offline, &settings.patience) {
                 (true, _) => Asking::Never,
                 (false, Some(_)) => Asking::Once,
@@ -167,7 +170,8 @@ impl<'s> Host<'s> {
 
     /// Whether a context is on the web, and may be looked at there.
     fn is_elsewhere(&self, context: &str) -> bool {
-        is_web(context) && !self.settings.offline && !self.settings.locals.contains_key(context)
+        let may_ask = !self.settings.offline || self.settings.uploads.contains_key(context);
+        is_web(context) && may_ask && !self.settings.locals.contains_key(context)
     }
 
     /// The start of what is on the web: it tells an archive from a build file.
@@ -216,7 +220,8 @@ impl Network {
             let message = format!("the time of {} is not known", source.identifier);
             return Err(AskError { message, help: Some(OFFLINE.into()), unreachable: true });
         }
-        let session = Session { registries: self.client()?.clone(), ..Session::default() };
+        let uploads = self.uploads.clone();
+        let session = Session { registries: self.client()?.clone(), uploads, ..Session::default() };
         let asked =
             Engine::open(self.place.directory()).and_then(|engine| engine.timestamp(source, &session, &self.cancel));
         asked.map(Answer::Timestamp).map_err(|error| self.unanswered(&error, None))
@@ -279,22 +284,12 @@ impl World for Host<'_> {
 
 /// Reads a whole text from where the settings say.
 pub(crate) fn read(input: &Input) -> Result<Vec<u8>> {
-    use std::io::{IsTerminal, Read};
-
     match input {
         Input::File(path) => std::fs::read(path).map_err(Failure::io("read", path)),
         Input::Remote(address) => {
             Err(Failure::unsupported(&format!("reading {address} here"), "fetch the file, and name it"))
         }
-        Input::Stdin => {
-            let mut stdin = std::io::stdin().lock();
-            if stdin.is_terminal() {
-                let help = "pipe a build file in, or name one".to_owned();
-                return Err(Failure::usage("standard input is a terminal", help));
-            }
-            let mut bytes = Vec::new();
-            stdin.read_to_end(&mut bytes).map_err(Failure::io("read", "standard input"))?;
-            Ok(bytes)
-        }
+        Input::Stdin => stdin::text(),
+        Input::Piped(bytes) => Ok(bytes.to_vec()),
     }
 }

@@ -6,6 +6,7 @@ mod keys;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub struct Session {
     pub locals: BTreeMap<String, PathBuf>,
     /// OCI layout directories by store name.
     pub oci_layouts: BTreeMap<String, PathBuf>,
+    /// Files of this process, by the addresses at which definitions have them.
+    pub uploads: Uploads,
     /// Secrets by id.
     pub secrets: BTreeMap<String, Secret>,
     /// SSH agents by id (`default`).
@@ -30,6 +33,9 @@ pub struct Session {
     /// Local directories that a running build reads in place; closed at its end.
     pub opened: crate::sources::local::Opened,
 }
+
+/// Files that were handed over by address; they are read from their start, by any number of readers at once.
+pub type Uploads = BTreeMap<String, Arc<File>>;
 
 /// Where a secret's bytes come from; read when a step needs them, kept in memory only.
 #[derive(Clone)]
@@ -94,7 +100,7 @@ impl Session {
 
 fn read_secret(id: &str, path: &Path) -> Result<Vec<u8>> {
     let mut data = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(MAX_SECRET + 1).read_to_end(&mut data));
+    let read = File::open(path).and_then(|file| file.take(MAX_SECRET + 1).read_to_end(&mut data));
     read.map_err(Error::io("read the secret", format!("{id} from {}", path.display())))?;
     Ok(data)
 }

@@ -15,7 +15,7 @@ use super::lookup::{self, Context};
 use super::program;
 use crate::args::{Build, BuildFlags, FailOn};
 use crate::failure::{Failure, Result};
-use crate::settings::{Input, Settings};
+use crate::settings::Settings;
 use crate::{definition, pipeline};
 
 pub(super) fn run(args: &Build) -> Result<()> {
@@ -73,10 +73,16 @@ fn one(args: &Build, mut settings: Settings, source: Source, name: Option<&Strin
     }
     let plan = pipeline::optimized(&settings, compiled)?;
     let mut run = run_settings(args, None)?;
+    lend(settings, &mut run);
+    executor::cli::run(definition::encode(plan)?, run).map_err(Failure::Build)
+}
+
+/// What a build may read of the user's.
+fn lend(settings: Settings, run: &mut RunSettings) {
+    run.stdin_is_taken = settings.input.is_stdin() || !settings.uploads.is_empty();
     run.session.locals = settings.locals;
     run.session.oci_layouts = settings.layouts;
-    run.stdin_is_taken = settings.input == Input::Stdin;
-    executor::cli::run(definition::encode(plan)?, run).map_err(Failure::Build)
+    run.session.uploads = settings.uploads;
 }
 
 /// The image of the frontend that compiles a text, and how it is called, unless it is compiled here: named by an option,
@@ -97,17 +103,16 @@ fn other_frontend(settings: &Settings, source: &Source) -> Option<(String, Strin
 
 /// Builds with a frontend from an image.
 fn by_frontend(args: &Build, settings: Settings, image: &str, command: String) -> Result<()> {
-    if settings.input == Input::Stdin {
+    if settings.input.is_stdin() {
         return Err(Failure::unsupported(
             &format!("a build file from standard input for the frontend {image}"),
             "name the file, with -f: the frontend reads it from its directory",
         ));
     }
-    let mut opts = settings.options.opts;
+    let mut opts = settings.options.opts.clone();
     opts.extend([("cmdline".to_owned(), command), ("source".to_owned(), image.to_owned())]);
     let mut run = run_settings(args, None)?;
-    run.session.locals = settings.locals;
-    run.session.oci_layouts = settings.layouts;
+    lend(settings, &mut run);
     executor::cli::run_frontend(image, opts, run).map_err(Failure::Build)
 }
 
@@ -123,6 +128,11 @@ fn compile_settings(args: &Build, context: Option<&str>) -> Result<Settings> {
         Context::Remote { address, file } => {
             settings.options.opts.insert("context".to_owned(), address);
             settings.options.opts.extend(file.map(|file| ("filename".to_owned(), file)));
+        }
+        Context::Archive { upload, file } => {
+            settings.options.opts.insert("context".to_owned(), upload.address.clone());
+            settings.options.opts.extend(file.map(|file| ("filename".to_owned(), file)));
+            settings.uploads.insert(upload.address, upload.file);
         }
         Context::Empty => settings.locals.extend([("context".to_owned(), empty_directory()?)]),
     }

@@ -122,7 +122,9 @@ fn check(job: &Job, options: &CompileOptions, rules: &[String], patience: &Arc<P
     settings.patience = Some(patience.clone());
     match &job.input {
         Input::File(path) if fix => fix::until_stable(path, || report(&settings)),
-        Input::Stdin if fix => Err(Failure::usage("--fix needs a file, and standard input is none", None)),
+        Input::Stdin | Input::Piped(_) if fix => {
+            Err(Failure::usage("--fix needs a file, and standard input is none", None))
+        }
         Input::Remote(_) if fix => Err(Failure::usage("--fix needs a file on this machine", None)),
         _ => report(&settings),
     }

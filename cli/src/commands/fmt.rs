@@ -34,7 +34,7 @@ pub(super) fn run(args: &Fmt) -> Result<()> {
 /// Formats one file; returns whether that changes it.
 fn one(args: &Fmt, input: &Input) -> Result<bool> {
     let name = match input {
-        Input::Stdin => args.stdin_name.clone(),
+        Input::Stdin | Input::Piped(_) => args.stdin_name.clone(),
         Input::File(_) | Input::Remote(_) => input.name(),
     };
     let source = Source::new(name, world::read(input)?);
@@ -56,7 +56,7 @@ fn one(args: &Fmt, input: &Input) -> Result<bool> {
         }
     } else {
         match input {
-            Input::Stdin => printer::data(&formatted)?,
+            Input::Stdin | Input::Piped(_) => printer::data(&formatted)?,
             Input::File(path) if changed => super::write_whole(path, &formatted)?,
             Input::File(_) | Input::Remote(_) => {}
         }

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, Result};
 use crate::settings::{Input, is_address};
+use crate::stdin::{self, Piped, Upload};
 
 /// What is built from what.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Found {
     /// The build file.
     pub(super) input: Input,
@@ -15,7 +16,7 @@ pub(super) struct Found {
 }
 
 /// The files a build may copy.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Context {
     /// A directory.
     Directory(PathBuf),
@@ -23,6 +24,13 @@ pub(super) enum Context {
     Remote {
         /// It.
         address: String,
+        /// The build file in there, if one is named.
+        file: Option<String>,
+    },
+    /// An archive that came by standard input.
+    Archive {
+        /// It.
+        upload: Upload,
         /// The build file in there, if one is named.
         file: Option<String>,
     },
@@ -36,10 +44,7 @@ pub(super) fn find(context: Option<&str>, file: Option<&str>) -> Result<Found> {
         (Some("-"), Some("-")) => {
             Err(Failure::usage("both the context and the build file cannot be standard input", None))
         }
-        (Some("-"), None) => Ok(Found { input: Input::Stdin, context: Context::Empty }),
-        (Some("-"), Some(_)) => {
-            Err(Failure::unsupported("a context archive from standard input", "unpack it and pass the directory"))
-        }
+        (Some("-"), file) => piped(stdin::read()?, file),
         (Some(address), Some("-")) if is_address(address) => {
             Ok(Found { input: Input::Stdin, context: Context::Remote { address: address.to_owned(), file: None } })
         }
@@ -56,6 +61,21 @@ pub(super) fn find(context: Option<&str>, file: Option<&str>) -> Result<Found> {
             Ok(Found { input, context: Context::Directory(directory) })
         }
         (None, None) => local(Path::new("."), None),
+    }
+}
+
+/// parity: what comes is the context if it is an archive, else the build file.
+fn piped(piped: Piped, file: Option<&str>) -> Result<Found> {
+    match (piped, file) {
+        (Piped::Archive(upload), file) => {
+            let (input, file) = (Input::Remote(upload.address.clone()), file.map(str::to_owned));
+            Ok(Found { input, context: Context::Archive { upload, file } })
+        }
+        (Piped::Text(bytes), None) => Ok(Found { input: Input::Piped(bytes.into()), context: Context::Empty }),
+        (Piped::Text(_), Some(file)) => Err(Failure::usage(
+            format!("both standard input, which is no archive, and --file {file} are the build file"),
+            "leave one of them out, or pipe an archive in".to_owned(),
+        )),
     }
 }
 
@@ -92,7 +112,11 @@ mod tests {
     use super::*;
 
     fn check(context: Option<&str>, file: Option<&str>, expected: &str) {
-        let shown = match find(context, file) {
+        shows(find(context, file), expected);
+    }
+
+    fn shows(found: Result<Found>, expected: &str) {
+        let shown = match found {
             Ok(found) => format!("{} in {:?}", found.input.name(), found.context),
             Err(Failure::Message(message)) => message.text,
             Err(other) => format!("{other:?}"),
@@ -112,10 +136,13 @@ mod tests {
 
     #[test]
     fn standard_input() {
-        check(Some("-"), None, "- in Empty");
         check(Some("/"), Some("-"), r#"- in Directory("/")"#);
         check(None, Some("-"), r#"- in Directory(".")"#);
         check(Some("-"), Some("-"), "both the context and the build file cannot be standard input");
+        let text = || Piped::Text(b"FROM a".to_vec());
+        shows(piped(text(), None), "- in Empty");
+        let both = "both standard input, which is no archive, and --file x are the build file";
+        shows(piped(text(), Some("x")), both);
     }
 
     #[test]

@@ -222,7 +222,7 @@ fn read_remote(
 }
 
 /// Whether bytes start as bzip2, gzip, xz or tar do.
-fn is_archive(bytes: &[u8]) -> bool {
+pub fn is_archive(bytes: &[u8]) -> bool {
     const MAGIC: [&[u8]; 3] = [b"BZh", &[0x1f, 0x8b, 0x08], &[0xfd, b'7', b'z', b'X', b'Z', 0]];
     MAGIC.iter().any(|magic| bytes.starts_with(magic)) || is_tar_header(bytes)
 }

@@ -71,3 +71,54 @@ fn repositories() {
     let offline = sandbox.fail(1, &mut sandbox.shell(&format!("llbc dump --offline {address}")));
     assert!(offline.contains("nobody is asked with --offline"), "{offline}");
 }
+
+#[test]
+fn archives_and_build_files_on_standard_input() {
+    let sandbox = context();
+    let pack = "tar cf x.tar -C ctx . && gzip -k x.tar && zstd -q x.tar -o x.tar.zst && xz -k x.tar && bzip2 -k x.tar";
+    sandbox.succeed(&mut sandbox.shell(pack));
+    for archive in ["x.tar", "x.tar.gz", "x.tar.zst", "x.tar.xz", "x.tar.bz2"] {
+        assert_eq!(built(&sandbox, &format!("- < {archive}")), "from-a", "{archive}");
+    }
+    // A pipe gives it in pieces.
+    assert_eq!(built(&sandbox, "- < <(head -c 100 x.tar; sleep 0.2; tail -c +101 x.tar)"), "from-a");
+    assert_eq!(built(&sandbox, "-f sub/other - < x.tar.gz"), "from-other");
+    assert_eq!(built(&sandbox, "--offline - < x.tar"), "from-a");
+    assert_eq!(built(&sandbox, "- < www/Dockerfile"), "made");
+    assert_eq!(built(&sandbox, "-f - ctx < ctx/Dockerfile"), "from-a");
+    let fails = |words: &str| sandbox.fail(1, &mut sandbox.shell(&format!("llbc build {words}")));
+    let missing = fails("-f nosuch - < x.tar");
+    assert!(missing.contains("there is no nosuch in the archive"), "{missing}");
+    let no_context = fails("- < ctx/Dockerfile");
+    assert!(no_context.contains("\"/a\": not found"), "{no_context}");
+    sandbox.write("bad/Dockerfile", "FROM scratch\nCOPPY a /\n");
+    let wrong = fails("- < <(tar c -C bad .)");
+    assert!(wrong.contains("Dockerfile:2") && wrong.contains("did you mean COPY"), "{wrong}");
+    let both = sandbox.fail(2, &mut sandbox.shell("llbc build -f x - < ctx/Dockerfile"));
+    assert!(both.contains("no archive"), "{both}");
+}
+
+#[test]
+fn named_contexts() {
+    let sandbox = Sandbox::with_base();
+    sandbox.write("lib/b", "of lib");
+    sandbox.write("Dockerfile", "FROM scratch\nCOPY --from=named /b /\n");
+    let named = |source: &str| built(&sandbox, &format!("--build-context named={source} ."));
+    assert_eq!(named("lib"), "b");
+    assert_eq!(built(&sandbox, "--opt context:named=local:there --local there=lib ."), "b");
+    sandbox.succeed(&mut sandbox.shell("llbc build -f - --build-context named=lib -o type=oci,dest=image.tar,name=x . < Dockerfile && mkdir image && tar xf image.tar -C image"));
+    assert_eq!(named("oci-layout://image"), "b");
+    sandbox.succeed(&mut sandbox.shell("llbc build --build-context named=lib -t kept . && rm -rf out"));
+    assert_eq!(named("docker-image://kept"), "b");
+    // What another stage or image is called is looked up under its name; a platform's own comes first.
+    sandbox.write("Dockerfile", "FROM named\n");
+    assert_eq!(
+        built(
+            &sandbox,
+            "--build-context named::linux/amd64=docker-image://kept --build-context named=docker-image://nosuch --platform linux/amd64 ."
+        ),
+        "b"
+    );
+    let input = sandbox.fail(1, &mut sandbox.shell("llbc build --build-context named=input:x ."));
+    assert!(input.contains("input"), "{input}");
+}

@@ -14,7 +14,7 @@ use executor::{Expectation, Output, Part};
 
 use crate::args::Build;
 use crate::failure::{Failure, Result};
-use crate::settings::{Input, Settings};
+use crate::settings::Settings;
 use crate::world::Host;
 use crate::{definition, files, printer};
 
@@ -105,9 +105,7 @@ pub(super) fn run(args: &Build, settings: Settings, source: &Source, asked: &Ask
     let (plan, planned) = plan(&settings, source, asked)?;
     let mut run = super::run_settings(args, None)?;
     (run.outputs, run.expected) = deliveries(args, &settings, &planned)?;
-    run.session.locals = settings.locals;
-    run.session.oci_layouts = settings.layouts;
-    run.stdin_is_taken = settings.input == Input::Stdin;
+    super::lend(settings, &mut run);
     executor::cli::run(definition::encode(plan)?, run).map_err(Failure::Build)
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Pinning downloads, because the key holds the content's digest; the bytes are kept as a blob. What a server said of a
 //! file (its tag, its time) is remembered, so that the next build only asks whether it changed. With a checksum in the
-//! definition nobody is asked at all while the blob is there. Keys, names and times mirror BuildKit's `source/http`.
+//! definition nobody is asked at all while the blob is there. Files that the client hands over by address are read where
+//! they are. Keys, names and times mirror BuildKit's `source/http`.
 
 mod date;
 mod name;
@@ -10,7 +11,9 @@ mod remembered;
 #[cfg(test)]
 mod tests;
 
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt as _;
 
 use oci::{Digest, Platform};
 use serde::Serialize;
@@ -114,6 +117,9 @@ impl Wanted {
 
     /// Finds out what is there now; downloads it unless the server says that what is remembered still holds.
     fn find(&self, context: Context<'_>) -> Result<Found> {
+        if let Some(file) = context.session.uploads.get(&self.url) {
+            return self.take(file, context);
+        }
         let remembered = Remembered::load(context.store, &self.id())?;
         let etag = remembered.as_ref().map(|known| known.etag.clone());
         let response = self.get(etag.as_deref(), context)?;
@@ -133,6 +139,14 @@ impl Wanted {
             });
         }
         self.save(response, context)
+    }
+
+    /// Keeps a file that was handed over as a blob.
+    fn take(&self, file: &File, context: Context<'_>) -> Result<Found> {
+        let mut writer = context.store.blobs().write()?;
+        copy(&mut FromStart { file, at: 0 }, &mut writer, context.cancel, &mut |_| {})?;
+        let (digest, _) = writer.commit(None)?;
+        Ok(Found { digest, name: name::of(&self.url, &self.filename, None), modified: None })
     }
 
     fn id(&self) -> Digest {
@@ -190,6 +204,20 @@ impl Wanted {
             Remembered { etag: etag_of(headers), digest: found.digest.clone(), modified: found.modified.clone() };
         known.save(context.store, &self.id())?;
         Ok(found)
+    }
+}
+
+/// Reads a file from its start, wherever others are in it.
+struct FromStart<'f> {
+    file: &'f File,
+    at: u64,
+}
+
+impl io::Read for FromStart<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.file.read_at(buffer, self.at)?;
+        self.at += length as u64;
+        Ok(length)
     }
 }
 
@@ -276,7 +304,10 @@ impl PinnedFile {
             let modified = self.modified().or_else(|| known?.modified.as_deref().and_then(date::parse));
             return Ok(modified.unwrap_or_default());
         }
-        let found = self.wanted.save(self.wanted.get(None, context)?, context)?;
+        let found = match context.session.uploads.get(&self.wanted.url) {
+            Some(file) => self.wanted.take(file, context)?,
+            None => self.wanted.save(self.wanted.get(None, context)?, context)?,
+        };
         if found.digest != self.found.digest {
             return Err(Error::DigestMismatch {
                 of: self.wanted.url.clone(),
