@@ -35,18 +35,33 @@ impl Arch {
         }
     }
 
-    fn target(self) -> &'static str {
+    /// Whether programs can be compiled for it here.
+    pub fn is_supported(self) -> bool {
+        self.target().is_ok()
+    }
+
+    /// Its name in a target of the compiler.
+    fn machine(self) -> &'static str {
         match self {
-            Self::Amd64 => "x86_64-unknown-linux-gnu",
-            Self::Arm64 => "aarch64-unknown-linux-gnu",
+            Self::Amd64 => "x86_64",
+            Self::Arm64 => "aarch64",
         }
     }
 
-    fn linker(self) -> &'static str {
-        match self {
-            Self::Amd64 => "x86_64-linux-gnu-gcc",
-            Self::Arm64 => "aarch64-linux-gnu-gcc",
+    /// What it is compiled for: musl, a fifth of glibc in size, which takes nothing but the toolchain. Where the toolchain
+    /// has it not, this machine's own will do.
+    ///
+    /// **Errors**: a toolchain without either.
+    fn target(self) -> Result<String> {
+        let musl = format!("{}-unknown-linux-musl", self.machine());
+        if is_installed(&musl)? {
+            return Ok(musl);
         }
+        if self.machine() == std::env::consts::ARCH {
+            return Ok(format!("{}-unknown-linux-gnu", self.machine()));
+        }
+        let way = format!("the toolchain has no target {musl}; `rustup target add {musl}` installs it");
+        Err(Error(format!("the image for {} is not supported on this machine: {way}", self.name())))
     }
 }
 
@@ -54,49 +69,33 @@ impl Arch {
 ///
 /// **Errors**: a toolchain that cannot, with what it lacks.
 pub fn compile(arch: Arch, profile: &str) -> Result<PathBuf> {
-    require_toolchain(arch)?;
+    let target = arch.target()?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
-        .args(["build", "--quiet", "--package", "buildkit-frontend", "--profile", profile, "--target", arch.target()])
-        .env("RUSTFLAGS", flags())
-        .env(format!("CARGO_TARGET_{}_LINKER", arch.target().to_uppercase().replace('-', "_")), linker(arch))
+        .args(["build", "--quiet", "--package", "buildkit-frontend", "--profile", profile, "--target", &target])
+        .env("RUSTFLAGS", flags(&target))
         .current_dir(workspace());
     process::succeed(&mut command)?;
     let folder = if profile == "dev" { "debug" } else { profile };
-    Ok(target_dir().join(arch.target()).join(folder).join(PROGRAM))
+    Ok(target_dir().join(target).join(folder).join(PROGRAM))
 }
 
 /// Static, at a fixed address (nothing has to be relocated in memory first), and without the paths of this machine.
-fn flags() -> String {
+fn flags(target: &str) -> String {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
     let remap = |from: &Path, to: &str| format!(" --remap-path-prefix={}={to}", from.display());
     let home = home.map(|home| remap(&home, "/cargo")).unwrap_or_default();
-    format!("-Ctarget-feature=+crt-static -Crelocation-model=static{}{home}", remap(&workspace(), "/llbc"))
+    // The toolchain's own linker knows every architecture.
+    let linker = if target.ends_with("musl") { " -Clinker=rust-lld" } else { "" };
+    format!("-Ctarget-feature=+crt-static -Crelocation-model=static{linker}{}{home}", remap(&workspace(), "/llbc"))
 }
 
-fn linker(arch: Arch) -> &'static str {
-    if is_native(arch) { "cc" } else { arch.linker() }
-}
-
-fn is_native(arch: Arch) -> bool {
-    arch.target().starts_with(std::env::consts::ARCH)
-}
-
-fn require_toolchain(arch: Arch) -> Result<()> {
-    let target = arch.target();
+fn is_installed(target: &str) -> Result<bool> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let libraries = process::succeed(Command::new(rustc).args(["--print", "target-libdir", "--target", target]))?.out();
-    if !Path::new(libraries.trim()).is_dir() {
-        let way = format!("the toolchain has no target {target}; `rustup target add {target}` installs it");
-        return Err(Error(format!("the image for {} is not supported on this machine: {way}", arch.name())));
-    }
-    if !is_native(arch) && process::find(arch.linker()).is_none() {
-        let way = format!("there is no {}; Debian's is in gcc-aarch64-linux-gnu", arch.linker());
-        return Err(Error(format!("the image for {} is not supported on this machine: {way}", arch.name())));
-    }
-    Ok(())
+    Ok(Path::new(libraries.trim()).is_dir())
 }
 
 fn target_dir() -> PathBuf {
@@ -130,10 +129,14 @@ pub fn push(directory: &Path, name: &str) -> Result<String> {
 
 /// Builds the image for this machine and sends it to an output; its digest. `directory` is for what the build needs.
 pub fn digest(directory: &Path, output: &str) -> Result<String> {
-    let programs = [(Arch::Amd64, compile(Arch::Amd64, "dev")?)];
+    digest_of(&[(Arch::Amd64, compile(Arch::Amd64, "dev")?)], directory, output)
+}
+
+/// Builds the image from compiled programs and sends it to an output; its digest.
+pub fn digest_of(programs: &[(Arch, PathBuf)], directory: &Path, output: &str) -> Result<String> {
     std::fs::create_dir_all(directory).map_err(Error::when(format!("cannot make {}", directory.display())))?;
     let metadata = directory.join("metadata.json");
-    let mut command = build(&programs, directory)?;
+    let mut command = build(programs, directory)?;
     command.env("LLBC_ROOT", directory.join("root")).args([".", "-o", output]).arg("--metadata-file").arg(&metadata);
     process::succeed(&mut command)?;
     let said = std::fs::read(&metadata).map_err(Error::when(format!("cannot read {}", metadata.display())))?;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
-use e2e::frontend;
+use e2e::frontend::{self, Arch};
 use e2e::{Docker, Registry, Sandbox, Tree, base, docker, image, process, registry};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -256,6 +256,48 @@ fn the_executor_runs_frontend_images() {
     sandbox.succeed(sandbox.llbc().args(["build", "-f", "Push", "-o", &format!("type=registry,name={image}"), "."]));
     let failed = process::run(sandbox.executor().args(["--frontend", &image])).unwrap();
     assert!(failed.err().contains("without a result"), "{}", failed.err());
+}
+
+#[test]
+fn the_program_for_another_architecture_builds_the_same() {
+    const EMULATOR: &str = "qemu-aarch64-static";
+    if !e2e::have(registry::PROGRAMS) || !e2e::have(&["busybox", EMULATOR]) {
+        return;
+    }
+    if !Arch::Arm64.is_supported() {
+        process::say("not run, the toolchain has no target aarch64-unknown-linux-musl");
+        return;
+    }
+    let registry = Registry::start().unwrap();
+    let programs = [Arch::Amd64, Arch::Arm64].map(|arch| (arch, frontend::compile(arch, "dev").unwrap()));
+    let directory = tempfile::tempdir().unwrap();
+    let name = format!("{}/llbc:both", registry.address);
+    let outputs = [
+        format!("type=registry,rewrite-timestamp=true,name={name}"),
+        "type=image,rewrite-timestamp=true,name=llbc".to_owned(),
+    ];
+    let [pushed, again] = outputs.map(|output| frontend::digest_of(&programs, directory.path(), &output).unwrap());
+    assert_eq!(pushed, again, "the image is not reproducible");
+
+    // Each machine gets its own program: the entrypoint of the foreign one runs in an emulator.
+    let sandbox = Sandbox::with_base();
+    std::fs::copy(process::find(EMULATOR).unwrap(), sandbox.directory().join("emulator")).unwrap();
+    let emulated = format!("{}/llbc:emulated", registry.address);
+    let image = format!(
+        "FROM --platform=linux/arm64 {name} AS program\nFROM scratch\nCOPY --from=program /llbc-frontend /\nCOPY emulator /\n\
+         ENTRYPOINT [\"/emulator\", \"/llbc-frontend\"]\n"
+    );
+    sandbox.write("Image", &image);
+    let output = format!("type=registry,name={emulated}");
+    sandbox.succeed(sandbox.llbc().args(["build", "-f", "Image", "-o", &output, "."]));
+    sandbox
+        .write("Dockerfile", "FROM base AS One\nRUN echo 1 > /one\nFROM base\nCOPY --from=One /one /\nCOPY Image /\n");
+    let digest = |frontend: &str| {
+        let run = process::run(sandbox.executor().args(["--frontend", frontend, "--quiet"])).unwrap();
+        assert!(run.status.success(), "{frontend}\n{}", run.err());
+        run.out().trim().to_owned()
+    };
+    assert_eq!(digest(&name), digest(&emulated));
 }
 
 #[test]
