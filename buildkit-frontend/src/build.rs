@@ -2,17 +2,17 @@
 
 use compiler::{Outcome, Output, Plan};
 use gateway::caps;
-use gateway::message::{IdMap, Ref, RefMap, Result as Solved, SourceInfo, result};
+use gateway::message::{IdMap, Ref, RefMap, Result as Solved, SolveRequest, SourceInfo, result};
 use gateway::{Code, Status};
 use llb::passes;
 use oci::Platform;
 use serde::Serialize;
 
-use crate::session::{Session, multi_platform, solve};
+use crate::session::{Session, multi_platform, plain_solve, solve};
 use crate::text::Text;
 use crate::warnings::{self, warn};
 use crate::world::Outside;
-use crate::{forward, places, requests, status};
+use crate::{forward, places, requests, scan, status};
 
 const CONFIG: &str = "containerimage.config";
 const BASE_CONFIG: &str = "containerimage.base.config";
@@ -41,10 +41,11 @@ pub(crate) fn build(session: &Session<'_>) -> Result<Solved, Status> {
     let passes = passes(session)?;
     let outside = Outside::new(session, Some(&text));
     let mut outcome = compiler::compile(&text.source, &session.options, text.facts.clone(), &outside);
+    let scans = outcome.plan.as_ref().map(|plan| scan::definitions(session, &outside, plan, passes)).transpose();
     if let Some(plan) = &mut outcome.plan {
         plan.optimize(passes);
     }
-    finish(session, &text, outcome)
+    finish(session, &text, outcome, scans?.unwrap_or_default())
 }
 
 /// What the optimizer is asked to do. A client that can only set build arguments sets one of those.
@@ -61,7 +62,8 @@ fn passes(session: &Session<'_>) -> Result<passes::Options, Status> {
     Ok(passes::Options { level, ..passes::Options::default() })
 }
 
-fn finish(session: &Session<'_>, text: &Text, outcome: Outcome) -> Result<Solved, Status> {
+/// `scans` are the definitions of bills of materials, one for each output where they are wanted.
+fn finish(session: &Session<'_>, text: &Text, outcome: Outcome, scans: Vec<Vec<u8>>) -> Result<Solved, Status> {
     let info = text.info(outcome.module.dialect.id);
     let lines = &text.source.lines;
     let warnings = warnings::of(session, text, &outcome.diagnostics, &info);
@@ -74,13 +76,23 @@ fn finish(session: &Session<'_>, text: &Text, outcome: Outcome) -> Result<Solved
         return Err(Status::new(Code::Unimplemented, message));
     }
     let requests = definitions(session, &plan, &info)?.into_iter().map(|bytes| session.solve_request(bytes));
-    let solves = requests.map(|request| {
+    let requests: Vec<SolveRequest> = requests.collect();
+    warn(session, warnings);
+    let mut result = result(session, &plan, solve_all(session, requests)?);
+    let scans = scans.into_iter().map(|definition| SolveRequest { definition, ..plain_solve() }).collect();
+    let platforms = plan.outputs.iter().map(|output| output.platform.to_string());
+    let scanned = platforms.zip(solve_all(session, scans)?);
+    result.attestations = scanned.map(|(platform, found)| (platform, scan::attestations(found))).collect();
+    Ok(result)
+}
+
+/// The names of results, in the order of their requests.
+fn solve_all(session: &Session<'_>, requests: Vec<SolveRequest>) -> Result<Vec<String>, Status> {
+    let solves = requests.into_iter().map(|request| {
         let calls = session.bridge.calls().clone();
         async move { solve(&calls, &request).await }
     });
-    warn(session, warnings);
-    let solved: Result<Vec<String>, Status> = session.bridge.together(solves).into_iter().collect();
-    Ok(result(session, &plan, solved?))
+    session.bridge.together(solves).into_iter().collect()
 }
 
 /// The definition for each platform, encoded.

@@ -15,6 +15,7 @@ mod forward;
 mod lint;
 mod places;
 mod requests;
+mod scan;
 mod session;
 mod status;
 mod text;

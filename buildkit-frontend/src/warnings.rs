@@ -16,26 +16,7 @@ pub(crate) fn of(session: &Session<'_>, text: &Text, found: &[Diagnostic], info:
         return Vec::new();
     }
     let warnings = found.iter().filter(|diagnostic| diagnostic.severity == Severity::Warning);
-    let warnings = warnings.map(|warning| warn_request(warning, text, info));
-    warnings.chain(unscanned(session, text, info)).collect()
-}
-
-/// Arguments that ask for more in a bill of materials than what is in the result.
-const SCANS: &[&str] = &["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];
-
-/// A bill of materials is the builder's business where a frontend gives none: it scans the result, and nothing else.
-fn unscanned(session: &Session<'_>, text: &Text, info: &SourceInfo) -> Option<WarnRequest> {
-    session.opt("attest:sbom").or(session.opt("build-arg:BUILDKIT_ATTEST_SBOM"))?;
-    let in_text = |name: &str| text.source.bytes.windows(name.len()).any(|word| word == name.as_bytes());
-    let name = SCANS.iter().find(|name| session.opt(&format!("build-arg:{name}")).is_some() || in_text(name))?;
-    let short = format!("{name} is not supported by this frontend: the bill of materials is that of the result alone");
-    Some(WarnRequest {
-        digest: text.vertex.as_ref().map(ToString::to_string).unwrap_or_default(),
-        level: 1,
-        short: short.into_bytes(),
-        info: Some(info.clone()),
-        ..WarnRequest::default()
-    })
+    warnings.map(|warning| warn_request(warning, text, info)).collect()
 }
 
 fn warn_request(warning: &Diagnostic, text: &Text, info: &SourceInfo) -> WarnRequest {

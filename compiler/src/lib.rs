@@ -33,6 +33,6 @@ pub use facts::{
 };
 pub use lock::{Lock, LockError};
 pub use options::Options;
-pub use output::{Agent, Destination, Export, ExportKind, Needs, Order, Output, Plan, Shipment};
+pub use output::{Agent, Destination, Export, ExportKind, Needs, Order, Output, Plan, Scan, Shipment};
 pub use plan::LoadedModule;
 pub use table::columns;

@@ -126,6 +126,8 @@ pub struct Output {
     pub base_image: Option<Vec<u8>>,
     /// Seconds since the epoch that timestamps are to be set to.
     pub epoch: Option<i64>,
+    /// What a bill of materials of it is made of, beside it.
+    pub scan: Scan,
     /// What solving it needs.
     pub needs: Needs,
     /// What is sent away on the way to it: numbers of the plan's exports.
@@ -166,6 +168,15 @@ pub enum Destination {
     },
     /// Nowhere.
     Nowhere,
+}
+
+/// What is scanned for a bill of materials, beside a result.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scan {
+    /// Trees by name: the context, stages. `None` is scratch.
+    pub extras: BTreeMap<String, Option<llb::Edge>>,
+    /// Whether it is scanned again, whatever a cache knows.
+    pub ignore_cache: bool,
 }
 
 impl Plan {

@@ -33,6 +33,7 @@ mod path;
 mod paths;
 mod planner;
 mod platform;
+mod scan;
 mod scopes;
 mod settings;
 mod stages;
@@ -52,8 +53,9 @@ pub use captures::{ArgCapture, Captures, MountCapture, StageCapture};
 pub use context::is_archive;
 pub use entry::{Entry, Found, context_path, entry, file_source};
 pub use notes::{Finding, Note, NoteKind};
+pub use scan::scanner;
 pub use scopes::StepScope;
-pub use settings::{UnsupportedCap, unsupported_cap};
+pub use settings::{Scanner, UnsupportedCap, unsupported_cap};
 
 use context::{ContextPlan, MainContext};
 use environment::Environment;
@@ -319,10 +321,11 @@ impl Planner<'_> {
     fn plan(&mut self) -> Option<Output> {
         match self.plan_target() {
             Ok(target) => {
+                let scan = self.scan(target);
                 self.complete_context();
                 self.complete_locals();
                 self.capture_connections(target);
-                self.output(target)
+                self.output(target, scan)
             }
             Err(stop) => {
                 self.report(stop);

@@ -83,6 +83,47 @@ fn handed_in_filesystems_are_contexts() {
     assert!(!graph.contains("local://context"), "{graph}");
 }
 
+/// The process that scans the only result of a Dockerfile, as text.
+fn scan(text: &str, opts: &[(&str, &str)], image: &str) -> Result<String, String> {
+    let options = options(opts);
+    let source = Source::new("Dockerfile", text.as_bytes());
+    let plan = compiler::compile(&source, &options, Facts::default(), &Plain).plan.unwrap();
+    let image = ImageAnswer { digest: None, config: image.as_bytes().to_vec() };
+    let graph = compiler::plan::scanner(&options).unwrap().graph(&plan, 0, &image)?;
+    let text = llb::text::print(&graph);
+    Ok(text[text.rfind("= exec").unwrap()..].to_owned())
+}
+
+#[test]
+fn a_bill_of_materials_is_made_of_the_result_and_of_what_is_asked_for() {
+    let image = r#"{"os":"linux","architecture":"amd64","config":{"Entrypoint":["/scan"],"Cmd":["all"],"Env":["A=1"],"WorkingDir":"/w"}}"#;
+    let plain = scan("FROM scratch\nCOPY x /\n", &[("attest:sbom", "generator=scanner,DEPTH=2")], image).unwrap();
+    for word in [
+        "args=[\"/scan\", \"all\"]",
+        "cwd=\"/w\"",
+        "\"A=1\", \"BUILDKIT_SCAN_DESTINATION=/run/out/\", \"BUILDKIT_SCAN_SOURCE=/run/src/core/sbom\", \"BUILDKIT_SCAN_DEPTH=2\"",
+        "generating sbom using docker.io/library/scanner:latest",
+    ] {
+        assert!(plain.contains(word), "{word}\n{plain}");
+    }
+    assert!(!plain.contains("extras") && !plain.contains("ignore_cache"), "{plain}");
+
+    let stages = "ARG BUILDKIT_SBOM_SCAN_STAGE=a\nFROM scratch AS a\nCOPY x /\nFROM scratch AS b\nCOPY --from=a /x /\n\
+                  FROM scratch\nARG BUILDKIT_SBOM_SCAN_CONTEXT=true\nCOPY --from=b /x /y\n";
+    let asked = scan(stages, &[("attest:sbom", "generator=scanner"), ("no-cache", "a")], image).unwrap();
+    for word in [
+        "/run/src/extras/sbom-a\"",
+        "/run/src/extras/sbom-context\"",
+        "ignore_cache",
+        "SOURCE_EXTRAS=/run/src/extras\"",
+    ] {
+        assert!(asked.contains(word), "{word}\n{asked}");
+    }
+    assert!(!asked.contains("sbom-b"), "{asked}");
+    let error = scan("FROM scratch\nCOPY x /\n", &[("attest:sbom", "generator=scanner")], r#"{"os":"linux"}"#);
+    assert_eq!(error.unwrap_err(), "scanner docker.io/library/scanner:latest does not have cmd");
+}
+
 #[test]
 fn the_language_may_be_asked_for() {
     let source = Source::new("x", &b"FROM scratch\n"[..]);

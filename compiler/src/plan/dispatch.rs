@@ -67,6 +67,7 @@ impl Planner<'_> {
             }
         }
         self.stages[id].commands = commands;
+        self.stages[id].scanned = self.scanned(id, Some(&state.args));
         self.set_state(id, state);
     }
 

@@ -11,7 +11,7 @@ use crate::Output;
 
 impl Planner<'_> {
     /// The result of a stage; `None` when it is not known.
-    pub(super) fn output(&mut self, target: StageId) -> Option<Output> {
+    pub(super) fn output(&mut self, target: StageId, scan: crate::Scan) -> Option<Output> {
         let shipment = match self.shipment() {
             Ok(shipment) => shipment,
             Err(stop) => {
@@ -44,6 +44,7 @@ impl Planner<'_> {
             image: image.to_json(),
             base_image: state.base_image.map(|base| base.to_json()),
             epoch: self.epoch,
+            scan,
             needs: crate::Needs::default(),
             exports: Vec::new(),
             shipment,

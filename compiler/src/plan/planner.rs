@@ -22,16 +22,13 @@ use super::wrong::Wrong;
 use super::{Purpose, Request, captures::Captures};
 use crate::{Answer, AskError, Facts, Question};
 
-/// Arguments that configure attestations: never variables of processes.
-const HIDDEN_ARGS: [&str; 2] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];
-
 /// How many bytes the values of variables may come to, in all steps together. What is written once is bounded by the text;
 /// this is a hundred times what a daemon takes as a definition.
 const MAX_GROWTH: usize = 1 << 30;
 
 /// Whether an argument is never a variable of processes.
 pub(super) fn is_hidden_arg(key: &str) -> bool {
-    HIDDEN_ARGS.contains(&key)
+    super::scan::ARGS.contains(&key)
 }
 
 /// What all platforms of a build add to.

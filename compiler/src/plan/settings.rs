@@ -1,7 +1,7 @@
 //! The frontend options, typed: what [`crate::Options`] means, and what is wrong with it.
 //!
 //! Mirrors `frontend/dockerui` of BuildKit v0.32: names, order of checks and messages. Options that concern only
-//! sending the result on (cache imports, attestations) are checked and then left alone.
+//! sending the result on (cache imports, provenance) are checked and then left alone.
 
 mod attributes;
 mod csv;
@@ -53,6 +53,21 @@ pub(super) struct Settings<'o> {
     pub(super) has_contexts: bool,
     /// What every process gets.
     pub(super) process: ProcessSettings,
+    /// What makes a bill of materials, if one is wanted.
+    pub(super) scanner: Option<Scanner>,
+}
+
+/// What makes a bill of materials: an image whose process looks at trees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scanner {
+    /// Canonical reference.
+    pub(super) image: String,
+    /// Where it runs.
+    pub(super) platform: Platform,
+    /// Where it is looked up.
+    pub(super) mode: ResolveMode,
+    /// What it is told, by name.
+    pub(super) parameters: BTreeMap<String, String>,
 }
 
 /// What every process gets.
@@ -123,7 +138,10 @@ fn read(options: &Options) -> Result<Settings<'_>, Bad> {
     });
     let multi_platform = multi_platform(opts, target_platforms.len())?;
     attributes::check_cache_imports(opts.text("cache-imports"))?;
-    attributes::check_attestations(opts)?;
+    let scanner = attributes::scanner(opts)?.map(|(image, parameters)| {
+        let platform = build_platforms[0].clone();
+        Scanner { image, platform, mode: resolve_mode, parameters }
+    });
     check_checks(opts)?;
     check_frontend_caps(opts.text("frontend.caps"))?;
     Ok(Settings {
@@ -149,6 +167,7 @@ fn read(options: &Options) -> Result<Settings<'_>, Bad> {
             cgroup_parent: opts.text("cgroup-parent").to_owned(),
             resources,
         },
+        scanner,
     })
 }
 

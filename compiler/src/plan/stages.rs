@@ -17,6 +17,7 @@ use super::go;
 use super::named::NamedContext;
 use super::paths::PathsId;
 use super::planner::Planner;
+use super::scan::Scanned;
 use super::state::State;
 use super::stop::{Done, Stop};
 
@@ -58,6 +59,8 @@ pub(super) struct Stage<'a> {
     pub(super) index: usize,
     /// Whether its cache is not asked.
     pub(super) ignore_cache: bool,
+    /// What it asks to have scanned.
+    pub(super) scanned: Scanned,
     /// Whether its base was resolved as something that is needed.
     pub(super) resolved: bool,
     /// Whether its result can be used.
@@ -129,6 +132,7 @@ impl<'a> Planner<'a> {
             total: 0,
             index: 0,
             ignore_cache: false,
+            scanned: Scanned::default(),
             resolved: false,
             dispatched: false,
             triggered: false,

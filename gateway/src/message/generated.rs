@@ -52,11 +52,27 @@ pub mod result {
         Refs(super::RefMap),
     }
 }
-/// What attestations say is not read here; that there are some is.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Attestations {
-    #[prost(bytes = "vec", repeated, tag = "1")]
-    pub attestation: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    #[prost(message, repeated, tag = "1")]
+    pub attestation: ::prost::alloc::vec::Vec<Attestation>,
+}
+/// Fields for subjects are left out: a builder names the result where there are none.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Attestation {
+    #[prost(enumeration = "AttestationKind", tag = "1")]
+    pub kind: i32,
+    #[prost(btree_map = "string, bytes", tag = "2")]
+    pub metadata: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::vec::Vec<u8>,
+    >,
+    #[prost(message, optional, tag = "3")]
+    pub r#ref: ::core::option::Option<Ref>,
+    #[prost(string, tag = "4")]
+    pub path: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub in_toto_predicate_type: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Any {
@@ -431,3 +447,31 @@ pub struct WarnRequest {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WarnResponse {}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum AttestationKind {
+    /// A file with a predicate.
+    InToto = 0,
+    /// A directory of files with statements.
+    Bundle = 1,
+}
+impl AttestationKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::InToto => "InToto",
+            Self::Bundle => "Bundle",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "InToto" => Some(Self::InToto),
+            "Bundle" => Some(Self::Bundle),
+            _ => None,
+        }
+    }
+}

@@ -5,6 +5,8 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use crate::process::{self, Result};
+
 /// Serves the files of a directory over HTTP for as long as the test runs; gives the address.
 pub fn serve(directory: &Path) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback and git are there");
@@ -34,6 +36,13 @@ fn answer(mut stream: TcpStream, directory: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Makes a repository of a directory as it is: branch `main`, tag `v1`.
+pub fn commit(directory: &Path) -> Result<()> {
+    let git = "git -c user.name=a -c user.email=a@b.test -c init.defaultBranch=main";
+    let script = format!("{git} init -q && {git} add -A && {git} commit -qm 1 && git tag v1");
+    process::succeed(Command::new("sh").args(["-c", &script]).current_dir(directory)).map(drop)
+}
+
 /// A git daemon over the repositories of a directory.
 pub struct GitDaemon {
     process: Child,
@@ -56,8 +65,14 @@ impl GitDaemon {
         );
         command.args(["--export-all", "--reuseaddr", "--listen=127.0.0.1"]);
         command.arg(format!("--port={port}")).arg(format!("--base-path={}", directory.display()));
-        let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("loopback and git are there");
+        let mut process =
+            command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("loopback and git are there");
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(
+                matches!(process.try_wait(), Ok(None)),
+                "git's daemon has ended; is there {}?",
+                directory.display()
+            );
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
         Self { process, address: format!("git://127.0.0.1:{port}") }

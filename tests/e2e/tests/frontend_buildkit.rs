@@ -3,11 +3,9 @@
 //! tests say that they were not run where it is missing.
 #![allow(clippy::unwrap_used)] // An integration test is no `#[test]` to clippy where it is a plain function.
 
-use std::io::{Read, Write};
-use std::net::TcpListener;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 
+use e2e::serve::{self, GitDaemon, serve};
 use e2e::{Buildkit, Registry, Sandbox, frontend, process, registry};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -90,6 +88,27 @@ const CONTEXTS: &[Case] = &[
     ),
 ];
 
+/// Bills of materials. The scanner tells what it was given to scan.
+const SCANS: &[Case] = &[
+    ("result", "FROM BASE\nRUN echo 1 > /1\n", &["--opt", "attest:sbom=generator=SCANNER"]),
+    (
+        "context",
+        "ARG BUILDKIT_SBOM_SCAN_CONTEXT=true\nFROM BASE\nCOPY a.txt dir /\n",
+        &["--opt", "attest:sbom=generator=SCANNER,colour=red"],
+    ),
+    ("stages", SCANNED_STAGES, &["--opt", "attest:sbom=generator=SCANNER"]),
+    ("unused-context", "FROM BASE\nARG BUILDKIT_SBOM_SCAN_CONTEXT=1\n", &["--opt", "attest:sbom=generator=SCANNER"]),
+];
+
+/// One stage asks for itself, the other is not asked for.
+const SCANNED_STAGES: &str = "ARG BUILDKIT_SBOM_SCAN_STAGE=two\nFROM BASE AS one\nARG BUILDKIT_SBOM_SCAN_STAGE=1\nRUN echo 1 > /1\nFROM BASE AS two\nRUN echo 2 > /2\nFROM BASE AS three\nRUN echo 3 > /3\nFROM BASE\nCOPY --from=one /1 /\nCOPY --from=two /2 /\nCOPY --from=three /3 /\n";
+
+/// A scanner that writes down what it sees: parameters, and the files of each tree.
+const SCANNER: &str = r#"FROM base
+ENV PATH=/bin
+CMD ["/bin/sh", "-c", "cd /run/src; for tree in core/* extras/*; do test -d $tree || continue; echo '{\"_type\":\"https://in-toto.io/Statement/v0.1\",\"predicateType\":\"https://spdx.dev/Document\",\"predicate\":{\"tree\":\"'$tree'\",\"env\":\"'$(env | sort | grep BUILDKIT_)'\",\"files\":\"'$(find $tree | grep -v /proc | sort)'\"}}' > $BUILDKIT_SCAN_DESTINATION/${tree#*/}.spdx.json; done"]
+"#;
+
 /// Builds without a local context.
 const REMOTE: &[Case] = &[
     ("git", "", &["--opt", "context=GIT"]),
@@ -135,22 +154,10 @@ struct Bench {
     buildkit: Buildkit,
     registry: Registry,
     web: String,
-    git: Git,
+    git: GitDaemon,
     sandbox: Sandbox,
     layout: String,
-    _directory: TempDir,
-}
-
-/// A server of repositories, stopped when dropped.
-struct Git {
-    address: String,
-    server: Child,
-}
-
-impl Drop for Git {
-    fn drop(&mut self) {
-        process::stop(&mut self.server);
-    }
+    directory: TempDir,
 }
 
 /// What a build came to, as far as two frontends must agree.
@@ -175,14 +182,15 @@ impl Bench {
         let directory = tempfile::tempdir().unwrap();
         frontend::push(directory.path(), &format!("{}/llbc:1", registry.address)).unwrap();
         let sandbox = Sandbox::with_base();
+        repository(&directory.path().join("git/repository"), &registry.address);
         let bench = Self {
             buildkit: buildkit.unwrap(),
-            web: serve(directory.path().join("web")),
-            git: git(directory.path(), &registry.address),
+            web: serve(&directory.path().join("web")),
+            git: GitDaemon::start(&directory.path().join("git")),
             layout: directory.path().join("layout").to_str().unwrap().to_owned(),
             registry,
             sandbox,
-            _directory: directory,
+            directory,
         };
         bench.images();
         for (name, content) in FILES {
@@ -197,15 +205,17 @@ impl Bench {
             |flags: &[String]| drop(self.sandbox.succeed(self.sandbox.llbc().arg("build").args(flags).arg(".")));
         let (address, layout) = (&self.registry.address, &self.layout);
         self.sandbox.write("Base", "FROM base\nENV PATH=/bin\n");
+        self.sandbox.write("Scanner", SCANNER);
         self.sandbox.write("Multi", "FROM scratch\nARG TARGETARCH\nCOPY <<EOF /arch\n$TARGETARCH\nEOF\n");
         let words = |text: String| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
         build(&words(format!("-f Base -o type=registry,name={address}/base:1")));
+        build(&words(format!("-f Scanner -o type=registry,name={address}/scanner:1")));
         build(&words(format!("-f Base -o type=oci,tar=false,dest={layout}")));
         build(&words(format!("-f Multi --platform linux/amd64,linux/arm64 -o type=registry,name={address}/multi:1")));
     }
 
     fn files_on_the_web(&self) {
-        let place = self._directory.path().join("web");
+        let place = self.directory.path().join("web");
         std::fs::create_dir_all(&place).unwrap();
         let plain = format!("FROM {}/base:1\nRUN echo x > /x\n", self.registry.address);
         std::fs::write(place.join("file.txt"), "file\n").unwrap();
@@ -226,8 +236,9 @@ impl Bench {
         [
             ("BASE", format!("{address}/base:1")),
             ("MULTI", format!("{address}/multi:1")),
+            ("SCANNER", format!("{address}/scanner:1")),
             ("REGISTRY", address.clone()),
-            ("GIT", self.git.address.clone()),
+            ("GIT", format!("{}/repository", self.git.address)),
             ("WEB", self.web.clone()),
             ("CONTEXT", context.to_str().unwrap().to_owned()),
             ("LAYOUT", self.layout.clone()),
@@ -266,77 +277,37 @@ impl Bench {
         ["--frontend", "gateway.v0", "--opt", &format!("source={}/llbc:1", self.registry.address)].map(str::to_owned)
     }
 
-    /// Builds every case by both frontends, which must agree.
+    /// Builds every case by both frontends, which must agree, and be able to.
     #[track_caller]
     fn agree(&self, cases: &[Case], local: bool) {
-        let ours = self.ours();
-        for (name, text, arguments) in cases {
-            self.sandbox.write("context/Dockerfile", &self.fill(text));
-            let theirs = self.build(&["--frontend", "dockerfile.v0"], arguments, local);
-            let ours = self.build(&ours.each_ref().map(String::as_str), arguments, local);
-            assert!(!theirs.steps.is_empty() || theirs.code != Some(0), "{name}: nothing was built\n{theirs:#?}");
-            assert_eq!(ours, theirs, "{name}");
+        for case in cases {
+            let built = self.both(case, local);
+            assert_eq!(built.code, Some(0), "{}: {built:#?}", case.0);
+            assert!(!built.steps.is_empty(), "{}: nothing was built\n{built:#?}", case.0);
         }
+    }
+
+    /// What both frontends make of a case.
+    #[track_caller]
+    fn both(&self, (name, text, arguments): &Case, local: bool) -> Outcome {
+        self.sandbox.write("context/Dockerfile", &self.fill(text));
+        let theirs = self.build(&["--frontend", "dockerfile.v0"], arguments, local);
+        let ours = self.build(&self.ours().each_ref().map(String::as_str), arguments, local);
+        assert_eq!(ours, theirs, "{name}");
+        ours
     }
 }
 
-/// Files of a directory over HTTP, one after the other, until the test ends.
-fn serve(place: PathBuf) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let Ok(mut stream) = stream else { continue };
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") {
-                let mut byte = [0];
-                if !matches!(stream.read(&mut byte), Ok(1)) {
-                    break;
-                }
-                head.push(byte[0]);
-            }
-            let head = String::from_utf8_lossy(&head).into_owned();
-            let mut words = head.split(' ');
-            let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-            let found = std::fs::read(place.join(path.trim_start_matches('/')));
-            let status = if found.is_ok() { "200 OK" } else { "404 Not Found" };
-            let body = found.unwrap_or_default();
-            let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
-            let _ = stream.write_all(head.as_bytes());
-            if method != "HEAD" {
-                let _ = stream.write_all(&body);
-            }
-        }
-    });
-    address
-}
-
-/// A repository with a build file in it and in a directory of it, and its server.
-fn git(directory: &std::path::Path, registry: &str) -> Git {
-    let repository = directory.join("git/repository");
-    std::fs::create_dir_all(repository.join("sub")).unwrap();
+/// A repository with a build file and a file, at its top and in a directory.
+fn repository(place: &Path, registry: &str) {
     let text = format!("FROM {registry}/base:1\nCOPY a.txt /\n");
+    std::fs::create_dir_all(place.join("sub")).unwrap();
     for (name, content) in
         [("Dockerfile", text.as_str()), ("a.txt", "git\n"), ("sub/Dockerfile", &text), ("sub/a.txt", "sub\n")]
     {
-        std::fs::write(repository.join(name), content).unwrap();
+        std::fs::write(place.join(name), content).unwrap();
     }
-    let script =
-        "git init -q -b main . && git add . && git -c user.name=a -c user.email=a@b commit -qm one && git tag v1";
-    let mut command = Command::new("sh");
-    command.args(["-c", script]).current_dir(&repository).env("GIT_COMMITTER_DATE", "1700000000 +0000");
-    process::succeed(&mut command).unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let server = Command::new("git")
-        .args(["daemon", "--reuseaddr", "--export-all", "--listen=127.0.0.1"])
-        .arg(format!("--port={port}"))
-        .arg(format!("--base-path={}", directory.join("git").display()))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    Git { address: format!("git://127.0.0.1:{port}/repository"), server }
+    serve::commit(place).unwrap();
 }
 
 /// What the lines of `--progress=rawjson` tell.
@@ -369,7 +340,8 @@ fn progress(text: &str) -> Outcome {
 /// who asks for how much at once.
 fn is_step(name: &str) -> bool {
     let is_own = name.contains("/llbc:1");
-    !is_own && !name.contains("internal]") && !name.starts_with("[context ") && !name.starts_with("exporting")
+    let is_look_up = name.contains("internal]") || name.starts_with("resolve image config");
+    !is_own && !is_look_up && !name.starts_with("[context ") && !name.starts_with("exporting")
 }
 
 /// Names of references are made up by the daemon.
@@ -394,12 +366,13 @@ fn results_warnings_errors_and_answers_are_those_of_the_daemons_own_frontend() {
     bench.agree(OPTIONS, true);
     bench.agree(CONTEXTS, true);
     bench.agree(REMOTE, false);
-    bench.agree(MISTAKES, true);
+    bench.agree(SCANS, true);
+    for mistake in MISTAKES {
+        bench.both(mistake, true);
+    }
     bench.sandbox.write("context/.dockerignore", "*.key\n");
-    bench.agree(
-        &[("ignored", "FROM BASE\nCOPY . /all\n", &[]), ("ignored-file", "FROM BASE\nCOPY secret.key /\n", &[])],
-        true,
-    );
+    bench.agree(&[("ignored", "FROM BASE\nCOPY . /all\n", &[])], true);
+    assert_ne!(bench.both(&("ignored-file", "FROM BASE\nCOPY secret.key /\n", &[]), true).code, Some(0));
     bench.sandbox.write("context/Dockerfile.dockerignore", "*.txt\n");
     bench.agree(&[("ignored-by-its-own", "FROM BASE\nCOPY . /all\n", &[])], true);
 

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)] // An integration test is no `#[test]` to clippy where it is a plain function.
 
 use e2e::Sandbox;
-use e2e::serve::{GitDaemon, serve};
+use e2e::serve::{GitDaemon, commit, serve};
 
 /// A context with two build files, as directory `ctx` and archives in `www`.
 fn context() -> Sandbox {
@@ -47,9 +47,7 @@ fn archives_and_files_of_the_web() {
 #[test]
 fn repositories() {
     let sandbox = context();
-    let git = "git -c user.name=a -c user.email=a@b";
-    let script = format!("cd ctx && git init -q && git add -A && {git} commit -qm 1 && git tag v1");
-    sandbox.succeed(&mut sandbox.shell(&script));
+    commit(&sandbox.directory().join("ctx")).unwrap();
     let daemon = GitDaemon::start(&sandbox.directory());
     let address = format!("{}/ctx", daemon.address);
     assert_eq!(built(&sandbox, &address), "from-a");

@@ -271,6 +271,7 @@ fn output(fs: Fs) -> Output {
         image: image.to_json(),
         base_image: None,
         epoch: None,
+        scan: crate::Scan::default(),
         exports: fs.exports.into_iter().collect(),
         needs: fs.needs,
         shipment: None,

@@ -2,6 +2,7 @@
 //! (`go-units`, `strconv`) give them.
 
 use core::net::IpAddr;
+use std::collections::BTreeMap;
 
 use ast::quote;
 use llb::{HostIp, LinuxResources, NetMode, Ulimit};
@@ -122,6 +123,9 @@ fn fields(text: &str) -> Result<Vec<String>, Bad> {
     if text.is_empty() { Ok(Vec::new()) } else { csv::fields(text).map_err(Bad::new) }
 }
 
+/// What makes bills of materials when nothing else is named.
+const GENERATOR: &str = "docker/buildkit-syft-scanner:stable-1";
+
 pub(super) fn resources(opts: Lookup<'_>) -> Result<Option<LinuxResources>, Bad> {
     let positive = "must be > 0";
     let resources = LinuxResources {
@@ -200,33 +204,38 @@ struct CacheImport {
     #[serde(rename = "Type", alias = "type", default)]
     _kind: String,
     #[serde(rename = "Attrs", alias = "attrs", default)]
-    _attrs: Option<std::collections::BTreeMap<String, String>>,
+    _attrs: Option<BTreeMap<String, String>>,
 }
 
-pub(super) fn check_attestations(opts: Lookup<'_>) -> Result<(), Bad> {
+/// The image of a scanner, and its parameters.
+type Generator = (String, BTreeMap<String, String>);
+
+/// What makes bills of materials, if attestations ask for one.
+pub(super) fn scanner(opts: Lookup<'_>) -> Result<Option<Generator>, Bad> {
     let wanted = opts.with_prefix("attest:").into_iter().chain(opts.with_prefix("build-arg:BUILDKIT_ATTEST_"));
+    let mut scanner = None;
     for (kind, value) in wanted {
         let kind = go::to_lower(kind);
         let attributes = fields(value).map_err(|bad| bad.context(&format!("failed to parse {kind}")))?;
         match &*kind {
             "provenance" => {}
-            "sbom" => check_generator(&attributes)?,
+            "sbom" => scanner = Some(generator(&attributes)?),
             other => return Err(Bad::new(format!("unknown attestation type {}", quote(other.as_bytes())))),
         }
     }
-    Ok(())
+    Ok(scanner)
 }
 
-fn check_generator(attributes: &[String]) -> Result<(), Bad> {
-    let generator = attributes.iter().rev().find_map(|attribute| match attribute.split_once('=') {
-        Some(("generator", value)) => Some(value),
-        None if attribute == "generator" => Some(""),
-        _ => None,
-    });
-    match generator.map(|name| (name, Reference::parse(name))) {
-        Some((name, Err(error))) => Err(Bad::new(format!("failed to parse sbom scanner {name}: {error}"))),
-        _ => Ok(()),
-    }
+fn generator(attributes: &[String]) -> Result<Generator, Bad> {
+    let pair = |attribute: &String| {
+        let (name, value) = attribute.split_once('=').unwrap_or((attribute, ""));
+        (name.to_owned(), value.to_owned())
+    };
+    let mut parameters: BTreeMap<String, String> = attributes.iter().map(pair).collect();
+    let name = parameters.remove("generator").unwrap_or_else(|| GENERATOR.to_owned());
+    let image =
+        Reference::parse(&name).map_err(|error| Bad::new(format!("failed to parse sbom scanner {name}: {error}")))?;
+    Ok((image.or_latest().to_string(), parameters))
 }
 
 #[cfg(test)]
