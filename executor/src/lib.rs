@@ -50,6 +50,7 @@ pub mod solver;
 pub mod sources;
 pub mod store;
 mod temp;
+mod unsynced;
 pub mod userns;
 
 pub use cancel::Cancel;

@@ -6,14 +6,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use oci::{Descriptor, Digest, Document};
+use oci::Digest;
 
 use crate::snapshot::{LayerId, Snapshots};
-use crate::store::{Store, read_blob};
+use crate::store::Store;
 use crate::{Error, Result};
 
-/// Longest manifest, in bytes.
-const MANIFEST_LIMIT: u64 = 4 << 20;
 /// Where cache mounts and git repositories are, and how deep.
 const CACHE_MOUNTS: &str = "cache-mounts-v1";
 const GIT: &str = "git-v1";
@@ -116,7 +114,7 @@ impl Usage {
 /// Looks at everything in a store.
 pub fn usage(store: &Store, snapshots: &dyn Snapshots) -> Result<Usage> {
     let blobs = store.list_blobs()?;
-    let named = named_blobs(store)?;
+    let named = store.blobs_of(store.images()?.into_iter().map(|image| image.target));
     let mut usage = Usage::default();
     let mut of_layers = BTreeSet::new();
     let stacks = Stacks::read(store)?;
@@ -254,26 +252,4 @@ impl Stacks {
         }
         Ok(Self { used })
     }
-}
-
-/// The blobs of all images that have a name.
-fn named_blobs(store: &Store) -> Result<BTreeSet<Digest>> {
-    let mut named = BTreeSet::new();
-    let mut waiting: Vec<Descriptor> = store.images()?.into_iter().map(|image| image.target).collect();
-    while let Some(descriptor) = waiting.pop() {
-        if !named.insert(descriptor.digest.clone()) {
-            continue;
-        }
-        // An image that lost its manifest has nothing to keep.
-        let Ok(bytes) = read_blob(store.blobs(), &descriptor.digest, MANIFEST_LIMIT) else { continue };
-        match Document::parse(&bytes) {
-            Ok(Document::Index(index)) => waiting.extend(index.manifests),
-            Ok(Document::Manifest(manifest)) => {
-                named.insert(manifest.config.digest);
-                named.extend(manifest.layers.into_iter().map(|layer| layer.digest));
-            }
-            Err(_) => {}
-        }
-    }
-    Ok(named)
 }

@@ -3,33 +3,27 @@
 //! ```text
 //! layers-v1/<id>/fs       the layer
 //! layers-v1/<id>/info     what is known of it
-//! unsynced-v1/<id>        layers that may not have reached the disk; holds the boot they were written in
+//! unsynced-v1/<id>        marks layers that may not have reached the disk (see `unsynced`)
 //! staging-v1/             what processes are making (see `temp`)
 //! ```
 //!
-//! A layer is made in staging and renamed into place, so that what can be seen is whole. No file is synced one by one, and
-//! no commit waits for the disk: a layer written since the last boot is in the page cache whatever happens to processes.
-//! A marker says so; it is written before the layer appears, and a file system journals both in that order. After a loss of
-//! power, layers whose marker names another boot are dropped; after some minutes the markers go, with one `syncfs` that
-//! finds nothing left to write.
+//! A layer is made in staging and renamed into place, so that what can be seen is whole.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::LayerId;
 use crate::temp::{Temp, TempPath, make_private};
+use crate::unsynced::Unsynced;
 use crate::{Error, Result};
 
 const LAYERS: &str = "layers-v1";
 const UNSYNCED: &str = "unsynced-v1";
 const STAGING: &str = "staging-v1";
-
-/// Age of a marker at which the kernel has written its layer back by itself (it does so after 30 seconds, by default).
-const WRITTEN_BACK: Duration = Duration::from_secs(300);
 
 /// What is known of a layer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -71,9 +65,8 @@ pub struct Borrowed {
 /// The layer directories of a store.
 pub(super) struct Area {
     layers: PathBuf,
-    unsynced: PathBuf,
+    unsynced: Unsynced,
     staging: Temp,
-    boot: String,
     /// What was read of layers, which never change.
     known: Mutex<HashMap<LayerId, Contents>>,
 }
@@ -81,11 +74,12 @@ pub(super) struct Area {
 impl Area {
     /// Opens (and makes) the directories below `root`; removes what ended processes and other boots left half done.
     pub(super) fn open(root: &Path) -> Result<Arc<Self>> {
-        let [layers, unsynced, staging] = [LAYERS, UNSYNCED, STAGING].map(|name| root.join(name));
-        [&layers, &unsynced, &staging].into_iter().try_for_each(|dir| make_private(dir))?;
+        let [layers, staging] = [LAYERS, STAGING].map(|name| root.join(name));
+        [&layers, &staging].into_iter().try_for_each(|dir| make_private(dir))?;
         let staging = Temp::open(&staging)?;
-        let area = Self { layers, unsynced, staging, boot: boot_id(), known: Mutex::default() };
-        area.sweep_unsynced()?;
+        let unsynced = Unsynced::open(root.join(UNSYNCED), staging.clone())?;
+        let area = Self { layers, unsynced, staging, known: Mutex::default() };
+        area.unsynced.sweep(&mut |name| area.remove(&LayerId(name.into())))?;
         Ok(Arc::new(area))
     }
 
@@ -107,7 +101,7 @@ impl Area {
         let contents = &Contents { created: contents.created.or(created), ..contents.clone() };
         let text = serde_json::to_vec(contents).expect("plain data has a JSON form");
         fs::write(&info, text).map_err(Error::io("write", &info))?;
-        self.mark_unsynced(id)?;
+        self.unsynced.mark(&id.0)?;
         let target = self.layers.join(&*id.0);
         match fs::rename(staged.path(), &target) {
             Ok(()) => Ok(()),
@@ -116,35 +110,6 @@ impl Area {
             }
             Err(error) => Err(Error::io("make", target)(error)),
         }
-    }
-
-    /// Says that a layer may not have reached the disk. Whoever sweeps at this moment sees a whole marker or none.
-    fn mark_unsynced(&self, id: &LayerId) -> Result<()> {
-        let marker = self.staging.path("marker");
-        fs::write(marker.path(), &self.boot).map_err(Error::io("write", marker.path()))?;
-        marker.persist(&self.unsynced.join(&*id.0))
-    }
-
-    /// Drops layers that another boot may not have written, and the markers of those this one has.
-    fn sweep_unsynced(&self) -> Result<()> {
-        let mut written_back = Vec::new();
-        for name in names(&self.unsynced)? {
-            let marker = self.unsynced.join(&name);
-            if fs::read_to_string(&marker).unwrap_or_default() != self.boot {
-                self.remove(&LayerId(name.into()))?;
-                let _ = fs::remove_file(&marker);
-            } else if age(&marker) > WRITTEN_BACK {
-                written_back.push(marker);
-            }
-        }
-        if !written_back.is_empty() {
-            let dir = File::open(&self.layers).map_err(Error::io("open", &self.layers))?;
-            rustix::fs::syncfs(&dir).map_err(|error| Error::io("sync", &self.layers)(error.into()))?;
-            for marker in written_back {
-                let _ = fs::remove_file(marker);
-            }
-        }
-        Ok(())
     }
 
     /// Whether a layer is there.
@@ -186,7 +151,7 @@ impl Area {
         self.known.lock().expect("no panic while the map is held").remove(id);
         match fs::rename(&from, staged.path().join("removed")) {
             Ok(()) => {
-                let _ = fs::remove_file(self.unsynced.join(&*id.0));
+                self.unsynced.unmark(&id.0);
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -214,20 +179,11 @@ pub(super) fn random_id() -> Result<LayerId> {
     Ok(LayerId(format!("{:032x}", u128::from_ne_bytes(bytes)).into()))
 }
 
-/// The kernel's name of this boot; empty where there is none, which no marker matches but its own.
-fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
-}
-
 fn names(dir: &Path) -> Result<Vec<String>> {
     let read = || -> io::Result<Vec<String>> {
         fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
     };
     read().map_err(Error::io("list", dir))
-}
-
-fn age(path: &Path) -> Duration {
-    fs::metadata(path).and_then(|meta| meta.modified()).ok().and_then(|time| time.elapsed().ok()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -278,19 +234,6 @@ mod tests {
         let area = Area::open(root.path()).unwrap();
         assert!(!area.has(&lost));
         assert!(area.has(&kept));
-    }
-
-    #[test]
-    fn markers_go_once_the_kernel_has_written() {
-        let root = tempfile::tempdir().unwrap();
-        let area = Area::open(root.path()).unwrap();
-        let id = publish(&area, "old");
-        let marker = root.path().join(UNSYNCED).join("old");
-        let long_ago = SystemTime::now() - WRITTEN_BACK * 2;
-        File::options().write(true).open(&marker).unwrap().set_modified(long_ago).unwrap();
-        let area = Area::open(root.path()).unwrap();
-        assert!(!marker.exists());
-        assert!(area.has(&id));
     }
 
     #[test]

@@ -3,29 +3,45 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Seek, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use oci::{Algorithm, Digest, Hasher};
 
 use super::{BlobWriter, Blobs, Temp, TempPath};
+use crate::temp::make_private;
+use crate::unsynced::Unsynced;
 use crate::{Error, Result};
 
-/// Blobs as files named by their digest.
-pub struct LocalBlobs {
+pub(super) const BLOBS: &str = "blobs-v1";
+const UNSYNCED: &str = "unsynced-blobs-v1";
+
+/// Blobs as files named by their digest. Cheap to clone.
+#[derive(Clone)]
+pub struct LocalBlobs(Arc<Local>);
+
+struct Local {
     root: PathBuf,
     temp: Temp,
+    unsynced: Unsynced,
 }
 
 impl LocalBlobs {
-    /// Blobs in `root`, made in `temp`, which is on the same file system.
-    pub fn new(root: PathBuf, temp: Temp) -> Self {
-        Self { root, temp }
+    /// Blobs in a directory of `store`, made in `temp`, which is on the same file system. Those that another boot may not
+    /// have written whole are removed.
+    pub(super) fn open(store: &Path, temp: Temp) -> Result<Self> {
+        let root = store.join(BLOBS);
+        make_private(&root)?;
+        make_private(&root.join(Algorithm::Sha256.as_str()))?;
+        let unsynced = Unsynced::open(store.join(UNSYNCED), temp.clone())?;
+        let blobs = Self(Arc::new(Local { root, temp, unsynced }));
+        blobs.0.unsynced.sweep(&mut |name| Digest::parse(name).map_or(Ok(()), |digest| blobs.remove(&digest)))?;
+        Ok(blobs)
     }
 
     /// The file of a blob.
     fn path(&self, digest: &Digest) -> PathBuf {
-        self.root.join(digest.algorithm().as_str()).join(digest.hex())
+        self.0.root.join(digest.algorithm().as_str()).join(digest.hex())
     }
 }
 
@@ -48,21 +64,38 @@ impl Blobs for LocalBlobs {
     }
 
     fn write(&self) -> Result<Box<dyn BlobWriter>> {
-        let (path, file) = self.temp.file("blob")?;
-        Ok(Box::new(LocalWriter { root: self.root.clone(), path, file, hasher: Hasher::sha256(), size: 0 }))
+        let (path, file) = self.0.temp.file("blob")?;
+        Ok(Box::new(LocalWriter { blobs: self.clone(), path, file, hasher: Hasher::sha256(), size: 0 }))
     }
 
     fn remove(&self, digest: &Digest) -> Result<()> {
         let path = self.path(digest);
         match fs::remove_file(&path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path)(e)),
-            _ => Ok(()),
+            _ => {
+                self.0.unsynced.unmark(digest.as_str());
+                Ok(())
+            }
+        }
+    }
+
+    fn sync(&self, digest: &Digest) -> Result<()> {
+        if !self.0.unsynced.is_marked(digest.as_str()) {
+            return Ok(());
+        }
+        let path = self.path(digest);
+        match File::open(&path).and_then(|file| file.sync_all()) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("sync", path)(e)),
+            _ => {
+                self.0.unsynced.unmark(digest.as_str());
+                Ok(())
+            }
         }
     }
 }
 
 struct LocalWriter {
-    root: PathBuf,
+    blobs: LocalBlobs,
     path: TempPath,
     file: File,
     hasher: Hasher,
@@ -86,10 +119,15 @@ impl BlobWriter for LocalWriter {
     fn commit(mut self: Box<Self>, expected: Option<&Digest>) -> Result<(Digest, u64)> {
         let digest = named(expected, std::mem::take(&mut self.hasher).finish(), &mut self.file)?;
         check(expected, &digest)?;
-        self.file.sync_all().map_err(Error::io("sync", self.path.path()))?;
-        let dir = self.root.join(digest.algorithm().as_str());
-        fs::create_dir_all(&dir).map_err(Error::io("make", &dir))?;
-        self.path.persist(&dir.join(digest.hex()))?;
+        let to = self.blobs.path(&digest);
+        let dir = to.parent().expect("a blob is in a directory");
+        fs::create_dir_all(dir).map_err(Error::io("make", dir))?;
+        match self.blobs.size(&digest)? {
+            // The one that is there may be on the disk, which then this one must be.
+            Some(_) => self.file.sync_all().map_err(Error::io("sync", self.path.path()))?,
+            None => self.blobs.0.unsynced.mark(digest.as_str())?,
+        }
+        self.path.persist(&to)?;
         Ok((digest, self.size))
     }
 }
@@ -122,6 +160,10 @@ impl Blobs for MemoryBlobs {
 
     fn remove(&self, digest: &Digest) -> Result<()> {
         self.map().remove(digest);
+        Ok(())
+    }
+
+    fn sync(&self, _: &Digest) -> Result<()> {
         Ok(())
     }
 }
@@ -225,8 +267,10 @@ mod tests {
         // Writing what is there already is no error, and a reader keeps what it opened.
         let mut open = blobs.open(&digest).unwrap();
         write_blob(blobs, &mut &b"hello"[..], None).unwrap();
+        blobs.sync(&digest).unwrap();
         blobs.remove(&digest).unwrap();
         blobs.remove(&digest).unwrap();
+        blobs.sync(&digest).unwrap();
         text.clear();
         open.read_to_string(&mut text).unwrap();
         assert_eq!(text, "hello");
@@ -259,7 +303,34 @@ mod tests {
     #[test]
     fn local() {
         let root = scratch();
-        let temp = Temp::open(root.path()).unwrap();
-        conforms(&LocalBlobs::new(root.path().join("blobs"), temp));
+        conforms(&open(root.path()));
+    }
+
+    fn open(root: &Path) -> LocalBlobs {
+        let temp = root.join("tmp");
+        make_private(&temp).unwrap();
+        LocalBlobs::open(root, Temp::open(&temp).unwrap()).unwrap()
+    }
+
+    /// As after a loss of power: what was not synced may be anything.
+    fn after_a_loss_of_power(root: &Path) -> LocalBlobs {
+        for marker in fs::read_dir(root.join(UNSYNCED)).unwrap() {
+            fs::write(marker.unwrap().path(), "another boot").unwrap();
+        }
+        open(root)
+    }
+
+    #[test]
+    fn what_was_not_synced_is_gone_after_a_loss_of_power() {
+        let root = scratch();
+        let blobs = open(root.path());
+        let write = |text: &[u8]| write_blob(&blobs, &mut &*text, None).unwrap().0;
+        let (synced, twice, lost) = (write(b"synced"), write(b"twice"), write(b"lost"));
+        [&synced, &twice].iter().for_each(|digest| blobs.sync(digest).unwrap());
+        assert_eq!(write(b"twice"), twice);
+        let blobs = after_a_loss_of_power(root.path());
+        let sizes = [&synced, &twice, &lost].map(|digest| blobs.size(digest).unwrap());
+        assert_eq!(sizes, [Some(6), Some(5), None]);
+        assert_eq!(fs::read_dir(root.path().join(UNSYNCED)).unwrap().count(), 0);
     }
 }

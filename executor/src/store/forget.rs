@@ -8,6 +8,7 @@ use oci::{Algorithm, Digest};
 use rusqlite::{Transaction, params};
 
 use super::Store;
+use super::blobs::BLOBS;
 use crate::{Error, Result};
 
 impl Store {
@@ -57,7 +58,7 @@ impl Store {
     pub fn list_blobs(&self) -> Result<BTreeMap<Digest, (u64, SystemTime)>> {
         let mut blobs = BTreeMap::new();
         for algorithm in [Algorithm::Sha256, Algorithm::Sha384, Algorithm::Sha512] {
-            let dir = self.root().join("blobs-v1").join(algorithm.as_str());
+            let dir = self.root().join(BLOBS).join(algorithm.as_str());
             let entries = match fs::read_dir(&dir) {
                 Ok(entries) => entries,
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,

@@ -1,10 +1,15 @@
 //! Images by name. A name is a full reference with a tag or digest (`docker.io/library/app:latest`).
 
-use oci::{Descriptor, Reference};
+use std::collections::BTreeSet;
+
+use oci::{Descriptor, Digest, Document, Reference};
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::Store;
+use super::{Store, read_blob};
 use crate::{Error, Result};
+
+/// Longest manifest, in bytes.
+const MANIFEST_LIMIT: u64 = 4 << 20;
 
 /// A named image.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,8 +47,10 @@ impl Store {
         self.put_images(std::slice::from_ref(image))
     }
 
-    /// Names images, all of them or none.
+    /// Names images, all of them or none. What has a name has reached the disk.
     pub fn put_images(&self, images: &[Image]) -> Result<()> {
+        let blobs = self.blobs_of(images.iter().map(|image| image.target.clone()));
+        blobs.iter().try_for_each(|digest| self.blobs().sync(digest))?;
         self.db().write(|db| {
             let mut insert = db.prepare_cached("INSERT OR REPLACE INTO image VALUES (?1, ?2, ?3)")?;
             images.iter().try_for_each(|image| {
@@ -51,6 +58,27 @@ impl Store {
                 insert.execute(params![key(&image.name), target, image.created]).map(drop)
             })
         })
+    }
+
+    /// The blobs that images consist of, here or not. Of an image whose manifest is not here that is all.
+    pub(crate) fn blobs_of(&self, images: impl Iterator<Item = Descriptor>) -> BTreeSet<Digest> {
+        let mut blobs = BTreeSet::new();
+        let mut waiting: Vec<_> = images.collect();
+        while let Some(descriptor) = waiting.pop() {
+            if !blobs.insert(descriptor.digest.clone()) {
+                continue;
+            }
+            let Ok(bytes) = read_blob(self.blobs(), &descriptor.digest, MANIFEST_LIMIT) else { continue };
+            match Document::parse(&bytes) {
+                Ok(Document::Index(index)) => waiting.extend(index.manifests),
+                Ok(Document::Manifest(manifest)) => {
+                    blobs.insert(manifest.config.digest);
+                    blobs.extend(manifest.layers.into_iter().map(|layer| layer.digest));
+                }
+                Err(_) => {}
+            }
+        }
+        blobs
     }
 
     /// Takes a name away; the blobs stay until they are pruned. **Errors**: `NotFound`.
@@ -84,10 +112,26 @@ fn parse((name, target, created): Fields) -> Result<Image> {
 
 #[cfg(test)]
 mod tests {
-    use oci::media;
+    use oci::{Index, Manifest, media};
 
     use super::*;
-    use crate::store::tests::scratch;
+    use crate::store::{tests::scratch, write_blob};
+
+    #[test]
+    fn what_gets_a_name_is_on_the_disk_first() {
+        let dir = scratch();
+        let store = Store::open(dir.path()).unwrap();
+        let put = |bytes: &[u8]| write_blob(store.blobs(), &mut &*bytes, None).unwrap();
+        let (config, layer) = (Descriptor::of(media::OCI_CONFIG, b"{}"), Descriptor::of(media::OCI_LAYER, b"layer"));
+        let manifest = Manifest::new(config, vec![layer]).to_json();
+        let index = Index::new(vec![Descriptor::of(media::OCI_MANIFEST, &manifest)]).to_json();
+        [b"{}", &b"layer"[..], b"of nobody", &manifest, &index].iter().for_each(|bytes| drop(put(bytes)));
+        let unsynced = || std::fs::read_dir(dir.path().join("unsynced-blobs-v1")).unwrap().count();
+        assert_eq!(unsynced(), 5);
+        let name = Reference::parse("app").unwrap();
+        store.put_image(&Image { name, target: Descriptor::of(media::OCI_INDEX, &index), created: 1 }).unwrap();
+        assert_eq!(unsynced(), 1);
+    }
 
     #[test]
     fn names_come_and_go() {

@@ -3,12 +3,13 @@
 //! | entry | what |
 //! |---|---|
 //! | `blobs-v1/<algorithm>/<hex>` | content-addressed bytes |
+//! | `unsynced-blobs-v1/<digest>` | marks blobs that may not have reached the disk (see `unsynced`) |
 //! | `layers-v1/<id>/` | layer directories; their inside is the snapshots' affair |
 //! | `db-v1.sqlite` | layers, cache links and results, images, times of use, how steps went |
 //! | `in-use` | locked by builds together, by pruning alone |
 //! | `tmp/<process>/` | what live processes are making; what dead ones left is removed at the next start |
 //!
-//! Writes go aside, are synced and renamed: what can be seen is whole. Buckets carry a version in their name. Any number
+//! Writes go aside and are renamed: what can be seen is whole. Blobs of images that have a name are synced, too. Buckets carry a version in their name. Any number
 //! of processes may share the directory. The store must not know what a vertex or a snapshot is.
 
 mod blobs;
@@ -45,11 +46,13 @@ pub trait Blobs: Send + Sync {
     fn write(&self) -> Result<Box<dyn BlobWriter>>;
     /// Removes a blob; none there is no error.
     fn remove(&self, digest: &Digest) -> Result<()>;
+    /// Waits until a blob has reached the disk; none there is no error.
+    fn sync(&self, digest: &Digest) -> Result<()>;
 }
 
 /// A blob being written; dropped uncommitted it is discarded.
 pub trait BlobWriter: Write + Send {
-    /// Ends it: checks the digest if one is expected, syncs, makes it visible. Returns digest and size in bytes.
+    /// Ends it: checks the digest if one is expected, makes it visible. Returns digest and size in bytes.
     fn commit(self: Box<Self>, expected: Option<&Digest>) -> Result<(Digest, u64)>;
 }
 
@@ -83,12 +86,12 @@ impl Store {
     /// Opens the directory, makes what is missing, and removes what dead processes left.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
         let root = root.into();
-        for dir in ["blobs-v1", "blobs-v1/sha256", "layers-v1", "tmp"] {
+        for dir in ["layers-v1", "tmp"] {
             make_private(&root.join(dir))?;
         }
         let root = root.canonicalize().map_err(Error::io("open", &root))?;
         let temp = Temp::open(&root.join("tmp"))?;
-        let blobs = LocalBlobs::new(root.join("blobs-v1"), temp.clone());
+        let blobs = LocalBlobs::open(&root, temp.clone())?;
         let db = Db::open(&root.join("db-v1.sqlite"))?;
         Ok(Self { root, temp, blobs, db })
     }
