@@ -18,13 +18,14 @@ mod workloads;
 use std::path::Path;
 use std::process::Command;
 
+use e2e::Registry;
 use e2e::measure::{Cost, measure, median, reset_peak, spent_by};
 
 use crate::setup;
 use crate::shell::{self, Result, cargo};
-use builders::Builder;
+use builders::{Build, Builder};
 use table::Table;
-use workloads::{Start, Workload};
+use workloads::{BASE, Output, Start, Workload};
 
 pub(crate) fn run(words: &[String]) -> Result<()> {
     if words.iter().any(|word| matches!(&**word, "-h" | "--help" | "help")) {
@@ -88,21 +89,26 @@ Everything lies in TMPDIR. Workloads:
 /// that drift hits all of them.
 fn costs(workload: &Workload, builders: &[Box<dyn Builder>]) -> Result<(Vec<Option<Cost>>, Cost)> {
     let context = tempfile::tempdir()?;
+    let needs_registry = workload.output == Output::Registry || matches!(workload.start, Start::Pulled);
+    let registry = if needs_registry { Some(Registry::start()?) } else { None };
+    let bench = Bench { workload, context: context.path(), registry: registry.as_ref() };
     (workload.prepare)(context.path())?;
     std::fs::write(context.path().join("Dockerfile"), (workload.dockerfile)())?;
-    let mut costs = vec![Vec::new(); builders.len()];
-    if !matches!(workload.start, Start::NoCache) {
+    if matches!(workload.start, Start::Cached | Start::Changed(_)) {
         for builder in builders {
-            attempt(builder.as_ref(), context.path(), workload)?;
+            bench.attempt(builder.as_ref(), 0)?;
         }
     }
+    let mut costs = vec![Vec::new(); builders.len()];
     let mut limits = Vec::new();
-    for round in 0..workload.runs {
-        if let Start::Changed(change) = workload.start {
-            change(context.path(), round + 1)?;
+    for round in 1..=workload.runs {
+        match workload.start {
+            Start::Changed(change) => change(context.path(), round)?,
+            Start::Pulled => bench.put_base(round)?,
+            Start::NoCache | Start::Cached => {}
         }
         for (builder, costs) in builders.iter().zip(&mut costs) {
-            costs.extend(attempt(builder.as_ref(), context.path(), workload)?);
+            costs.extend(bench.attempt(builder.as_ref(), round)?);
         }
         limits.push(measure(Command::new("sh").args(["-c", workload.limit]).current_dir(context.path()))?);
     }
@@ -110,30 +116,67 @@ fn costs(workload: &Workload, builders: &[Box<dyn Builder>]) -> Result<(Vec<Opti
     Ok((costs.into_iter().map(median).collect(), e2e::measure::median(limits)))
 }
 
-/// One build; a peer that fails is left out, with what it said.
-fn attempt(builder: &dyn Builder, context: &Path, workload: &Workload) -> Result<Option<Cost>> {
-    match build(builder, context, workload) {
-        Err(error) if !builder.is_own() => {
-            shell::say(&format!("{} is left out: {error}", builder.name()));
-            Ok(None)
-        }
-        built => built,
-    }
+/// A workload with all it needs.
+struct Bench<'a> {
+    workload: &'a Workload,
+    context: &'a Path,
+    registry: Option<&'a Registry>,
 }
 
-/// One build; `None` where the builder has no such output.
-fn build(builder: &dyn Builder, context: &Path, workload: &Workload) -> Result<Option<Cost>> {
-    let out = tempfile::tempdir()?;
-    let no_cache = matches!(workload.start, Start::NoCache);
-    let Some(mut command) = builder.build(context, no_cache, workload.output, &out.path().join("out")) else {
-        return Ok(None);
-    };
-    let Some(daemon) = builder.daemon() else { return Ok(Some(measure(&mut command)?)) };
-    reset_peak(daemon);
-    let before = spent_by(daemon);
-    let client = measure(&mut command)?;
-    let after = spent_by(daemon);
-    Ok(Some(client.with(Cost { wall: client.wall, cpu: after.cpu.saturating_sub(before.cpu), peak: after.peak })))
+impl Bench<'_> {
+    /// One build; a peer that fails is left out, with what it said.
+    fn attempt(&self, builder: &dyn Builder, round: usize) -> Result<Option<Cost>> {
+        match self.build(builder, round) {
+            Err(error) if !builder.is_own() => {
+                shell::say(&format!("{} is left out: {error}", builder.name()));
+                Ok(None)
+            }
+            built => built,
+        }
+    }
+
+    /// One build; `None` where the builder has no such output.
+    fn build(&self, builder: &dyn Builder, round: usize) -> Result<Option<Cost>> {
+        let out = tempfile::tempdir()?;
+        // A repository that no builder has pushed to.
+        let of = builder.name().to_lowercase().replace(' ', "-");
+        let commands = builder.build(&Build {
+            context: self.context,
+            pulls: matches!(self.workload.start, Start::Pulled),
+            no_cache: matches!(self.workload.start, Start::NoCache),
+            output: self.workload.output,
+            dest: &out.path().join("out"),
+            pushed: &self.named(&format!("{of}-{round}:1")),
+        });
+        let Some(mut commands) = commands else { return Ok(None) };
+        let before = builder.daemon().map(|daemon| {
+            reset_peak(daemon);
+            (daemon, spent_by(daemon))
+        });
+        let mut cost = Cost::default();
+        for command in &mut commands {
+            cost = cost.then(measure(command)?);
+        }
+        let Some((daemon, before)) = before else { return Ok(Some(cost)) };
+        let after = spent_by(daemon);
+        Ok(Some(cost.with(Cost { wall: cost.wall, cpu: after.cpu.saturating_sub(before.cpu), peak: after.peak })))
+    }
+
+    /// A name in the registry.
+    fn named(&self, name: &str) -> String {
+        self.registry.map_or_else(String::new, |registry| format!("{}/{name}", registry.address))
+    }
+
+    /// Puts an image of the workload's files into the registry, which no builder has seen, and makes it the base of what is
+    /// built.
+    fn put_base(&self, round: usize) -> Result<()> {
+        let name = self.named(&format!("base:{round}"));
+        let files = tempfile::tempdir()?;
+        (self.workload.prepare)(files.path())?;
+        std::fs::write(files.path().join("Dockerfile"), format!("FROM {BASE}\nCOPY . /round-{round}/\n"))?;
+        builders::push_unseen(files.path(), &name)?;
+        Ok(std::fs::write(self.context.join("Dockerfile"), format!("FROM {name}\nRUN true\n"))?)
+    }
 }
 
 #[cfg(test)]

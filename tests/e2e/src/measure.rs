@@ -23,6 +23,12 @@ impl Cost {
     pub fn with(self, other: Self) -> Self {
         Self { wall: self.wall, cpu: self.cpu + other.cpu, peak: self.peak + other.peak }
     }
+
+    /// The cost of this and of what was done after it.
+    #[must_use]
+    pub fn then(self, next: Self) -> Self {
+        Self { wall: self.wall + next.wall, cpu: self.cpu + next.cpu, peak: self.peak.max(next.peak) }
+    }
 }
 
 /// Runs a program that must succeed, its output thrown away.

@@ -12,12 +12,25 @@ use crate::shell::{Result, target_dir};
 /// The name every build gives its image.
 const TAG: &str = "bench:1";
 
+/// One build.
+pub(super) struct Build<'a> {
+    pub(super) context: &'a Path,
+    /// Whether the base is in a registry.
+    pub(super) pulls: bool,
+    pub(super) no_cache: bool,
+    pub(super) output: Output,
+    /// Where an output goes that is a file or a directory.
+    pub(super) dest: &'a Path,
+    /// The name of an output that is pushed.
+    pub(super) pushed: &'a str,
+}
+
 /// A builder, ready to build.
 pub(super) trait Builder {
     /// What the table calls it.
     fn name(&self) -> &'static str;
-    /// The command that builds `context`; `dest` is where an output that is no store goes. `None`: it has no such output.
-    fn build(&self, context: &Path, no_cache: bool, output: Output, dest: &Path) -> Option<Command>;
+    /// What does a build, one command after the other. `None`: it has no such output.
+    fn build(&self, build: &Build<'_>) -> Option<Vec<Command>>;
     /// Whether it is ours.
     fn is_own(&self) -> bool {
         false
@@ -41,9 +54,10 @@ pub(super) fn all() -> Result<Vec<Box<dyn Builder>>> {
 }
 
 /// `type=…` of an output, as everybody but buildah spells it.
-fn spelled(output: Output, dest: &Path) -> String {
-    let dest = dest.display();
-    match output {
+fn spelled(build: &Build<'_>) -> String {
+    let dest = build.dest.display();
+    match build.output {
+        Output::Registry => format!("type=image,name={},push=true", build.pushed),
         Output::Nowhere => "type=cacheonly".into(),
         Output::Store => format!("type=image,name={TAG}"),
         Output::Local => format!("type=local,dest={dest}"),
@@ -51,6 +65,15 @@ fn spelled(output: Output, dest: &Path) -> String {
         Output::DockerArchive => format!("type=docker,name={TAG},dest={dest}"),
         Output::Oci(compression) => format!("type=oci,compression={compression},force-compression=true,dest={dest}"),
     }
+}
+
+/// Builds a directory in a store that is thrown away, and pushes the image: no builder has seen it.
+pub(super) fn push_unseen(context: &Path, name: &str) -> Result<()> {
+    let own = Own::new(&base::busybox()?)?;
+    let mut push = own.command();
+    push.arg("--offline").arg("-o").arg(format!("type=image,name={name},push=true")).arg(context);
+    process::succeed(&mut push)?;
+    Ok(())
 }
 
 /// `llbc build`.
@@ -71,7 +94,7 @@ impl Own {
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.llbc);
-        command.env("LLBC_ROOT", self.store.path()).args(["build", "--offline", "--progress=quiet"]);
+        command.env("LLBC_ROOT", self.store.path()).args(["build", "--progress=quiet"]);
         command
     }
 }
@@ -85,10 +108,11 @@ impl Builder for Own {
         true
     }
 
-    fn build(&self, context: &Path, no_cache: bool, output: Output, dest: &Path) -> Option<Command> {
+    fn build(&self, build: &Build<'_>) -> Option<Vec<Command>> {
         let mut command = self.command();
-        command.arg("-o").arg(spelled(output, dest)).args(no_cache.then_some("--no-cache")).arg(context);
-        Some(command)
+        command.args((!build.pulls).then_some("--offline")).args(build.no_cache.then_some("--no-cache"));
+        command.arg("-o").arg(spelled(build)).arg(build.context);
+        Some(vec![command])
     }
 }
 
@@ -107,7 +131,13 @@ impl Buildkit32 {
         std::fs::write(&file, format!("FROM {BASE}\n"))?;
         let to = layout.path().join("base");
         let mut write = own.command();
-        write.arg("-f").arg(file).arg("-o").arg(format!("type=oci,tar=false,dest={}", to.display())).arg(layout.path());
+        write
+            .arg("--offline")
+            .arg("-f")
+            .arg(file)
+            .arg("-o")
+            .arg(format!("type=oci,tar=false,dest={}", to.display()))
+            .arg(layout.path());
         process::succeed(&mut write)?;
         let index: serde_json::Value = serde_json::from_slice(&std::fs::read(to.join("index.json"))?)?;
         let digest = index["manifests"][0]["digest"].as_str().unwrap_or_default().to_owned();
@@ -120,19 +150,19 @@ impl Builder for Buildkit32 {
         "BuildKit"
     }
 
-    fn build(&self, context: &Path, no_cache: bool, output: Output, dest: &Path) -> Option<Command> {
+    fn build(&self, build: &Build<'_>) -> Option<Vec<Command>> {
         let mut command = self.buildkit.client();
         command.args(["build", "--progress=plain", "--frontend=dockerfile.v0"]);
         command.arg("--opt").arg(format!("context:{BASE}=oci-layout://base@{}", self.digest));
         command.arg("--oci-layout").arg(format!("base={}", self.layout.path().join("base").display()));
         for local in ["context", "dockerfile"] {
-            command.arg("--local").arg(format!("{local}={}", context.display()));
+            command.arg("--local").arg(format!("{local}={}", build.context.display()));
         }
-        command.args(no_cache.then_some("--no-cache"));
-        if output != Output::Nowhere {
-            command.arg("-o").arg(spelled(output, dest));
+        command.args(build.no_cache.then_some("--no-cache"));
+        if build.output != Output::Nowhere {
+            command.arg("-o").arg(spelled(build));
         }
-        Some(command)
+        Some(vec![command])
     }
 
     fn daemon(&self) -> Option<u32> {
@@ -158,18 +188,21 @@ impl Builder for Docker20 {
         "docker build"
     }
 
-    fn build(&self, context: &Path, no_cache: bool, output: Output, dest: &Path) -> Option<Command> {
+    fn build(&self, build: &Build<'_>) -> Option<Vec<Command>> {
         let mut command = self.docker.client();
-        command.args(["build", "--network=none", "--quiet"]).args(no_cache.then_some("--no-cache"));
-        match output {
+        command.args(["build", "--network=none", "--quiet"]).args(build.no_cache.then_some("--no-cache"));
+        match build.output {
             Output::Store => command.args(["-t", TAG]),
-            Output::Local | Output::Tar => command.arg("--output").arg(spelled(output, dest)),
+            Output::Registry => command.args(["-t", build.pushed]),
+            Output::Local | Output::Tar => command.arg("--output").arg(spelled(build)),
             // It always stores: without a name is the least it does.
             Output::Nowhere => &mut command,
             Output::DockerArchive | Output::Oci(_) => return None,
         };
-        command.arg(context);
-        Some(command)
+        command.arg(build.context);
+        let mut push = self.docker.client();
+        push.args(["push", "--quiet", build.pushed]);
+        Some(std::iter::once(command).chain((build.output == Output::Registry).then_some(push)).collect())
     }
 
     fn daemon(&self) -> Option<u32> {
@@ -206,22 +239,27 @@ impl Builder for Buildah {
         "buildah bud"
     }
 
-    fn build(&self, context: &Path, no_cache: bool, output: Output, dest: &Path) -> Option<Command> {
+    fn build(&self, build: &Build<'_>) -> Option<Vec<Command>> {
         let mut command = self.command();
         // runc as docker has it; buildah's first choice, crun, refuses machines with both versions of control groups.
         let runc = process::find("runc").unwrap_or_else(|| "runc".into());
         command.args(["bud", "--quiet", "--layers", "--runtime"]).arg(runc);
-        command.args(["--network=none", "--pull-never", "--jobs=0"]).args(no_cache.then_some("--no-cache"));
-        match output {
+        command.args(["--network=none", "--jobs=0", "--tls-verify=false"]);
+        command.arg(if build.pulls { "--pull" } else { "--pull-never" }).args(build.no_cache.then_some("--no-cache"));
+        let dest = build.dest.display();
+        match build.output {
             Output::Store => command.args(["-t", TAG]),
-            Output::Oci("gzip") => command.arg("-t").arg(format!("oci-archive:{}", dest.display())),
-            Output::DockerArchive => command.arg("-t").arg(format!("docker-archive:{}", dest.display())),
-            Output::Local | Output::Tar => command.arg("--output").arg(spelled(output, dest)),
+            Output::Registry => command.args(["-t", build.pushed]),
+            Output::Oci("gzip") => command.arg("-t").arg(format!("oci-archive:{dest}")),
+            Output::DockerArchive => command.arg("-t").arg(format!("docker-archive:{dest}")),
+            Output::Local | Output::Tar => command.arg("--output").arg(spelled(build)),
             // It always stores: without a name is the least it does.
             Output::Nowhere => &mut command,
             Output::Oci(_) => return None,
         };
-        command.arg(context);
-        Some(command)
+        command.arg(build.context);
+        let mut push = self.command();
+        push.args(["push", "--quiet", "--tls-verify=false", build.pushed]);
+        Some(std::iter::once(command).chain((build.output == Output::Registry).then_some(push)).collect())
     }
 }

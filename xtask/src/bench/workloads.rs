@@ -29,6 +29,8 @@ pub(super) enum Start {
     Cached,
     /// It was built before, and this was done to the context since, for the nth time.
     Changed(fn(&Path, usize) -> io::Result<()>),
+    /// Its base is in a registry and nowhere else.
+    Pulled,
 }
 
 /// Where the result goes.
@@ -41,6 +43,8 @@ pub(super) enum Output {
     DockerArchive,
     /// An OCI archive with its layers compressed so.
     Oci(&'static str),
+    /// A registry, into a repository of its own.
+    Registry,
 }
 
 /// The image they all build on.
@@ -145,6 +149,15 @@ pub(super) const ALL: &[Workload] = &[
         limit: WRITE,
         ..NOTHING
     },
+    Workload {
+        name: "20,000 files, push to a new repository",
+        start: Start::Cached,
+        output: Output::Registry,
+        limit: "true",
+        ..CONTEXT
+    },
+    // The image that is pulled has the files; what is built on it has its Dockerfile alone.
+    Workload { name: "20,000 files, pull and one RUN step", start: Start::Pulled, limit: "true", ..CONTEXT },
     Workload { name: "base and one layer, docker archive", output: Output::DockerArchive, ..SMALL },
     Workload { name: "base and one layer, tar", output: Output::Tar, ..SMALL },
     Workload { name: "base and one layer, local directory", output: Output::Local, ..SMALL },
