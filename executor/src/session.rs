@@ -51,6 +51,8 @@ pub enum Secret {
 pub enum SshAgent {
     /// An agent's socket.
     Socket(PathBuf),
+    /// A socket of any kind: all that is said passes.
+    Raw(PathBuf),
     /// Keys in files, served by this process.
     Keys(Arc<KeyAgent>),
 }
@@ -69,10 +71,28 @@ impl SshAgent {
         KeyAgent::start(paths).map(|agent| Self::Keys(Arc::new(agent)))
     }
 
+    /// A socket that is passed on as it is. **Errors**: it is none, or there are several.
+    pub fn raw(paths: &[PathBuf]) -> Result<Self> {
+        use std::os::unix::fs::FileTypeExt;
+        let [path] = paths else {
+            return Err(Error::Invalid("raw=true is for exactly one socket".into()));
+        };
+        let metadata = std::fs::metadata(path).map_err(Error::io("open the socket", path))?;
+        if !metadata.file_type().is_socket() {
+            return Err(Error::Invalid(format!("{} is no socket: raw=true is for sockets", path.display())));
+        }
+        Ok(Self::Raw(path.clone()))
+    }
+
+    /// Whether more than an agent's requests passes.
+    pub fn is_raw(&self) -> bool {
+        matches!(self, Self::Raw(_))
+    }
+
     /// Where it listens, for as long as this lives.
     pub fn socket(&self) -> &Path {
         match self {
-            Self::Socket(path) => path,
+            Self::Socket(path) | Self::Raw(path) => path,
             Self::Keys(agent) => agent.socket(),
         }
     }

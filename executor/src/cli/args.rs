@@ -32,7 +32,8 @@ pub struct RunArgs {
     /// Secret for steps that ask for it: `id=ID[,src=PATH|,env=VARIABLE]`
     #[arg(long = "secret", value_name = "SECRET")]
     pub secrets: Vec<String>,
-    /// SSH agent for steps that ask for one: `default`, `ID=SOCKET`, or `ID=KEYFILE[,KEYFILE…]`
+    /// SSH agent for steps that ask for one: `default`, `ID=SOCKET`, or `ID=KEYFILE[,KEYFILE…]`; with
+    /// `ID=SOCKET,raw=true` any other socket
     #[arg(long = "ssh", value_name = "AGENT")]
     pub ssh: Vec<String>,
     /// Grant what a step may ask for: `network.host`, `security.insecure`

@@ -67,17 +67,29 @@ fn readable(path: String, invalid: &dyn Fn(&str) -> Error) -> Result<PathBuf> {
     }
 }
 
-/// `ID[=SOCKET|KEY[,KEY…]]`; without either it is the agent of `SSH_AUTH_SOCK`.
+/// `ID[=SOCKET[,raw=true]|KEY[,KEY…]]`; without either it is the agent of `SSH_AUTH_SOCK`.
 pub(super) fn agents(flags: &[String]) -> Result<BTreeMap<String, SshAgent>> {
     flags.iter().map(|flag| agent(flag)).collect()
 }
 
 fn agent(flag: &str) -> Result<(String, SshAgent)> {
-    let (id, paths) = match flag.split_once('=') {
-        Some((id, paths)) => (id, paths.split(',').map(PathBuf::from).collect()),
-        None => (flag, vec![own_agent(flag)?]),
-    };
-    Ok((if id.is_empty() { "default" } else { id }.to_owned(), SshAgent::of(&paths)?))
+    let invalid = |why: String| Error::Invalid(format!("--ssh {flag}: {why}"));
+    let (id, fields) = flag.split_once('=').map_or((flag, None), |(id, fields)| (id, Some(fields)));
+    let (mut raw, mut paths) = (false, Vec::new());
+    for field in fields.into_iter().flat_map(|fields| fields.split(',')) {
+        match field.strip_prefix("raw=") {
+            Some("true" | "1") => raw = true,
+            Some("false" | "0") => raw = false,
+            Some(other) => return Err(invalid(format!("raw is true or false, not {other:?}"))),
+            None => paths.push(PathBuf::from(field)),
+        }
+    }
+    if fields.is_none() {
+        paths.push(own_agent(flag)?);
+    }
+    let agent = if raw { SshAgent::raw(&paths) } else { SshAgent::of(&paths) };
+    let id = if id.is_empty() { "default" } else { id };
+    Ok((id.to_owned(), agent?))
 }
 
 fn own_agent(flag: &str) -> Result<PathBuf> {
@@ -117,6 +129,28 @@ mod tests {
         check_secret("id=a,size=3", r#"--secret id=a,size=3: unknown field "size=3""#);
         check_secret("id=a,src=/", "--secret id=a,src=/: / is not a file");
         check_secret("id=a,type=x", r#"--secret id=a,type=x: there is no type "x"; there are file and env"#);
+    }
+
+    #[test]
+    fn raw_sockets() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let socket = path.display();
+        let parse = |flag: &str| match super::agent(flag) {
+            Ok((id, agent)) => format!("{id} {}", agent.is_raw()),
+            Err(error) => error.to_string(),
+        };
+        for (flag, expected) in [
+            (format!("default={socket}"), "default false"),
+            (format!("default={socket},raw=true"), "default true"),
+            (format!("db=raw=1,{socket}"), "db true"),
+            (format!("db=raw=yes,{socket}"), "raw is true or false, not \"yes\""),
+            ("db=raw=true".to_owned(), "raw=true is for exactly one socket"),
+            (format!("db=raw=true,{}", temp.path().display()), "is no socket: raw=true is for sockets"),
+        ] {
+            assert!(parse(&flag).ends_with(expected), "{flag}: {}", parse(&flag));
+        }
     }
 
     #[test]

@@ -119,10 +119,12 @@ pub enum MountSource {
         /// Permission bits.
         mode: u32,
     },
-    /// A socket of the host, forwarded.
+    /// A socket of the host, forwarded: an SSH agent's, whose keys may be used and nothing more.
     Socket {
         /// Its path on the host.
         path: PathBuf,
+        /// Whether it is no agent's, and all that is said passes.
+        raw: bool,
         /// Owner in the container.
         uid: u32,
         /// Group in the container.

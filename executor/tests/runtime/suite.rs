@@ -418,7 +418,7 @@ fn an_agent_lists_and_signs_and_nothing_else() {
             sysread $s, $a, unpack('N', $l); print ord($a), ' '; }";
         let mut spec = rig.sh(&format!("stat -c '%F %u:%g %a' /run/agent; perl -e \"{}\"", talk.replace('$', "\\$")));
         spec.env = vec!["PATH=/bin:/usr/bin".into()];
-        let source = MountSource::Socket { path, uid: 1000, gid: 100, mode: 0o600 };
+        let source = MountSource::Socket { path, raw: false, uid: 1000, gid: 100, mode: 0o600 };
         spec.mounts = vec![
             Mount { dest: "/run/agent".into(), source, readonly: false },
             bind(Path::new("/usr"), "", "/usr", true),
@@ -430,6 +430,38 @@ fn an_agent_lists_and_signs_and_nothing_else() {
         let ran = run(runtime, &spec).unwrap();
         assert_eq!(ran.stdout, "socket 1000:100 600\n12 6 5 5 5 12 ", "{}", ran.stderr);
         assert_eq!(server.join().unwrap(), [11, 13, 11], "what reached the agent");
+    });
+}
+
+#[test]
+fn everything_passes_through_a_raw_socket() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let path = rig.outside("server").join("socket");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        // Answers when the client has said everything, with all of it.
+        let server = std::thread::spawn(move || {
+            use std::io::{Read, Write};
+            let (mut client, _) = listener.accept().unwrap();
+            let mut said = Vec::new();
+            client.read_to_end(&mut said).unwrap();
+            client.write_all(&said).unwrap();
+        });
+        let talk = "use IO::Socket::UNIX; $s = IO::Socket::UNIX->new('/run/socket') or die $!; \
+            print $s 'GET ' x 50000; $s->flush; $s->shutdown(1); local $/; print length(<$s>);";
+        let mut spec = rig.sh(&format!("perl -e \"{}\"", talk.replace('$', "\\$")));
+        spec.env = vec!["PATH=/bin:/usr/bin".into()];
+        let source = MountSource::Socket { path, raw: true, uid: 0, gid: 0, mode: 0o600 };
+        spec.mounts = vec![
+            Mount { dest: "/run/socket".into(), source, readonly: false },
+            bind(Path::new("/usr"), "", "/usr", true),
+        ];
+        for link in ["lib", "lib64"] {
+            std::os::unix::fs::symlink(format!("usr/{link}"), rig.root().join(link)).unwrap();
+        }
+        let ran = run(runtime, &spec).unwrap();
+        assert_eq!(ran.stdout, "200000", "{}", ran.stderr);
+        server.join().unwrap();
     });
 }
 

@@ -8,6 +8,7 @@ use super::caches::{Caches, Taken, Wanted};
 use super::session;
 use crate::ops::Context;
 use crate::runtime::{self, MountSource, Root};
+use crate::session::SshAgent;
 use crate::snapshot::{Active, Committed, Snapshots, View};
 use crate::{Error, Result};
 
@@ -32,7 +33,7 @@ enum Held {
     Dir(PathBuf),
     Tmpfs { size: u64 },
     Secret { data: Vec<u8>, options: llb::SecretMount },
-    Agent { path: PathBuf, options: llb::SecretMount },
+    Agent { agent: SshAgent, options: llb::SecretMount },
 }
 
 /// A mount that is not the root.
@@ -101,7 +102,7 @@ impl Preparing<'_> {
             MountKind::Secret(options) => session::secret(self.context.session, options)?
                 .map(|data| Held::Secret { data, options: options.clone() }),
             MountKind::Ssh(options) => session::agent(self.context.session, options)?
-                .map(|path| Held::Agent { path, options: options.clone() }),
+                .map(|agent| Held::Agent { agent: agent.clone(), options: options.clone() }),
         };
         let dest = absolute(self.cwd, &mount.dest);
         let selector = mount.selector.clone();
@@ -222,9 +223,9 @@ impl Other {
                 let (uid, gid, mode) = (options.uid, options.gid, options.mode & 0o777);
                 MountSource::Secret { data: data.clone(), uid, gid, mode }
             }
-            Held::Agent { path, options } => {
+            Held::Agent { agent, options } => {
                 let (uid, gid, mode) = (options.uid, options.gid, options.mode & 0o777);
-                MountSource::Socket { path: path.clone(), uid, gid, mode }
+                MountSource::Socket { path: agent.socket().to_owned(), raw: agent.is_raw(), uid, gid, mode }
             }
         };
         runtime::Mount { dest: self.dest.clone(), source, readonly: self.readonly }

@@ -1,8 +1,6 @@
 //! What a process is given of the user's: secrets and agents.
 
-use std::path::PathBuf;
-
-use crate::session::{Secret, Session};
+use crate::session::{Secret, Session, SshAgent};
 use crate::{Error, Result};
 
 /// Longest secret, in bytes; BuildKit's limit.
@@ -31,11 +29,11 @@ pub(super) fn secret_variable(session: &Session, secret: &llb::SecretEnv) -> Res
     Ok(format!("{}={value}", secret.name))
 }
 
-/// The socket of an agent; `None` when it may be missing and is.
-pub(super) fn agent(session: &Session, mount: &llb::SecretMount) -> Result<Option<PathBuf>> {
+/// The agent of a mount; `None` when it may be missing and is.
+pub(super) fn agent<'a>(session: &'a Session, mount: &llb::SecretMount) -> Result<Option<&'a SshAgent>> {
     let id = if mount.id.is_empty() { DEFAULT_AGENT } else { &mount.id };
     match session.ssh.get(id) {
-        Some(agent) => Ok(Some(agent.socket().to_owned())),
+        Some(agent) => Ok(Some(agent)),
         None if mount.optional => Ok(None),
         None if session.ssh.is_empty() => Err(Error::NotFound(format!("no SSH key {id:?} forwarded from the client"))),
         None => Err(Error::NotFound(format!("unset ssh forward key {id}"))),
@@ -68,7 +66,6 @@ fn read_file(id: &str, path: &std::path::Path) -> Result<Option<Vec<u8>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::SshAgent;
 
     fn check(entry: Option<Secret>, optional: bool, want: std::result::Result<Option<&str>, &str>) {
         let secrets = entry.map(|secret| ("id".to_owned(), secret)).into_iter().collect();
@@ -95,7 +92,8 @@ mod tests {
         let find_for = |id: &str, ssh: &[&str], optional| {
             let ssh = ssh.iter().map(|id| (id.to_string(), SshAgent::Socket("/agent".into()))).collect();
             let mount = llb::SecretMount { id: id.into(), optional, ..llb::SecretMount::default() };
-            agent(&Session { ssh, ..Session::default() }, &mount).map_err(|e| e.to_string())
+            let session = Session { ssh, ..Session::default() };
+            agent(&session, &mount).map(|found| found.map(|agent| agent.socket().to_owned())).map_err(|e| e.to_string())
         };
         let find = |ssh: &[&str], optional| find_for("default", ssh, optional);
         assert_eq!(find(&["default"], false), Ok(Some("/agent".into())));

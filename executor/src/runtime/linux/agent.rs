@@ -1,12 +1,12 @@
 //! Serves SSH agents of the host to a container, a thread a connection, and looks at every request.
 //!
-//! parity: BuildKit v0.32, session/sshforward/sshprovider: an agent is for reading. The protocol is that of
-//! draft-miller-ssh-agent: each message has its length before it, each request one answer.
+//! parity: BuildKit v0.32, session/sshforward/sshprovider: an agent is for reading; a raw socket is none, and everything
+//! passes. The protocol is that of draft-miller-ssh-agent: each message has its length before it, each request one answer.
 
 use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
+use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -36,7 +36,7 @@ impl Servers {
         let stop = Arc::new(AtomicBool::new(false));
         let serve = |agent: Agent| {
             let stop = stop.clone();
-            std::thread::spawn(move || serve(agent.listener, &agent.path, &stop))
+            std::thread::spawn(move || serve(agent, &stop))
         };
         let threads = agents.into_iter().map(serve).collect();
         Self { stop, threads }
@@ -52,27 +52,38 @@ impl Drop for Servers {
     }
 }
 
-fn serve(listener: OwnedFd, agent: &Path, stop: &AtomicBool) {
+fn serve(Agent { listener, path, raw }: Agent, stop: &AtomicBool) {
     let listener = UnixListener::from(listener);
+    let forward = if raw { pass } else { forward };
     while !stop.load(Ordering::Relaxed) {
         let mut fds = [PollFd::new(&listener, PollFlags::IN)];
         if !matches!(poll(&mut fds, Some(&LOOK)), Ok(1..)) {
             continue;
         }
         if let Ok((client, _)) = listener.accept() {
-            let agent = PathBuf::from(agent);
-            // Ends by itself: the container's end closes its side.
-            std::thread::spawn(move || forward(client, &agent));
+            let path = path.clone();
+            // Ends by itself: the container's end closes its side. One that is gone looks to it like one that hangs up.
+            std::thread::spawn(move || drop(forward(client, &path)));
         }
     }
 }
 
-/// Serves one client. An agent that is gone looks to it like one that hangs up.
-fn forward(client: UnixStream, agent: &Path) {
-    let _ = try_forward(client, agent);
+/// Passes on whatever is said, each way until its end.
+fn pass(client: UnixStream, socket: &Path) -> io::Result<()> {
+    client.set_nonblocking(false)?;
+    let server = UnixStream::connect(socket)?;
+    let (from, to) = (server.try_clone()?, client.try_clone()?);
+    std::thread::spawn(move || pass_one_way(from, to));
+    pass_one_way(client, server)
 }
 
-fn try_forward(mut client: UnixStream, agent: &Path) -> io::Result<()> {
+fn pass_one_way(mut from: UnixStream, mut to: UnixStream) -> io::Result<()> {
+    io::copy(&mut from, &mut to)?;
+    to.shutdown(Shutdown::Write)
+}
+
+/// Serves one client of an agent.
+fn forward(mut client: UnixStream, agent: &Path) -> io::Result<()> {
     client.set_nonblocking(false)?;
     let mut agent = UnixStream::connect(agent)?;
     while let Some(request) = receive(&mut client)? {

@@ -19,6 +19,8 @@ pub(super) struct Agent {
     pub(super) listener: OwnedFd,
     /// The agent's socket.
     pub(super) path: PathBuf,
+    /// Whether it is none, and all that is said passes.
+    pub(super) raw: bool,
 }
 
 /// What to send, and what to serve while it runs.
@@ -119,9 +121,9 @@ fn mount(mount: &Mount, side: &mut Side) -> Result<plan::Mount> {
             let owner = plan::Owner { uid: *uid, gid: *gid, mode: *mode };
             Source::Secret { start, end: side.secrets.len(), owner }
         }
-        MountSource::Socket { path, uid, gid, mode } => {
+        MountSource::Socket { path, raw, uid, gid, mode } => {
             let owner = plan::Owner { uid: *uid, gid: *gid, mode: *mode };
-            Source::Socket { socket: socket(path, side)?, owner }
+            Source::Socket { socket: socket(path, *raw, side)?, owner }
         }
     };
     Ok(plan::Mount { dest: mount.dest.clone(), readonly: mount.readonly, source })
@@ -141,12 +143,12 @@ fn open(root: &Path, selector: &Path) -> Result<OwnedFd> {
     })
 }
 
-fn socket(path: &Path, side: &mut Side) -> Result<usize> {
+fn socket(path: &Path, raw: bool, side: &mut Side) -> Result<usize> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None);
     let listener = socket.map_err(|e| Error::io("make a socket for", path)(e.into()))?;
     let theirs = listener.try_clone().map_err(Error::io("make a socket for", path))?;
-    side.agents.push(Agent { listener, path: path.to_owned() });
+    side.agents.push(Agent { listener, path: path.to_owned(), raw });
     Ok(side.add(theirs))
 }
 
