@@ -263,6 +263,28 @@ builtins! {
         "The platform of the image, instead of the target's.";
     Stage: "pipeline stage(variadic pipeline pipeline)",
         "Solves its arguments at once, after the stages before it.";
+    // What HLB has not. A program may have functions of these names, which hide them.
+    Dockerfile: "fs dockerfile(fs context)",
+        "What the Dockerfile in a directory of the client makes, with that directory as its build context.";
+    DockerfileFile: "option::dockerfile file(string path)",
+        "The path of the Dockerfile in the context; `Dockerfile`, if nothing is said.";
+    DockerfileTarget: "option::dockerfile target(string stage)",
+        "The stage that is wanted; the last, if nothing is said.";
+    DockerfileArg: "option::dockerfile arg(string key, string value)",
+        "A build argument.";
+    DockerfileInput: "option::dockerfile input(string name, fs value)",
+        "A filesystem in place of the stage, context or image of that name.";
+    CopyLink: "option::copy link()",
+        "Copies into a layer of its own that is laid over the filesystem: it is copied once, whatever is below.";
+    RunSecretEnv: "option::run secretEnv(string localEnv, string name)",
+        "A variable of the client's environment as a variable of this process, that is in no layer.";
+}
+
+impl Builtin {
+    /// Whether HLB has it not.
+    pub fn is_beyond(self) -> bool {
+        self >= Self::Dockerfile
+    }
 }
 
 /// The table as a module of HLB, to be shown.

@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 
 use crate::visit::def_steps;
 use crate::{
-    Block, BoundName, Call, Checks, Command, Condition, Copy, Def, Delivery, Diagnostic, Document, Expr, ExprKind,
-    Goal, GoalKind, Healthcheck, Layout, Module, Mount, Name, Op, Opt, OptKind, Pair, Param, Piece, Signature, Span,
-    Step, Str, StrKind, Template, Text,
+    Block, BoundName, Call, Checks, Choice, Command, Condition, Copy, Def, Delivery, Diagnostic, Document, Expr,
+    ExprKind, Goal, GoalKind, Healthcheck, Layout, Module, Mount, Name, Op, Opt, OptKind, Pair, Param, Piece,
+    Signature, Span, Step, Str, StrKind, Template, Text,
 };
 
 /// The module as JSON.
@@ -194,6 +194,7 @@ fn call(call: &Call) -> Value {
     out.add("name", call.name.text.as_str());
     out.some("member", call.member.as_ref().map(|member| member.text.as_str()));
     out.list("args", call.args.iter().map(expr));
+    out.list("names", call.names.iter().map(|name| name.text.as_str().into()));
     out.some("with", call.with.as_deref().map(expr));
     out.list("binds", call.bind.iter().flat_map(|bind| &bind.names).map(bound));
     out.into()
@@ -213,8 +214,20 @@ fn expr(expr: &Expr) -> Value {
         ExprKind::Bool(value) => (*value).into(),
         ExprKind::Block(value) => json!({ "block": block(value) }),
         ExprKind::Call(value) => json!({ "call": call(value) }),
+        ExprKind::Choice(value) => json!({ "choice": choice(value) }),
         ExprKind::Hole => Value::Null,
     }
+}
+
+fn choice(choice: &Choice) -> Value {
+    let mut out = Object::new();
+    out.add("if", expr(&choice.condition.left));
+    if let Some((same, right)) = &choice.condition.right {
+        out.add(if *same { "is" } else { "is-not" }, expr(right));
+    }
+    out.add("then", block(&choice.then));
+    out.some("else", choice.otherwise.as_ref().map(block));
+    out.into()
 }
 
 /// A text without holes as itself.

@@ -81,6 +81,9 @@ pub struct Call {
     pub member: Option<Name>,
     /// The arguments.
     pub args: Vec<Expr>,
+    /// The parameters that the last of the arguments name. **Shape**: one for each of those; the arguments before them go by
+    /// their place.
+    pub names: Vec<Name>,
     /// The options.
     pub with: Option<Box<Expr>>,
     /// What its effects are called.
@@ -93,6 +96,28 @@ impl Call {
     /// Name and member.
     pub fn callee(&self) -> Span {
         self.member.as_ref().map_or(self.name.span, |member| self.name.span.to(member.span))
+    }
+
+    /// The arguments that go by their place, and those that go by the name of their parameter.
+    pub fn split_args(&self) -> (&[Expr], impl Iterator<Item = (&Name, &Expr)>) {
+        // An argument without a name among the last is an error of the syntax; what is left is looked at all the same.
+        let (places, named) = self.args.split_at(self.args.len().saturating_sub(self.names.len()));
+        (places, self.names.iter().zip(named))
+    }
+
+    /// The arguments in the order of the parameters. **Shape**: one entry a parameter up to the last that is given
+    /// something, and what is left of the arguments after them; names that no parameter has are passed over.
+    pub fn slots(&self, params: &[&str]) -> Vec<Option<&Expr>> {
+        let (places, named) = self.split_args();
+        let mut slots: Vec<Option<&Expr>> = places.iter().map(Some).collect();
+        for (name, value) in named {
+            let Some(at) = params.iter().position(|param| *param == name.text) else { continue };
+            if slots.len() <= at {
+                slots.resize(at + 1, None);
+            }
+            slots[at].get_or_insert(value);
+        }
+        slots
     }
 }
 
@@ -138,8 +163,42 @@ pub enum ExprKind {
     Block(Block),
     /// What a call gives.
     Call(Box<Call>),
+    /// One block or another, each of which goes on with the value that the block around it has.
+    Choice(Box<Choice>),
     /// Could not be parsed; a diagnostic says why.
     Hole,
+}
+
+/// One block or another.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    /// What decides.
+    pub condition: Premise,
+    /// What is taken if it holds.
+    pub then: Block,
+    /// What is taken if it does not.
+    pub otherwise: Option<Block>,
+}
+
+impl Choice {
+    /// The values that decide.
+    pub fn operands(&self) -> impl Iterator<Item = &Expr> {
+        std::iter::once(&self.condition.left).chain(self.condition.right.iter().map(|(_, right)| right))
+    }
+
+    /// The blocks, one of which is taken.
+    pub fn blocks(&self) -> impl Iterator<Item = &Block> {
+        std::iter::once(&self.then).chain(&self.otherwise)
+    }
+}
+
+/// A truth value, or a comparison of strings, numbers or truth values.
+#[derive(Clone, Debug)]
+pub struct Premise {
+    /// What is true, or is compared.
+    pub left: Expr,
+    /// What it is compared with, and whether it must be the same.
+    pub right: Option<(bool, Expr)>,
 }
 
 /// A text whose pieces are put together and then laid out.

@@ -285,6 +285,8 @@ fn with_request<T>(
     let language = LANGUAGES.iter().find(|language| language.id == module.dialect.id);
     let parse_trigger = language
         .and_then(|language| language.trigger)
+        // What images keep for their heirs are instructions of a Dockerfile, whatever language is built on them.
+        .or(LANGUAGES[0].trigger)
         .map(|parse| move |bytes: &[u8], at: Span, escape: u8| parse(&Trigger { bytes, at, escape }));
     let trigger = parse_trigger.as_ref().map(|parse| parse as &plan::TriggerParser<'_>);
     let modules = Modules::new();

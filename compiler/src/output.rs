@@ -98,6 +98,8 @@ pub struct Needs {
     pub directories: BTreeMap<String, String>,
     /// Paths of files of the client, by the ids of secrets.
     pub secrets: BTreeMap<String, String>,
+    /// Variables of the client's environment, by the ids of secrets.
+    pub variables: BTreeMap<String, String>,
     /// Agents of the client, by the ids of sockets.
     pub agents: BTreeMap<String, Agent>,
     /// Entitlements of processes: `network.host`, `security.insecure`.

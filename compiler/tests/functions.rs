@@ -1,15 +1,30 @@
 //! What functions of HLB can do that HLB's own compiler cannot: compiled beside a program that says the same in full.
 
 use ast::Source;
-use compiler::{Answer, AskError, Facts, ImageAnswer, Options, Outcome, Question, World};
+use compiler::{Answer, AskError, Facts, ImageAnswer, LocalPath, ModuleSource, Options, Outcome, Question, World};
+use llb::Op;
 
-/// Images have an empty config, and there is nothing else.
+/// What is in the file `app/Dockerfile`.
+const DOCKERFILE: &str = "ARG V=1\nFROM base AS build\nARG V\nCOPY src /src\nRUN make $V\nFROM scratch\nCOPY --from=build /out /\nCMD [\"/app\"]\n";
+
+/// The config of every image: it has a layer, or it would be nothing.
+const IMAGE: &str = r#"{"rootfs":{"type":"layers","diff_ids":["sha256:0000000000000000000000000000000000000000000000000000000000000000"]}}"#;
+
+/// Images are alike, the client has a directory with a Dockerfile, and there is nothing else.
 struct Images;
 
 impl World for Images {
     fn answer(&self, questions: &[Question]) -> Vec<Result<Answer, AskError>> {
         let answer = |question: &Question| match question {
-            Question::Image { .. } => Ok(Answer::Image(ImageAnswer { digest: None, config: b"{}".to_vec() })),
+            Question::Image { .. } => {
+                Ok(Answer::Image(ImageAnswer { digest: None, config: IMAGE.as_bytes().to_vec() }))
+            }
+            Question::LocalPath { .. } => {
+                Ok(Answer::LocalPath(Some(LocalPath { directory: true, id: "id".to_owned(), context: None })))
+            }
+            Question::Module { source: ModuleSource::File(path) } => {
+                Ok(Answer::File((path == "app/Dockerfile").then(|| DOCKERFILE.as_bytes().to_vec())))
+            }
             _ => Err(AskError { message: "not known".to_owned(), help: None, unreachable: false }),
         };
         questions.iter().map(answer).collect()
@@ -49,6 +64,142 @@ fn arguments_that_are_left_out_have_their_defaults() {
         format!("{built}fs default() {{ {call}; }}\n")
     };
     same(&bound("out"), &bound("out \"1\""));
+}
+
+#[test]
+fn arguments_with_names_go_where_their_parameters_are() {
+    let make = "fs make(string name, string flags = \"-j4\", int mode = 0o755) { mkdir name mode; mkfile \"/f\" 0o644 flags; }\n";
+    let with = |call: &str| format!("{make}fs default() {{ {call}; }}\n");
+    same(&with("make \"/a\" mode=0o700"), &with("make \"/a\" \"-j4\" 0o700"));
+    same(&with("make flags=\"x\" name=\"/a\""), &with("make \"/a\" \"x\""));
+    same(
+        &with("copy make(mode=0, name=\"/a\") dst=\"/d\" src=\"/s\""),
+        &with("copy make(\"/a\", \"-j4\", 0) \"/s\" \"/d\""),
+    );
+}
+
+#[test]
+fn one_block_of_a_choice_is_taken() {
+    let text = "fs default(string v = \"1\", bool fresh = false) {\n\timage \"a\"\n\tif v == \"1\" { mkdir \"/one\" 0; } else if v != \"2\" { mkdir \"/other\" 0; }\n\trun string { if fresh { \"x\"; } else { \"y\"; }; }\n}\n";
+    let full = |mkdir: &str, run: &str| format!("fs default() {{ image \"a\"; {mkdir} run \"{run}\"; }}\n");
+    for (args, mkdir, run) in [
+        (&[][..], "mkdir \"/one\" 0;", "y"),
+        (&[("v", "2"), ("fresh", "true")], "", "x"),
+        (&[("v", "3")], "mkdir \"/other\" 0;", "y"),
+    ] {
+        assert_eq!(definition(text, args), definition(&full(mkdir, run), &[]), "{args:?}");
+    }
+    same(
+        "int n() { 2; }\nfs default() { if n == 2 { scratch; mkdir \"/a\" 0; }; }\n",
+        "fs default() { scratch; mkdir \"/a\" 0; }\n",
+    );
+}
+
+#[test]
+fn what_is_bound_in_a_block_that_is_not_taken_is_not_there() {
+    let program = |fresh: bool| {
+        let run = "run \"x\" with option { mount scratch \"/o\" as out; }";
+        format!("fs build() {{ image \"a\"; if {fresh} {{ {run}; }}; }}\nfs default() {{ copy out \"/\" \"/\"; }}\n")
+    };
+    assert_eq!(compile(&program(true), &[]).diagnostics, []);
+    let outcome = compile(&program(false), &[]);
+    let messages: Vec<_> = outcome.diagnostics.iter().map(|found| found.message.as_str()).collect();
+    assert_eq!(messages, ["what is bound here is in a block that is not taken"]);
+}
+
+/// What the processes of a program's result run, with the argument V, and the sources of it.
+fn processes(text: &str) -> (Vec<String>, Vec<String>) {
+    let outcome = compile(text, &[]);
+    assert_eq!(outcome.diagnostics, [], "{text}");
+    let bytes = llb::encode_to_bytes(&outcome.plan.expect("there is a plan").output(0).graph);
+    let graph = llb::decode(&bytes.expect("it can be encoded")).expect("it can be decoded").graph;
+    let (mut execs, mut sources) = (Vec::new(), Vec::new());
+    for node in &graph.nodes {
+        match &node.op {
+            Op::Exec(exec) => {
+                let args = exec.meta.env.iter().filter(|entry| entry.starts_with("V=")).chain(exec.meta.args.last());
+                execs.push(args.cloned().collect::<Vec<_>>().join(" "));
+            }
+            Op::Source(source) => sources.push(source.identifier.clone()),
+            _ => {}
+        }
+    }
+    (execs, sources)
+}
+
+#[test]
+fn a_dockerfile_is_a_source() {
+    let context = "fs context() { local \"app\"; }\n";
+    let (execs, sources) = processes(&format!("{context}fs default() {{ dockerfile context; run \"test\"; }}\n"));
+    assert_eq!(execs, ["V=1 make $V", "test"]);
+    assert_eq!(sources, ["docker-image://docker.io/library/base:latest", "local://app"]);
+
+    let options = "arg \"V\" \"2\"; target \"build\"; input \"base\" fs { image \"mine\"; };";
+    let (execs, sources) =
+        processes(&format!("{context}fs default() {{ dockerfile context with option {{ {options} }}; }}\n"));
+    assert_eq!(execs, ["V=2 make $V"]);
+    assert_eq!(sources, ["docker-image://docker.io/library/mine:latest", "local://app"]);
+}
+
+#[test]
+fn what_the_image_of_a_dockerfile_says_is_kept() {
+    let outcome = compile("fs default() { dockerfile fs { local \"app\"; }; }\n", &[]);
+    let output = &outcome.plan.expect("there is a plan").outputs[0];
+    assert_eq!(output.config().config.cmd, ["/app"]);
+    assert_eq!(output.needs.directories.keys().collect::<Vec<_>>(), ["app"]);
+}
+
+#[test]
+fn a_dockerfile_that_is_not_there_or_not_to_be_read() {
+    let wrong = |call: &str| {
+        let outcome = compile(&format!("fs default() {{ dockerfile {call}; }}\n"), &[]);
+        outcome.diagnostics.into_iter().map(|found| found.message).collect::<Vec<_>>()
+    };
+    assert_eq!(wrong("fs { local \"other\"; }"), ["open other/Dockerfile: no such file or directory"]);
+    assert_eq!(
+        wrong("fs { image \"a\"; }"),
+        ["the Dockerfile of a context that is not a directory of the client cannot be read"]
+    );
+    assert_eq!(
+        wrong("fs { local \"app\"; } with option { target \"nope\"; }"),
+        ["target stage \"nope\" could not be found"]
+    );
+}
+
+#[test]
+fn programs_may_have_functions_of_names_that_only_we_have() {
+    same(
+        "fs link() { image \"a\"; }\nfs dockerfile(string file) { link; mkdir file 0; }\nfs default() { dockerfile \"/x\"; }\n",
+        "fs default() { image \"a\"; mkdir \"/x\" 0; }\n",
+    );
+}
+
+#[test]
+fn a_linked_copy_is_laid_over_what_was_there() {
+    let copy =
+        |with: &str| format!("fs default() {{ image \"a\"; copy fs {{ image \"b\"; }} \"/x\" \"/y\"{with}; }}\n");
+    same(
+        &copy(" with option { link; }"),
+        "fs copied() { scratch; copy fs { image \"b\"; } \"/x\" \"/y\"; }\nfs default() { image \"a\"; merge copied; }\n",
+    );
+    // On nothing there is nothing to lay it over.
+    same(
+        "fs default() { scratch; copy fs { image \"b\"; } \"/x\" \"/y\" with option { link; }; }\n",
+        "fs default() { scratch; copy fs { image \"b\"; } \"/x\" \"/y\"; }\n",
+    );
+}
+
+#[test]
+fn a_secret_of_the_environment_is_a_variable_of_the_process() {
+    let outcome = compile("fs default() { image \"a\"; run \"x\" with option { secretEnv \"TOKEN\" \"T\"; }; }\n", &[]);
+    let plan = outcome.plan.expect("there is a plan");
+    let secret = plan.graph.nodes.iter().find_map(|node| match &node.op {
+        Op::Exec(exec) => exec.secret_env.first().cloned(),
+        _ => None,
+    });
+    let secret = secret.expect("there is a secret");
+    assert_eq!((secret.name.as_str(), secret.optional), ("T", false));
+    assert_eq!(plan.outputs[0].needs.variables.get(&secret.id).map(String::as_str), Some("TOKEN"));
 }
 
 #[test]

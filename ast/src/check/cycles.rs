@@ -66,7 +66,11 @@ fn in_expr<'m>(expr: &'m Expr, calls: &mut Vec<&'m Name>) {
                 }
             }
         }
-        _ => {}
+        ExprKind::Choice(choice) => {
+            choice.operands().for_each(|operand| in_expr(operand, calls));
+            choice.blocks().for_each(|block| in_block(block, calls));
+        }
+        ExprKind::Int(_) | ExprKind::Bool(_) | ExprKind::Hole => {}
     }
 }
 

@@ -39,6 +39,10 @@ struct Registrar<'m> {
 impl<'m> Registrar<'m> {
     fn declare(&mut self, name: &'m Name, object: Object<'m>) {
         match self.scope.find(&name.text) {
+            // What HLB does not know hides nothing that its programs define.
+            Some(Object::Builtin(rows)) if rows.iter().all(|row| row.builtin.is_beyond()) => {
+                self.scope.names.insert(&name.text, object);
+            }
             Some(known) => self.seen.entry(&name.text).or_insert_with(|| vec![known.span()]).push(name.span),
             None => drop(self.scope.names.insert(&name.text, object)),
         }
@@ -64,6 +68,11 @@ impl<'m> Registrar<'m> {
         for step in &block.steps {
             match &step.op {
                 Op::Call(call) => self.call(call, (block, gives), def, closure),
+                // Its blocks are this one, going on.
+                Op::Value(Expr { kind: ExprKind::Choice(choice), .. }) => {
+                    choice.operands().for_each(|operand| self.expr(operand, def));
+                    choice.blocks().for_each(|inner| self.block(inner, gives, def, closure));
+                }
                 Op::Value(expr) => self.expr(expr, def),
                 _ => {}
             }

@@ -72,7 +72,7 @@ pub(super) fn kind_of(expr: &Expr) -> &str {
         ExprKind::Int(_) => types::INT,
         ExprKind::Bool(_) => types::BOOL,
         ExprKind::Block(block) => &block.gives.text,
-        ExprKind::Call(_) | ExprKind::Hole => types::NONE,
+        ExprKind::Call(_) | ExprKind::Choice(_) | ExprKind::Hole => types::NONE,
     }
 }
 

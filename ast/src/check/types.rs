@@ -4,7 +4,8 @@ use super::CODE;
 use super::names::check_fields;
 use super::scope::{Object, Place, Scope, gives, is_breakpoint, kind_of, type_of};
 use crate::{
-    Block, Body, Call, Def, Diagnostic, Expr, ExprKind, Label, Module, Name, Op, Param, Piece, Span, Template,
+    Block, Body, Call, Choice, Def, Diagnostic, Expr, ExprKind, Label, Module, Name, Op, Param, Piece, Premise, Span,
+    Template,
 };
 use crate::{builtin, types};
 
@@ -94,6 +95,8 @@ pub(super) struct Callee<'m> {
     pub(super) span: Span,
     /// The types of its parameters, and whether the last takes all that is left.
     params: Vec<&'m str>,
+    /// Their names.
+    names: Vec<&'m str>,
     /// How many of them must be given.
     required: usize,
     variadic: bool,
@@ -124,6 +127,7 @@ impl<'s, 'm> Typer<'s, 'm> {
         let kinds = Kinds::one(gives);
         block.steps.iter().try_for_each(|step| match &step.op {
             Op::Call(call) => self.call(&kinds, call),
+            Op::Value(Expr { kind: ExprKind::Choice(choice), .. }) => self.choice(choice, gives),
             Op::Value(expr) => self.expr(&kinds, expr),
             _ => Ok(()),
         })
@@ -138,14 +142,23 @@ impl<'s, 'm> Typer<'s, 'm> {
             return Ok(());
         }
         let mut params = callee.params;
+        let mut names = callee.names;
         if let Some(last) = params.pop_if(|_| callee.variadic) {
             params.resize(call.args.len().max(params.len()), last);
+            names.pop();
         }
         let required = callee.required.min(params.len());
         if !(required..=params.len()).contains(&call.args.len()) {
             return Err(self.wrong_count(call, (required, params.len()), callee.span));
         }
-        params.into_iter().zip(&call.args).try_for_each(|(kind, arg)| self.expr(&Kinds::one(kind), arg))?;
+        check_names(call, &names, callee.span)?;
+        let slots = call.slots(&names);
+        if let Some(missing) = (0..required).find(|at| slots.get(*at).is_none_or(Option::is_none)) {
+            let message = format!("`{}` is not given `{}`", call.name.text, names[missing]);
+            return Err(Box::new(Diagnostic::error(CODE, message, call.name.span).also(callee.span, "defined here")));
+        }
+        let given = params.into_iter().zip(slots).filter_map(|(kind, arg)| Some((kind, arg?)));
+        given.into_iter().try_for_each(|(kind, arg)| self.expr(&Kinds::one(kind), arg))?;
         match call.with.as_deref() {
             Some(with) => self.options(&call.name.text, with),
             None => Ok(()),
@@ -184,10 +197,26 @@ impl<'s, 'm> Typer<'s, 'm> {
                 self.block(block, gives)
             }
             ExprKind::Call(call) => self.call(&kinds, call),
-            ExprKind::Hole => Ok(()),
+            // A choice is a statement, and looked at as such.
+            ExprKind::Choice(_) | ExprKind::Hole => Ok(()),
             ExprKind::Text(template) if kinds.has(types::STRING) => self.template(template),
             ExprKind::Text(_) | ExprKind::Int(_) | ExprKind::Bool(_) => self.literal(&kinds, expr),
         }
+    }
+
+    /// Comparing needs two values of the type that the first one has.
+    fn choice(&self, choice: &'m Choice, gives: &str) -> Checked {
+        match &choice.condition {
+            Premise { left, right: None } => self.expr(&Kinds::one(types::BOOL), left)?,
+            Premise { left, right: Some((_, right)) } => {
+                let comparable = [types::STRING, types::INT, types::BOOL];
+                self.expr(&Kinds::of(&comparable), left)?;
+                let fits = |ty: &&&str| self.expr(&Kinds::one(ty), left).is_ok();
+                let ty = comparable.iter().find(fits).copied().unwrap_or(types::STRING);
+                self.expr(&Kinds::one(ty), right)?;
+            }
+        }
+        choice.blocks().try_for_each(|block| self.block(block, gives))
     }
 
     fn literal(&self, kinds: &Kinds<'_>, expr: &Expr) -> Checked {
@@ -246,8 +275,8 @@ impl<'s, 'm> Typer<'s, 'm> {
     ) -> Checked<Callee<'m>> {
         let known = self.imported.filter(|(name, ..)| *name == call.name.text);
         let Some((_, module, scope)) = known else {
-            let (params, span) = (Vec::new(), object.span());
-            return Ok(Callee { object, row: None, span, params, required: 0, variadic: false, open: true });
+            let (params, names, span) = (Vec::new(), Vec::new(), object.span());
+            return Ok(Callee { object, row: None, span, params, names, required: 0, variadic: false, open: true });
         };
         let also = vec![Label { span: import, message: "imported here".to_owned() }];
         let place = Place { scope, function: None };
@@ -265,17 +294,20 @@ impl<'s, 'm> Typer<'s, 'm> {
 
     fn resolve(&self, kinds: &Kinds<'_>, object: Object<'m>, at: Span, mut also: Vec<Label>) -> Checked<Callee<'m>> {
         let mut row = None;
-        let (gives, params, variadic): (&str, Vec<&'m str>, bool) = match object {
+        let (gives, params, names, variadic): (&str, Vec<&'m str>, Vec<&'m str>, bool) = match object {
             Object::Builtin(rows) => {
                 let found = self.overload(kinds, rows, at)?;
                 row = Some(found);
                 let variadic = found.params.last().is_some_and(|param| param.variadic);
-                (found.gives, found.params.iter().map(|param| param.ty).collect(), variadic)
+                let names = found.params.iter().map(|param| param.name).collect();
+                (found.gives, found.params.iter().map(|param| param.ty).collect(), names, variadic)
             }
-            Object::Function(def) => (gives(def), params(&def.params), is_variadic(&def.params)),
-            Object::Bound { function, gives, .. } => (gives, params(&function.params), is_variadic(&function.params)),
-            Object::Field(param) => (type_of(param), Vec::new(), false),
-            Object::Import(import) => (kind_of(&import.from), Vec::new(), false),
+            Object::Function(def) => (gives(def), params(&def.params), names(&def.params), is_variadic(&def.params)),
+            Object::Bound { function: def, gives, .. } => {
+                (gives, params(&def.params), names(&def.params), is_variadic(&def.params))
+            }
+            Object::Field(param) => (type_of(param), Vec::new(), Vec::new(), false),
+            Object::Import(import) => (kind_of(&import.from), Vec::new(), Vec::new(), false),
         };
         let span = row.map_or(object.span(), |row| row.span);
         also.push(Label { span, message: "defined here".to_owned() });
@@ -284,7 +316,7 @@ impl<'s, 'm> Typer<'s, 'm> {
             Object::Function(def) | Object::Bound { function: def, .. } => required(&def.params),
             _ => params.len(),
         };
-        Ok(Callee { object, row, span, params, required, variadic, open: false })
+        Ok(Callee { object, row, span, params, names, required, variadic, open: false })
     }
 
     /// The primitive of a name that gives what is welcome; if there is one primitive only, that.
@@ -321,6 +353,30 @@ impl<'s, 'm> Typer<'s, 'm> {
 
 fn params(params: &[Param]) -> Vec<&str> {
     params.iter().map(type_of).collect()
+}
+
+fn names(params: &[Param]) -> Vec<&str> {
+    params.iter().map(|param| param.name.text.as_str()).collect()
+}
+
+/// Arguments with names: each names a parameter that nothing else is given to.
+fn check_names(call: &Call, params: &[&str], defined: Span) -> Checked {
+    let (places, _) = call.split_args();
+    for (at, name) in call.names.iter().enumerate() {
+        let is_known = |known: &Name| known.text == name.text;
+        let message = match params.iter().position(|param| *param == name.text) {
+            Some(param) if param < places.len() || call.names[..at].iter().any(is_known) => {
+                format!("`{}` is given twice", name.text)
+            }
+            Some(_) => continue,
+            None => {
+                let message = format!("`{}` has no parameter `{}` to be given by name", call.name.text, name.text);
+                crate::with_suggestion(message, crate::suggest(&name.text, params.iter().copied()))
+            }
+        };
+        return Err(Box::new(Diagnostic::error(CODE, message, name.span).also(defined, "defined here")));
+    }
+    Ok(())
 }
 
 /// How many arguments must be given.

@@ -123,6 +123,9 @@ fn provide(needs: &Needs, settings: &mut RunSettings) -> Result<()> {
     for (id, path) in &needs.secrets {
         settings.session.secrets.insert(id.clone(), Secret::File(path.into()));
     }
+    for (id, variable) in &needs.variables {
+        settings.session.secrets.insert(id.clone(), Secret::Env(variable.clone()));
+    }
     for (id, agent) in &needs.agents {
         let socket = match (&agent.paths[..], agent.ssh) {
             ([], true) => match std::env::var_os("SSH_AUTH_SOCK") {

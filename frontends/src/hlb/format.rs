@@ -207,7 +207,7 @@ impl<'t> Printer<'t> {
         let mut out = self.reference(&call.name);
         for arg in &call.args {
             out.push(' ');
-            out += &self.expr(arg, place);
+            out += &self.argument(arg, place);
         }
         if let Some(with) = call.with.as_ref().filter(|with| !with.is_empty_block()) {
             out += " with ";
@@ -230,6 +230,11 @@ impl<'t> Printer<'t> {
         out
     }
 
+    fn argument(&self, arg: &Arg, place: Place) -> String {
+        let name = arg.name.as_ref().map(|name| format!("{}=", self.slice(name))).unwrap_or_default();
+        name + &self.expr(&arg.value, place)
+    }
+
     fn reference(&self, name: &Ref) -> String {
         match &name.member {
             Some(member) => format!("{}.{}", self.slice(&name.name), self.slice(member)),
@@ -241,9 +246,7 @@ impl<'t> Printer<'t> {
         match &expr.kind {
             ExprKind::Block(ty, block) => format!("{} {}", self.slice(ty), self.block(block, place)),
             ExprKind::Call(name, None) => self.reference(name),
-            ExprKind::Call(name, Some(list)) => {
-                self.reference(name) + &self.list(list, place, |printer, expr, place| printer.expr(expr, place))
-            }
+            ExprKind::Call(name, Some(list)) => self.reference(name) + &self.list(list, place, Self::argument),
             ExprKind::Decimal(value) => value.to_string(),
             ExprKind::Bool(value) => value.to_string(),
             ExprKind::Numeric(value) => match self.slice(&expr.at).as_bytes()[1] {
@@ -252,7 +255,21 @@ impl<'t> Printer<'t> {
                 _ => format!("{value:#x}"),
             },
             ExprKind::Text(form, parts) => self.string(form, parts, place),
+            ExprKind::Choice(choice) => self.choice(choice, place),
         }
+    }
+
+    fn choice(&self, choice: &Choice, place: Place) -> String {
+        let right = choice.condition.right.as_ref().map(|(same, right)| {
+            let sign = if *same { "==" } else { "!=" };
+            format!(" {sign} {}", self.expr(right, place))
+        });
+        let condition = self.expr(&choice.condition.left, place) + &right.unwrap_or_default();
+        let otherwise = choice.otherwise.as_ref().map(|otherwise| match otherwise {
+            Otherwise::Block(block) => format!(" else {}", self.block(block, place)),
+            Otherwise::Choice(choice) => format!(" else {}", self.choice(choice, place)),
+        });
+        format!("if {condition} {}{}", self.block(&choice.then, place), otherwise.unwrap_or_default())
     }
 
     fn string(&self, form: &Form, parts: &[Part], place: Place) -> String {

@@ -23,8 +23,12 @@ pub(super) enum Kind {
     /// The dot of `module.name`.
     Dot,
     Comma,
-    /// Before the default of a parameter.
+    /// Before the default of a parameter, and after the name of an argument.
     Equals,
+    /// `==`.
+    Same,
+    /// `!=`.
+    Different,
     Semicolon,
     Newline,
     /// With its line break, where there is one.
@@ -89,6 +93,10 @@ enum Code {
     Comma,
     #[token("=")]
     Equals,
+    #[token("==")]
+    Same,
+    #[token("!=")]
+    Different,
     #[token(";")]
     Semicolon,
     #[token("\n")]
@@ -209,12 +217,20 @@ impl<'t> Lexer<'t> {
             (Code::CloseBrace, Some(Mode::Hole)) => self.close(Kind::CloseHole, 1),
             (Code::CloseParen, Some(Mode::Parens)) => self.close(Kind::CloseParen, 1),
             (Code::Comma, Some(Mode::Parens)) => self.push(Kind::Comma, 1),
-            (Code::Equals, Some(Mode::Parens)) => self.push(Kind::Equals, 1),
-            (Code::CloseBrace | Code::CloseParen | Code::Comma | Code::Equals, _) => self.invalid(),
+            (Code::Equals, Some(_)) if self.follows_name() => self.push(Kind::Equals, 1),
+            (Code::Same, Some(Mode::Braces)) => self.push(Kind::Same, length),
+            (Code::Different, Some(Mode::Braces)) => self.push(Kind::Different, length),
+            (Code::CloseBrace | Code::CloseParen | Code::Comma | Code::Equals | Code::Same | Code::Different, _) => {
+                self.invalid();
+            }
             (Code::Semicolon, _) => self.push(Kind::Semicolon, 1),
             (Code::Newline, _) => self.push(Kind::Newline, 1),
             (Code::Comment, _) => self.push(Kind::Comment, length),
         }
+    }
+
+    fn follows_name(&self) -> bool {
+        self.tokens.last().is_some_and(|token| token.kind == Kind::Ident)
     }
 
     fn word(&mut self, length: usize) {

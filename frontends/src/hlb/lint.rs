@@ -77,7 +77,7 @@ impl Linter<'_> {
             match statement {
                 Statement::Call(call, _) => {
                     self.reference(&call.name);
-                    call.args.iter().chain(&call.with).for_each(|arg| self.expr(arg));
+                    call.args.iter().map(|arg| &arg.value).chain(&call.with).for_each(|value| self.expr(value));
                 }
                 Statement::Expr(expr, _) => self.expr(expr),
                 _ => {}
@@ -93,7 +93,7 @@ impl Linter<'_> {
             }
             ExprKind::Call(name, args) => {
                 self.reference(name);
-                args.iter().flat_map(List::items).for_each(|arg| self.expr(arg));
+                args.iter().flat_map(List::items).for_each(|arg| self.expr(&arg.value));
             }
             ExprKind::Text(_, parts) => {
                 for part in parts {
@@ -102,7 +102,19 @@ impl Linter<'_> {
                     }
                 }
             }
-            _ => {}
+            ExprKind::Choice(choice) => self.choice(choice),
+            ExprKind::Decimal(_) | ExprKind::Numeric(_) | ExprKind::Bool(_) => {}
+        }
+    }
+
+    fn choice(&mut self, choice: &Choice) {
+        self.expr(&choice.condition.left);
+        choice.condition.right.iter().for_each(|(_, right)| self.expr(right));
+        self.block(&choice.then);
+        match &choice.otherwise {
+            Some(Otherwise::Block(block)) => self.block(block),
+            Some(Otherwise::Choice(choice)) => self.choice(choice),
+            None => {}
         }
     }
 }

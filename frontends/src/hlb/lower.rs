@@ -3,8 +3,8 @@
 //! Names stay names: [`ast::check`] looks them up.
 
 use ast::{
-    Bind, Block, Body, BoundName, Call, Comment, Def, Expr, ExprKind, FileId, Import, Layout, Module, Name, Op, Param,
-    Piece, Signature, Span, Step, Str, StrKind, Template, Text,
+    Bind, Block, Body, BoundName, Call, Choice, Comment, Def, Expr, ExprKind, FileId, Import, Layout, Module, Name, Op,
+    Param, Piece, Premise, Signature, Span, Step, Str, StrKind, Template, Text,
 };
 
 use super::syntax::{self as syntax, *};
@@ -84,7 +84,7 @@ impl<'t> Lowering<'t> {
         let lines: Vec<_> = comments.iter().map(|comment| comment.text.lossy()).collect();
         let fields = |list: &List<Field>| list.items().map(|field| self.field(field)).collect();
         let (steps, span) = match &function.block {
-            Some(block) => (self.steps(block), self.span(&block.at)),
+            Some(block) => (self.steps(block, &gives), self.span(&block.at)),
             None => (Vec::new(), self.span(&function.at)),
         };
         Def {
@@ -124,10 +124,42 @@ impl<'t> Lowering<'t> {
     }
 
     fn block(&self, ty: &At, block: &syntax::Block) -> Block {
-        Block { gives: self.ty(ty), steps: self.steps(block), span: self.span(&(ty.start..block.at.end)) }
+        let gives = self.ty(ty);
+        Block { steps: self.steps(block, &gives), gives, span: self.span(&(ty.start..block.at.end)) }
     }
 
-    fn steps(&self, block: &syntax::Block) -> Vec<Step> {
+    /// A block that goes on with the value of the one around it.
+    fn branch(&self, gives: &Name, block: &syntax::Block) -> Block {
+        Block { gives: gives.clone(), steps: self.steps(block, gives), span: self.span(&block.at) }
+    }
+
+    fn choice(&self, gives: &Name, choice: &syntax::Choice) -> Choice {
+        let condition = &choice.condition;
+        Choice {
+            condition: Premise {
+                left: self.expr(&condition.left),
+                right: condition.right.as_ref().map(|(same, right)| (*same, self.expr(right))),
+            },
+            then: self.branch(gives, &choice.then),
+            otherwise: choice.otherwise.as_ref().map(|otherwise| match otherwise {
+                Otherwise::Block(block) => self.branch(gives, block),
+                Otherwise::Choice(inner) => self.nested_choice(gives, inner),
+            }),
+        }
+    }
+
+    /// `else if`: a block whose only statement is the choice.
+    fn nested_choice(&self, gives: &Name, choice: &syntax::Choice) -> Block {
+        let choice = self.choice(gives, choice);
+        let otherwise = choice.otherwise.as_ref();
+        let span = otherwise.map_or(choice.then.span, |block| choice.then.span.to(block.span));
+        let span = choice.condition.left.span.to(span);
+        let expr = Expr { kind: ExprKind::Choice(Box::new(choice)), span };
+        Block { gives: gives.clone(), steps: vec![step(Op::Value(expr), "", span, span)], span }
+    }
+
+    /// The statements of a block that gives a type.
+    fn steps(&self, block: &syntax::Block, gives: &Name) -> Vec<Step> {
         let mut steps = Vec::new();
         let mut comments = Vec::new();
         for statement in &block.items {
@@ -143,34 +175,41 @@ impl<'t> Lowering<'t> {
                 Statement::Call(call, _) => {
                     (Op::Call(self.call(call)), call_at(call), call.name.at(), self.slice(&call.name.at()))
                 }
-                Statement::Expr(expr, _) => (Op::Value(self.expr(expr)), expr.at.clone(), expr.at.clone(), ""),
+                Statement::Expr(expr, _) => {
+                    let value = match &expr.kind {
+                        syntax::ExprKind::Choice(choice) => {
+                            let kind = ExprKind::Choice(Box::new(self.choice(gives, choice)));
+                            Expr { kind, span: self.span(&expr.at) }
+                        }
+                        _ => self.expr(expr),
+                    };
+                    (Op::Value(value), expr.at.clone(), expr.at.clone(), "")
+                }
                 Statement::Hole(at) => (Op::Hole, at.clone(), at.clone(), ""),
             };
-            steps.push(Step {
-                op,
-                opts: Vec::new(),
-                text: text.into(),
-                comments: std::mem::take(&mut comments),
-                checks: None,
-                blank: None,
-                keyword: self.span(&keyword),
-                span: self.span(&at),
-            });
+            let step = step(op, text, self.span(&keyword), self.span(&at));
+            steps.push(Step { comments: std::mem::take(&mut comments), ..step });
         }
         steps
     }
 
     fn call(&self, call: &syntax::Call) -> Call {
         let (name, member) = self.reference(&call.name);
-        let end = call.args.last().map_or(call.name.at().end, |arg| arg.at.end);
+        let end = call.args.last().map_or(call.name.at().end, |arg| arg.value.at.end);
         Call {
             name: self.current(name),
             member,
-            args: call.args.iter().map(|arg| self.expr(arg)).collect(),
+            args: call.args.iter().map(|arg| self.expr(&arg.value)).collect(),
+            names: self.names(call.args.iter()),
             with: call.with.as_ref().filter(|with| !with.is_empty_block()).map(|with| Box::new(self.expr(with))),
             bind: call.bind.as_ref().map(|bind| self.bind(bind)),
             span: self.span(&(call.name.name.start..end)),
         }
+    }
+
+    /// The names of the arguments that have one: the last ones.
+    fn names<'s>(&self, args: impl Iterator<Item = &'s Arg>) -> Vec<Name> {
+        args.filter_map(|arg| arg.name.as_ref()).map(|name| self.name(name)).collect()
     }
 
     /// A function of a name of old is the one it has now.
@@ -206,14 +245,18 @@ impl<'t> Lowering<'t> {
             syntax::ExprKind::Decimal(value) | syntax::ExprKind::Numeric(value) => ExprKind::Int(*value),
             syntax::ExprKind::Bool(value) => ExprKind::Bool(*value),
             syntax::ExprKind::Text(form, parts) => ExprKind::Text(self.template(form, parts)),
+            // It is a statement; the parser makes it nothing else.
+            syntax::ExprKind::Choice(_) => ExprKind::Hole,
         };
         Expr { kind, span: self.span(&expr.at) }
     }
 
-    fn call_expr(&self, name: &Ref, args: Option<&List<syntax::Expr>>, at: &At) -> Call {
+    fn call_expr(&self, name: &Ref, args: Option<&List<Arg>>, at: &At) -> Call {
         let (name, member) = self.reference(name);
-        let args = args.into_iter().flat_map(List::items).map(|arg| self.expr(arg)).collect();
-        Call { name: self.current(name), member, args, with: None, bind: None, span: self.span(at) }
+        let args = || args.into_iter().flat_map(List::items);
+        let names = self.names(args());
+        let args = args().map(|arg| self.expr(&arg.value)).collect();
+        Call { name: self.current(name), member, args, names, with: None, bind: None, span: self.span(at) }
     }
 
     fn template(&self, form: &Form, parts: &[Part]) -> Template {
@@ -255,6 +298,10 @@ impl<'t> Lowering<'t> {
     }
 }
 
+fn step(op: Op, text: &str, keyword: Span, span: Span) -> Step {
+    Step { op, opts: Vec::new(), text: text.into(), comments: Vec::new(), checks: None, blank: None, keyword, span }
+}
+
 /// What a backslash and a character stand for; in a document only the dollar sign needs one.
 fn unescape(escape: &str, quoted: bool) -> Option<String> {
     let known = match &escape[1..] {
@@ -275,7 +322,7 @@ fn unescape(escape: &str, quoted: bool) -> Option<String> {
 }
 
 fn call_at(call: &syntax::Call) -> At {
-    let end = call.args.last().map_or(call.name.at().end, |arg| arg.at.end);
+    let end = call.args.last().map_or(call.name.at().end, |arg| arg.value.at.end);
     let end = call.with.as_ref().map_or(end, |with| with.at.end);
     let end = call.bind.as_ref().map_or(end, |bind| match &bind.names {
         BindNames::None => bind.keyword.end,

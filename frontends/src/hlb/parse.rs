@@ -362,6 +362,10 @@ impl<'t> Parser<'t> {
                 Ok(Statement::Newline)
             }
             Kind::Comment => Ok(Statement::Comment(self.next())),
+            Kind::Ident if self.is_word(IF) && !self.is_called() => {
+                let expr = self.choice_expr()?;
+                self.statement_end().map(|end| Statement::Expr(expr, end))
+            }
             Kind::Ident => {
                 let call = self.call()?;
                 self.statement_end().map(|end| Statement::Call(call, end))
@@ -371,6 +375,60 @@ impl<'t> Parser<'t> {
                 self.statement_end().map(|end| Statement::Expr(expr, end))
             }
             _ => Err(self.unexpected(STATEMENT)),
+        }
+    }
+
+    fn is_word(&self, word: &str) -> bool {
+        self.peek() == Kind::Ident && self.slice(&self.range()) == word
+    }
+
+    /// Whether nothing follows that a condition could be: then the word is a name as any other.
+    fn is_called(&self) -> bool {
+        matches!(self.peek_after(1), Kind::Newline | Kind::Semicolon | Kind::Comment | Kind::CloseBrace | Kind::Dot)
+    }
+
+    fn choice_expr(&mut self) -> Parsed<Expr> {
+        let start = self.range().start;
+        let choice = self.nested(Self::choice)?;
+        Ok(Expr { kind: ExprKind::Choice(Box::new(choice)), at: start..self.end() })
+    }
+
+    fn choice(&mut self) -> Parsed<Choice> {
+        self.next();
+        let condition = self.condition()?;
+        let then = self.block()?;
+        let otherwise = if self.is_word(ELSE) {
+            self.next();
+            Some(match self.is_word(IF) {
+                true => Otherwise::Choice(Box::new(self.nested(Self::choice)?)),
+                false => Otherwise::Block(self.block()?),
+            })
+        } else {
+            None
+        };
+        Ok(Choice { condition, then, otherwise })
+    }
+
+    fn condition(&mut self) -> Parsed<Condition> {
+        let left = self.operand("a condition")?;
+        let same = match self.peek() {
+            Kind::Same => true,
+            Kind::Different => false,
+            _ => return Ok(Condition { left, right: None }),
+        };
+        self.next();
+        Ok(Condition { left, right: Some((same, self.operand("what it is compared with")?)) })
+    }
+
+    /// A value before a brace that is not its own.
+    fn operand(&mut self, expected: &str) -> Parsed<Expr> {
+        let start = self.range().start;
+        match self.peek() {
+            Kind::Ident => {
+                let kind = self.call_expr()?;
+                Ok(Expr { kind, at: start..self.end() })
+            }
+            _ => self.expr(expected),
         }
     }
 
@@ -395,11 +453,31 @@ impl<'t> Parser<'t> {
         let name = self.reference()?;
         let mut args = Vec::new();
         while starts_expr(self.peek()) {
-            args.push(self.expr("an argument")?);
+            args.push(self.argument()?);
         }
+        self.check_order(&args.iter().collect::<Vec<_>>());
         let with = if self.peek() == Kind::With { Some(self.with()?) } else { None };
         let bind = if self.peek() == Kind::As { Some(self.bind()?) } else { None };
         Ok(Call { name, args, with, bind })
+    }
+
+    fn argument(&mut self) -> Parsed<Arg> {
+        let is_named = self.peek() == Kind::Ident && self.peek_after(1) == Kind::Equals;
+        let name = is_named.then(|| {
+            let name = self.next();
+            self.next();
+            name
+        });
+        Ok(Arg { name, value: self.expr("an argument")? })
+    }
+
+    /// Arguments without a name go by their place, which those with one do not have.
+    fn check_order(&mut self, args: &[&Arg]) {
+        let after = args.iter().skip_while(|arg| arg.name.is_none()).find(|arg| arg.name.is_none());
+        if let Some(arg) = after {
+            let message = "an argument without a name after one with a name".to_owned();
+            self.fault(&arg.value.at, message, "arguments with names come last");
+        }
     }
 
     fn with(&mut self) -> Parsed<Expr> {
@@ -483,12 +561,14 @@ impl<'t> Parser<'t> {
             let opener = parser.at;
             let start = parser.next().start;
             let argument = |parser: &mut Self| match starts_expr(parser.peek()) {
-                true => parser.expr("an argument").map(Some),
+                true => parser.argument().map(Some),
                 false => Ok(None),
             };
             let entries = parser.entries(argument)?;
             parser.close_list(opener, "an argument or `)`")?;
-            Ok(ExprKind::Call(name, Some(List { entries, at: start..parser.end() })))
+            let list = List { entries, at: start..parser.end() };
+            parser.check_order(&list.items().collect::<Vec<_>>());
+            Ok(ExprKind::Call(name, Some(list)))
         })
     }
 
@@ -550,6 +630,11 @@ impl<'t> Parser<'t> {
         Ok(Part::Hole(expr, start..self.end()))
     }
 }
+
+/// Begins a choice, where it begins a statement.
+const IF: &str = "if";
+/// Begins its second block.
+const ELSE: &str = "else";
 
 /// What a block consists of.
 const STATEMENT: &str = "a statement or `}`";

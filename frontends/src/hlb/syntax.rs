@@ -107,9 +107,16 @@ pub(super) enum End {
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) name: Ref,
-    pub(super) args: Vec<Expr>,
+    pub(super) args: Vec<Arg>,
     pub(super) with: Option<Expr>,
     pub(super) bind: Option<Bind>,
+}
+
+/// `value`, or `name=value`.
+#[derive(Debug)]
+pub(super) struct Arg {
+    pub(super) name: Option<At>,
+    pub(super) value: Expr,
 }
 
 /// `name` or `module.name`.
@@ -158,13 +165,38 @@ pub(super) enum ExprKind {
     /// `type { … }`.
     Block(At, Block),
     /// `name` or `name(args)`.
-    Call(Ref, Option<List<Expr>>),
+    Call(Ref, Option<List<Arg>>),
     Decimal(i64),
     /// Its base is in the text.
     Numeric(i64),
     Bool(bool),
     /// All of its parts.
     Text(Form, Vec<Part>),
+    /// `if condition { … } else { … }`.
+    Choice(Box<Choice>),
+}
+
+/// One block or another.
+#[derive(Debug)]
+pub(super) struct Choice {
+    pub(super) condition: Condition,
+    pub(super) then: Block,
+    pub(super) otherwise: Option<Otherwise>,
+}
+
+/// `value`, `left == right`, or `left != right`.
+#[derive(Debug)]
+pub(super) struct Condition {
+    pub(super) left: Expr,
+    /// What it is compared with, and whether it must be the same.
+    pub(super) right: Option<(bool, Expr)>,
+}
+
+/// What follows `else`.
+#[derive(Debug)]
+pub(super) enum Otherwise {
+    Block(Block),
+    Choice(Box<Choice>),
 }
 
 /// How a string is written.

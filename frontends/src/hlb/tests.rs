@@ -78,6 +78,12 @@ fn text_that_is_no_utf8_is_an_error() {
 }
 
 #[test]
+fn an_escape_that_does_not_exist_may_move_when_the_text_is_put_in_order() {
+    let module = crate::invariants::check(&LANGUAGE, b"fs a() {\n\tima ge\"a\\qb\"\n}\n");
+    assert!(module.diagnostics.iter().any(|error| error.severity == ast::Severity::Error));
+}
+
+#[test]
 fn comments_above_are_documentation() {
     let module = parse("# not this\n\n# Builds\n# it.\nfs a() {\n\t# first\n\tscratch\n}\n");
     assert_eq!(module.defs[0].doc.as_ref().unwrap().lossy(), "Builds\nit.");
@@ -88,8 +94,7 @@ fn comments_above_are_documentation() {
 fn parameters_may_have_defaults() {
     let text = "fs a(string x, string y=`b`,int z =0O17, bool t= true) { run x; }\nfs b() { a \"q\"; a \"q\" \"r\" 5 false; }\n";
     check(text, &[]);
-    let edits = (LANGUAGE.format.unwrap())(&crate::Input { file: FileId(0), bytes: text.as_bytes() });
-    let printed = String::from_utf8(ast::apply(text.as_bytes(), &edits)).unwrap();
+    let printed = formatted(text);
     assert!(
         printed.starts_with("fs a(string x, string y = `b`, int z = 0o17, bool t = true) { run x }\n"),
         "{printed}"
@@ -109,7 +114,53 @@ fn parameters_may_have_defaults() {
         ],
     );
     // Elsewhere it is no sign of the language.
-    check("fs a() { run = \"x\"; }\n", &["\"=\": invalid input text \"=\""]);
+    check("fs a() { run = \"x\"; }\n", &["\"=\": unexpected \"=\" (expected a statement or `}`)"]);
+}
+
+#[test]
+fn arguments_may_have_names() {
+    let text = "fs a(string x, string y = \"b\", int z = 1) {}\nfs b() { a z=2 x=\"q\"; copy input=a(\"r\", z = 3) dst=\"/\" src=\"/\"; }\n";
+    check(text, &[]);
+    assert!(
+        formatted(text).contains("{ a z=2 x=\"q\"; copy input=a(\"r\", z=3) dst=\"/\" src=\"/\" }"),
+        "{}",
+        formatted(text)
+    );
+    let wrong = |call: &str, expected: &str| {
+        check(&format!("fs a(string x, string y = \"b\", int z = 1) {{}}\nfs b() {{ {call}; }}\n"), &[expected]);
+    };
+    wrong("a \"q\" w=1", "\"w\": `a` has no parameter `w` to be given by name (did you mean x?)");
+    wrong("a \"q\" x=\"r\"", "\"x\": `x` is given twice");
+    wrong("a y=\"q\" z=1", "\"a\": `a` is not given `x`");
+    wrong("a \"q\" z=\"r\"", "\"\\\"r\\\"\": cannot use string as type int");
+    wrong("a x=\"q\" \"r\"", "\"\\\"r\\\"\": an argument without a name after one with a name");
+    wrong("run arg=\"q\"", "\"arg\": `run` has no parameter `arg` to be given by name");
+}
+
+#[test]
+fn branches() {
+    let text = "fs a(string v, bool b) {\n\tif b { image \"x\"; } else if v == \"1\" {\n\t\tscratch\n\t} else { scratch; }\n\trun string { if v != \"2\" { \"y\"; } }\n}\n";
+    check(text, &[]);
+    let expected = "fs a(string v, bool b) {\n\tif b { image \"x\" } else if v == \"1\" {\n\t\tscratch\n\t} else { scratch }\n\trun string { if v != \"2\" { \"y\" } }\n}\n";
+    assert_eq!(formatted(text), expected);
+    let wrong = |choice: &str, expected: &str| {
+        check(&format!("fs a(string v, int n) {{\n\t{choice}\n}}\n"), &[expected]);
+    };
+    wrong("if v { scratch; }", "\"v\": cannot use string as type bool");
+    wrong("if v == 1 { scratch; }", "\"1\": cannot use int as type string");
+    wrong("if v == \"1\" { \"x\"; }", "\"\\\"x\\\"\": cannot use string as type fs");
+    wrong("if true { nope; }", "\"nope\": `nope` is undefined or not in scope");
+    wrong("if v == \"1\" scratch", "\"scratch\": unexpected \"scratch\" (expected a block)");
+    wrong("if { scratch; }", "\"{\": unexpected \"{\" (expected a condition)");
+    check(
+        "fs a() { if true { b; }; }\nfs b() { if false { scratch; } else { a; }; }\n",
+        &["\"b\": `a` needs itself: a → b → a"],
+    );
+}
+
+fn formatted(text: &str) -> String {
+    let edits = (LANGUAGE.format.unwrap())(&crate::Input { file: FileId(0), bytes: text.as_bytes() });
+    String::from_utf8(ast::apply(text.as_bytes(), &edits)).unwrap()
 }
 
 #[test]

@@ -131,6 +131,18 @@ mod tests {
     }
 
     #[test]
+    fn the_name_of_an_argument_is_that_of_its_parameter() {
+        let text =
+            "fs a() {\n\tb n=1 s=\"x\"\n}\nfs b(string s, int n) {\n\tmkdir s n\n}\nfs c(string n) {\n\timage n\n}\n";
+        let marked = text.replacen("int n", "int n┃", 1);
+        let lines = with_named("main.hlb", &marked, |view, offset| {
+            let found = navigation::references(view, offset, true);
+            found.into_iter().map(|span| view.file.lines().line(span.start)).collect::<Vec<_>>()
+        });
+        assert_eq!(lines, [2, 4, 5]);
+    }
+
+    #[test]
     fn hovers() {
         let shown = |before: &str| {
             with_named("main.hlb", &marked(before), |view, offset| hover::hover(view, offset).unwrap().text)

@@ -11,7 +11,7 @@ use super::{Kind, Names, Role, Symbol, Use};
 
 /// Adds the names of a module's functions.
 pub(super) fn collect(module: &Module, names: &mut Names) {
-    let mut collector = Collector { names, module: BTreeMap::new(), local: BTreeMap::new() };
+    let mut collector = Collector { names, module: BTreeMap::new(), params: BTreeMap::new(), local: BTreeMap::new() };
     for import in &module.imports {
         collector.declare(&import.name, Kind::Import);
     }
@@ -28,8 +28,11 @@ pub(super) fn collect(module: &Module, names: &mut Names) {
             })
         });
     }
-    for (_, def) in functions() {
-        collector.function(def);
+    for (at, def) in functions() {
+        collector.params(at, def);
+    }
+    for (at, def) in functions() {
+        collector.function(at, def);
     }
     for export in &module.exports {
         collector.mention(export);
@@ -71,6 +74,10 @@ fn expr_calls<'d>(expr: &'d Expr, visit: &mut impl FnMut(&'d Call)) {
                 }
             }
         }
+        ExprKind::Choice(choice) => {
+            choice.operands().for_each(|operand| expr_calls(operand, visit));
+            choice.blocks().for_each(|block| block_calls(block, visit));
+        }
         ExprKind::Int(_) | ExprKind::Bool(_) | ExprKind::Hole => {}
     }
 }
@@ -78,6 +85,8 @@ fn expr_calls<'d>(expr: &'d Expr, visit: &mut impl FnMut(&'d Call)) {
 struct Collector<'m, 'n> {
     names: &'n mut Names,
     module: BTreeMap<&'m str, usize>,
+    /// Parameters and effects of the definition of a number.
+    params: BTreeMap<(usize, &'m str), usize>,
     local: BTreeMap<&'m str, usize>,
 }
 
@@ -95,16 +104,33 @@ impl<'m> Collector<'m, '_> {
         self.module.entry(&name.text).or_insert(symbol);
     }
 
-    fn function(&mut self, def: &'m Def) {
-        self.local.clear();
+    fn params(&mut self, at: usize, def: &'m Def) {
         let effects = def.signature.iter().flat_map(|signature| &signature.effects);
         for param in def.params.iter().chain(effects) {
             let symbol = self.symbol(&param.name, Kind::Variable);
-            self.local.insert(&param.name.text, symbol);
+            self.params.insert((at, &param.name.text), symbol);
         }
-        let mut mentioned: Vec<&Name> = Vec::new();
-        calls(def, &mut |call| mentioned.push(&call.name));
-        mentioned.into_iter().for_each(|name| self.mention(name));
+    }
+
+    fn function(&mut self, at: usize, def: &'m Def) {
+        let own = self.params.range((at, "")..(at + 1, ""));
+        self.local = own.map(|((_, name), symbol)| (*name, *symbol)).collect();
+        let mut called: Vec<&Call> = Vec::new();
+        calls(def, &mut |call| called.push(call));
+        for call in called {
+            self.mention(&call.name);
+            call.names.iter().for_each(|name| self.argument(call, name));
+        }
+    }
+
+    /// The name of an argument is that of a parameter of what is called.
+    fn argument(&mut self, call: &Call, name: &Name) {
+        let callee = call.name.text.as_str();
+        let Some(function) = self.module.get(callee).filter(|_| !self.local.contains_key(callee)) else { return };
+        let Kind::Function(at) = self.names.symbols[*function].kind else { return };
+        if let Some(symbol) = self.params.get(&(at, name.text.as_str())) {
+            self.names.uses.push(Use { span: name.span, symbol: *symbol, role: Role::Reference });
+        }
     }
 
     fn mention(&mut self, name: &Name) {

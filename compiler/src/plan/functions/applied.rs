@@ -84,6 +84,7 @@ impl Evaluator<'_> {
             Builtin::Git => self.git(&call),
             Builtin::Local => self.local(&call),
             Builtin::Frontend => self.frontend(&call),
+            Builtin::Dockerfile => self.dockerfile(&call),
             Builtin::Shell => Err(Stop::error("unrecognized builtin `shell`")
                 .help("HLB declares it and gives it no meaning; `run \"bash\" \"-c\" \"…\"` runs a shell")
                 .point(call.at())),

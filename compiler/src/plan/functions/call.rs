@@ -2,7 +2,9 @@
 
 use ast::builtin::Row;
 use ast::check::Object;
-use ast::{Block, Body, Call, Def, Expr, ExprKind, Name, Op, Param, Piece, Span, Step, Template, builtin, types};
+use ast::{
+    Block, Body, Call, Choice, Def, Expr, ExprKind, Name, Op, Param, Piece, Span, Step, Template, builtin, types,
+};
 
 use super::super::settings::Settings;
 use super::super::stop::{Done, Stop};
@@ -123,6 +125,10 @@ impl<'a> Evaluator<'a> {
     fn statement(&mut self, frame: &Frame<'a, '_>, step: &'a Step, gives: &str, value: Value) -> Done<Value> {
         match &step.op {
             Op::Call(call) => self.call(frame, call, gives, value),
+            Op::Value(Expr { kind: ExprKind::Choice(choice), .. }) => match self.choose(frame, choice)? {
+                Some(block) => self.block(frame, block, gives, value),
+                None => Ok(value),
+            },
             Op::Value(expr) => {
                 let new = self.expr(frame, expr, gives)?;
                 Ok(replace(value, new))
@@ -145,7 +151,27 @@ impl<'a> Evaluator<'a> {
                 let zero = self.zero_of(frame, call, gives);
                 self.call(frame, call, gives, zero)
             }
-            ExprKind::Hole => Err(Stop::Unknown),
+            // A choice is a statement.
+            ExprKind::Choice(_) | ExprKind::Hole => Err(Stop::Unknown),
+        }
+    }
+
+    /// The block of a choice that is taken, if there is one.
+    fn choose(&mut self, frame: &Frame<'a, '_>, choice: &'a Choice) -> Done<Option<&'a Block>> {
+        let left = self.expr(frame, &choice.condition.left, types::STRING)?;
+        let holds = match &choice.condition.right {
+            None => left.bool().map_err(|stop| stop.point(choice.condition.left.span))?,
+            Some((same, right)) => (left.text()? == self.expr(frame, right, types::STRING)?.text()?) == *same,
+        };
+        let otherwise = choice.otherwise.as_ref();
+        let (taken, left_out) = if holds { (Some(&choice.then), otherwise) } else { (otherwise, Some(&choice.then)) };
+        // What is bound in the other block is not there.
+        let is_in = |block: &&Block| {
+            frame.selected.is_some_and(|name| block.span.start <= name.start && name.end <= block.span.end)
+        };
+        match (left_out.filter(is_in), frame.selected) {
+            (Some(_), Some(name)) => Err(Stop::error("what is bound here is in a block that is not taken").point(name)),
+            _ => Ok(taken),
         }
     }
 
@@ -244,25 +270,38 @@ impl<'a> Evaluator<'a> {
             Object::Bound { name, function, .. } => (function, Some(name.span)),
             _ => return Err(Stop::Unknown),
         };
-        let param_types: Vec<&str> = def.params.iter().map(type_of).collect();
-        let args = self.args(frame, call, &param_types, false);
+        let types: Vec<&str> = def.params.iter().map(type_of).collect();
+        let names: Vec<&str> = def.params.iter().map(|param| param.name.text.as_str()).collect();
+        let args = self.args(frame, &call.slots(&names), &types, false);
         let args = gather(def, args);
         self.function(module, def, &args, selected, trace, value)
     }
 
-    /// All arguments, each in the frame of the caller.
-    fn args(&mut self, frame: &Frame<'a, '_>, call: &'a Call, types: &[&str], in_bound_mount: bool) -> Vec<Arg> {
+    /// All arguments, each in the frame of the caller; `None` is for what is given nothing.
+    fn args(
+        &mut self,
+        frame: &Frame<'a, '_>,
+        slots: &[Option<&'a Expr>],
+        types: &[&str],
+        in_bound_mount: bool,
+    ) -> Vec<Option<Arg>> {
         let last = types.last().copied().unwrap_or(types::STRING);
-        let mut args = Vec::with_capacity(call.args.len());
-        for (at, expr) in call.args.iter().enumerate() {
+        let mut args = Vec::with_capacity(slots.len());
+        for (at, expr) in slots.iter().enumerate() {
+            let Some(expr) = expr else {
+                args.push(None);
+                continue;
+            };
             let ty = types.get(at).copied().unwrap_or(last);
             let value = match &expr.kind {
                 ExprKind::Call(call) if in_bound_mount => self.bound_mount_input(frame, call, ty),
                 _ => self.expr(frame, expr, ty),
             };
             match value {
-                Ok(Value::Several(values)) => args.extend(values.into_iter().map(|value| Arg { value: Ok(value) })),
-                value => args.push(Arg { value: value.map_err(Fault::from) }),
+                Ok(Value::Several(values)) => {
+                    args.extend(values.into_iter().map(|value| Some(Arg { value: Ok(value) })));
+                }
+                value => args.push(Some(Arg { value: value.map_err(Fault::from) })),
             }
         }
         args
@@ -284,10 +323,12 @@ impl<'a> Evaluator<'a> {
             Some((found.name, bind.keyword))
         });
         let types: Vec<&str> = row.params.iter().map(|param| param.ty).collect();
-        let args = self.args(frame, call, &types, effect.is_some_and(|(name, _)| name == "target"));
+        let names: Vec<&str> = row.params.iter().map(|param| param.name).collect();
+        let slots = call.slots(&names);
+        let args = self.args(frame, &slots, &types, effect.is_some_and(|(name, _)| name == "target"));
         let mut values = Vec::with_capacity(args.len());
         let mut unknown = false;
-        for arg in args {
+        for arg in args.into_iter().flatten() {
             match arg.value {
                 Ok(value) => values.push(value),
                 Err(Fault(None)) => unknown = true,
@@ -301,7 +342,7 @@ impl<'a> Evaluator<'a> {
         let application = Application {
             row,
             args: values,
-            spans: call.args.iter().map(|arg| arg.span).collect(),
+            spans: slots.iter().flatten().map(|arg| arg.span).collect(),
             options: options?,
             effect,
             module: frame.module,
@@ -374,10 +415,12 @@ fn typed(param: &Param, text: &str) -> Option<Value> {
 }
 
 /// Adds the defaults of parameters that were given nothing; what a variadic parameter takes is one argument.
-fn gather(def: &Def, mut args: Vec<Arg>) -> Vec<Arg> {
-    let left = def.params.iter().skip(args.len());
-    let defaults: Vec<Value> = left.filter_map(|param| typed(param, &default_of(param)?)).collect();
-    args.extend(defaults.into_iter().map(|value| Arg { value: Ok(value) }));
+fn gather(def: &Def, args: Vec<Option<Arg>>) -> Vec<Arg> {
+    let mut args: Vec<Option<Arg>> = args;
+    args.resize_with(args.len().max(def.params.len()), || None);
+    let default = |param: &Param| Some(Arg { value: Ok(typed(param, &default_of(param)?)?) });
+    let filled = args.into_iter().enumerate().map(|(at, arg)| arg.or_else(|| default(def.params.get(at)?)));
+    let mut args: Vec<Arg> = filled.flatten().collect();
     if !def.params.last().is_some_and(|param| param.variadic) {
         return args;
     }

@@ -40,7 +40,8 @@ impl Evaluator<'_> {
         let mut fs = value.fs()?;
         let input = call.fs(0)?;
         let (src, dest) = (call.text(1)?, call.text(2)?);
-        let mut chain = FileChain::on(fs.edge);
+        let linked = call.has(Builtin::CopyLink);
+        let mut chain = FileChain::on(fs.edge.filter(|_| !linked));
         let patterns = |kind| -> Done<Vec<String>> {
             let all = call.options.iter().filter(|option| option.builtin == kind).map(Applied::texts);
             Ok(all.collect::<Done<Vec<_>>>()?.concat())
@@ -63,8 +64,12 @@ impl Evaluator<'_> {
             ..CopyAction::default()
         };
         chain.copy(input.edge, action);
-        let said = self.said(call.trace);
-        fs.edge = Some(chain.finish(&mut self.shared.graph, said));
+        let (said, graph) = (self.said(call.trace), &mut self.shared.graph);
+        let copied = chain.finish(graph, said);
+        fs.edge = Some(match linked {
+            true => build::merge(graph, fs.edge, copied, build::Said::default()),
+            false => copied,
+        });
         fs.inherit(&input);
         fs.commit(false, format!("COPY {src} {dest}"));
         Ok(Value::Fs(fs))

@@ -9,6 +9,7 @@
 
 mod applied;
 mod call;
+mod dockerfile;
 mod export;
 mod files;
 mod fill;
@@ -57,9 +58,10 @@ const MOST_DEPTH: u32 = 100;
 const MOST_TEXT: usize = 1 << 28;
 
 /// Plans the functions that are asked for.
-pub(super) fn plan(asked: &Asked<'_>, facts: &Facts, settings: &Settings<'_>) -> Draft {
+pub(super) fn plan<'a>(asked: &Asked<'a>, facts: &'a Facts, settings: &Settings<'_>) -> Draft {
     let platform = settings.target_platforms.first().unwrap_or(&settings.build_platforms[0]).clone();
     let mut evaluator = Evaluator {
+        asked: *asked,
         facts,
         platform,
         modules: modules::all(asked),
@@ -104,6 +106,7 @@ fn source_info(loaded: &Loaded<'_>, language: &str) -> SourceInfo {
 
 /// What evaluation works on.
 struct Evaluator<'a> {
+    asked: Asked<'a>,
     facts: &'a Facts,
     /// What is built for when nothing says otherwise.
     platform: Platform,

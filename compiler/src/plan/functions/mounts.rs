@@ -1,7 +1,7 @@
 //! What is mounted into a process: filesystems, secrets, sockets.
 
 use ast::builtin::Builtin;
-use llb::{CacheSharing, FileActionKind, Graph, SecretMount};
+use llb::{CacheSharing, FileActionKind, Graph, SecretEnv, SecretMount};
 use oci::Digest;
 
 use super::super::build::{ExecMount, ExecMountKind, FileChain, Said};
@@ -74,6 +74,7 @@ pub(super) struct Mounted {
     pub(super) mounts: Vec<Mounting>,
     pub(super) secrets: Vec<(String, SecretMount)>,
     pub(super) sockets: Vec<(String, SecretMount)>,
+    pub(super) secret_env: Vec<SecretEnv>,
     pub(super) needs: Needs,
     /// Mounts and secrets in the order written.
     order: Vec<Point>,
@@ -96,6 +97,13 @@ impl Mounted {
     fn add_secret(&mut self, target: String, secret: SecretMount) {
         self.order.push(Point::Secret(self.secrets.len()));
         self.secrets.push((target, secret));
+    }
+
+    /// A variable of the client as one of the process.
+    pub(super) fn add_secret_variable(&mut self, variable: &str, name: String) {
+        let id = format!("env:{variable}");
+        self.needs.variables.insert(id.clone(), variable.to_owned());
+        self.secret_env.push(SecretEnv { id, name, optional: false });
     }
 
     fn add_socket(&mut self, target: String, socket: SecretMount) {

@@ -127,6 +127,7 @@ impl Evaluator<'_> {
             }
             Builtin::RunMount => launch.mounted.add(Mounting::read(option)?),
             Builtin::RunSecret => self.secret(module, &mut launch.mounted, option)?,
+            Builtin::RunSecretEnv => launch.mounted.add_secret_variable(&option.text(0)?, option.text(1)?),
             Builtin::RunSsh => self.ssh(module, &mut launch.mounted, option)?,
             Builtin::RunForward => self.forward(module, &mut launch.mounted, option)?,
             _ => {}
@@ -160,7 +161,8 @@ impl Evaluator<'_> {
         mounts.extend(mounted.mounts.iter().map(Mounting::mount));
         let said = self.said(call.trace);
         let said = Said { locations: said.locations, ..Said::named(name) };
-        let process = Process { meta, network, security, ..Process::default() };
+        let secret_env = mounted.secret_env;
+        let process = Process { meta, network, security, secret_env, ..Process::default() };
         let platform = fs.process_platform.as_ref().unwrap_or(&fs.platform).normalize();
         let graph = &mut self.shared.graph;
         let edge = build::exec(graph, mounts, mounted.secrets, mounted.sockets, process, Some(platform), said);

@@ -84,6 +84,13 @@ impl Value {
         }
     }
 
+    pub(super) fn bool(self) -> Done<bool> {
+        match self {
+            Self::Bool(value) => Ok(value),
+            other => Err(other.wrong(types::BOOL)),
+        }
+    }
+
     pub(super) fn options(self) -> Done<Vec<Applied>> {
         match self {
             Self::Options(options) => Ok(options),
@@ -287,6 +294,7 @@ impl Request {
 pub(super) fn add_needs(needs: &mut Needs, more: &Needs) {
     needs.directories.extend(more.directories.iter().map(|(name, path)| (name.clone(), path.clone())));
     needs.secrets.extend(more.secrets.iter().map(|(id, path)| (id.clone(), path.clone())));
+    needs.variables.extend(more.variables.iter().map(|(id, name)| (id.clone(), name.clone())));
     needs.agents.extend(more.agents.iter().map(|(id, agent): (&String, &Agent)| (id.clone(), agent.clone())));
     let entitlements: &BTreeSet<&'static str> = &more.entitlements;
     needs.entitlements.extend(entitlements);

@@ -4,6 +4,7 @@ use ast::{Span, builtin, types};
 
 use super::super::completion::{Item, ItemKind};
 use super::super::functions;
+use super::signature;
 use crate::file::View;
 use crate::names::Kind;
 
@@ -12,6 +13,7 @@ pub(in super::super) fn complete(view: &View<'_>, offset: u32) -> Vec<Item> {
     let before = super::super::hover::identifier(view, offset);
     let span = Span { end: offset, ..before };
     let mut list = List { view, span, wanted: wanted(view, span.start), items: Vec::new() };
+    list.argument_names();
     list.parameters(offset);
     list.names();
     for row in builtin::rows() {
@@ -47,6 +49,21 @@ impl List<'_> {
         }
     }
 
+    /// Names that the next argument may have.
+    fn argument_names(&mut self) {
+        let Some(line) = line(self.view, self.span.start) else { return };
+        let Some((label, _)) = callee(self.view, line).filter(|_| line.ends_with(char::is_whitespace)) else { return };
+        for range in signature::parameters(label) {
+            let parameter = &label[range.start as usize..range.end as usize];
+            let name = signature::name_of(parameter);
+            let is_given = line.contains(&format!(" {name}="));
+            if !is_given && !parameter.starts_with("variadic ") {
+                let item = Item::new(name, ItemKind::Property, parameter, "", self.span);
+                self.items.push(Item { insert: Some(format!("{name}=")), ..item });
+            }
+        }
+    }
+
     fn names(&mut self) {
         let file = self.view.file;
         for symbol in &file.names().symbols {
@@ -68,11 +85,32 @@ impl List<'_> {
 
 /// The type of what is to be written at a place: what its block is made of, or what the argument of a call is.
 fn wanted(view: &View<'_>, at: u32) -> Option<String> {
-    let line = view.file.text().get(..at as usize)?.rsplit(['\n', ';', '{']).next()?;
+    let line = line(view, at)?;
     if !line.trim().is_empty() {
         return argument(view, line);
     }
     block(view.file.text().get(..at as usize)?)
+}
+
+/// The line of a statement up to a place.
+fn line<'v>(view: &View<'v>, at: u32) -> Option<&'v str> {
+    view.file.text().get(..at as usize)?.rsplit(['\n', ';', '{']).next()
+}
+
+/// The signature of what a line calls, and how many words follow its name.
+fn callee<'v>(view: &View<'v>, line: &'v str) -> Option<(&'v str, usize)> {
+    let mut words = line.split_whitespace();
+    let name = words.next()?;
+    let own = view.file.module.defs.iter().find(|def| def.name.as_ref().is_some_and(|known| known.text == name));
+    let label = match own {
+        Some(def) => functions::signature(view, def),
+        // A name that stands for several primitives takes what any of them takes.
+        None => match builtin::named(name) {
+            [row] => row.signature,
+            _ => return None,
+        },
+    };
+    Some((label, words.count()))
 }
 
 /// The type of the block that a text ends in. The text says it, because a block in which nothing stands yet may be in no
@@ -105,22 +143,19 @@ fn block(before: &str) -> Option<String> {
 
 /// The type of the next argument of what a line calls.
 fn argument(view: &View<'_>, line: &str) -> Option<String> {
-    // What stands in quotes or in braces may hold blanks.
-    if line.contains(['"', '`', '(']) {
-        return None;
-    }
-    let mut words = line.split_whitespace();
-    let name = words.next()?;
-    let number = words.count();
-    let own = view.file.module.defs.iter().find(|def| def.name.as_ref().is_some_and(|known| known.text == name));
-    if let Some(def) = own {
-        let param = def.params.get(number).or(def.params.last().filter(|last| last.variadic))?;
-        return Some(param.ty.as_ref()?.text.clone());
-    }
-    // A name that stands for several primitives takes what any of them takes.
-    let [row] = builtin::named(name) else { return None };
-    let field = row.params.get(number).or(row.params.last().filter(|last| last.variadic))?;
-    Some(field.ty.to_owned())
+    let (label, number) = callee(view, line)?;
+    let parameters: Vec<&str> = signature::parameters(label)
+        .into_iter()
+        .map(|range| &label[range.start as usize..range.end as usize])
+        .collect();
+    let by_name = line.split_whitespace().next_back().and_then(|word| word.strip_suffix('='));
+    let parameter = match by_name {
+        Some(name) => parameters.iter().find(|parameter| signature::name_of(parameter) == name),
+        // What stands in quotes or in parentheses may hold blanks.
+        None if line.contains(['"', '`', '(']) => None,
+        None => parameters.get(number).or(parameters.last().filter(|last| last.starts_with("variadic "))),
+    };
+    parameter?.trim_start_matches("variadic ").split(' ').next().map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -147,5 +182,15 @@ mod tests {
         let found = labels("fs a(string v, fs other) {\n\timage ┃\n}\nstring s() { \"x\"; }\n");
         assert!(found.contains(&"v".to_owned()) && found.contains(&"s".to_owned()), "{found:?}");
         assert!(!found.contains(&"other".to_owned()) && !found.contains(&"run".to_owned()), "{found:?}");
+        let named = labels("fs a(fs q, string w) {\n\tcopy q src=┃\n}\n");
+        assert!(named.contains(&"w".to_owned()) && !named.contains(&"q".to_owned()), "{named:?}");
+    }
+
+    #[test]
+    fn arguments_may_be_given_by_name() {
+        let found = labels("fs a() {\n\tb s=\"x\" ┃\n}\nfs b(string s, int n = 1, variadic string v) { scratch; }\n");
+        assert!(found.contains(&"n".to_owned()), "{found:?}");
+        assert!(!found.contains(&"s".to_owned()) && !found.contains(&"v".to_owned()), "{found:?}");
+        assert!(labels("fs a() {\n\tcopy ds┃\n}\n").contains(&"dst".to_owned()));
     }
 }

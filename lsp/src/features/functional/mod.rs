@@ -61,6 +61,10 @@ fn expr<'m>(of: &'m Expr, visit: &mut impl Visit<'m>) {
                 }
             }
         }
+        ExprKind::Choice(choice) => {
+            choice.operands().for_each(|operand| expr(operand, visit));
+            choice.blocks().for_each(|inner| block(inner, visit));
+        }
         ExprKind::Int(_) | ExprKind::Bool(_) | ExprKind::Hole => {}
     }
 }

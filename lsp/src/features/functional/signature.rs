@@ -10,11 +10,8 @@ use crate::file::View;
 
 /// The signatures of the call around the cursor, or of what the line calls so far.
 pub(in super::super) fn signature(view: &View<'_>, offset: u32) -> Option<Signature> {
-    let (name, before) = match functions::call_at(view, offset).filter(|call| call.name.span.end < offset) {
-        Some(call) => {
-            let before = call.args.iter().filter(|arg| arg.span.end < offset).count();
-            (call.name.text.as_str(), before)
-        }
+    let (name, due) = match functions::call_at(view, offset).filter(|call| call.name.span.end < offset) {
+        Some(call) => (call.name.text.as_str(), due(call, offset)),
         None => line(view, offset)?,
     };
     let defs = view.file.module.defs.iter();
@@ -28,31 +25,64 @@ pub(in super::super) fn signature(view: &View<'_>, offset: u32) -> Option<Signat
         known = primitives.collect();
     }
     let doc = known.first()?.1.clone();
-    let forms: Vec<Form> = known.iter().map(|(label, _)| form(label, before)).collect();
-    let active = forms.iter().position(|form| before < form.parameters.len()).unwrap_or(0);
+    let forms: Vec<Form> = known.iter().map(|(label, _)| form(label, due)).collect();
+    let active = forms.iter().position(|form| form.active.is_some()).unwrap_or(0);
     Some(Signature { forms, doc, active })
 }
 
-/// The first word of a line that is being written, and how many arguments follow it.
-fn line<'v>(view: &View<'v>, offset: u32) -> Option<(&'v str, usize)> {
+/// Which argument is due.
+#[derive(Clone, Copy)]
+enum Due<'d> {
+    /// By its place, from 0.
+    Place(usize),
+    /// By the name of its parameter.
+    Name(&'d str),
+}
+
+fn due(call: &ast::Call, offset: u32) -> Due<'_> {
+    let (_, mut named) = call.split_args();
+    match named.find(|(name, value)| name.span.start <= offset && offset <= value.span.end) {
+        Some((name, _)) => Due::Name(&name.text),
+        None => Due::Place(call.args.iter().filter(|arg| arg.span.end < offset).count()),
+    }
+}
+
+/// The first word of a line that is being written, and which of its arguments is due.
+fn line<'v>(view: &View<'v>, offset: u32) -> Option<(&'v str, Due<'v>)> {
     let before = view.file.text().get(..offset as usize)?;
     let line = before.rsplit(['\n', ';', '{']).next()?;
     let mut words = line.split_whitespace();
     let name = words.next().filter(|_| line.trim_start().contains(char::is_whitespace))?;
-    let rest = words.count();
-    Some((name, rest.saturating_sub(usize::from(!line.ends_with(char::is_whitespace)))))
+    let last = words.clone().next_back().filter(|_| !line.ends_with(char::is_whitespace));
+    let due = match last.and_then(|word| word.split_once('=')) {
+        Some((name, _)) => Due::Name(name),
+        None => Due::Place(words.count().saturating_sub(usize::from(last.is_some()))),
+    };
+    Some((name, due))
 }
 
-fn form(label: &str, before: usize) -> Form {
+/// The name in a parameter as it is written: `int n = 1`.
+pub(super) fn name_of(parameter: &str) -> &str {
+    let declared = parameter.split('=').next().unwrap_or_default().trim_end();
+    declared.rsplit(' ').next().unwrap_or_default()
+}
+
+fn form(label: &str, due: Due<'_>) -> Form {
     let label = label.split(" binds").next().unwrap_or(label).trim_end();
     let parameters = parameters(label);
     let is_variadic = label.contains("variadic");
     let last = parameters.len().checked_sub(1);
-    let active = last.filter(|last| before <= *last || is_variadic).map(|last| before.min(last));
+    let active = match due {
+        Due::Place(before) => last.filter(|last| before <= *last || is_variadic).map(|last| before.min(last)),
+        Due::Name(name) => {
+            parameters.iter().position(|range| name_of(&label[range.start as usize..range.end as usize]) == name)
+        }
+    };
     Form { label: label.to_owned(), parameters, active }
 }
 
-fn parameters(label: &str) -> Vec<Range<u32>> {
+/// The parameters in a signature.
+pub(super) fn parameters(label: &str) -> Vec<Range<u32>> {
     let (Some(open), Some(close)) = (label.find('('), label.find(')')) else { return Vec::new() };
     let mut found = Vec::new();
     let mut at = open + 1;
@@ -87,5 +117,8 @@ mod tests {
         check("fs a() {\n\tb \"x\" ┃\n}\nfs b(string s, int n) { scratch; }\n", "fs b(string s, int n) | int n");
         check("fs a() {\n\trun \"x\" \"y\" \"z┃\"\n}\n", "fs run(variadic string arg) | variadic string arg");
         check("fs a() {\n\thttp ┃\n", "fs http(string url) | string url");
+        let named = "fs b(string s, int n = 1) { scratch; }\n";
+        check(&format!("fs a() {{\n\tb n=2┃ s=\"x\"\n}}\n{named}"), "fs b(string s, int n = 1) | int n = 1");
+        check(&format!("fs a() {{\n\tb s=┃\n}}\n{named}"), "fs b(string s, int n = 1) | string s");
     }
 }

@@ -8,7 +8,8 @@ use crate::File;
 
 /// Words that are the language's wherever they stand outside of texts.
 const KEYWORDS: &[&str] = &[
-    "with", "as", "binds", "import", "from", "export", "variadic", "fs", "string", "int", "bool", "pipeline", "option",
+    "with", "as", "if", "else", "binds", "import", "from", "export", "variadic", "fs", "string", "int", "bool",
+    "pipeline", "option",
 ];
 
 /// The tokens of a file, in no order; those of names come elsewhere.
@@ -46,7 +47,7 @@ impl<'f> Visit<'f> for Painter<'f> {
             }
             ExprKind::Int(_) => self.add(expr.span, TokenKind::Number),
             ExprKind::Bool(_) => self.add(expr.span, TokenKind::Keyword),
-            ExprKind::Block(_) | ExprKind::Call(_) | ExprKind::Hole => {}
+            ExprKind::Block(_) | ExprKind::Call(_) | ExprKind::Choice(_) | ExprKind::Hole => {}
         }
     }
 }
