@@ -3,6 +3,8 @@
 //! Its output is that of HLB's own formatter. Texts are kept to the byte, comments stay with what they stand at, and the
 //! result means what the text meant.
 
+use std::ops::Range;
+
 use super::syntax::*;
 
 /// Where something is printed.
@@ -24,12 +26,20 @@ impl Place {
     }
 }
 
+/// A file, printed.
+pub(super) struct Printed {
+    pub(super) text: String,
+    /// Where each declaration and comment stands in the text that was, and in the one that is printed; in order.
+    pub(super) pieces: Vec<(Range<usize>, Range<usize>)>,
+}
+
 /// Prints a file.
-pub(super) fn format(text: &str, file: &File) -> String {
+pub(super) fn format(text: &str, file: &File) -> Printed {
     let printer = Printer { text };
     let mut out = String::with_capacity(text.len());
     let mut blank = true;
     let mut ended = true;
+    let mut pieces: Vec<(Range<usize>, Range<usize>)> = Vec::new();
     for item in &file.items {
         let printed = printer.item(item);
         let is_newline = printed == "\n";
@@ -45,9 +55,17 @@ pub(super) fn format(text: &str, file: &File) -> String {
             });
         }
         ended = printed.ends_with('\n');
+        let start = out.len();
         out.push_str(&printed);
+        if let Some(at) = item.at() {
+            pieces.push((at.start as usize..at.end as usize, start..out.len()));
+        }
     }
-    out.trim().to_owned() + "\n"
+    let text = out.trim().to_owned() + "\n";
+    if let Some((_, last)) = pieces.last_mut() {
+        last.end = last.end.min(text.len());
+    }
+    Printed { text, pieces }
 }
 
 /// Whether nothing is in a list but comments on lines that follow each other.

@@ -64,7 +64,8 @@ fn parse(input: &Input<'_>) -> Module {
     module
 }
 
-/// The lines that change when the text is printed anew; none when it has errors of syntax.
+/// The lines that change when the text is printed anew, apart for every declaration and for what is between them; none when
+/// it has errors of syntax.
 fn format(input: &Input<'_>) -> Vec<Edit> {
     let Ok(text) = std::str::from_utf8(input.bytes) else { return Vec::new() };
     let (file, faults) = parse::parse(text);
@@ -72,17 +73,22 @@ fn format(input: &Input<'_>) -> Vec<Edit> {
         return Vec::new();
     }
     let printed = format::format(text, &file);
-    changed(text, &printed)
-        .map(|(old, new)| {
-            let span = Span::new(input.file, old.start as u32, old.end as u32);
-            Edit { span, text: printed[new].to_owned() }
-        })
-        .into_iter()
-        .collect()
+    let end = (text.len()..text.len(), printed.text.len()..printed.text.len());
+    let mut edits = Vec::new();
+    let (mut old_at, mut new_at) = (0, 0);
+    for (old, new) in printed.pieces.into_iter().chain([end]) {
+        for (old, new) in [(old_at..old.start, new_at..new.start), (old.clone(), new.clone())] {
+            let Some((changed, text)) = changed(&text[old.clone()], &printed.text[new]) else { continue };
+            let (start, end) = (old.start + changed.start, old.start + changed.end);
+            edits.push(Edit { span: Span::new(input.file, start as u32, end as u32), text: text.to_owned() });
+        }
+        (old_at, new_at) = (old.end, new.end);
+    }
+    edits
 }
 
 /// What is left of two texts without the lines they begin and end with alike.
-fn changed(old: &str, new: &str) -> Option<(Range<usize>, Range<usize>)> {
+fn changed<'n>(old: &str, new: &'n str) -> Option<(Range<usize>, &'n str)> {
     if old == new {
         return None;
     }
@@ -94,7 +100,7 @@ fn changed(old: &str, new: &str) -> Option<(Range<usize>, Range<usize>)> {
     let lines = |text: &str| text.split_inclusive('\n').rev().map(str::to_owned).collect::<Vec<_>>();
     let (old_lines, new_lines) = (lines(old_rest), lines(new_rest));
     let end = same(&mut old_lines.iter().map(String::as_str).zip(new_lines.iter().map(String::as_str)));
-    Some((start..old.len() - end, start..new.len() - end))
+    Some((start..old.len() - end, &new[start..new.len() - end]))
 }
 
 /// The text with every byte that is not UTF-8 replaced by one character of one byte, so that places stay.

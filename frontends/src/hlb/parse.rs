@@ -168,8 +168,9 @@ impl<'t> Parser<'t> {
             Kind::Comment => Ok(Item::Comment(self.next())),
             Kind::Import => self.import().map(Item::Import),
             Kind::Export => {
-                self.next();
-                Ok(Item::Export(Export { name: self.expect(Kind::Ident, "a name")? }))
+                let start = self.next().start;
+                let name = self.expect(Kind::Ident, "a name")?;
+                Ok(Item::Export(Export { at: start..name.end, name }))
             }
             Kind::Ident => self.function().map(Item::Function),
             _ => Err(self.unexpected("a function, an import or an export")),

@@ -21,6 +21,19 @@ pub(super) enum Item {
     Comment(At),
 }
 
+impl Item {
+    /// Where it stands; a line break is no more than what is between others.
+    pub(super) fn at(&self) -> Option<&At> {
+        match self {
+            Self::Import(import) => Some(&import.at),
+            Self::Export(export) => Some(&export.at),
+            Self::Function(function) => Some(&function.at),
+            Self::Comment(at) => Some(at),
+            Self::Newline => None,
+        }
+    }
+}
+
 /// `import name from expr`.
 #[derive(Debug)]
 pub(super) struct Import {
@@ -35,6 +48,7 @@ pub(super) struct Import {
 #[derive(Debug)]
 pub(super) struct Export {
     pub(super) name: At,
+    pub(super) at: At,
 }
 
 /// `type name(params) binds (effects) { … }`.

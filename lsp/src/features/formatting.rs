@@ -43,6 +43,20 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_a_program() {
+        let text = "import  a from \"b\"\n\n\n\nfs  one() {\n  scratch\n}\nfs two() {\n  scratch\n\n\n\n}\n";
+        let (file, _) = crate::testing::named("main.hlb", text);
+        let part = |first, last| {
+            let found = ast::apply(text.as_bytes(), &format_lines(&file, first, last));
+            String::from_utf8(found).unwrap()
+        };
+        assert_eq!(part(5, 7), text.replace("fs  one() {\n  scratch", "fs one() {\n\tscratch"));
+        assert_eq!(part(1, 1), text.replace("import  a", "import a"));
+        let whole = "import a from \"b\"\n\nfs one() {\n\tscratch\n}\n\nfs two() {\n\tscratch\n\n}\n";
+        assert_eq!(part(1, 99), whole);
+    }
+
+    #[test]
     fn all_some_and_what_was_typed() {
         let text = "  FROM a \n\n\n RUN b \n RUN c \n";
         check(text, format, "FROM a\n\nRUN b\nRUN c\n");
