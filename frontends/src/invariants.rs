@@ -61,6 +61,10 @@ fn meaning(module: &Module) -> serde_json::Value {
                 for layout in ["span", "blank", "comments"] {
                     fields.remove(layout);
                 }
+                // Of an escape that does not exist the dump says where it is.
+                if let Some(place) = fields.get_mut("bad-escape") {
+                    *place = serde_json::Value::Null;
+                }
                 if let Some(serde_json::Value::String(message)) = fields.get_mut("message") {
                     message.retain(|c| !c.is_ascii_digit());
                 }
