@@ -119,7 +119,7 @@ pub enum Purpose {
 /// What planning gave.
 #[derive(Debug, Default)]
 pub struct Draft {
-    /// The plan, when nothing is open and nothing is wrong.
+    /// The plan, when nothing is open and nothing is wrong; none for [`Purpose::Lint`].
     pub plan: Option<Plan>,
     /// What is not known.
     pub asks: BTreeSet<Question>,
@@ -171,8 +171,9 @@ pub fn plan(request: &Request<'_>, facts: &Facts) -> Draft {
         None => return draft,
     };
     let mut shared = Shared { asks: draft.asks, ..Shared::default() };
-    shared.graph.sources.push(text_info(request, &settings, &context));
-    for included in request.included {
+    let has_graph = request.purpose != Purpose::Lint;
+    shared.graph.sources.extend(has_graph.then(|| text_info(request, &settings, &context)));
+    for included in request.included.iter().filter(|_| has_graph) {
         let info = SourceInfo {
             filename: included.name.clone(),
             data: included.bytes.to_vec(),
@@ -184,7 +185,7 @@ pub fn plan(request: &Request<'_>, facts: &Facts) -> Draft {
     let of = Of { request, settings: &settings, context: &context, goal };
     let (outputs, captures) = plan_platforms(of, facts, &mut shared);
     let complete = shared.asks.is_empty() && shared.findings.iter().all(|finding| matches!(finding, Finding::Note(_)));
-    let plan = outputs.filter(|_| complete).map(|outputs| Plan::new(shared.graph, outputs));
+    let plan = outputs.filter(|_| complete && has_graph).map(|outputs| Plan::new(shared.graph, outputs));
     Draft { plan, asks: shared.asks, refused: None, findings: shared.findings, captures, scopes: shared.scopes }
 }
 

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use llb::{
     CacheSharing, CdiDevice, CopyAction, Edge, Exec, ExecMeta, FileAction, FileActionKind, Graph, LinuxResources,
-    Location, Metadata, Mount, MountKind, NetMode, Node, Op, Owner, SecretEnv, SecretMount, SecurityMode, Source,
-    UserOpt,
+    Location, Metadata, Mount, MountKind, NetMode, Node, NodeId, Op, Owner, SecretEnv, SecretMount, SecurityMode,
+    Source, UserOpt,
 };
 use oci::{Platform, json};
 
@@ -17,6 +17,9 @@ use crate::{Question, ResolveMode};
 
 /// The capability to set `PATH`.
 pub(super) const SETS_PATH: &str = "exec.meta.setsdefaultpath";
+
+/// The result of a vertex that nobody wants to see: see [`Planner::draws`](super::planner::Planner::draws).
+pub(super) const UNDRAWN: Edge = Edge { node: NodeId(u32::MAX), index: 0 };
 
 /// Key of the description that names a vertex.
 pub(super) const NAME: &str = "llb.customname";

@@ -161,7 +161,7 @@ impl Planner<'_> {
 
     /// Adds a history entry.
     pub(super) fn commit(&mut self, state: &mut State, created_by: String, layer: super::history::Layer) {
-        if self.request.module.dialect.history {
+        if self.request.module.dialect.history && self.draws() {
             state.history = self.shared.history.add(state.history, created_by, layer, self.epoch);
         }
     }

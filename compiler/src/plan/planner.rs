@@ -118,6 +118,12 @@ impl<'a> Planner<'a> {
         }
     }
 
+    /// Whether the graph and the histories are wanted. Who looks for mistakes has no use for them, and they are most of the
+    /// work: what finds a mistake comes before what draws a vertex.
+    pub(super) fn draws(&self) -> bool {
+        self.request.purpose != Purpose::Lint
+    }
+
     /// Records an error unless something is merely unknown.
     pub(super) fn report(&mut self, stop: Stop) {
         let Stop::Error(mut diagnostic) = stop else { return };

@@ -94,7 +94,7 @@ impl Planner<'_> {
         let target = Target { dest: destination(&state.dir, &words.dest, &os)?, mode: mode::parse(&words.chmod)?, os };
         check_checksum(&words)?;
         let created_by = created_by(&words);
-        let text = self.shown_words(&command.step.text.0, &state.env);
+        let text = if self.draws() { self.shown_words(&command.step.text.0, &state.env) } else { Cow::Borrowed("") };
         let number = self.next_step(id);
         let name = self.step_name(number, command.trigger, &text, Some(&state.platform), Some(&state.env));
 
@@ -106,6 +106,10 @@ impl Planner<'_> {
         }
         for (file, content) in std::mem::take(&mut words.documents) {
             self.add_document(&mut chain, &words, &target, &file, content)?;
+        }
+        if !self.draws() {
+            state.root = Some(build::UNDRAWN);
+            return Ok(());
         }
         let said = self.said(id, &name, command);
         if linked {

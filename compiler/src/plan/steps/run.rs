@@ -69,6 +69,11 @@ impl Planner<'_> {
             return Err(Stop::error("device feature is only supported in Dockerfile frontend 1.14.0-labs or later")
                 .help("devices belong to the labs channel: --channel labs"));
         }
+        let (network, security) = (network(command)?, security(command)?);
+        if !self.draws() {
+            state.root = Some(build::UNDRAWN);
+            return Ok(());
+        }
         let said = self.run_said(id, state, command, &typed, &script.summary);
 
         let created_by = self.run_text(&script.args, state);
@@ -114,8 +119,8 @@ impl Planner<'_> {
                 remove_mount_stubs_recursive: true,
                 valid_exit_codes: Vec::new(),
             },
-            network: network(command)?.unwrap_or(state.network),
-            security: security(command)?,
+            network: network.unwrap_or(state.network),
+            security,
             devices: devices.into_iter().filter(|_| options.supports("exec.meta.cdi")).collect(),
             secret_env: mounts.secret_env,
             resources: settings.resources.clone().filter(|_| options.supports("exec.meta.linux.resources")),

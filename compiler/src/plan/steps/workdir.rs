@@ -3,7 +3,7 @@
 use ast::Str;
 use llb::FileActionKind;
 
-use crate::plan::build::{FileChain, Said};
+use crate::plan::build::{FileChain, Said, UNDRAWN};
 use crate::plan::go;
 use crate::plan::history::Layer;
 use crate::plan::notes::NoteKind;
@@ -38,6 +38,10 @@ impl Planner<'_> {
     }
 
     fn make_dir(&mut self, id: StageId, state: &mut State, command: &Command<'_>) {
+        if !self.draws() {
+            state.root = Some(UNDRAWN);
+            return;
+        }
         let mut chain = FileChain::on(state.root);
         let user = &state.image.config.user;
         chain.act(FileActionKind::Mkdir {
