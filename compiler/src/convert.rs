@@ -9,7 +9,7 @@ use ast::{Diagnostic, Module, Severity, Source};
 use frontends::Language;
 use oci::Digest;
 
-use crate::{Answer, AskError, Facts, Lock, Options, Question, World};
+use crate::{Answer, AskError, Facts, ImageAnswer, LocalPath, Lock, Options, Question, World};
 
 /// A text in another language. With `lossy`, what that has no word for is left out, and nothing is compared.
 ///
@@ -44,11 +44,7 @@ fn written(
     if module.dialect.id == to.id {
         return Err(vec![Diagnostic::error("convert", format!("the text is {} already", to.noun), None)]);
     }
-    let Some(write) = to.write else {
-        let message = format!("writing {} is not supported", to.noun);
-        return Err(vec![Diagnostic::error("convert", message, None).help("other languages are")]);
-    };
-    let text = write(module, lossy).map_err(|unsaid| {
+    let text = (to.write)(module, lossy).map_err(|unsaid| {
         let error = |(span, what)| {
             Diagnostic::error("convert", format!("{} has no word for {what}", to.noun), Some(span))
                 .help("say it in another way, or leave it out with --lossy")
@@ -75,12 +71,19 @@ fn differences(
 ) -> Vec<Diagnostic> {
     let names = module.defs.iter().filter_map(|def| def.name.as_ref());
     let targets = names.map(|name| (name.text.as_str(), Some(name.span))).chain([("", None)]);
+    let written = crate::parse(second);
     let mut found = Vec::new();
     for (target, at) in targets {
         let Ok(wanted) = built(first, target, world) else {
             // What cannot be built in the one language is no measure for the other.
             continue;
         };
+        if !target.is_empty()
+            && !written.defs.iter().any(|def| def.name.as_ref().is_some_and(|name| name.text == target))
+        {
+            // Not every name of a definition is one in every language.
+            continue;
+        }
         let error = match built(second, target, world) {
             Ok(got) if got == wanted => continue,
             Ok(_) => format!("what {} builds of this is not the same", to.noun),
@@ -93,8 +96,8 @@ fn differences(
     found
 }
 
-/// What a target comes to: its vertices, and what its images are told, but for how they came about.
-type Built = (BTreeSet<Digest>, Vec<serde_json::Value>);
+/// What a target comes to: its vertices, and what containers of its images are told.
+type Built = (BTreeSet<Digest>, Vec<(String, serde_json::Value)>);
 
 /// What a target comes to; an empty one is the default. **Errors**: why it cannot be built.
 fn built(source: &Source, target: &str, world: &StandIns<'_>) -> Result<Built, String> {
@@ -107,16 +110,32 @@ fn built(source: &Source, target: &str, world: &StandIns<'_>) -> Result<Built, S
         let error = outcome.diagnostics.iter().find(|found| found.severity == Severity::Error);
         error.map_or_else(String::new, |error| error.message.clone())
     };
-    let plan = outcome.plan.as_ref().ok_or_else(refused)?;
+    let mut plan = outcome.plan.clone().ok_or_else(refused)?;
+    same_contexts(&mut plan.graph);
     let definition = llb::encode(&plan.graph).map_err(|error| error.to_string())?;
     let told = plan.outputs.iter().map(|output| {
-        let mut image: serde_json::Value = serde_json::from_slice(&output.image).unwrap_or_default();
-        if let Some(image) = image.as_object_mut() {
-            image.remove("history");
+        let image: serde_json::Value = serde_json::from_slice(&output.image).unwrap_or_default();
+        let mut told = image["config"].clone();
+        if let Some(told) = told.as_object_mut() {
+            // A mark of one language's own, for commands that are escaped on Windows.
+            told.remove("ArgsEscaped");
         }
-        image
+        (output.platform.to_string(), told)
     });
     Ok((definition.vertices.into_iter().map(|vertex| vertex.digest).collect(), told.collect()))
+}
+
+/// Makes all directories of the client one: each language has another name for the one it is built in, and what of it is
+/// sent is no part of what is meant.
+fn same_contexts(graph: &mut llb::Graph) {
+    for node in &mut graph.nodes {
+        if let llb::Op::Source(source) = &mut node.op
+            && source.identifier.starts_with("local://")
+        {
+            "local://context".clone_into(&mut source.identifier);
+            source.attrs.clear();
+        }
+    }
 }
 
 /// Stand-ins for images; no file of a context is there, texts beside the text are, and times are what they are.
@@ -136,6 +155,18 @@ impl<'w> StandIns<'w> {
     }
 }
 
+fn unanswered() -> Result<Answer, AskError> {
+    Err(AskError::default())
+}
+
+/// An image without its digest.
+fn undated(answer: Answer) -> Answer {
+    match answer {
+        Answer::Image(image) => Answer::Image(ImageAnswer { digest: None, ..image }),
+        other => other,
+    }
+}
+
 impl World for StandIns<'_> {
     fn answer(&self, questions: &[Question]) -> Vec<Result<Answer, AskError>> {
         let answer = |question: &Question| match question {
@@ -144,8 +175,13 @@ impl World for StandIns<'_> {
             }
             Question::Module { .. } => self.of_files(question),
             Question::ContextFile { .. } => Ok(Answer::ContextFile(None)),
+            // Only some languages look what an image's name means today.
+            Question::Image { .. } => self.images.answer(question).unwrap_or_else(unanswered).map(undated),
+            Question::LocalPath { .. } => {
+                Ok(Answer::LocalPath(Some(LocalPath { directory: true, id: String::new(), context: None })))
+            }
             Question::Timestamp { .. } => Ok(Answer::Timestamp(Some(0))),
-            _ => self.images.answer(question).unwrap_or_else(|| Err(AskError::default())),
+            _ => unanswered(),
         };
         questions.iter().map(answer).collect()
     }

@@ -86,8 +86,8 @@ pub struct Language {
     pub keyed: Option<&'static keyed::Keyed>,
     /// Writes out presets, if the language has such.
     pub expand: Option<Expander>,
-    /// Writes modules of other languages, if it can.
-    pub write: Option<Writer>,
+    /// Writes modules of other languages.
+    pub write: Writer,
     /// A text of it, as a sentence calls it: `a Dockerfile`.
     pub noun: &'static str,
 }

@@ -41,7 +41,7 @@ pub(crate) const LANGUAGE: Language = Language {
     vocabulary: Some(&vocabulary::VOCABULARY),
     keyed: None,
     expand: None,
-    write: Some(print::module),
+    write: print::module,
     noun: "a Dockerfile",
 };
 

@@ -4,7 +4,7 @@
 //! [`unsayable`] tells whether a step has any of that.
 
 use ast::{
-    Command, Condition, Copy, Delivery, Document, GoalKind, Healthcheck, ImageDelivery, Module, Mount, Op, Opt,
+    Command, Condition, Copy, Delivery, Document, Goal, GoalKind, Healthcheck, ImageDelivery, Module, Mount, Op, Opt,
     OptKind, Pair, Param, Step, Str, StrKind, Wanted,
 };
 
@@ -269,13 +269,17 @@ fn unsayable_goals(module: &Module) -> Vec<Unsaid> {
         }
     }
     for goal in &module.goals {
-        let what = match &goal.kind {
-            GoalKind::Group(_) => Some("a group"),
-            GoalKind::Result(wanted) => unsayable_result(wanted),
-        };
-        unsaid.extend(what.map(|what| (goal.name.span, what)));
+        unsaid.extend(unsayable_goal(goal).map(|what| (goal.name.span, what)));
     }
     unsaid
+}
+
+/// What of a goal is more than a definition.
+pub(crate) fn unsayable_goal(goal: &Goal) -> Option<&'static str> {
+    match &goal.kind {
+        GoalKind::Group(_) => Some("a group"),
+        GoalKind::Result(wanted) => unsayable_result(wanted),
+    }
 }
 
 fn unsayable_result(wanted: &Wanted) -> Option<&'static str> {

@@ -8,6 +8,7 @@ mod lex;
 mod lint;
 mod lower;
 mod parse;
+mod print;
 mod syntax;
 #[cfg(test)]
 mod tests;
@@ -31,7 +32,7 @@ pub(crate) const LANGUAGE: Language = Language {
     vocabulary: None,
     keyed: None,
     expand: None,
-    write: None,
+    write: print::module,
     noun: "an HLB program",
 };
 

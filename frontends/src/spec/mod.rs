@@ -41,7 +41,7 @@ pub(crate) const LANGUAGE: Language = Language {
     expand: Some(expand::expand),
     vocabulary: None,
     keyed: Some(&keyed::KEYED),
-    write: Some(print::module),
+    write: print::module,
     noun: "a build spec",
 };
 

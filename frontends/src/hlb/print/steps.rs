@@ -1,0 +1,317 @@
+//! Steps as statements of a program.
+
+use ast::{Command, Copy, Document, Mount, Op, OptKind, Span, Step, Str};
+
+use super::words::{Template, string};
+use super::{Function, Printer};
+
+impl Printer<'_> {
+    /// The statements of a step.
+    pub(super) fn step(&mut self, function: &mut Function, step: &Step) {
+        match &step.op {
+            Op::Run(command) => self.run(function, step, command),
+            Op::Copy(copy) => self.copy(function, step, copy, false),
+            Op::Add(copy) => self.copy(function, step, copy, true),
+            Op::Dir(path) => {
+                let path = self.text(path, &function.scope);
+                let absolute = path.constant().is_none_or(|path| path.starts_with('/'));
+                if !absolute {
+                    return self.unsaid(step.span, "a working directory that is relative");
+                }
+                if path.constant().as_deref() != Some("/") {
+                    function.statements.push(format!("mkdir {} 0o755 with createParents", path.print()));
+                }
+                function.statements.push(format!("dir {}", path.print()));
+            }
+            Op::Env(pairs) => {
+                let values: Vec<_> = pairs.iter().map(|pair| self.text(&pair.value, &function.scope)).collect();
+                for (pair, value) in pairs.iter().zip(values) {
+                    let key = pair.key.raw().lossy().into_owned();
+                    function.statements.push(format!("env {} {}", string(&key), value.print()));
+                    function.scope.args.retain(|arg| *arg != key);
+                    function.scope.values.insert(key, value);
+                }
+            }
+            Op::Label(pairs) => {
+                for pair in pairs {
+                    let (key, value) = (self.text(&pair.key, &function.scope), self.text(&pair.value, &function.scope));
+                    function.statements.push(format!("label {} {}", key.print(), value.print()));
+                }
+            }
+            Op::User(name) => {
+                let name = self.text(name, &function.scope);
+                function.statements.push(format!("user {}", name.print()));
+            }
+            Op::Cmd(command) => self.told(function, "cmd", command),
+            Op::Entrypoint(command) => self.told(function, "entrypoint", command),
+            Op::Expose(ports) => {
+                let port = |port: Template| match port.constant() {
+                    Some(number) if number.bytes().all(|b| b.is_ascii_digit()) => Template::text(&(number + "/tcp")),
+                    _ => port,
+                };
+                let ports: Vec<_> = ports.iter().map(|value| self.text(value, &function.scope)).collect();
+                let ports = ports.into_iter().map(|value| port(value).print());
+                function.statements.push(statement("expose", ports));
+            }
+            Op::Volume(paths) => self.list(function, "volumes", paths),
+            Op::StopSignal(signal) => {
+                let signal = self.text(signal, &function.scope);
+                function.statements.push(format!("stopSignal {}", signal.print()));
+            }
+            Op::Mkdir(path) => {
+                let path = self.text(path, &function.scope);
+                let (options, mode) = self.made(function, step);
+                let mode = mode.unwrap_or_else(|| "0o755".to_owned());
+                let options = [vec!["createParents".to_owned()], options].concat();
+                function.statements.push(format!("mkdir {} {mode}{}", path.print(), with(&options)));
+            }
+            Op::Remove(paths) => {
+                let [path] = &paths[..] else { return self.unsaid(step.span, "several removals at once") };
+                let path = self.text(path, &function.scope);
+                let statement =
+                    format!("rm {}{}", path.print(), with(&["allowNotFound".into(), "allowWildcard".into()]));
+                function.statements.push(statement);
+            }
+            Op::Shell(_) => self.unsaid(step.span, "the shell of an image"),
+            Op::Healthcheck(_) => self.unsaid(step.span, "a health check"),
+            Op::Maintainer(_) => self.unsaid(step.span, "a maintainer: a label says it"),
+            Op::OnBuild(_) => self.unsaid(step.span, "instructions that are kept for images built on this one"),
+            Op::Call(_) | Op::Value(_) | Op::Hole | Op::From(_) | Op::Arg(_) => {
+                self.unsaid(step.span, "what could not be read");
+            }
+        }
+        if step.opts.iter().any(|opt| matches!(opt.kind, OptKind::When(_))) {
+            self.unsaid(step.span, "a condition");
+        }
+    }
+
+    fn told(&mut self, function: &mut Function, name: &str, command: &Command) {
+        let args: Vec<String> = command.args.iter().map(|arg| arg.lossy().into_owned()).collect();
+        let shell = ["/bin/sh".to_owned(), "-c".to_owned(), args.join(" ")];
+        let args = if command.shell { shell.to_vec() } else { args };
+        function.statements.push(statement(name, args.iter().map(|arg| string(arg))));
+    }
+
+    fn list(&mut self, function: &mut Function, name: &str, values: &[Str]) {
+        let values: Vec<String> = values.iter().map(|value| self.text(value, &function.scope).print()).collect();
+        function.statements.push(statement(name, values.into_iter()));
+    }
+
+    fn run(&mut self, function: &mut Function, step: &Step, command: &Command) {
+        let args: Vec<String> = match (&command.documents[..], command.shell) {
+            ([], true) => vec![command.args.iter().map(|arg| arg.lossy()).collect::<Vec<_>>().join(" ")],
+            ([], false) => command.args.iter().map(|arg| arg.lossy().into_owned()).collect(),
+            ([document], true) if is_script(command, document) => {
+                vec![String::from_utf8_lossy(&document.chomped()).into_owned()]
+            }
+            _ => return self.unsaid(step.span, "a document that a program reads"),
+        };
+        let mut options: Vec<String> = Vec::new();
+        if self.module.dialect.exports_args {
+            let args = function.scope.args.iter();
+            options.extend(args.map(|arg| format!("env {} {}", string(arg), function.scope.values[arg].print())));
+        }
+        if let ([program], false) = (&args[..], command.shell) {
+            if program.contains(|c: char| !c.is_ascii_alphanumeric() && !"/._-".contains(c)) {
+                return self.unsaid(step.span, "one argument that is a program, and has signs that mean something");
+            }
+            options.push("shlex".to_owned());
+        }
+        for opt in &step.opts {
+            match &opt.kind {
+                OptKind::Mount(mount) => options.extend(self.mount(function, step, mount)),
+                OptKind::Network(mode) => match &*mode.raw().lossy() {
+                    "default" => {}
+                    mode => options.push(format!("network {}", string(mode))),
+                },
+                OptKind::Security(mode) => options.push(format!("security {}", string(&mode.raw().lossy()))),
+                OptKind::Env(pairs) => {
+                    for pair in pairs {
+                        let value = self.text(&pair.value, &function.scope);
+                        options.push(format!("env {} {}", string(&pair.key.raw().lossy()), value.print()));
+                    }
+                }
+                OptKind::Dir(dir) => options.push(format!("dir {}", self.text(dir, &function.scope).print())),
+                OptKind::User(user) => options.push(format!("user {}", self.text(user, &function.scope).print())),
+                OptKind::When(_) => {}
+                _ => self.unsaid(opt.span, "an option of a process"),
+            }
+        }
+        function.statements.push(statement("run", args.iter().map(|arg| string(arg))) + &with(&options));
+    }
+
+    fn mount(&mut self, function: &mut Function, step: &Step, mount: &Mount) -> Option<String> {
+        let scope = function.scope.clone();
+        let mut get = |names: &[&str]| {
+            let field = mount.fields.iter().rev().find(|field| names.contains(&&*field.key.to_ascii_lowercase()))?;
+            Some(field.value.as_ref().map_or_else(|| Template::text("true"), |value| self.text(value, &scope)))
+        };
+        let kind = get(&["type"]).and_then(|kind| kind.constant()).unwrap_or_else(|| "bind".to_owned());
+        let target = get(&["target", "dst", "destination"]);
+        let (id, sharing) = (get(&["id"]), get(&["sharing"]));
+        let (from, source) = (get(&["from"]), get(&["source", "src"]));
+        let is_writable = get(&["rw", "readwrite"]).is_some();
+        let known: &[&str] = match kind.as_str() {
+            "cache" => &["type", "target", "dst", "destination", "id", "sharing"],
+            "tmpfs" => &["type", "target", "dst", "destination"],
+            "bind" if !is_writable => {
+                &["type", "target", "dst", "destination", "from", "source", "src", "ro", "readonly"]
+            }
+            "bind" => &[],
+            _ => {
+                self.unsaid(
+                    step.span,
+                    "a secret or an agent that whoever builds names: a program names files of the client",
+                );
+                return None;
+            }
+        };
+        let Some(target) = target else {
+            self.unsaid(step.span, "a mount whose place is not said");
+            return None;
+        };
+        if mount.fields.iter().any(|field| !known.contains(&&*field.key.to_ascii_lowercase())) {
+            self.unsaid(step.span, "a field of a mount");
+            return None;
+        }
+        let at = target.print();
+        Some(match kind.as_str() {
+            "tmpfs" => format!("mount scratch {at} with tmpfs"),
+            "cache" => {
+                // The names of caches begin with their namespace, which is nothing.
+                let id = id.unwrap_or(target).after("/");
+                let sharing = sharing.unwrap_or_else(|| Template::text("shared"));
+                format!("mount scratch {at} with cache({}, {})", id.print(), sharing.print())
+            }
+            _ => {
+                let from = self.origin(function, from.map(|from| from.constant().unwrap_or_default()), step.span);
+                let path =
+                    source.filter(|source| source.constant().is_none_or(|path| !matches!(&*path, "." | "/" | "")));
+                let mut options = vec!["readonly".to_owned()];
+                options.extend(path.map(|path| format!("sourcePath {}", rooted(&path).print())));
+                format!("mount {from} {at}{}", with_inline(&options))
+            }
+        })
+    }
+
+    /// Where something is copied from, as a value.
+    fn origin(&mut self, function: &mut Function, from: Option<String>, span: Span) -> String {
+        let Some(from) = from else { return "context".to_owned() };
+        match self.earlier(&from) {
+            Some(at) => self.used(at, function, span).value(),
+            None => format!("image({})", string(&from)),
+        }
+    }
+
+    fn copy(&mut self, function: &mut Function, step: &Step, copy: &Copy, is_add: bool) {
+        let dest = self.text(&copy.dest, &function.scope);
+        let from = step.opts.iter().find_map(|opt| if let OptKind::From(from) = &opt.kind { Some(from) } else { None });
+        let from = match from.map(|from| self.text(from, &function.scope).constant()) {
+            Some(None) => return self.unsaid(step.span, "a stage that depends on an argument"),
+            from => from.flatten(),
+        };
+        let (mut options, mode) = self.made(function, step);
+        options.extend(mode.map(|mode| format!("chmod {mode}")));
+        for opt in &step.opts {
+            match &opt.kind {
+                OptKind::Exclude(pattern) => {
+                    options.push(format!("excludePatterns {}", self.text(pattern, &function.scope).print()));
+                }
+                OptKind::Include(pattern) => {
+                    options.push(format!("includePatterns {}", self.text(pattern, &function.scope).print()));
+                }
+                OptKind::Link(true) => return self.unsaid(opt.span, "a copy as a layer of its own"),
+                OptKind::Parents(true) => return self.unsaid(opt.span, "a copy with the directories above it"),
+                OptKind::Checksum(_) => return self.unsaid(opt.span, "a checksum of what is added"),
+                _ => {}
+            }
+        }
+        match (&copy.sources[..], &copy.documents[..]) {
+            ([source], []) => {
+                let path = self.text(source, &function.scope);
+                let has_address = path.constant().is_none_or(|path| path.contains("://") || path.starts_with("git@"));
+                if is_add && has_address {
+                    return self.unsaid(step.span, "ADD of an address");
+                }
+                options.insert(0, "asCopy".to_owned());
+                options.extend(is_add.then(|| "unpack".to_owned()));
+                let origin = self.origin(function, from, step.span);
+                let statement = format!("copy {origin} {} {}{}", rooted(&path).print(), dest.print(), with(&options));
+                function.statements.push(statement);
+            }
+            ([], [document]) => self.document(function, document, &dest, options),
+            _ => self.unsaid(step.span, "several sources in one copy"),
+        }
+    }
+
+    fn document(&mut self, function: &mut Function, document: &Document, dest: &Template, mut options: Vec<String>) {
+        if document.expand && document.content.lossy().contains(['$', '\\']) {
+            return self.unsaid(document.span, "a document with variables in it");
+        }
+        let (path, content) = (string(&format!("/{}", document.name)), document.chomped().into_owned());
+        options.insert(0, "createDestPath".to_owned());
+        let file = format!("fs {{ scratch; mkfile {path} 0o644 {}; }}", string(&String::from_utf8_lossy(&content)));
+        function.statements.push(format!("copy {file} {path} {}{}", dest.print(), with(&options)));
+    }
+
+    /// Owner of what is made, and its mode.
+    fn made(&mut self, function: &Function, step: &Step) -> (Vec<String>, Option<String>) {
+        let (mut options, mut mode) = (Vec::new(), None);
+        for opt in &step.opts {
+            match &opt.kind {
+                OptKind::Chown(owner) => options.push(format!("chown {}", self.text(owner, &function.scope).print())),
+                OptKind::Chmod(bits) => {
+                    let bits = self.text(bits, &function.scope).constant().unwrap_or_default();
+                    let digits = bits.trim_start_matches("0o").trim_start_matches('0');
+                    match i64::from_str_radix(digits, 8) {
+                        Ok(value) if value <= 0o777 => mode = Some(format!("0o{digits}")),
+                        _ => self.unsaid(opt.span, "a mode that is not up to 0777"),
+                    }
+                }
+                _ => {}
+            }
+        }
+        (options, mode)
+    }
+}
+
+fn statement(name: &str, args: impl Iterator<Item = String>) -> String {
+    std::iter::once(name.to_owned()).chain(args).collect::<Vec<_>>().join(" ")
+}
+
+/// Options behind a call.
+fn with(options: &[String]) -> String {
+    match options {
+        [] => String::new(),
+        [only] if !only.contains(' ') => format!(" with {only}"),
+        several => {
+            let lines: String = several.iter().map(|option| format!("\t\t{option}\n")).collect();
+            format!(" with option {{\n{lines}\t}}")
+        }
+    }
+}
+
+/// Options behind an option, on one line.
+fn with_inline(options: &[String]) -> String {
+    match options {
+        [only] if !only.contains(' ') => format!(" with {only}"),
+        several => format!(" with option {{ {}; }}", several.join("; ")),
+    }
+}
+
+/// A path from the root of what it is in.
+fn rooted(path: &Template) -> Template {
+    match path.constant() {
+        Some(text) => {
+            let rest = text.trim_start_matches("./").trim_start_matches('/');
+            Template::text(&format!("/{}", if rest == "." { "" } else { rest }))
+        }
+        None => path.after("/"),
+    }
+}
+
+/// Whether a document is all there is of a command, and the shell runs it.
+fn is_script(command: &Command, document: &Document) -> bool {
+    let [line] = &command.args[..] else { return false };
+    line.lossy().trim() == crate::dockerfile::print::opener(document) && !document.chomped().starts_with(b"#!")
+}
