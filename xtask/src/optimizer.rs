@@ -1,14 +1,14 @@
 //! What the optimizer gains, counted: vertices, the longest way through them, what runs again after a change of one file.
 //!
-//! Counted on the graph, without running anything: a vertex runs again when something it depends on does. Copies of other
-//! files of the context do not (the cache knows contents), everything behind a changed copy does.
+//! Counted on the graph, without running anything: a vertex runs again when something it depends on does. Copies and mounts
+//! of other files of the context do not (the cache knows contents), everything behind a changed copy does.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use compiler::{Facts, compile};
 use llb::passes::{Level, Options, layers};
-use llb::{Edge, FileActionKind, Graph, Op, shape};
+use llb::{ContentCache, Edge, FileActionKind, Graph, Mount, Node, Op, shape};
 
 use crate::conformance::{self, Case, CorpusWorld};
 
@@ -98,31 +98,50 @@ fn counts(graph: &Graph, changed: Option<&str>) -> Counts {
     }
 }
 
-/// A source file as somebody edits it: one of the directory that the most is copied from, else the last that is copied.
+/// A source file as somebody edits it, where the build file tells: one of the directory that the most is read from, else
+/// the last that is read.
 fn changed_file(graph: &Graph) -> Option<String> {
-    let copied: Vec<String> = graph.nodes.iter().flat_map(|node| copied(graph, node)).collect();
-    let widest = copied.iter().find(|src| *src == "/").map(|_| "/src/main".to_owned());
-    widest.or_else(|| {
-        copied
-            .last()
-            .map(|src| format!("{}/main", src.split(['*', '?', '[']).next().unwrap_or_default().trim_end_matches('/')))
-    })
+    let read: Vec<&str> = graph.nodes.iter().flat_map(|node| read(graph, node)).collect();
+    let file = |src: &str| {
+        let plain = src.split(['*', '?', '[']).next().unwrap_or_default();
+        format!("{}/main", plain.trim_end_matches('/'))
+    };
+    let widest = read.iter().find(|src| **src == "/").map(|_| "/src/main".to_owned());
+    widest.or_else(|| read.last().map(|src| file(src)))
 }
 
-/// Paths of the context that a vertex copies from.
-fn copied(graph: &Graph, node: &llb::Node) -> Vec<String> {
-    let Op::File(actions) = &node.op else { return Vec::new() };
+/// Paths of the context whose content a vertex depends on; of everything else there it does not.
+fn read<'g>(graph: &'g Graph, node: &'g Node) -> Vec<&'g str> {
     let from_context = |position: i64| {
         let edge = usize::try_from(position).ok().and_then(|position| node.inputs.get(position));
-        edge.is_some_and(|edge: &Edge| is_context(&graph.nodes[edge.node.0 as usize]))
+        edge.is_some_and(|edge| is_context(&graph.nodes[edge.node.0 as usize]))
     };
-    let sources = actions.iter().filter(|action| from_context(action.secondary_input));
-    sources
-        .filter_map(|action| if let FileActionKind::Copy(copy) = &action.kind { Some(copy.src.clone()) } else { None })
-        .collect()
+    match &node.op {
+        Op::File(actions) => {
+            let copies = actions.iter().filter(|action| from_context(action.secondary_input));
+            copies
+                .filter_map(
+                    |action| if let FileActionKind::Copy(copy) = &action.kind { Some(&*copy.src) } else { None },
+                )
+                .collect()
+        }
+        Op::Exec(exec) => {
+            let mounts = exec.mounts.iter().filter(|mount| from_context(mount.input) && is_read_by_content(mount));
+            mounts.map(|mount| if mount.selector.is_empty() { "/" } else { &*mount.selector }).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
-fn is_context(node: &llb::Node) -> bool {
+/// Whether the cache looks at what is in a mount, rather than at where it came from; as BuildKit v0.32 decides it.
+fn is_read_by_content(mount: &Mount) -> bool {
+    let is_whole = matches!(&*mount.selector, "" | "/");
+    let is_safe = mount.output < 0 || mount.readonly || is_whole;
+    let is_root = mount.dest == "/" && mount.content_cache == ContentCache::Default;
+    is_safe && !is_root && mount.content_cache != ContentCache::Off
+}
+
+fn is_context(node: &Node) -> bool {
     matches!(&node.op, Op::Source(source) if source.identifier == CONTEXT)
 }
 
@@ -130,11 +149,11 @@ fn is_context(node: &llb::Node) -> bool {
 fn run_again(graph: &Graph, path: &str) -> Vec<bool> {
     let mut again: Vec<bool> = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {
-        let sources = copied(graph, node);
+        let sources = read(graph, node);
         let changed = |edge: &Edge| {
             let input = &graph.nodes[edge.node.0 as usize];
-            let copied_only = is_context(input) && !sources.is_empty();
-            again[edge.node.0 as usize] && !copied_only
+            let read_only = is_context(input) && !sources.is_empty();
+            again[edge.node.0 as usize] && !read_only
         };
         again.push(is_context(node) || node.inputs.iter().any(changed) || sources.iter().any(|src| covers(src, path)));
     }
@@ -168,5 +187,18 @@ mod tests {
         assert_eq!(run_again(&graph, "/src/main"), [true, false, false, false, true, true, true]);
         let counted = counts(&graph, Some("/src/main"));
         assert_eq!(counted, Counts { vertices: 7, path: 6, rerun: 4, layers: 1 });
+    }
+
+    #[test]
+    fn a_mount_is_read_where_it_is_selected() {
+        let graph = r#"
+            %0 = source "local://context"
+            %1 = source "local://base"
+            %2 = exec(%1, %0) args=["install"] cwd="/" bind("/", from=0, to=0) bind("/lock", from=1, selector="/lock", readonly)
+            %3 = exec(%2, %0) args=["make"] cwd="/" bind("/", from=0, to=0) bind("/src", from=1, selector="/src", readonly)
+            output %3"#;
+        let graph = llb::text::parse(graph).unwrap();
+        assert_eq!(changed_file(&graph).as_deref(), Some("/src/main"));
+        assert_eq!(run_again(&graph, "/src/main"), [true, false, false, true]);
     }
 }

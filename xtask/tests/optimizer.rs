@@ -17,4 +17,11 @@ fn nothing_gets_worse_and_real_builds_get_better() {
     assert!(real.len() >= 15, "{real:?}");
     let gain = optimizer::median(&real, 1, |counts| counts.vertices);
     assert!(gain > 0.1, "only {gain} fewer vertices");
+
+    // The documentation shows what is.
+    let shown =
+        std::fs::read_to_string(e2e::workspace().join("docs/optimizer.md")).expect("it is part of the repository");
+    let table = optimizer::table(&real);
+    let stale: Vec<_> = table.lines().filter(|line| line.starts_with("| real/") && !shown.contains(line)).collect();
+    assert!(stale.is_empty(), "docs/optimizer.md lacks what `cargo xtask optimizer real/` prints: {stale:#?}");
 }
