@@ -1,6 +1,6 @@
 //! `cargo xtask bench [WORDS]`: what we cost, side by side with docker, buildah and, where one is at hand, BuildKit, on the
 //! same machine in the same run. Words choose the workloads whose names hold one of them; `compile [FILE…]` is compiling
-//! alone, in process, and `lsp` the language server.
+//! alone, in process, `lsp` the language server, and `start [PROGRAM…]` the start of frontends.
 //!
 //! Absolute figures drift with the machine and its load; ratios of one run do not, so those are what the tables are
 //! for. Docker's steps run without a network, which spares its engine work. A daemon's processor time and memory count
@@ -12,6 +12,7 @@
 mod builders;
 mod compile;
 mod lsp;
+mod start;
 mod table;
 mod workloads;
 
@@ -36,6 +37,11 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
     {
         return compile::in_process(files);
     }
+    if let [first, programs @ ..] = words
+        && first == "start"
+    {
+        return start::run(programs);
+    }
     if words == ["lsp"] {
         shell::step("build llbc", &mut cargo(&["build", "--release", "--package", "cli"]))?;
         return lsp::run();
@@ -48,6 +54,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         compile::run()?;
         compile::in_process(&[])?;
         lsp::run()?;
+        start::run(&[])?;
     }
     let builders = builders::all()?;
     let mut table = Table::new(builders.iter().map(|builder| builder.name()));
@@ -78,6 +85,7 @@ fn help() -> String {
         "usage: cargo xtask bench [WORD…]     workloads whose names hold a word; without words everything
        cargo xtask bench compile [FILE…]  compiling alone, in process
        cargo xtask bench lsp              the language server
+       cargo xtask bench start [PROGRAM…] the start of the frontend, and of other frontends
 
 Everything lies in TMPDIR. Workloads:
 {}",

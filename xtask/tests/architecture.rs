@@ -25,7 +25,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("cli", &["ast", "oci", "llb", "frontends", "compiler", "buildkit-frontend", "lsp", "executor"]),
     // Drives the real binaries from outside, so that no test takes a short cut.
     ("e2e", &[]),
-    ("xtask", &["ast", "oci", "llb", "frontends", "compiler", "executor", "e2e"]),
+    ("xtask", &["ast", "oci", "llb", "frontends", "compiler", "gateway", "executor", "e2e"]),
 ];
 
 /// Crates that compute and never look outside.
