@@ -52,3 +52,18 @@ pub(crate) fn is_fresh(stat: &Stat, now: Duration) -> bool {
     let changed = Duration::new(u64::try_from(stat.st_ctime).unwrap_or(0), stat.st_ctime_nsec as u32);
     changed + tick > now
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changed_just_now_or_before_the_clock_was_set_back_is_fresh() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let stat = rustix::fs::stat(file.path()).unwrap();
+        let changed = Duration::new(stat.st_ctime as u64, stat.st_ctime_nsec as u32);
+        assert!(is_fresh(&stat, changed));
+        assert!(!is_fresh(&stat, changed + COARSE_TICK));
+        assert!(is_fresh(&stat, changed - Duration::from_secs(3600)));
+    }
+}
