@@ -21,7 +21,7 @@ pub mod credentials;
 pub mod hosts;
 mod pull;
 mod push;
-mod redirect;
+pub(crate) mod redirect;
 #[cfg(test)]
 pub(crate) mod tests;
 mod transport;

@@ -6,7 +6,8 @@
 //! connected ([`Judge`]). Behind a proxy names are the proxy's to resolve and to judge.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex};
 
 use ureq::config::Config;
@@ -41,9 +42,21 @@ fn may_lead(from: Reach, to: Reach) -> Result<(), Refused> {
     }
 }
 
+/// What a host stands for that a server of `from` names; what it may not stand for is left out. **Errors**: why nothing is
+/// left.
+pub(crate) fn addresses(from: Reach, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let found: Vec<_> = (host, port).to_socket_addrs()?.collect();
+    let judge = |address: &SocketAddr| may_lead(from, Reach::of(address.ip()));
+    let left: Vec<_> = found.iter().copied().filter(|address| judge(address).is_ok()).collect();
+    match found.iter().find_map(|address| judge(address).err()) {
+        Some(why) if left.is_empty() => Err(io::Error::other(why)),
+        _ => Ok(left),
+    }
+}
+
 /// Why a server's word is not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Refused(pub(super) &'static str);
+pub(crate) struct Refused(pub(super) &'static str);
 
 impl std::fmt::Display for Refused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -55,7 +68,7 @@ impl std::error::Error for Refused {}
 
 /// Who can be behind an address; a name with several is as public as the first of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Reach {
+pub(crate) enum Reach {
     /// Anybody.
     Public,
     /// The loopback interface, or every address of this machine.
@@ -78,6 +91,12 @@ impl Reach {
             Err(_) if is_number(&host) => Self::Disguised,
             Err(_) => Self::Public,
         }
+    }
+
+    /// Who answers at a host that the user names.
+    pub(crate) fn named(host: &str) -> Self {
+        let found = (host, 0).to_socket_addrs().into_iter().flatten();
+        found.map(|address| Self::of(address.ip())).min().unwrap_or(Self::Public)
     }
 
     fn of(address: IpAddr) -> Self {

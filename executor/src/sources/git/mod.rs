@@ -8,11 +8,13 @@
 //! |---|---|
 //! | `wanted` | what a definition asks for |
 //! | `program` | running `git`, apart from the user's configuration |
+//! | `guard` | where servers and repositories may send it |
 //! | `resolve` | from a name to a commit |
 //! | `repository` | the shared bare repository |
 //! | `checkout` | from a commit to files |
 
 mod checkout;
+mod guard;
 mod program;
 mod repository;
 mod resolve;

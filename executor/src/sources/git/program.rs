@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use super::Wanted;
+use super::guard::Guard;
 use crate::sources::Context;
 use crate::store::TempPath;
 use crate::{Error, Result};
@@ -21,6 +22,8 @@ const PROXIES: [&str; 8] =
 /// How `git` is run for a remote.
 pub(super) struct Git {
     environment: Vec<(OsString, OsString)>,
+    /// What all of its requests go through, unless the user has a proxy.
+    guard: Option<Guard>,
     /// Lives as long as it is named in the environment.
     _known_hosts: Option<TempPath>,
 }
@@ -38,6 +41,15 @@ impl Git {
         .into();
         let inherited = PROXIES.into_iter().chain(["PATH"]);
         environment.extend(inherited.filter_map(|name| Some((name.into(), std::env::var_os(name)?))));
+        let is_proxy = |name: &&str| !name.eq_ignore_ascii_case("no_proxy") && std::env::var_os(name).is_some();
+        let guard = match PROXIES.iter().any(is_proxy) {
+            true => None,
+            false => Some(Guard::start(wanted.domain()).map_err(Error::io("listen on", "the loopback interface"))?),
+        };
+        if let Some(guard) = &guard {
+            environment.extend(["http_proxy", "https_proxy"].map(|name| (name.into(), guard.url().into())));
+            environment.push(("no_proxy".into(), "".into()));
+        }
         if let Some(header) = authorization(wanted, context)? {
             let key = format!("http.{}.extraheader", token_scope(&wanted.remote));
             let pairs =
@@ -49,7 +61,7 @@ impl Git {
         }
         let known_hosts = known_hosts(wanted, context)?;
         environment.push(("GIT_SSH_COMMAND".into(), ssh_command(known_hosts.as_ref().map(TempPath::path))));
-        Ok(Self { environment, _known_hosts: known_hosts })
+        Ok(Self { environment, guard, _known_hosts: known_hosts })
     }
 
     /// Runs it in a repository, or outside any; returns what it prints.
@@ -65,7 +77,10 @@ impl Git {
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
-        let stderr = String::from_utf8_lossy(&output.stderr);
+        let mut stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        if let Some(why) = self.guard.as_ref().and_then(Guard::failed) {
+            stderr += &format!("{why}\n");
+        }
         let status =
             output.status.code().map_or_else(|| output.status.to_string(), |code| format!("exit status {code}"));
         Err(Error::Remote {

@@ -358,3 +358,39 @@ fn over_ssh_with_a_key_and_a_known_host() {
     refused("key", &ssh.known("stranger"), "Host key verification failed");
     assert_eq!(hosts_of_the_user(), before, "nothing is learnt into the user's own file");
 }
+
+/// Serves the files below a directory over HTTP; what begins with `/moved` is elsewhere. Returns its port.
+fn serve_files(root: PathBuf) -> u16 {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let answer = move |client: TcpStream| -> std::io::Result<()> {
+        let lines: Vec<_> =
+            BufReader::new(&client).lines().map_while(|line| line.ok().filter(|l| !l.is_empty())).collect();
+        let target = lines[0].split(' ').nth(1).unwrap_or_default();
+        let path = target.split('?').next().unwrap_or_default().trim_start_matches('/');
+        let (status, body) = match (target.strip_prefix("/moved"), fs::read(root.join(path))) {
+            (Some(rest), _) => (format!("301 Moved\r\nLocation: http://localhost:{port}{rest}"), Vec::new()),
+            (None, Ok(body)) => ("200 OK".to_owned(), body),
+            (None, Err(_)) => ("404 Not Found".to_owned(), Vec::new()),
+        };
+        let head = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+        (&client).write_all(&[head.as_bytes(), &body].concat())
+    };
+    std::thread::spawn(move || listener.incoming().flatten().for_each(|client| drop(answer(client))));
+    port
+}
+
+#[test]
+fn over_http_and_where_it_leads() {
+    let remote = Remote::start();
+    remote.git("repo", &["update-server-info"]);
+    let port = serve_files(remote.root.path().to_owned());
+    for path in ["repo/.git", "moved/repo/.git"] {
+        let attrs = [("git.fullurl".to_owned(), format!("http://127.0.0.1:{port}/{path}"))].into();
+        let source = llb::Source { identifier: format!("git://127.0.0.1/{path}#main"), attrs };
+        let place = Place::new();
+        let (_, dir) = build(&place, &source).unwrap();
+        assert_eq!(files(&dir), ["docs/deep/page", "file", "link"], "{path}");
+    }
+}

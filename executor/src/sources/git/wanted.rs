@@ -91,6 +91,16 @@ impl Wanted {
         authority.rsplit('@').next().unwrap_or(authority)
     }
 
+    /// The host of the remote alone.
+    pub(super) fn domain(&self) -> &str {
+        let host = self.host();
+        match host.rsplit_once(':') {
+            Some((domain, port)) if !port.ends_with(']') => domain,
+            _ => host,
+        }
+        .trim_matches(['[', ']'])
+    }
+
     /// The remote without a password.
     pub(super) fn redacted(&self) -> String {
         let Some((scheme, rest)) = self.remote.split_once("://") else { return self.remote.clone() };
@@ -149,6 +159,15 @@ mod tests {
             "https://xxxxx:xxxxx@example.com/a  ",
         );
         check("git://example.com:8443/a", &[], "https://example.com:8443/a  ");
+    }
+
+    #[test]
+    fn domains() {
+        let domain = |remote: &str| Wanted { remote: remote.into(), ..Wanted::default() }.domain().to_owned();
+        assert_eq!(domain("https://me:pw@example.com:8443/a/b"), "example.com");
+        assert_eq!(domain("http://[::1]:80/a"), "::1");
+        assert_eq!(domain("http://[::1]/a"), "::1");
+        assert_eq!(domain("git@example.com:a/b"), "example.com");
     }
 
     #[test]
