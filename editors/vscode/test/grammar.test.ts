@@ -53,5 +53,6 @@ test("HLB is highlighted", async () => {
     "} punctuation.section.interpolation",
     '" string.quoted.double',
   ]);
+  assert.deepEqual(tokens(loaded, "if fresh { dockerfile context } else {"), ["if keyword.control", "else keyword.control"]);
   assert.deepEqual(tokens(loaded, "run <<-EOF\n\techo # not a comment\n\tEOF\n# c").at(-1), "# c comment.line.number-sign");
 });
