@@ -42,12 +42,13 @@ pub fn outline(file: &File) -> Vec<Item> {
     if let Some((tree, grammar)) = file.keyed() {
         return super::keyed::symbols::outline(file, tree, grammar);
     }
-    let head = file.module.head.iter().flat_map(step);
-    let defs = file.module.defs.iter().enumerate().map(|(at, def)| match &def.signature {
+    let mut items = Vec::new();
+    file.module.head.iter().for_each(|instruction| step(instruction, &mut items));
+    items.extend(file.module.defs.iter().enumerate().map(|(at, def)| match &def.signature {
         Some(_) => function(file, def),
         None => stage(at, def),
-    });
-    head.chain(defs).collect()
+    }));
+    items
 }
 
 /// What a stage is made from.
@@ -86,17 +87,20 @@ fn function(file: &File, def: &Def) -> Item {
 fn stage(at: usize, def: &Def) -> Item {
     let steps = visit::def_steps(def);
     let keyword = steps.first().map_or(def.span, |step| step.keyword);
+    let mut children = Vec::with_capacity(steps.len());
+    steps.iter().skip(1).for_each(|instruction| step(instruction, &mut children));
     Item {
         name: stage_name(at, def),
         detail: stage_detail(def),
         kind: ItemKind::Stage,
         span: def.span,
         select: def.name.as_ref().map_or(keyword, |name| name.span),
-        children: steps.iter().skip(1).flat_map(step).collect(),
+        children,
     }
 }
 
-fn step(step: &Step) -> Vec<Item> {
+/// Adds what a step has to show: its variables, or itself.
+fn step(step: &Step, items: &mut Vec<Item>) {
     let variable = |name: String, value: String, select: Span| Item {
         name,
         detail: value,
@@ -108,34 +112,42 @@ fn step(step: &Step) -> Vec<Item> {
     match &step.op {
         Op::Arg(params) => {
             let value = |param: &ast::Param| param.default.as_ref().map_or(String::new(), |v| short(&v.raw().lossy()));
-            params.iter().map(|param| variable(param.name.text.clone(), value(param), param.name.span)).collect()
+            items.extend(params.iter().map(|param| variable(param.name.text.clone(), value(param), param.name.span)));
         }
-        Op::Env(pairs) => pairs
-            .iter()
-            .map(|pair| variable(pair.key.raw().lossy().into_owned(), short(&pair.value.raw().lossy()), pair.key.span))
-            .collect(),
+        Op::Env(pairs) => items.extend(pairs.iter().map(|pair| {
+            variable(pair.key.raw().lossy().into_owned(), short(&pair.value.raw().lossy()), pair.key.span)
+        })),
         _ => {
             let text = step.text.lossy();
             let (name, detail) = text.split_once(char::is_whitespace).unwrap_or((&text, ""));
             let name = if name.is_empty() { "(empty)" } else { name };
-            vec![Item {
+            items.push(Item {
                 name: name.to_owned(),
                 detail: short(detail),
                 kind: ItemKind::Step,
                 span: step.span,
                 select: step.keyword,
                 children: Vec::new(),
-            }]
+            });
         }
     }
 }
 
+/// The words of a text with one blank between them, as many characters as fit.
 pub(super) fn short(text: &str) -> String {
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match words.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &words[..end]),
-        None => words,
+    let mut out = String::with_capacity(text.len().min(LONGEST + '…'.len_utf8()));
+    let mut room = LONGEST;
+    for word in text.split_whitespace() {
+        let blank = usize::from(!out.is_empty());
+        let fits = word.char_indices().nth(room.saturating_sub(blank)).map_or(word.len(), |(end, _)| end);
+        if room < blank || fits < word.len() {
+            out.extend([if room > 0 && blank == 1 { " " } else { "" }, &word[..fits], "…"]);
+            return out;
+        }
+        out.extend([if blank == 1 { " " } else { "" }, word]);
+        room -= blank + word.chars().count();
     }
+    out
 }
 
 #[cfg(test)]
@@ -158,6 +170,16 @@ mod tests {
         let expected =
             ["V (1)", "x (FROM a AS x)", "  A (1)", "  B (2)", "  RUN (x y)", "stage 1 (FROM b)", "  NOPE ()"];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn long_texts_are_cut() {
+        assert_eq!(short("  a \n b\tc "), "a b c");
+        let (fits, more) = ("x".repeat(LONGEST), "ä".repeat(LONGEST));
+        assert_eq!(short(&fits), fits);
+        assert_eq!(short(&format!("{more}y")), format!("{more}…"));
+        assert_eq!(short(&format!("{fits} y")), format!("{fits}…"));
+        assert_eq!(short(&format!("a {fits}")), format!("a {}…", &fits[2..]));
     }
 
     #[test]
