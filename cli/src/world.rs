@@ -5,6 +5,7 @@
 //! is cached here; the compiler never asks twice.
 
 mod client;
+mod manifest;
 mod patience;
 
 use std::collections::BTreeMap;
@@ -151,7 +152,12 @@ impl<'s> Host<'s> {
                 "using the digest of a push in the same program",
                 "push in one build, and pass the digest to the next with --build-arg",
             ),
-            Question::Manifest { .. } => client::engine("the function manifest", "name the digest in the program"),
+            Question::Manifest { reference, platform } => {
+                let (name, platform) = (reference.clone(), platform.clone());
+                let server =
+                    Reference::parse(reference).map_or_else(|_| reference.clone(), |name| name.domain().to_owned());
+                self.wait(&server, reference, move |network| network.manifest(&name, &platform))
+            }
         }
     }
 

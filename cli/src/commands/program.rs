@@ -3,9 +3,12 @@
 //! What is sent away on the way to a result goes first, as the program has it. Parts that may run at once run one after
 //! the other: each is a build of its own, whose steps run at once.
 
-use std::collections::BTreeSet;
+mod forward;
 
-use compiler::{ExportKind, Needs, Order, Plan};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use compiler::{Agent, ExportKind, Needs, Order, Plan};
 use executor::cli::Settings as RunSettings;
 use executor::session::{Secret, SshAgent};
 use llb::passes;
@@ -27,9 +30,6 @@ pub(super) fn run(
     passes: passes::Options,
     settings: &dyn Fn(Option<String>) -> Result<RunSettings>,
 ) -> Result<()> {
-    for export in &plan.exports {
-        check(&export.kind)?;
-    }
     let mut runner = Runner { plan, passes, settings, sent: BTreeSet::new() };
     let attached: BTreeSet<usize> = plan.outputs.iter().flat_map(|output| output.exports.iter().copied()).collect();
     // What is sent away on the way to nothing that is built.
@@ -39,23 +39,15 @@ pub(super) fn run(
     runner.order(&plan.order)
 }
 
-/// What cannot be sent, said before anything is built.
-fn check(kind: &ExportKind) -> Result<()> {
-    match kind {
-        ExportKind::Load { .. } => {
-            Err(Failure::unsupported("dockerLoad", "write an archive with downloadDockerTarball and `docker load` it"))
-        }
-        ExportKind::Push { stargz: true, .. } => {
-            Err(Failure::unsupported("pushing layers in the stargz form", "leave out the option `stargz`"))
-        }
-        _ => Ok(()),
-    }
-}
-
 /// Where an export goes, as `--output` writes it.
 fn destination(kind: &ExportKind) -> String {
     match kind {
-        ExportKind::Push { reference, .. } => format!("type=registry,name={reference}"),
+        ExportKind::Push { reference, stargz: false } => format!("type=registry,name={reference}"),
+        // Layers that are there in another form are made anew.
+        ExportKind::Push { reference, stargz: true } => {
+            format!("type=registry,name={reference},compression=estargz,force-compression=true,oci-mediatypes=true")
+        }
+        // Without a file it is loaded.
         ExportKind::Load { reference } => format!("type=docker,name={reference}"),
         ExportKind::Directory { path } => format!("type=local,dest={path}"),
         ExportKind::Tar { path } => format!("type=tar,dest={path}"),
@@ -107,7 +99,7 @@ impl Runner<'_> {
 /// Gives a build what the program says it needs of the client.
 fn provide(needs: &Needs, settings: &mut RunSettings) -> Result<()> {
     for (name, path) in &needs.directories {
-        let path = std::path::PathBuf::from(path);
+        let path = PathBuf::from(path);
         let directory = match path.parent() {
             Some(parent) if path.is_file() => {
                 if parent.as_os_str().is_empty() {
@@ -127,24 +119,27 @@ fn provide(needs: &Needs, settings: &mut RunSettings) -> Result<()> {
         settings.session.secrets.insert(id.clone(), Secret::Env(variable.clone()));
     }
     for (id, agent) in &needs.agents {
-        let socket = match (&agent.paths[..], agent.ssh) {
-            ([], true) => match std::env::var_os("SSH_AUTH_SOCK") {
-                Some(socket) => socket.into(),
-                None => {
-                    let help = "start ssh-agent, or name its socket with `localPaths`";
-                    return Err(Failure::message("ssh", "there is no SSH agent: SSH_AUTH_SOCK is not set", help));
-                }
-            },
-            ([address], false) if address.contains("://") => {
-                return Err(Failure::unsupported(&format!("forwarding {address}"), "forward a unix socket"));
-            }
-            (paths, _) => {
-                let paths: Vec<_> = paths.iter().map(std::path::PathBuf::from).collect();
-                settings.session.ssh.insert(id.clone(), SshAgent::of(&paths)?);
-                continue;
-            }
-        };
-        settings.session.ssh.insert(id.clone(), SshAgent::Socket(socket));
+        settings.session.ssh.insert(id.clone(), listener(agent)?);
     }
     Ok(())
+}
+
+/// What listens behind a socket that a program wants.
+fn listener(agent: &Agent) -> Result<SshAgent> {
+    let paths: Vec<PathBuf> = agent.paths.iter().map(PathBuf::from).collect();
+    match (&agent.paths[..], agent.ssh) {
+        ([], true) => match std::env::var_os("SSH_AUTH_SOCK") {
+            Some(socket) => Ok(SshAgent::Socket(socket.into())),
+            None => {
+                let help = "start ssh-agent, or name its socket with `localPaths`";
+                Err(Failure::message("ssh", "there is no SSH agent: SSH_AUTH_SOCK is not set", help))
+            }
+        },
+        (_, true) => Ok(SshAgent::of(&paths)?),
+        ([address], false) if address.contains("://") => {
+            let socket = forward::listen(address).map_err(Failure::io("forward", Path::new(address)))?;
+            Ok(SshAgent::Raw(socket))
+        }
+        (_, false) => Ok(SshAgent::raw(&paths)?),
+    }
 }

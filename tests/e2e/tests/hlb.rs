@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use e2e::Sandbox;
+use e2e::registry::Registry;
 
 /// A sandbox with the base image and the project's example.
 fn example() -> Sandbox {
@@ -52,4 +53,50 @@ fn errors_are_in_the_module_where_they_are() {
     assert!(said.contains("lib.hlb:4:8") && said.contains("cannot use int as type string"), "{said}");
     let said = sandbox.fail(1, &mut sandbox.shell("llbc compile build.hlb --target nothing -o x"));
     assert!(said.contains("target \"nothing\" is not defined in build.hlb"), "{said}");
+}
+
+#[test]
+fn a_dockerfile_is_a_source_of_a_program() {
+    let sandbox = Sandbox::with_base();
+    sandbox.write(
+        "app/docker/Dockerfile",
+        "ARG WORD\nFROM base AS build\nARG WORD\nCOPY text /text\nRUN echo $WORD >> /text\nFROM scratch\nCOPY --from=build /text /\n",
+    );
+    sandbox.write("app/text", "from the context\n");
+    let options = "file \"docker/Dockerfile\"; arg \"WORD\" \"from_a_program\";";
+    let program = format!(
+        "fs default() {{\n\tdockerfile fs {{ local \"app\"; }} with option {{ {options} }}\n\tmkfile \"/more\" content=\"x\" filemode=0o644\n}}\n"
+    );
+    sandbox.write("build.hlb", &program);
+    sandbox.succeed(&mut sandbox.shell("llbc build -f build.hlb --offline -o type=local,dest=tree"));
+    assert_eq!(sandbox.read("tree/text"), "from the context\nfrom_a_program\n");
+    assert_eq!(sandbox.read("tree/more"), "x");
+}
+
+#[test]
+fn a_secret_of_the_environment_and_a_server_behind_a_socket() {
+    let sandbox = Sandbox::with_base();
+    let options = "secretEnv \"HOST_TOKEN\" \"TOKEN\"; forward \"tcp://127.0.0.1:9\" \"/server\";";
+    let run = format!("run \"test $TOKEN = 123 && test -S /server && echo ok > /ok\" with option {{ {options} }}");
+    sandbox.write("build.hlb", &format!("fs default() {{\n\timage \"base\"\n\t{run}\n}}\n"));
+    let mut build = sandbox.shell("llbc build -f build.hlb --offline -o type=local,dest=tree");
+    sandbox.succeed(build.env("HOST_TOKEN", "123"));
+    assert_eq!(sandbox.read("tree/ok"), "ok\n");
+}
+
+#[test]
+fn the_manifest_of_an_image_and_layers_that_can_be_read_early() {
+    if !e2e::have(&["docker-registry"]) {
+        return;
+    }
+    let registry = Registry::start().unwrap();
+    let name = format!("{}/app:1", registry.address);
+    let sandbox = Sandbox::new();
+    let push = format!("dockerPush \"{name}\" with option {{ stargz; }}");
+    sandbox.write("push.hlb", &format!("fs default() {{\n\tscratch\n\tmkfile \"/f\" 0o644 \"x\"\n\t{push}\n}}\n"));
+    sandbox.succeed(&mut sandbox.shell("llbc build -f push.hlb"));
+    let read = format!("fs default() {{\n\tscratch\n\tmkfile \"/f\" 0o644 manifest(\"{name}\")\n}}\n");
+    sandbox.write("read.hlb", &read);
+    let shown = sandbox.succeed(&mut sandbox.shell("llbc dump read.hlb")).out();
+    assert!(shown.contains("containerd.io/snapshot/stargz/toc.digest"), "{shown}");
 }
