@@ -71,7 +71,7 @@ fn finish(session: &Session<'_>, text: &Text, outcome: Outcome, scans: Vec<Vec<u
         warn(session, warnings);
         return Err(status::of_diagnostics(&outcome.diagnostics, lines, &info));
     };
-    if outcome.module.dialect.functions && (!plan.exports.is_empty() || plan.outputs.len() != 1) {
+    if outcome.module.dialect.functions && (!plan.exports.is_empty() || plan.outputs.len() != plan.variants) {
         let message = "a frontend gives one result: choose a target that sends nothing away (push, load, download)";
         return Err(Status::new(Code::Unimplemented, message));
     }

@@ -21,8 +21,11 @@ const EPOCH: &str = "source-date-epoch";
 pub struct Plan {
     /// All vertices; its outputs are in step with `outputs`.
     pub graph: Graph,
-    /// **Shape**: one per platform, in the order asked for.
+    /// **Shape**: one per platform, in the order asked for; of a program the outputs of its first result, then those of
+    /// the next.
     pub outputs: Vec<Output>,
+    /// How many outputs a result of [`Order`] and [`Export`] has: of a program, one for each platform.
+    pub variants: usize,
     /// What of it is solved for its own sake, and in which order.
     pub order: Order,
     /// What is sent away beside that.
@@ -35,7 +38,7 @@ pub enum Order {
     /// Nothing.
     #[default]
     Nothing,
-    /// One of the plan's outputs, by its number.
+    /// One of the plan's results, by its number.
     Output(usize),
     /// All at once.
     Parallel(Vec<Order>),
@@ -46,7 +49,7 @@ pub enum Order {
 /// A result that is sent somewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Export {
-    /// Which of the plan's outputs, by its number.
+    /// Which of the plan's results, by its number.
     pub output: usize,
     /// Where to.
     pub kind: ExportKind,
@@ -188,11 +191,17 @@ impl Plan {
             1 => Order::Output(0),
             count => Order::Parallel((0..count).map(Order::Output).collect()),
         };
-        Self::ordered(graph, outputs, order, Vec::new())
+        Self::ordered(graph, outputs, 1, order, Vec::new())
     }
 
     /// A plan of results in one graph, with an order.
-    pub(crate) fn ordered(mut graph: Graph, outputs: Vec<Output>, order: Order, exports: Vec<Export>) -> Self {
+    pub(crate) fn ordered(
+        mut graph: Graph,
+        outputs: Vec<Output>,
+        variants: usize,
+        order: Order,
+        exports: Vec<Export>,
+    ) -> Self {
         let several = outputs.len() > 1;
         graph.outputs = outputs
             .iter()
@@ -202,7 +211,7 @@ impl Plan {
                 ..llb::Output::default()
             })
             .collect();
-        Self { graph, outputs, order, exports }
+        Self { graph, outputs, variants, order, exports }
     }
 
     /// The plan of one platform alone, as BuildKit solves it; `None` when there is none for it.
@@ -228,12 +237,17 @@ impl Plan {
         Self::new(graph, outputs)
     }
 
-    /// One of its outputs alone, by its number.
+    /// The outputs of a result, by its number.
+    pub fn variants(&self, number: usize) -> &[Output] {
+        &self.outputs[number * self.variants..][..self.variants]
+    }
+
+    /// One of its results alone, by its number.
     #[must_use]
     pub fn output(&self, number: usize) -> Self {
         let mut graph = self.graph.clone();
         graph.outputs.clear();
-        Self::new(graph, vec![self.outputs[number].clone()])
+        Self::new(graph, self.variants(number).to_vec())
     }
 
     /// The same with image config and platform written on each result, for whoever only sees the definition. Readers that

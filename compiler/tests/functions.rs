@@ -203,6 +203,27 @@ fn a_secret_of_the_environment_is_a_variable_of_the_process() {
 }
 
 #[test]
+fn a_program_is_planned_for_every_platform() {
+    let plan = |text: &str, platforms: &str| {
+        let opts = [("platform".to_owned(), platforms.to_owned())].into();
+        let options = Options { opts, ..Options::default() };
+        compiler::compile(&Source::new("build.hlb", text.as_bytes()), &options, Facts::default(), &Images)
+    };
+    let both = "linux/amd64,linux/arm64,linux/amd64";
+    let text = "fs default() { image \"a\"; dockerPush \"b\"; }\n";
+    let outcome = plan(text, both);
+    assert_eq!(outcome.diagnostics, []);
+    let found = outcome.plan.expect("there is a plan");
+    assert_eq!((found.variants, found.outputs.len(), found.exports.len()), (2, 4, 1));
+    let pushed = found.output(found.exports[0].output);
+    let platforms: Vec<String> = pushed.outputs.iter().map(|output| output.platform.to_string()).collect();
+    assert_eq!(platforms, ["linux/amd64", "linux/arm64"]);
+    let configured: Vec<String> = pushed.outputs.iter().map(|output| output.config().platform.to_string()).collect();
+    assert_eq!(configured, platforms);
+    assert_eq!(plan(text, "linux/arm64").plan.expect("there is a plan").variants, 1);
+}
+
+#[test]
 fn targets_have_defaults_too() {
     let text = "fs default(string tag = \"stable\", bool fresh = false) { image tag; mkfile \"/f\" 0 \"${fresh}\"; }\n";
     let full = "fs default() { image \"TAG\"; mkfile \"/f\" 0 \"FRESH\"; }\n";

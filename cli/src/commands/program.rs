@@ -19,7 +19,10 @@ use crate::failure::{Failure, Result};
 /// Whether a plan is more than results for whoever asked.
 pub(super) fn is_program(plan: &Plan) -> bool {
     let own = |number: usize| plan.outputs[number].needs != Needs::default();
-    !plan.exports.is_empty()
+    // Several results, each for several platforms, are no one image.
+    let has_several = plan.variants > 1 && plan.outputs.len() > plan.variants;
+    has_several
+        || !plan.exports.is_empty()
         || matches!(plan.order, Order::Nothing | Order::Sequence(_))
         || (0..plan.outputs.len()).any(own)
 }
@@ -69,7 +72,8 @@ impl Runner<'_> {
         match order {
             Order::Nothing => Ok(()),
             Order::Output(number) => {
-                for export in &self.plan.outputs[*number].exports {
+                // Every platform sends away the same.
+                for export in &self.plan.variants(*number)[0].exports {
                     self.send(*export)?;
                 }
                 self.build(*number, None)
@@ -88,7 +92,9 @@ impl Runner<'_> {
 
     fn build(&self, number: usize, output: Option<String>) -> Result<()> {
         let mut settings = (self.settings)(output)?;
-        provide(&self.plan.outputs[number].needs, &mut settings)?;
+        for output in self.plan.variants(number) {
+            provide(&output.needs, &mut settings)?;
+        }
         let mut plan = self.plan.output(number);
         plan.optimize(self.passes);
         let definition = definition::encode(plan)?;

@@ -100,3 +100,19 @@ fn the_manifest_of_an_image_and_layers_that_can_be_read_early() {
     let shown = sandbox.succeed(&mut sandbox.shell("llbc dump read.hlb")).out();
     assert!(shown.contains("containerd.io/snapshot/stargz/toc.digest"), "{shown}");
 }
+
+#[test]
+fn a_push_for_several_platforms_is_one_index() {
+    if !e2e::have(&["docker-registry", "skopeo"]) {
+        return;
+    }
+    let registry = Registry::start().unwrap();
+    let name = format!("{}/app:1", registry.address);
+    let sandbox = Sandbox::new();
+    let program = format!("fs default() {{\n\tscratch\n\tmkfile \"/f\" 0o644 \"x\"\n\tdockerPush \"{name}\"\n}}\n");
+    sandbox.write("build.hlb", &program);
+    sandbox.succeed(&mut sandbox.shell("llbc build -f build.hlb --platform linux/amd64,linux/arm64"));
+    let inspect = format!("skopeo inspect --raw --tls-verify=false docker://{name}");
+    let index = sandbox.succeed(&mut sandbox.shell(&inspect)).out();
+    assert!(index.contains("image.index") && index.contains("\"amd64\"") && index.contains("\"arm64\""), "{index}");
+}

@@ -59,11 +59,17 @@ const MOST_TEXT: usize = 1 << 28;
 
 /// Plans the functions that are asked for.
 pub(super) fn plan<'a>(asked: &Asked<'a>, facts: &'a Facts, settings: &Settings<'_>) -> Draft {
-    let platform = settings.target_platforms.first().unwrap_or(&settings.build_platforms[0]).clone();
+    let mut platforms = settings.target_platforms.clone();
+    if platforms.is_empty() {
+        platforms.push(settings.build_platforms[0].clone());
+    }
+    // One that is asked for twice is built once.
+    let mut seen = BTreeSet::new();
+    platforms.retain(|platform| seen.insert(platform.clone()));
     let mut evaluator = Evaluator {
         asked: *asked,
         facts,
-        platform,
+        platform: platforms[0].clone(),
         modules: modules::all(asked),
         shared: Shared::default(),
         checked: BTreeSet::new(),
@@ -78,8 +84,19 @@ pub(super) fn plan<'a>(asked: &Asked<'a>, facts: &'a Facts, settings: &Settings<
     evaluator.shared.graph.sources = sources.collect();
     let targets: Vec<&str> = settings.target.split(',').filter(|name| !name.is_empty()).collect();
     let targets = if targets.is_empty() { vec![DEFAULT_TARGET] } else { targets };
-    let requests: Vec<Request> = targets.into_iter().filter_map(|name| evaluator.target(name, settings)).collect();
-    evaluator.draft(Request::parallel(requests))
+    let variants = platforms.into_iter().map(|platform| {
+        evaluator.platform = platform;
+        let requests: Vec<Request> = targets.iter().filter_map(|name| evaluator.target(name, settings)).collect();
+        Variant { request: Request::parallel(requests), exports: std::mem::take(&mut evaluator.exports) }
+    });
+    let variants: Vec<Variant> = variants.collect();
+    evaluator.draft(variants)
+}
+
+/// What a program comes to for one platform.
+struct Variant {
+    request: Request,
+    exports: Vec<(Box<Fs>, export::Kind)>,
 }
 
 /// Tells which function is built.
@@ -234,33 +251,87 @@ impl<'a> Evaluator<'a> {
         Location { source: span.file.0, ranges: vec![range] }
     }
 
-    fn draft(self, request: Request) -> Draft {
+    fn draft(mut self, variants: Vec<Variant>) -> Draft {
         let failed = self.shared.findings.iter().any(|finding| matches!(finding, Finding::Error(_)));
         let complete = self.shared.asks.is_empty() && !failed;
-        let plan = complete.then(|| {
-            let mut outputs = Vec::new();
-            let order = order(request, &mut outputs);
-            let exports = self.exports.into_iter().map(|(fs, kind)| {
-                outputs.push(output(*fs));
-                Export { output: outputs.len() - 1, kind }
-            });
-            let exports = exports.collect();
-            Plan::ordered(self.shared.graph, outputs, order, exports)
+        let count = variants.len();
+        let joined = complete.then(|| join(variants)).flatten();
+        if complete && joined.is_none() {
+            let stop = Stop::error("the program builds or sends away other things for one platform than for another");
+            self.report(stop.help("build each platform by itself: one --platform at a time"));
+        }
+        let plan = joined.map(|joined| {
+            let Joined { outputs, order, exports } = joined;
+            Plan::ordered(std::mem::take(&mut self.shared.graph), outputs, count, order, exports)
         });
         Draft { plan, asks: self.shared.asks, findings: self.shared.findings, ..Draft::default() }
     }
 }
 
-fn order(request: Request, outputs: &mut Vec<Output>) -> Order {
-    match request {
-        Request::Nothing => Order::Nothing,
-        Request::One(fs) => {
-            outputs.push(output(*fs));
-            Order::Output(outputs.len() - 1)
+/// What a program comes to for all platforms.
+struct Joined {
+    /// **Shape**: the outputs of one result after the other, one for each platform.
+    outputs: Vec<Output>,
+    order: Order,
+    exports: Vec<Export>,
+}
+
+/// Makes one result of what is the same for every platform; `None` where it is not the same.
+fn join(variants: Vec<Variant>) -> Option<Joined> {
+    let count = variants.len();
+    let (requests, sent): (Vec<_>, Vec<_>) =
+        variants.into_iter().map(|variant| (variant.request, variant.exports)).unzip();
+    let mut outputs = Vec::new();
+    let order = order(requests, &mut outputs)?;
+    let mut exports = Vec::new();
+    for same in transposed(sent)? {
+        let (results, kinds): (Vec<_>, Vec<_>) = same.into_iter().unzip();
+        if kinds.iter().any(|kind| *kind != kinds[0]) {
+            return None;
         }
-        Request::Parallel(all) => Order::Parallel(all.into_iter().map(|request| order(request, outputs)).collect()),
-        Request::Sequence(all) => Order::Sequence(all.into_iter().map(|request| order(request, outputs)).collect()),
+        outputs.extend(results.into_iter().map(|fs| output(*fs)));
+        exports.extend(kinds.into_iter().next().map(|kind| Export { output: outputs.len() / count - 1, kind }));
     }
+    Some(Joined { outputs, order, exports })
+}
+
+fn order(requests: Vec<Request>, outputs: &mut Vec<Output>) -> Option<Order> {
+    let count = requests.len();
+    let (mut nothing, mut single, mut parallel, mut sequence) = (0, Vec::new(), Vec::new(), Vec::new());
+    for request in requests {
+        match request {
+            Request::Nothing => nothing += 1,
+            Request::One(fs) => single.push(fs),
+            Request::Parallel(all) => parallel.push(all),
+            Request::Sequence(all) => sequence.push(all),
+        }
+    }
+    let mut all = |lists| transposed(lists)?.into_iter().map(|same| order(same, outputs)).collect::<Option<Vec<_>>>();
+    if nothing == count {
+        Some(Order::Nothing)
+    } else if parallel.len() == count {
+        all(parallel).map(Order::Parallel)
+    } else if sequence.len() == count {
+        all(sequence).map(Order::Sequence)
+    } else if single.len() == count {
+        outputs.extend(single.into_iter().map(|fs| output(*fs)));
+        Some(Order::Output(outputs.len() / count - 1))
+    } else {
+        None
+    }
+}
+
+/// The first of all lists, the second of all, …; `None` if the lists are not equally long.
+fn transposed<T>(lists: Vec<Vec<T>>) -> Option<Vec<Vec<T>>> {
+    let length = lists.first().map_or(0, Vec::len);
+    if lists.iter().any(|list| list.len() != length) {
+        return None;
+    }
+    let mut rows: Vec<Vec<T>> = (0..length).map(|_| Vec::with_capacity(lists.len())).collect();
+    for list in lists {
+        rows.iter_mut().zip(list).for_each(|(row, item)| row.push(item));
+    }
+    Some(rows)
 }
 
 fn output(fs: Fs) -> Output {
