@@ -45,8 +45,8 @@ pub enum Kind {
     Variable,
     /// The function that is the definition of this number.
     Function(usize),
-    /// An effect that a call binds.
-    Bound,
+    /// An effect that a call binds, in the function that is the definition of this number.
+    Bound(usize),
     /// A module that is used.
     Import,
     /// An entry of a table of this name, in a language of keys and values.

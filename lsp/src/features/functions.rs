@@ -93,7 +93,9 @@ fn links(
         let Some(from) = function(caller) else { continue };
         calls(caller, &mut |call| {
             let found = names.at(call.name.span.start).filter(|found| found.span == call.name.span);
-            let Some(Kind::Function(at)) = found.map(|found| names.symbols[found.symbol].kind) else { return };
+            // What is bound in a function is that function, with another result.
+            let kind = found.map(|found| names.symbols[found.symbol].kind);
+            let Some(Kind::Function(at) | Kind::Bound(at)) = kind else { return };
             let Some(to) = function(&defs[at]).filter(|to| wanted(&from, to)) else { return };
             let function = other(from.clone(), to);
             match links.iter_mut().find(|link| link.function == function) {
@@ -140,6 +142,28 @@ mod tests {
             found.into_iter().map(|span| view.file.lines().line(span.start)).collect::<Vec<_>>()
         });
         assert_eq!(lines, [2, 4, 5]);
+    }
+
+    #[test]
+    fn what_is_bound_is_the_function_it_is_bound_in() {
+        let text =
+            "fs a() {\n\tout n=1\n}\nfs b(int n) {\n\trun \"x\" with option { mount scratch \"/o\" as out; }\n}\n";
+        let called = with_named("main.hlb", &text.replacen("fs a", "fs a┃", 1), outgoing);
+        assert_eq!(called.into_iter().map(|link| link.function.name).collect::<Vec<_>>(), ["b"]);
+        let places = with_named("main.hlb", &text.replacen("int n", "int n┃", 1), |view, offset| {
+            navigation::references(view, offset, true).len()
+        });
+        assert_eq!(places, 2);
+    }
+
+    #[test]
+    fn a_primitive_is_the_one_that_is_wanted_where_it_stands() {
+        let shown = |marked: &str| with_named("main.hlb", marked, |view, at| hover::hover(view, at).unwrap().text);
+        let text = "fs a() {\n\tenv \"A\" \"b\"\n\trun \"x\" with option {\n\t\tenv \"A\" \"b\"\n\t}\n}\n";
+        let step = shown(&text.replacen("\tenv", "\tenv┃", 1));
+        let option = shown(&text.replacen("\t\tenv", "\t\tenv┃", 1));
+        assert!(step.contains("fs env(") && !step.contains("option::run"), "{step}");
+        assert!(option.contains("option::run env(") && !option.contains("fs env("), "{option}");
     }
 
     #[test]

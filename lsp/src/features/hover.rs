@@ -82,7 +82,7 @@ fn named(view: &View<'_>, offset: u32) -> Option<Hover> {
         Kind::Stage(def) => stage(view, def),
         Kind::Variable if view.file.words().is_some() => variable(view, found, &symbol.name),
         Kind::Function(def) => function(view, def),
-        Kind::Variable | Kind::Bound | Kind::Import | Kind::Entry(_) => declared(view, found, &symbol.name),
+        Kind::Variable | Kind::Bound(_) | Kind::Import | Kind::Entry(_) => declared(view, found, &symbol.name),
     };
     Some(Hover { text, span: found.span })
 }
@@ -116,11 +116,15 @@ fn declared(view: &View<'_>, found: &Use, name: &str) -> String {
     format!("`{name}`\n\nfrom line {line}:\n```{}\n{}\n```", view.file.language.id.to_lowercase(), text.trim())
 }
 
-/// A primitive, in each of its meanings.
+/// A primitive, in each of the meanings that it may have here.
 fn primitive(view: &View<'_>, offset: u32) -> Option<Hover> {
     let (rows, span) = super::functions::primitives(view, offset)?;
     let language = view.file.language.id.to_lowercase();
-    let text = rows.iter().map(|row| format!("```{language}\n{}\n```\n\n{}", row.signature, row.doc));
+    // Where it stands may tell which of several it is.
+    let wanted = super::functional::completion::wanted(view, span.start);
+    let fitting: Vec<_> = rows.iter().filter(|row| wanted.as_deref() == Some(row.gives)).collect();
+    let shown = if fitting.is_empty() { rows.iter().collect() } else { fitting };
+    let text = shown.into_iter().map(|row| format!("```{language}\n{}\n```\n\n{}", row.signature, row.doc));
     Some(Hover { text: text.collect::<Vec<_>>().join("\n\n"), span })
 }
 

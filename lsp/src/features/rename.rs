@@ -40,10 +40,10 @@ pub fn rename(view: &View<'_>, offset: u32, name: &str) -> Result<Vec<Edit>, Str
                 return Err(format!("there is a {space} \"{name}\" already"));
             }
         }
-        Kind::Variable | Kind::Function(_) | Kind::Bound | Kind::Import if !is_variable_name(name) => {
+        Kind::Variable | Kind::Function(_) | Kind::Bound(_) | Kind::Import if !is_variable_name(name) => {
             return Err(format!("\"{name}\" cannot name a variable: letters, digits and `_`, and no digit first"));
         }
-        Kind::Variable | Kind::Function(_) | Kind::Bound | Kind::Import => {}
+        Kind::Variable | Kind::Function(_) | Kind::Bound(_) | Kind::Import => {}
     }
     Ok(names.of(found.symbol).map(|place| Edit { span: place.span, text: name.to_owned() }).collect())
 }

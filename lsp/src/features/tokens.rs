@@ -205,7 +205,7 @@ impl Painter<'_> {
             let kind = match names.symbols[found.symbol].kind {
                 crate::names::Kind::Stage(_) => TokenKind::Stage,
                 crate::names::Kind::Function(_) => TokenKind::Command,
-                crate::names::Kind::Variable | crate::names::Kind::Bound => TokenKind::Variable,
+                crate::names::Kind::Variable | crate::names::Kind::Bound(_) => TokenKind::Variable,
                 crate::names::Kind::Entry("stage" | "image") => TokenKind::Stage,
                 crate::names::Kind::Entry("var") => TokenKind::Variable,
                 crate::names::Kind::Import | crate::names::Kind::Entry(_) => TokenKind::Image,

@@ -21,10 +21,10 @@ pub(super) fn collect(module: &Module, names: &mut Names) {
             collector.declare(name, Kind::Function(at));
         }
     }
-    for (_, def) in functions() {
+    for (at, def) in functions() {
         calls(def, &mut |call| {
             call.bind.iter().for_each(|bind| {
-                bind.names.iter().for_each(|bound| collector.declare(&bound.name, Kind::Bound));
+                bind.names.iter().for_each(|bound| collector.declare(&bound.name, Kind::Bound(at)));
             })
         });
     }
@@ -127,7 +127,7 @@ impl<'m> Collector<'m, '_> {
     fn argument(&mut self, call: &Call, name: &Name) {
         let callee = call.name.text.as_str();
         let Some(function) = self.module.get(callee).filter(|_| !self.local.contains_key(callee)) else { return };
-        let Kind::Function(at) = self.names.symbols[*function].kind else { return };
+        let (Kind::Function(at) | Kind::Bound(at)) = self.names.symbols[*function].kind else { return };
         if let Some(symbol) = self.params.get(&(at, name.text.as_str())) {
             self.names.uses.push(Use { span: name.span, symbol: *symbol, role: Role::Reference });
         }

@@ -75,7 +75,7 @@ impl List<'_> {
                     let detail = functions::signature(self.view, def);
                     self.add(&symbol.name, ItemKind::Function, gives, detail, &doc);
                 }
-                Kind::Bound => self.add(&symbol.name, ItemKind::Variable, types::FS, types::FS, ""),
+                Kind::Bound(_) => self.add(&symbol.name, ItemKind::Variable, types::FS, types::FS, ""),
                 Kind::Import => self.add(&symbol.name, ItemKind::Variable, "", "", ""),
                 Kind::Variable | Kind::Stage(_) | Kind::Entry(_) => {}
             }
@@ -84,7 +84,7 @@ impl List<'_> {
 }
 
 /// The type of what is to be written at a place: what its block is made of, or what the argument of a call is.
-fn wanted(view: &View<'_>, at: u32) -> Option<String> {
+pub(in super::super) fn wanted(view: &View<'_>, at: u32) -> Option<String> {
     let line = line(view, at)?;
     if !line.trim().is_empty() {
         return argument(view, line);
