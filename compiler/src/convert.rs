@@ -41,7 +41,7 @@ fn written(
     if !errors.is_empty() {
         return Err(errors);
     }
-    if module.dialect.id == to.id {
+    if frontends::choose(&source.name, &source.bytes, None).is_ok_and(|language| language.id == to.id) {
         return Err(vec![Diagnostic::error("convert", format!("the text is {} already", to.noun), None)]);
     }
     let text = (to.write)(module, lossy).map_err(|unsaid| {

@@ -4,6 +4,7 @@
 //! input gives a module with holes and diagnostics. Pure: this crate must never read a file, the environment or a clock.
 
 pub mod dockerfile;
+mod foreign;
 pub mod hlb;
 pub mod invariants;
 pub mod keyed;
@@ -93,7 +94,8 @@ pub struct Language {
 }
 
 /// Every language there is.
-pub static LANGUAGES: &[Language] = &[dockerfile::LANGUAGE, hlb::LANGUAGE, spec::LANGUAGE];
+pub static LANGUAGES: &[Language] =
+    &[dockerfile::LANGUAGE, hlb::LANGUAGE, spec::LANGUAGE, foreign::MOCKER, foreign::GOCKER];
 
 /// The language of a text: the one that is asked for, else the one of the frontend that its `# syntax=` line names, else
 /// the one of its file name, else Dockerfile.

@@ -80,6 +80,15 @@ fn parse_with(input: &Input<'_>, included: &[Included<'_>]) -> Module {
     module
 }
 
+/// Parses a text that was made of another one; whatever is wrong is wrong with what `at` has.
+pub(crate) fn parse_at(text: &str, at: Span) -> Module {
+    let mut reader = Reader::new(at.file, Some(at));
+    let spec = preset::apply(read(text, &mut reader), &mut reader);
+    let mut module = lower::module(at.file, &spec, &mut reader);
+    module.diagnostics = reader.diagnostics;
+    module
+}
+
 /// The values of a text, typed.
 fn read(text: &str, reader: &mut Reader) -> Spec {
     let (document, errors) = DeTable::parse_recoverable(text);
