@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Fmt(Fmt),
     /// Write down what a build takes from outside: image digests, commits, checksums
     Lock(Box<LockArgs>),
+    /// Look at a project and write a build file for it
+    Init(Init),
     /// Write a build file in another language
     Convert(Convert),
     /// Write the presets of a build spec out as plain stages
@@ -167,7 +169,7 @@ pub(crate) struct DumpFormat {
 }
 
 /// `llbc build`.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(crate) struct Build {
     /// Directory or address of the build context, `-` for standard input: an archive of the context, or the build file
     /// and no context [default: the directory of the build file]; then names of what is built: targets, groups, tests
@@ -185,7 +187,7 @@ pub(crate) struct Build {
 }
 
 /// Flags of `docker build` that are frontend options of another name.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(crate) struct BuildFlags {
     /// Line for /etc/hosts of steps: `NAME:ADDRESS`
     #[arg(long = "add-host", value_name = "HOST")]
@@ -379,6 +381,63 @@ const LOCK_NOTES: &str = "\
 Every command reads llbc.lock beside the build file: what it says is not asked for, and sources are what it says. With
 --locked, what it does not say is an error. Lock once for each set of platforms: llbc lock --platform linux/amd64,linux/arm64";
 
+/// `llbc init`.
+#[derive(Args)]
+pub(crate) struct Init {
+    /// The project's directory
+    #[arg(default_value = ".", hide_default_value = true)]
+    pub(crate) directory: PathBuf,
+    /// What to write
+    #[arg(long, value_name = "FORMAT", default_value = "toml")]
+    pub(crate) format: InitFormat,
+    /// What the project is, instead of what its files tell
+    #[arg(long, value_name = "KIND")]
+    pub(crate) kind: Option<ProjectKind>,
+    /// What the image is called
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Image to build in, instead of the usual one of the language
+    #[arg(long, value_name = "IMAGE")]
+    pub(crate) builder: Option<String>,
+    /// Image to run in, instead of the usual one
+    #[arg(long, value_name = "IMAGE")]
+    pub(crate) from: Option<String>,
+    /// Write here [default: build.toml or Dockerfile in the directory]; `-` is standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Write over a file that is there
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// What `llbc init` writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InitFormat {
+    /// A build spec
+    Toml,
+    /// A Dockerfile
+    Dockerfile,
+}
+
+/// Kinds of projects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProjectKind {
+    /// `go.mod`
+    Go,
+    /// `Cargo.toml`
+    Rust,
+    /// `package.json`
+    Node,
+    /// `pyproject.toml` or `requirements.txt`
+    Python,
+    /// `pom.xml` or `build.gradle`
+    Java,
+    /// Files for a web server
+    Static,
+    /// `CMakeLists.txt`
+    Cmake,
+}
+
 /// `llbc convert`.
 #[derive(Args)]
 pub(crate) struct Convert {
@@ -533,6 +592,7 @@ const COMMANDS: &[&str] = &[
     "frontend",
     "fmt",
     "lock",
+    "init",
     "convert",
     "expand",
     "lsp",

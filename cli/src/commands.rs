@@ -12,6 +12,7 @@ mod expand;
 mod explain;
 mod fmt;
 mod graph;
+mod init;
 mod lock;
 mod lookup;
 mod lsp;
@@ -57,6 +58,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Man => completions::manual(),
         Command::Fmt(args) => fmt::run(&args),
         Command::Lock(args) => lock::run(&args),
+        Command::Init(args) => init::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Expand(args) => expand::run(&args),
         Command::Lsp(args) => lsp::run(&args),

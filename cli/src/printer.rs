@@ -71,6 +71,11 @@ fn talk(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
+/// Says what was done, in a line.
+pub(crate) fn note(text: &str) {
+    talk(&format!("{text}\n"));
+}
+
 /// Writes data to standard output.
 pub(crate) fn data(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
