@@ -4,6 +4,7 @@
 //! an exit code. All talk and all data go through [`printer`].
 
 mod args;
+mod bake;
 mod commands;
 mod definition;
 mod failure;

@@ -1,5 +1,6 @@
 //! `llbc build`: compile and run in one process, with the flags of `docker build`.
 
+mod baked;
 mod goals;
 mod print;
 mod words;
@@ -16,9 +17,12 @@ use super::program;
 use crate::args::{Build, BuildFlags, FailOn};
 use crate::failure::{Failure, Result};
 use crate::settings::Settings;
-use crate::{definition, pipeline};
+use crate::{bake, definition, pipeline};
 
 pub(super) fn run(args: &Build) -> Result<()> {
+    if let Some(file) = args.file.as_deref().filter(|file| bake::is_bake(file)) {
+        return baked::run(args, file);
+    }
     start(args, &|_, names| names)
 }
 

@@ -150,3 +150,55 @@ fn nothing_goes_anywhere_when_a_test_or_a_check_fails() {
         .fail(1, &mut sandbox.shell("llbc build --build-arg base=base --build-arg edition=x -f build.toml lists"));
     assert!(refused.contains("`edition` cannot be \"x\"") && refused.contains("build.toml"), "{refused}");
 }
+
+/// What `llbc init` writes is built, in both forms, from images that are there.
+#[test]
+fn a_project_gets_a_build_file_that_builds() {
+    let sandbox = Sandbox::with_base();
+    sandbox.write("page/index.html", "hello\n");
+    let said = sandbox.succeed(&mut sandbox.shell("llbc init page --from base")).err();
+    assert!(said.contains("there is a index.html") || said.contains("index.html"), "{said}");
+    assert!(sandbox.read("page/build.toml").contains("preset = \"static\""));
+    assert!(sandbox.read("page/.dockerignore").contains("build.toml"));
+    let refused = sandbox.fail(1, &mut sandbox.shell("llbc init page"));
+    assert!(refused.contains("is there already"), "{refused}");
+    sandbox.succeed(&mut sandbox.shell("llbc init page --from base --format dockerfile"));
+    for file in ["build.toml", "Dockerfile"] {
+        sandbox.succeed(&mut sandbox.shell(&format!("llbc build -f page/{file} -o tree-{file} page")));
+        assert_eq!(sandbox.read(&format!("tree-{file}/www/index.html")), "hello\n");
+    }
+    sandbox.write("empty/x", "");
+    let refused = sandbox.fail(1, &mut sandbox.shell("llbc init empty"));
+    assert!(refused.contains("nothing in empty tells what it is"), "{refused}");
+}
+
+/// Targets of a bake file are builds with flags of their own; a matrix and a group of them, in both forms.
+#[test]
+fn files_of_bake_are_built() {
+    let sandbox = Sandbox::with_base();
+    sandbox.write(
+        "app/Dockerfile",
+        "FROM base AS a\nARG WORD\nRUN echo $WORD > /word\nFROM a AS b\nRUN echo b >> /word\n",
+    );
+    sandbox.write(
+        "docker-bake.hcl",
+        "variable \"WORD\" { default = \"hi\" }\ngroup \"default\" { targets = [\"x\"] }\n\
+         target \"_all\" { \n context = \"app\"\n args = { WORD = upper(WORD) }\n}\n\
+         target \"x\" {\n inherits = [\"_all\"]\n name = \"x-${s}\"\n matrix = { s = [\"a\", \"b\"] }\n target = s\n \
+         output = [\"type=local,dest=out-${s}\"]\n}\n",
+    );
+    sandbox.succeed(&mut sandbox.shell("llbc build -f docker-bake.hcl"));
+    assert_eq!((sandbox.read("out-a/word"), sandbox.read("out-b/word")), ("HI\n".into(), "HI\nb\n".into()));
+    let printed = sandbox.succeed(&mut sandbox.shell("WORD=yo llbc build -f docker-bake.hcl --print x-b")).out();
+    let printed: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(printed["target"]["x-b"]["args"]["WORD"], "YO");
+
+    sandbox.write(
+        "docker-bake.json",
+        r#"{"target": {"default": {"context": "app", "dockerfile-inline": "FROM base\nRUN echo in > /line\n", "output": ["out-c"]}}}"#,
+    );
+    sandbox.succeed(&mut sandbox.shell("llbc build -f docker-bake.json"));
+    assert_eq!(sandbox.read("out-c/line"), "in\n");
+    let refused = sandbox.fail(1, &mut sandbox.shell("llbc build -f docker-bake.json nope"));
+    assert!(refused.contains("there is no target nope"), "{refused}");
+}

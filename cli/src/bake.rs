@@ -1,0 +1,169 @@
+//! `docker-bake.json` and `docker-bake.hcl`: builds with their flags, by name.
+//!
+//! `read` gives blocks of attributes that are expressions, of either form; `resolve` evaluates them, inherits, and multiplies
+//! matrices; a [`Target`] is then what `llbc build` is told. Behaviour is that of `docker buildx bake` (buildx 0.30); what of
+//! it is not there is refused by its name.
+
+mod functions;
+mod read;
+mod resolve;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::failure::{Failure, Result};
+
+/// Whether a file is one of these, by its name.
+pub(crate) fn is_bake(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    name.starts_with("docker-bake") && [".hcl", ".json"].iter().any(|end| name.ends_with(end))
+}
+
+/// A build: what a target says, with everything it inherits.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Target {
+    /// What it is asked for by.
+    pub(crate) name: String,
+    /// Its keys with their values; those without a value are not there.
+    pub(crate) keys: BTreeMap<String, Value>,
+}
+
+/// What a file says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Bake {
+    /// Targets, in file order.
+    pub(crate) targets: Vec<Target>,
+    /// Groups with their members, in file order.
+    pub(crate) groups: Vec<(String, Vec<String>)>,
+}
+
+/// Most groups in a group: more is a circle.
+const MOST_NESTED: usize = 64;
+
+impl Bake {
+    /// Reads a text. Variables have the values that `variable` knows, else their own.
+    ///
+    /// **Errors**: what is wrong with the text, and what of it is not supported.
+    pub(crate) fn read(name: &str, text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
+        let wrong = |message: String| Failure::message("bake", format!("{name}: {message}"), HELP);
+        let blocks = if name.ends_with(".json") { read::json(text) } else { read::hcl(text) }.map_err(wrong)?;
+        resolve::resolve(blocks, variable).map_err(wrong)
+    }
+
+    /// The targets of names, each once, in the order asked for; those of `default` when there are none.
+    ///
+    /// **Errors**: a name that nothing has.
+    pub(crate) fn chosen(&self, names: &[String]) -> Result<Vec<&Target>> {
+        let default = ["default".to_owned()];
+        let names = if names.is_empty() { &default[..] } else { names };
+        let mut chosen: Vec<&Target> = Vec::new();
+        for name in names {
+            self.add(name, 0, &mut chosen)?;
+        }
+        Ok(chosen)
+    }
+
+    fn add<'b>(&'b self, name: &str, depth: usize, chosen: &mut Vec<&'b Target>) -> Result<()> {
+        if let Some(target) = self.targets.iter().find(|target| target.name == name) {
+            if !chosen.iter().any(|known| known.name == name) {
+                chosen.push(target);
+            }
+            return Ok(());
+        }
+        let Some((_, members)) = self.groups.iter().find(|(group, _)| group == name) else {
+            let known = self.targets.iter().map(|target| target.name.as_str());
+            let known: Vec<&str> = known.chain(self.groups.iter().map(|(name, _)| name.as_str())).collect();
+            let message =
+                ast::with_suggestion(format!("there is no target {name}"), ast::suggest(name, known.iter().copied()));
+            return Err(Failure::message("bake", message, format!("there are {}", known.join(", "))));
+        };
+        if depth > MOST_NESTED {
+            return Err(Failure::message("bake", format!("group {name} holds itself"), "take it out"));
+        }
+        members.iter().try_for_each(|member| self.add(member, depth + 1, chosen))
+    }
+}
+
+const HELP: &str = "docs/spec.md says what of bake files is there";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HCL: &str = r#"
+variable "TAG" { default = "1.${PATCH}" }
+variable "PATCH" { default = 4 }
+group "default" { targets = ["app", "tools"] }
+target "_common" {
+  args = { A = "1", B = "2" }
+  labels = { "org.example" = upper("x") }
+}
+target "app" {
+  inherits = ["_common"]
+  dockerfile = "app.Dockerfile"
+  args = { B = "3", C = null }
+  tags = ["acme/app:${TAG}", TAG == "1.4" ? "acme/app:old" : ""]
+}
+target "tools" {
+  name = "tools-${v.kind}"
+  matrix = { v = [{ kind = "lint", on = true }, { kind = "fmt", on = false }] }
+  target = v.kind
+  no-cache = v.on
+}
+"#;
+
+    fn bake(name: &str, text: &str) -> Result<Bake> {
+        Bake::read(name, text, &|_| None)
+    }
+
+    fn target(bake: &Bake, name: &str) -> Value {
+        let target = bake.targets.iter().find(|target| target.name == name).expect("there is one");
+        serde_json::to_value(&target.keys).expect("JSON")
+    }
+
+    #[test]
+    fn a_file_of_hcl() {
+        let bake = bake("docker-bake.hcl", HCL).expect("it is right");
+        let names: Vec<&str> =
+            bake.chosen(&[]).expect("there are some").iter().map(|target| target.name.as_str()).collect();
+        assert_eq!(names, ["app", "tools-lint", "tools-fmt"]);
+        assert_eq!(
+            target(&bake, "app"),
+            serde_json::json!({
+                "args": { "A": "1", "B": "3" },
+                "dockerfile": "app.Dockerfile",
+                "labels": { "org.example": "X" },
+                "tags": ["acme/app:1.4", "acme/app:old"],
+            })
+        );
+        assert_eq!(target(&bake, "tools-lint"), serde_json::json!({ "target": "lint", "no-cache": true }));
+    }
+
+    #[test]
+    fn a_file_of_json_with_a_variable_that_is_given() {
+        let text = r#"{"variable": {"TAG": {"default": "x"}}, "target": {"default": {"tags": ["a:${TAG}"]}}}"#;
+        let bake =
+            Bake::read("docker-bake.json", text, &|name| (name == "TAG").then(|| "y".to_owned())).expect("right");
+        assert_eq!(target(&bake, "default"), serde_json::json!({ "tags": ["a:y"] }));
+        assert_eq!(bake.chosen(&[]).expect("there is one").len(), 1);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let message = |text: &str| match bake("docker-bake.hcl", text).and_then(|bake| bake.chosen(&[]).map(drop)) {
+            Err(Failure::Message(message)) => message.text,
+            other => panic!("{other:?}"),
+        };
+        assert!(message("target \"a\" {}").contains("there is no target default"));
+        assert!(message("target \"a\" { inherits = [\"b\"] }").contains("there is no target b"));
+        assert!(message("target \"a\" { inherits = [\"a\"] }").contains("inherits itself"));
+        assert!(
+            message("target \"a\" { dockerfil = \"x\" }").contains("unknown key dockerfil (did you mean dockerfile?)")
+        );
+        assert!(message("target \"a\" { target = X }").contains("X"));
+        assert!(message("function \"f\" {}").contains("function f is not supported"));
+        assert!(message("target \"a\" {").contains("docker-bake.hcl"));
+        assert!(message("group \"default\" { targets = [\"default\"] }").contains("holds itself"));
+    }
+}

@@ -1,0 +1,56 @@
+//! Blocks of attributes, of either form.
+
+use hcl::{Expression, ObjectKey, TemplateExpr};
+
+/// `KIND "NAME" { KEY = VALUE … }`.
+pub(super) struct Block {
+    pub(super) kind: String,
+    pub(super) name: String,
+    pub(super) attributes: Vec<(String, Expression)>,
+}
+
+/// The blocks of a text of HCL.
+pub(super) fn hcl(text: &str) -> Result<Vec<Block>, String> {
+    let body = hcl::parse(text).map_err(|error| error.to_string())?;
+    let block = |block: hcl::Block| {
+        let name = block.labels.first().map(|label| label.as_str().to_owned()).unwrap_or_default();
+        let attributes = block.body.into_attributes().map(|attribute| (attribute.key.into_inner(), attribute.expr));
+        Block { kind: block.identifier.into_inner(), name, attributes: attributes.collect() }
+    };
+    Ok(body.into_blocks().map(block).collect())
+}
+
+/// The blocks of a text of JSON: an object of kinds, each an object of names. Its strings are templates.
+pub(super) fn json(text: &str) -> Result<Vec<Block>, String> {
+    let whole: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let mut blocks = Vec::new();
+    for (kind, named) in whole {
+        let serde_json::Value::Object(named) = named else { return Err(format!("{kind} is no object")) };
+        for (name, value) in named {
+            let serde_json::Value::Object(keys) = value else { return Err(format!("{kind} {name} is no object")) };
+            let attributes = keys.into_iter().map(|(key, value)| (key, expression(value))).collect();
+            blocks.push(Block { kind: kind.clone(), name, attributes });
+        }
+    }
+    Ok(blocks)
+}
+
+fn expression(value: serde_json::Value) -> Expression {
+    match value {
+        serde_json::Value::String(text) => Expression::from(TemplateExpr::QuotedString(text)),
+        serde_json::Value::Array(values) => Expression::Array(values.into_iter().map(expression).collect()),
+        serde_json::Value::Object(entries) => Expression::Object(
+            entries
+                .into_iter()
+                .map(|(key, value)| (ObjectKey::Expression(Expression::String(key)), expression(value)))
+                .collect(),
+        ),
+        serde_json::Value::Bool(value) => Expression::Bool(value),
+        serde_json::Value::Number(number) => {
+            let whole = number.as_i64().map(Expression::from);
+            whole.or_else(|| number.as_f64().map(Expression::from)).unwrap_or(Expression::Null)
+        }
+        serde_json::Value::Null => Expression::Null,
+    }
+}

@@ -1,0 +1,206 @@
+//! From blocks to targets: variables, inheritance, matrices, groups.
+
+use std::collections::BTreeMap;
+
+use hcl::Expression;
+use hcl::eval::{Context, Evaluate as _};
+use serde_json::Value;
+
+use super::read::Block;
+use super::{Bake, Target, functions};
+
+/// The keys of a target, and how they come together with those that are inherited.
+const KEYS: &[&str] = &[
+    "annotations",
+    "args",
+    "attest",
+    "cache-from",
+    "cache-to",
+    "call",
+    "context",
+    "contexts",
+    "description",
+    "dockerfile",
+    "dockerfile-inline",
+    "entitlements",
+    "extra-hosts",
+    "labels",
+    "network",
+    "no-cache",
+    "no-cache-filter",
+    "output",
+    "platforms",
+    "policy",
+    "pull",
+    "resources",
+    "secret",
+    "shm-size",
+    "ssh",
+    "tags",
+    "target",
+    "ulimits",
+];
+
+/// Keys whose values are maps, which are put together; of all others the last one said counts.
+const MAPS: &[&str] = &["args", "contexts", "extra-hosts", "labels"];
+
+/// Most targets of a matrix.
+const MOST_COMBINATIONS: usize = 256;
+
+type Keys = BTreeMap<String, Value>;
+
+pub(super) fn resolve(blocks: Vec<Block>, variable: &dyn Fn(&str) -> Option<String>) -> Result<Bake, String> {
+    let mut context = Context::new();
+    functions::declare(&mut context);
+    declare_variables(&mut context, &blocks, variable)?;
+    let mut bake = Bake::default();
+    for block in &blocks {
+        match block.kind.as_str() {
+            "target" => targets(&mut bake, &blocks, block, &context)?,
+            "group" => {
+                let members = block.attributes.iter().find(|(key, _)| key == "targets");
+                let members = members.map(|(_, members)| value(members, &context, &block.name)).transpose()?;
+                bake.groups.push((block.name.clone(), texts(&members.unwrap_or_default())));
+            }
+            "variable" => {}
+            kind => return Err(format!("{kind} {} is not supported: write out what it gives", block.name)),
+        }
+    }
+    Ok(bake)
+}
+
+/// Declares variables; the default of one may mention others, wherever they stand.
+fn declare_variables(
+    context: &mut Context<'_>,
+    blocks: &[Block],
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<(), String> {
+    context.declare_var("BAKE_LOCAL_PLATFORM", executor::host_platform().to_string());
+    let mut open: Vec<&Block> = blocks.iter().filter(|block| block.kind == "variable").collect();
+    while !open.is_empty() {
+        let (mut later, mut error, before) = (Vec::new(), String::new(), open.len());
+        for block in open {
+            let default = block.attributes.iter().find(|(key, _)| key == "default").map(|(_, default)| default);
+            let default = default.map_or(Ok(hcl::Value::Null), |default| default.evaluate(context));
+            match (variable(&block.name), default) {
+                (Some(given), default) => context.declare_var(block.name.as_str(), typed(given, default.ok().as_ref())),
+                (None, Ok(hcl::Value::Null)) => context.declare_var(block.name.as_str(), ""),
+                (None, Ok(default)) => context.declare_var(block.name.as_str(), default),
+                (None, Err(why)) => {
+                    error = format!("variable {}: {why}", block.name);
+                    later.push(block);
+                }
+            }
+        }
+        if later.len() == before {
+            return Err(error);
+        }
+        open = later;
+    }
+    Ok(())
+}
+
+/// A value that was given, of the type that the default has.
+fn typed(given: String, default: Option<&hcl::Value>) -> hcl::Value {
+    match default {
+        Some(hcl::Value::Bool(_)) => given.parse::<bool>().map_or(given.into(), hcl::Value::from),
+        Some(hcl::Value::Number(_)) => given.parse::<i64>().map_or(given.into(), hcl::Value::from),
+        _ => given.into(),
+    }
+}
+
+/// The targets of a block: one, or one for each combination of its matrix.
+fn targets(bake: &mut Bake, blocks: &[Block], block: &Block, context: &Context<'_>) -> Result<(), String> {
+    let attribute = |name: &str| block.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value);
+    let Some(matrix) = attribute("matrix") else {
+        let keys = merged(blocks, block, context, 0)?;
+        bake.targets.push(Target { name: block.name.clone(), keys });
+        return Ok(());
+    };
+    let Value::Object(axes) = value(matrix, context, &block.name)? else {
+        return Err(format!("target {}: matrix is no map", block.name));
+    };
+    let mut combinations: Vec<Vec<(String, Value)>> = vec![Vec::new()];
+    for (axis, values) in axes {
+        let values = values.as_array().cloned().unwrap_or_default();
+        if combinations.len() * values.len() > MOST_COMBINATIONS {
+            return Err(format!("target {}: the matrix has more than {MOST_COMBINATIONS} combinations", block.name));
+        }
+        let with = |known: &Vec<(String, Value)>| {
+            let known = known.clone();
+            let axis = axis.clone();
+            values.clone().into_iter().map(move |value| [known.clone(), vec![(axis.clone(), value)]].concat())
+        };
+        combinations = combinations.iter().flat_map(with).collect();
+    }
+    let Some(name) = attribute("name") else { return Err(format!("target {}: a matrix needs a name", block.name)) };
+    let mut members = Vec::new();
+    for combination in combinations {
+        let mut context = context.clone();
+        for (axis, value) in combination {
+            let value: hcl::Value = serde_json::from_value(value).map_err(|error| error.to_string())?;
+            context.declare_var(axis, value);
+        }
+        let name = functions::shown(&name.evaluate(&context).map_err(|error| error.to_string())?);
+        let keys = merged(blocks, block, &context, 0)?;
+        members.push(name.clone());
+        bake.targets.push(Target { name, keys });
+    }
+    bake.groups.push((block.name.clone(), members));
+    Ok(())
+}
+
+/// What a target says, over what it inherits.
+fn merged(blocks: &[Block], block: &Block, context: &Context<'_>, depth: usize) -> Result<Keys, String> {
+    if depth > blocks.len() {
+        return Err(format!("target {} inherits itself", block.name));
+    }
+    let mut keys = Keys::new();
+    if let Some((_, parents)) = block.attributes.iter().find(|(key, _)| key == "inherits") {
+        for name in texts(&value(parents, context, &block.name)?) {
+            let parent = blocks.iter().find(|known| known.kind == "target" && known.name == name);
+            let parent = parent.ok_or_else(|| format!("target {}: there is no target {name}", block.name))?;
+            lay_over(&mut keys, merged(blocks, parent, context, depth + 1)?);
+        }
+    }
+    let mut own = Keys::new();
+    for (key, expression) in &block.attributes {
+        match key.as_str() {
+            "inherits" | "matrix" | "name" => {}
+            known if KEYS.contains(&known) => drop(own.insert(key.clone(), value(expression, context, &block.name)?)),
+            unknown => {
+                let message = format!("target {}: unknown key {unknown}", block.name);
+                return Err(ast::with_suggestion(message, ast::suggest(unknown, KEYS.iter().copied())));
+            }
+        }
+    }
+    lay_over(&mut keys, own);
+    Ok(keys)
+}
+
+fn lay_over(keys: &mut Keys, own: Keys) {
+    for (key, value) in own {
+        match (keys.get_mut(&key), value) {
+            (_, Value::Null) => {}
+            (Some(Value::Object(known)), Value::Object(own)) if MAPS.contains(&key.as_str()) => known.extend(own),
+            (_, value) => drop(keys.insert(key, value)),
+        }
+    }
+    for value in keys.values_mut() {
+        match value {
+            Value::Object(entries) => entries.retain(|_, value| !value.is_null()),
+            // Texts that came to nothing are not there.
+            Value::Array(entries) => entries.retain(|value| !value.is_null() && value != ""),
+            _ => {}
+        }
+    }
+}
+
+fn value(expression: &Expression, context: &Context<'_>, name: &str) -> Result<Value, String> {
+    let value = expression.evaluate(context).map_err(|error| format!("target {name}: {error}"))?;
+    serde_json::to_value(value).map_err(|error| error.to_string())
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().filter_map(|value| value.as_str().map(str::to_owned)).collect()
+}
