@@ -5,7 +5,7 @@
 use std::path::Path;
 
 /// Text that is put in where it may hurt.
-const SCRAPS: [&[u8]; 24] = [
+const SCRAPS: [&[u8]; 30] = [
     b"\"",
     b"`",
     b"${",
@@ -30,7 +30,26 @@ const SCRAPS: [&[u8]; 24] = [
     b"\xc3\xa9",
     b"import ",
     b"variadic ",
+    b" = ",
+    b" == ",
+    b"!=",
+    b"\n\tif ",
+    b" else ",
+    b" x=",
 ];
+
+/// What HLB itself has not.
+const BEYOND: &str = r#"# What is built.
+export build
+
+fs build(string v, int n = 1, bool fast = true) {
+	if fast { image "a"; } else if v != "2" {
+		dockerfile fs { local "."; } with option { target "t"; arg "K" v; }
+	} else { scratch; }
+	copy input=build("x", n=3) dst="/b" src="/${v}" with option { link; }
+	run string { if n == 2 { "x"; }; } with option { secretEnv "A" "B"; }
+}
+"#;
 
 struct Random(u64);
 
@@ -60,7 +79,8 @@ fn damaged_programs_are_modules() {
     let texts = corpus();
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     for _ in 0..500 {
-        let mut text = texts[random.below(texts.len())].clone();
+        let known = texts.get(random.below(texts.len() * 5 / 4));
+        let mut text = known.cloned().unwrap_or_else(|| BEYOND.into());
         for _ in 0..=random.below(3) {
             let at = random.below(text.len() + 1);
             match random.below(3) {
