@@ -143,6 +143,21 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_that_wants_a_gigabyte_to_be_unpacked_gets_none() {
+        // A zstd frame that says its window is of 2^(10 + exponent) bytes, with one empty block.
+        let with_window = |exponent: u8| vec![0x28, 0xb5, 0x2f, 0xfd, 0, exponent << 3, 1, 0, 0];
+        let unpack = |bytes: Vec<u8>| {
+            let mut stream = decompress(Box::new(io::Cursor::new(bytes))).unwrap();
+            io::copy(&mut stream, &mut io::sink()).map_err(|error| error.to_string())
+        };
+        assert_eq!(unpack(with_window(17)), Ok(0), "128 MiB, the most that the tools use");
+        for exponent in [18, 20, 31] {
+            let error = unpack(with_window(exponent)).unwrap_err();
+            assert!(error.contains("memory"), "{exponent}: {error}");
+        }
+    }
+
+    #[test]
     fn short_and_plain_streams() {
         for data in [&b""[..], b"B", b"hello"] {
             assert_eq!(sniff(data), Format::Plain);
