@@ -46,8 +46,8 @@ fn wanted_by(output: &Output, epoch: Option<i64>) -> Result<Option<Wanted>> {
             let attrs = attrs()?;
             Some(Wanted::new(&attrs, image::keeps(&attrs)))
         }
-        Kind::Oci | Kind::Docker => Some(Wanted::new(&attrs()?, true)),
-        Kind::Load => Some(Wanted::new(&load::for_engine(attrs()?), true)),
+        Kind::Oci | Kind::Docker => Some(Wanted::passing(&attrs()?)),
+        Kind::Load => Some(Wanted::passing(&load::for_engine(attrs()?))),
     })
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use oci::{Descriptor, Digest, Index, Reference, media};
@@ -14,11 +14,14 @@ use serde::Serialize;
 use super::attrs::ImageAttrs;
 use super::dest::{self, Target};
 use super::image::{self, Written};
+use super::layers::Wanted;
 use super::{Built, Context, Metadata};
 use crate::layer::header::{END, Entry, Kind, padding, write_header};
 use crate::{Error, Output, Result};
 
 const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+/// Bytes that are written at once.
+const BUFFER: usize = 256 << 10;
 const IMAGE_NAME: &str = "io.containerd.image.name";
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
@@ -52,7 +55,7 @@ pub(super) fn export(
     docker: bool,
     context: Context<'_>,
 ) -> Result<Metadata> {
-    let written = image::write(built, attrs, attrs.docker_types.unwrap_or(false), true, context)?;
+    let written = image::write(built, attrs, attrs.docker_types.unwrap_or(false), Wanted::passing(attrs), context)?;
     let root = image::announced(&written, attrs);
     if attrs.tar {
         let mut target = Target::open(output.dest.as_deref())?;
@@ -174,6 +177,11 @@ pub(super) fn write_archive<W: Write>(
 }
 
 fn copy_blob<W: Write>(digest: &Digest, size: u64, out: &mut W, context: Context<'_>) -> io::Result<()> {
+    if let Some(tar) = context.packs.tar(digest) {
+        let mut out = BufWriter::with_capacity(BUFFER, out);
+        tar.write(&mut out, context).map_err(|error| io::Error::other(error.to_string()))?;
+        return out.flush();
+    }
     let mut blob = context.store.blobs().open(digest).map_err(|error| io::Error::other(error.to_string()))?;
     // Between files this is the kernel's affair.
     let copied = io::copy(&mut blob, out)?;

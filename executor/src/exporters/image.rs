@@ -44,7 +44,7 @@ pub(super) fn keeps(attrs: &ImageAttrs) -> bool {
 pub(super) fn export(built: &[Built], attrs: &ImageAttrs, context: Context<'_>) -> Result<Metadata> {
     check(attrs)?;
     let keep = keeps(attrs);
-    let written = write(built, attrs, attrs.docker_types.unwrap_or(false), keep, context)?;
+    let written = write(built, attrs, attrs.docker_types.unwrap_or(false), Wanted::new(attrs, keep), context)?;
     let names = names(attrs, &written.root.digest)?;
     if keep {
         if attrs.unpack {
@@ -61,19 +61,19 @@ pub(super) fn export(built: &[Built], attrs: &ImageAttrs, context: Context<'_>) 
     metadata(&written, &written.root, &names)
 }
 
-/// Writes manifests, configs and missing layers as blobs. With `complete` all layers' bytes are in the store then.
+/// Writes manifests, configs and, as far as they are wanted in the store, missing layers as blobs.
 pub(super) fn write(
     built: &[Built],
     attrs: &ImageAttrs,
     docker: bool,
-    complete: bool,
+    wanted: Wanted,
     context: Context<'_>,
 ) -> Result<Written> {
     let platforms: Vec<_> = built.iter().map(|built| built.platform.short()).collect();
     attrs.annotations.check(&platforms)?;
     let trees: Vec<_> = built.iter().map(|built| &built.tree).collect();
     let exporting = context.progress.part("exporting layers", 0);
-    let layers = layers::blobs(&trees, Wanted::new(attrs, complete), context)?;
+    let layers = layers::blobs(&trees, wanted, context)?;
     drop(exporting);
     let mut written = Written {
         root: Descriptor::new("", Digest::sha256(b""), 0),

@@ -9,7 +9,9 @@ use oci::{Descriptor, Digest};
 use super::Context;
 use super::attrs::ImageAttrs;
 use super::parts::Parts;
-use crate::layer::{Clamp, Compression, Packed, Packing, UNCOMPRESSED, compressor, decompress, pack};
+use crate::layer::{
+    Clamp, Compression, Packed, Packing, UNCOMPRESSED, compressor, decompress, measure, pack, write_diff,
+};
 use crate::snapshot::{Committed, LayerId};
 use crate::store::Layer;
 use crate::{Cancel, Error, Result};
@@ -36,8 +38,25 @@ pub(crate) struct Wanted {
     force: bool,
     /// Latest time in layers that a build made.
     clamp: Clamp,
-    /// Whether the bytes of all blobs must be in the store.
+    /// Whether the bytes of all blobs must be here.
     complete: bool,
+    /// Whether tars need not be in the store: they are written once, from the files ([`Tar`]).
+    passing: bool,
+}
+
+/// A layer as a blob that is nowhere.
+#[derive(Clone, Debug)]
+pub(super) struct Tar {
+    layer: Parts,
+    clamp: Clamp,
+}
+
+impl Tar {
+    /// Writes it. Layers never change, so that the bytes are those it was measured by.
+    pub(super) fn write(&self, out: &mut dyn Write, context: Context<'_>) -> Result<()> {
+        let (dirs, contents) = self.layer.read(context.snapshots)?;
+        write_diff(&dirs, &contents, self.clamp, out, context.cancel)
+    }
 }
 
 impl Wanted {
@@ -45,7 +64,12 @@ impl Wanted {
     pub(super) fn new(attrs: &ImageAttrs, complete: bool) -> Self {
         let clamp = Clamp(attrs.epoch.filter(|_| attrs.rewrite_timestamp));
         let (compression, or_gzip) = (attrs.compression, attrs.or_gzip);
-        Self { compression, or_gzip, force: attrs.force_compression, clamp, complete }
+        Self { compression, or_gzip, force: attrs.force_compression, clamp, complete, passing: false }
+    }
+
+    /// The same for what is written out at once: all is needed, but it need not be kept.
+    pub(super) fn passing(attrs: &ImageAttrs) -> Self {
+        Self { passing: attrs.compression == Compression::Uncompressed, ..Self::new(attrs, true) }
     }
 }
 
@@ -121,7 +145,9 @@ fn made_blob(layer: &Parts, known: Layer, of_image: bool, wanted: Wanted, contex
     if of_image && let Some(diff_id) = known.diff_id.clone() {
         return Ok(taken(converted(layer, &known, wanted, context)?, diff_id));
     }
-    let (packed, diff_id) = packed(layer, wanted.compression, clamp, context)?;
+    let passes = wanted.passing && !of_image;
+    let (packed, diff_id) =
+        if passes { measured(layer, clamp, context)? } else { packed(layer, wanted.compression, clamp, context)? };
     if let Some(expected) = &known.diff_id
         && clamp == Clamp(None)
         && *expected != diff_id
@@ -132,8 +158,8 @@ fn made_blob(layer: &Parts, known: Layer, of_image: bool, wanted: Wanted, contex
     if clamp == Clamp(None)
         && let Some(name) = layer.name()
     {
-        let learnt = Layer { diff_id: Some(diff_id.clone()), blobs: vec![packed.clone()], origins: Vec::new() };
-        context.store.put_layer(name, &learnt)?;
+        let blobs = if passes { Vec::new() } else { vec![packed.clone()] };
+        context.store.put_layer(name, &Layer { diff_id: Some(diff_id.clone()), blobs, origins: Vec::new() })?;
     }
     Ok(taken(packed, diff_id))
 }
@@ -201,6 +227,17 @@ fn copy(from: &mut dyn Read, to: &mut dyn Write, cancel: &Cancel) -> io::Result<
         }
     }
     Ok(())
+}
+
+/// Finds out what a layer's tar is; whoever wants its bytes writes it.
+fn measured(layer: &Parts, clamp: Clamp, context: Context<'_>) -> Result<(Descriptor, Digest)> {
+    context.materialise(&layer.tree())?;
+    let (dirs, contents) = layer.read(context.snapshots)?;
+    let compression = Compression::Uncompressed;
+    let packing = Packing { compression, clamp, pace: context.packs.pace(), cancel: context.cancel };
+    let measured = measure(&dirs, &contents, packing)?;
+    context.packs.put_tar(measured.digest.clone(), Tar { layer: layer.clone(), clamp });
+    Ok((measured.describe(compression), measured.diff_id))
 }
 
 /// Writes a layer's directories as a blob.

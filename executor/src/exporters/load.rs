@@ -6,6 +6,7 @@
 mod engine;
 
 use super::attrs::ImageAttrs;
+use super::layers::Wanted;
 use super::{Built, Context, Metadata, archive, image};
 use crate::layer::Compression;
 use crate::{Error, Result};
@@ -37,7 +38,7 @@ pub(super) fn for_engine(attrs: ImageAttrs) -> ImageAttrs {
 pub(super) fn export(built: &[Built], attrs: &ImageAttrs, context: Context<'_>) -> Result<Metadata> {
     let engine = Engine::find(attrs.engine.as_deref())?;
     let attrs = for_engine(attrs.clone());
-    let written = image::write(built, &attrs, attrs.docker_types.unwrap_or(false), true, context)?;
+    let written = image::write(built, &attrs, attrs.docker_types.unwrap_or(false), Wanted::passing(&attrs), context)?;
     let root = image::announced(&written, &attrs);
     let records = archive::records(&written, &root, &attrs, engine.is_docker())?;
     let _part = context.progress.part(format!("importing to {engine}"), 0);

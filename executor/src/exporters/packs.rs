@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard};
 
-use super::layers::{LayerBlob, Wanted};
+use oci::Digest;
+
+use super::layers::{LayerBlob, Tar, Wanted};
 use super::parts::Parts;
 use crate::Result;
 use crate::layer::Pace;
@@ -15,6 +17,8 @@ type Key = (Parts, Wanted);
 pub struct Packs {
     state: Mutex<State>,
     changed: Condvar,
+    /// Blobs that are nowhere: they are written from the files of their layers.
+    tars: Mutex<BTreeMap<Digest, Tar>>,
     pace: Pace,
 }
 
@@ -37,12 +41,22 @@ enum Pack {
 impl Packs {
     /// None yet.
     pub(crate) fn new(pace: Pace) -> Self {
-        Self { state: Mutex::default(), changed: Condvar::new(), pace }
+        Self { state: Mutex::default(), changed: Condvar::new(), tars: Mutex::default(), pace }
     }
 
     /// How packing shares the processors.
     pub(super) fn pace(&self) -> &Pace {
         &self.pace
+    }
+
+    /// Keeps what a blob is written from.
+    pub(super) fn put_tar(&self, digest: Digest, tar: Tar) {
+        self.tars.lock().expect("no panic while it is held").insert(digest, tar);
+    }
+
+    /// What a blob is written from; `None` when it is in the store.
+    pub(super) fn tar(&self, digest: &Digest) -> Option<Tar> {
+        self.tars.lock().expect("no panic while it is held").get(digest).cloned()
     }
 
     /// The build is over: what is not begun is left to the export, and what is begun hurries.

@@ -176,6 +176,16 @@ pub fn pack(dirs: &[PathBuf], contents: &Contents, packing: Packing<'_>, blobs: 
     Ok(Packed { diff_id: hasher.finish(), digest, size, toc })
 }
 
+/// What a layer's tar is, without keeping it: [`write_diff`] gives the same bytes again.
+pub fn measure(dirs: &[PathBuf], contents: &Contents, packing: Packing<'_>) -> Result<Packed> {
+    let Packing { clamp, pace, cancel, .. } = packing;
+    let mut out = Paced { pace, left: PACED, inner: Tee { hasher: Hasher::sha256(), inner: Length(0) } };
+    write_diff(dirs, contents, clamp, &mut out, cancel)?;
+    let Tee { hasher, inner: Length(size) } = out.inner;
+    let digest = hasher.finish();
+    Ok(Packed { diff_id: digest.clone(), digest, size, toc: None })
+}
+
 /// Bytes between two looks whether there is room to go on.
 const PACED: usize = 256 << 10;
 
@@ -199,6 +209,20 @@ impl<W: Write> Write for Paced<'_, W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
+    }
+}
+
+/// Counts what it is given.
+struct Length(u64);
+
+impl Write for Length {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.0 += data.len() as u64;
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
