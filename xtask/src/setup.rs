@@ -39,6 +39,7 @@ pub(crate) const ALL: &[Need] = &[
     Need { program: "ssh-keygen", package: "openssh-client" },
     Need { program: "sshd", package: "openssh-server" },
     Need { program: "npm", package: "npm" },
+    Need { program: "chromium", package: "chromium" },
 ];
 
 /// `cargo xtask setup`.
