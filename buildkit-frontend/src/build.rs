@@ -8,7 +8,7 @@ use llb::passes;
 use oci::Platform;
 use serde::Serialize;
 
-use crate::session::{Session, multi_platform, plain_solve, solve};
+use crate::session::{Session, encode, multi_platform, plain_solve, solve};
 use crate::text::Text;
 use crate::warnings::{self, warn};
 use crate::world::Outside;
@@ -101,7 +101,7 @@ fn solve_all(session: &Session<'_>, requests: Vec<SolveRequest>) -> Result<Vec<S
 fn definitions(session: &Session<'_>, plan: &Plan, info: &SourceInfo) -> Result<Vec<Vec<u8>>, Status> {
     let definition = |output: &Output| {
         let single = plan.clone().only(&output.platform).expect("the platform is one of the plan's");
-        let definition = llb::encode(&single.graph).map_err(|error| status::unknown(&error))?;
+        let (definition, _) = encode(&session.options, &single.graph).map_err(|error| status::unknown(&error))?;
         check_caps(session, &definition, info)?;
         Ok(definition.to_bytes())
     };

@@ -5,7 +5,7 @@ use gateway::Status;
 use gateway::message::Result as Solved;
 use serde::Serialize;
 
-use crate::session::Session;
+use crate::session::{Session, encode};
 use crate::text::Text;
 use crate::world::Outside;
 use crate::{lint, status, warnings};
@@ -126,7 +126,7 @@ fn convert(session: &Session<'_>, text: &Text) -> Result<Solved, Status> {
         let info = text.info(outcome.module.dialect.id);
         return Err(status::of_diagnostics(&outcome.diagnostics, &text.source.lines, &info));
     };
-    let definition = llb::encode(&plan.graph).map_err(|error| status::unknown(&error))?;
+    let (definition, _) = encode(&session.options, &plan.graph).map_err(|error| status::unknown(&error))?;
     let json = llb::dump::converted(&definition).map_err(|error| status::unknown(&error))?;
     let metadata = [("result.json", json), ("version", CONVERT_VERSION.to_vec())];
     let metadata = metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();

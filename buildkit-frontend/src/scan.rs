@@ -10,7 +10,7 @@ use gateway::message::{Attestation, AttestationKind, Attestations, Ref};
 use gateway::{Code, Status};
 use llb::passes;
 
-use crate::session::Session;
+use crate::session::{Session, encode};
 use crate::status;
 use crate::world::Outside;
 
@@ -39,7 +39,8 @@ pub(crate) fn definitions(
     let definition = |output| {
         let mut graph = scanner.graph(plan, output, &image).map_err(|error| status::unknown(&error))?;
         passes::optimize(&mut graph, options);
-        llb::encode_to_bytes(&graph).map_err(|error| status::unknown(&error))
+        let (definition, _) = encode(&session.options, &graph).map_err(|error| status::unknown(&error))?;
+        Ok(definition.to_bytes())
     };
     (0..plan.outputs.len()).map(definition).collect()
 }

@@ -6,12 +6,16 @@ use compiler::Options;
 use gateway::caps::{self, Caps};
 use gateway::message::{CacheOptionsEntry, InputsRequest, PingRequest, Request, SolveRequest, SolveResponse, result};
 use gateway::{Bridge, Calls, Code, Status};
+use llb::{Definition, FieldOrder, Graph};
 use serde::Deserialize;
 
 use crate::environment::Environment;
 
 /// File operations in LLB: without them nothing can be built.
 const FILES: &str = "file.base";
+
+/// What builders can since they write fields in the order of today (v0.17).
+const OF_NEW_FIELDS: &str = "file.copy.modestring";
 
 /// A build.
 pub(crate) struct Session<'b> {
@@ -90,6 +94,16 @@ impl<'b> Session<'b> {
     }
 }
 
+/// A graph as the builder's own clients write it: what they have asked for already is then the same vertex. That matters
+/// where a thing can be had only once, such as an archive that Docker's client sends along.
+pub(crate) fn encode(
+    options: &Options,
+    graph: &Graph,
+) -> Result<(Definition, Vec<Option<oci::Digest>>), llb::EncodeError> {
+    let fields = if options.supports(OF_NEW_FIELDS) { FieldOrder::OperationLast } else { FieldOrder::Ascending };
+    llb::encode_ordered(graph, fields)
+}
+
 /// Whether the result has names, even if it is one; `platforms` is how many are wanted.
 pub(crate) fn multi_platform(options: &Options, platforms: usize) -> bool {
     let asked = ["build-arg:BUILDKIT_MULTI_PLATFORM", "multi-platform"].into_iter();
@@ -119,7 +133,7 @@ pub(crate) fn single(response: SolveResponse) -> Result<String, Status> {
     }
 }
 
-fn input(name: &str, bytes: &[u8]) -> Result<llb::Graph, Status> {
+fn input(name: &str, bytes: &[u8]) -> Result<Graph, Status> {
     let decoded = llb::decode(bytes);
     decoded.map(|decoded| decoded.graph).map_err(|error| {
         Status::new(Code::InvalidArgument, format!("failed to get frontend inputs: input {name}: {error}"))

@@ -7,7 +7,7 @@ use gateway::Status;
 use gateway::message::{FileRange, ReadFileRequest, SourceInfo};
 use oci::Digest;
 
-use crate::session::{Session, plain_solve, solve};
+use crate::session::{Session, encode, plain_solve, solve};
 use crate::status;
 use crate::world::Outside;
 
@@ -31,7 +31,7 @@ impl Text {
     /// Finds and reads the text.
     pub(crate) fn read(session: &Session<'_>) -> Result<Self, Status> {
         let (entry, facts) = find(session)?;
-        let (encoded, digests) = llb::encode_traced(&entry.graph).map_err(|error| status::unknown(&error))?;
+        let (encoded, digests) = encode(&session.options, &entry.graph).map_err(|error| status::unknown(&error))?;
         let definition = encoded.to_bytes();
         let head = entry.graph.outputs.first().and_then(|output| output.edge);
         let vertex = head.and_then(|edge| digests[edge.node.0 as usize].clone());

@@ -11,6 +11,7 @@ use gateway::message::{
     ResolveSourceMetaResponse, SolveRequest, SourceOp, StatFileRequest,
 };
 use gateway::{Calls, Status};
+use llb::Graph;
 use oci::{Digest, Platform, Reference};
 
 use crate::session::{self, Session, plain_solve, solve};
@@ -93,7 +94,7 @@ impl Asker {
         let is_remote = context.contains("://");
         let graph = plan::file_source(&self.options, context)
             .map_err(|error| AskError { help: error.help.clone(), ..plain(error.message.clone()) })?;
-        let definition = llb::encode_to_bytes(&graph).map_err(|error| plain(error.to_string()))?;
+        let definition = self.encode(&graph)?;
         let request = SolveRequest { definition, ..plain_solve() };
         let reference = solve(&self.calls, &request).await.map_err(|status| plain(status.message))?;
         let read = read_file(&self.calls, &reference, path, is_remote.then_some(START)).await;
@@ -104,6 +105,11 @@ impl Asker {
         }
     }
 
+    fn encode(&self, graph: &Graph) -> Result<Vec<u8>, AskError> {
+        let (definition, _) = session::encode(&self.options, graph).map_err(|error| plain(error.to_string()))?;
+        Ok(definition.to_bytes())
+    }
+
     /// A path of a program: the client sends its build context, and paths are those in it.
     async fn local_path(&self, path: &str) -> Answered {
         if path.starts_with('/') || path == ".." || path.starts_with("../") {
@@ -111,7 +117,7 @@ impl Asker {
             return Err(AskError { help: Some("build it with `llbc build -f FILE`".to_owned()), ..plain(message) });
         }
         let graph = plan::context_path(&self.options, CONTEXT, path);
-        let definition = llb::encode_to_bytes(&graph).map_err(|error| plain(error.to_string()))?;
+        let definition = self.encode(&graph)?;
         let request = SolveRequest { definition, ..plain_solve() };
         let reference = solve(&self.calls, &request).await.map_err(|status| plain(status.message))?;
         let request = StatFileRequest { r#ref: reference, path: path.to_owned() };

@@ -21,6 +21,17 @@ use walk::Encoding;
 
 pub(crate) use finish::merge as merge_metadata;
 
+/// In which order the fields of a vertex stand. Digests are over bytes, so that a vertex is only the same to a builder as
+/// one of its own clients when it is written in the same order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FieldOrder {
+    /// The operation, a oneof, after everything else: what Go's own protobuf does, and with it BuildKit v0.32.
+    #[default]
+    OperationLast,
+    /// By number: what gogo's protobuf did, and with it BuildKit before v0.17.
+    Ascending,
+}
+
 /// Encodes everything that the outputs need.
 ///
 /// **Errors**: what BuildKit refuses to marshal, and edges that point nowhere.
@@ -31,12 +42,17 @@ pub fn encode(graph: &Graph) -> Result<Definition, EncodeError> {
 /// Encodes everything that the outputs need, straight to wire bytes: the same as [`encode`] and
 /// [`Definition::to_bytes`], without a copy of what is said of the vertices.
 pub fn encode_to_bytes(graph: &Graph) -> Result<Vec<u8>, EncodeError> {
-    Encoding::of(graph)?.into_bytes()
+    Encoding::of(graph, FieldOrder::default())?.into_bytes()
 }
 
 /// Encodes a graph and tells the digest of each node. **Shape**: one entry per node, `None` where no output needs it.
 pub fn encode_traced(graph: &Graph) -> Result<(Definition, Vec<Option<Digest>>), EncodeError> {
-    let encoding = Encoding::of(graph)?;
+    encode_ordered(graph, FieldOrder::default())
+}
+
+/// The same as [`encode_traced`], for a builder whose clients write fields in another order.
+pub fn encode_ordered(graph: &Graph, fields: FieldOrder) -> Result<(Definition, Vec<Option<Digest>>), EncodeError> {
+    let encoding = Encoding::of(graph, fields)?;
     let digests = encoding.digests();
     Ok((encoding.into_definition()?, digests))
 }
@@ -108,6 +124,23 @@ mod tests {
     fn check_error(source: &str, node: Option<u32>, message: &str) {
         let error = encoded(source).unwrap_err();
         assert_eq!((error.node.map(|node| node.0), error.to_string().as_str()), (node, message), "{source}");
+    }
+
+    #[test]
+    fn fields_in_the_order_of_old_builders() {
+        // The digest is the one that Docker's engine 20.10 showed.
+        let graph = r#"
+            %0 = source "http://build-context-1o6f8ks6q1yh1f7rjx671p7xc" attrs={"http.filename": "context"}
+            output %0"#;
+        let graph = text::parse(graph).unwrap();
+        let digest = |fields| encode_ordered(&graph, fields).unwrap().1[0].clone().unwrap().to_string();
+        assert!(digest(FieldOrder::Ascending).starts_with("sha256:ee320c1b05b6f7aa8c6a26d5a3d0aecb"));
+        assert!(digest(FieldOrder::OperationLast).starts_with("sha256:24f3a80d904617e5ad52c6d5d94bdd2a"));
+        let (old, _) = encode_ordered(&graph, FieldOrder::Ascending).unwrap();
+        assert_eq!(
+            decode(&old.to_bytes()).unwrap().graph.nodes,
+            decode(&encode(&graph).unwrap().to_bytes()).unwrap().graph.nodes
+        );
     }
 
     #[test]

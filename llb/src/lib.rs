@@ -28,6 +28,6 @@ mod wire;
 pub use ascending::ascending_digests;
 pub use decode::{DecodeError, Decoded, MAX_BYTES, MAX_VERTICES, VertexProblem, decode, understand};
 pub use definition::{Definition, SourceMap, SourceText, Vertex};
-pub use encode::{EncodeError, Problem, encode, encode_to_bytes, encode_traced};
+pub use encode::{EncodeError, FieldOrder, Problem, encode, encode_ordered, encode_to_bytes, encode_traced};
 pub use graph::*;
 pub use keyed::{Key, Texts, Words};

@@ -1,12 +1,12 @@
 //! Writes one vertex as wire bytes: what its digest is made of.
 //!
-//! Fields stand in ascending order, but for the operation itself (a oneof), which follows platform and constraints:
-//! Go's marshaller writes oneofs last. Field numbers are those of `proto/llb.proto`.
+//! Fields stand in ascending order, but for the operation itself (a oneof), which follows platform and constraints where
+//! [`FieldOrder`] says so: Go's marshaller writes oneofs last. Field numbers are those of `proto/llb.proto`.
 
 use oci::Platform;
 
-use super::Problem;
 use super::position::Positions;
+use super::{FieldOrder, Problem};
 use crate::wire::Writer;
 use crate::{
     Build, CacheSharing, ContentCache, CopyAction, Diff, Exec, ExecMeta, FileAction, FileActionKind, Mount, MountKind,
@@ -39,14 +39,24 @@ pub(super) fn write<'d>(
     node: &Node,
     inputs: impl Iterator<Item = Input<'d>>,
     positions: &Positions,
+    fields: FieldOrder,
 ) {
     inputs.for_each(|input| write_input(writer, input));
+    if fields == FieldOrder::Ascending {
+        write_op(writer, node, positions);
+    }
     if let Some(platform) = &node.platform {
         write_platform(writer, platform);
     }
     if let Some(filters) = &node.constraints {
         writer.message(11, |w| w.strings(1, filters));
     }
+    if fields == FieldOrder::OperationLast {
+        write_op(writer, node, positions);
+    }
+}
+
+fn write_op(writer: &mut Writer<'_>, node: &Node, positions: &Positions) {
     match &node.op {
         Op::Exec(exec) => writer.message(2, |w| write_exec(w, exec, positions)),
         Op::Source(source) => writer.message(3, |w| write_source(w, source)),

@@ -9,7 +9,7 @@ use oci::Digest;
 use super::op::{self, Input};
 use super::order::visit_order;
 use super::position::{Positions, may_repeat};
-use super::{EncodeError, Problem, finish};
+use super::{EncodeError, FieldOrder, Problem, finish};
 use crate::hash::DigestMap;
 use crate::wire::Writer;
 use crate::{Edge, Graph, Location, Metadata, Node, NodeId, Output};
@@ -17,6 +17,7 @@ use crate::{Edge, Graph, Location, Metadata, Node, NodeId, Output};
 /// A graph on its way to the wire: what is said of vertices is still borrowed.
 pub(super) struct Encoding<'g> {
     pub(super) graph: &'g Graph,
+    fields: FieldOrder,
     /// In the order of the definition.
     pub(super) vertices: DigestMap<Encoded<'g>>,
     pub(super) texts: Texts,
@@ -55,9 +56,10 @@ enum Visit {
 }
 
 impl<'g> Encoding<'g> {
-    pub(super) fn of(graph: &'g Graph) -> Result<Self, EncodeError> {
+    pub(super) fn of(graph: &'g Graph, fields: FieldOrder) -> Result<Self, EncodeError> {
         let mut encoding = Self {
             graph,
+            fields,
             vertices: DigestMap::with_capacity_and_hasher(graph.nodes.len() + graph.outputs.len(), Default::default()),
             texts: Texts { moved: vec![None; graph.sources.len()], used: Vec::new() },
             bytes: Vec::with_capacity(graph.nodes.len() * TYPICAL_VERTEX),
@@ -170,14 +172,17 @@ impl<'g> Encoding<'g> {
         let writer = &mut Writer(buffer);
         let inputs = node.inputs.iter().map(|&edge| self.input(edge));
         if !may_repeat(node) {
-            return op::write(writer, node, inputs.map(|input| self.name(input)), &Positions::Same);
+            return op::write(writer, node, inputs.map(|input| self.name(input)), &Positions::Same, self.fields);
         }
         let inputs: Vec<(usize, u32)> = inputs.collect();
         let positions = Positions::new(&inputs);
         match &positions {
-            Positions::Same => op::write(writer, node, inputs.into_iter().map(|input| self.name(input)), &positions),
+            Positions::Same => {
+                op::write(writer, node, inputs.into_iter().map(|input| self.name(input)), &positions, self.fields);
+            }
             Positions::Moved { firsts, .. } => {
-                op::write(writer, node, firsts.iter().map(|&first| self.name(inputs[first])), &positions);
+                let inputs = firsts.iter().map(|&first| self.name(inputs[first]));
+                op::write(writer, node, inputs, &positions, self.fields);
             }
         }
     }

@@ -7,6 +7,7 @@ use std::io::Read;
 use std::path::Path;
 
 use e2e::frontend::{self, Arch};
+use e2e::serve::{self, GitDaemon, serve};
 use e2e::{Docker, Registry, Sandbox, Tree, base, docker, image, process, registry};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -70,6 +71,25 @@ const OPTIONS: &[(&str, &str, &[&str])] = &[
     ("platform", "FROM BASE\nARG TARGETARCH\nRUN echo $TARGETARCH > /arch\n", &["--platform", "linux/amd64"]),
 ];
 
+/// Contexts that are no directories of the client: arguments, and what is on standard input. `GIT` is a repository, `WEB` an
+/// address, `CONTEXT` a directory.
+const ELSEWHERE: &[(&str, &[&str], Option<&str>)] = &[
+    // This old engine, which reads the file before the frontend starts, takes `master` where no branch is named, and no
+    // directories.
+    ("git", &["GIT#main"], None),
+    ("git-tag", &["GIT#v1"], None),
+    ("git-file", &["-f", "sub/Dockerfile", "GIT#v1"], None),
+    ("web-archive", &["WEB/context.tar"], None),
+    ("web-archive-packed", &["WEB/context.tgz"], None),
+    ("web-archive-file", &["-f", "sub/Dockerfile", "WEB/context.tgz"], None),
+    ("web-file", &["WEB/plain"], None),
+    ("stdin-file", &["-"], Some("plain")),
+    ("stdin-archive", &["-"], Some("context.tar")),
+    ("stdin-archive-packed", &["-"], Some("context.tgz")),
+    ("stdin-archive-file", &["-f", "sub/Dockerfile", "-"], Some("context.tar")),
+    ("stdin-beside-directory", &["-f", "-", "CONTEXT"], Some("beside")),
+];
+
 /// Engine, registry with the frontend image, and a context.
 struct Bench {
     docker: Docker,
@@ -124,6 +144,30 @@ impl Bench {
         let file = self.context().join(file);
         let arguments = [&["-f", file.to_str().unwrap()], arguments].concat();
         self.docker.build(&self.context(), &arguments)
+    }
+
+    /// Compares images pair by pair: configs, and the tree of each layer.
+    #[track_caller]
+    fn require_same(&self, tags: &[[String; 2]]) {
+        let archive = self.directory.path().join("images.tar");
+        process::succeed(self.docker.client().args(["save", "-o"]).arg(&archive).args(tags.as_flattened())).unwrap();
+        let images = images(&archive);
+        for [ours, theirs] in tags {
+            let ((config, layers), (their_config, their_layers)) = (&images[ours], &images[theirs]);
+            assert_eq!(config, their_config, "{ours}");
+            assert_eq!(layers.len(), their_layers.len(), "{ours}");
+            for (layer, their_layer) in layers.iter().zip(their_layers) {
+                let difference = layer.difference(their_layer, ("ours", "docker's"));
+                assert!(difference.is_empty(), "{ours}\n{}", difference.join("\n"));
+            }
+        }
+    }
+
+    /// Builds what is not a directory of the client: an address, or `-` with standard input.
+    fn build_elsewhere(&self, tag: &str, arguments: &[&str], stdin: Option<&Path>) -> e2e::Result<e2e::Run> {
+        let mut command = self.docker.client();
+        command.args(["build", "--network=none", "--progress=plain", "-t", tag]).args(arguments);
+        process::succeed_with_input(&mut command, &stdin.map(|path| std::fs::read(path).unwrap()).unwrap_or_default())
     }
 
     /// The tree of an image, and the steps of its build that were shown.
@@ -305,18 +349,7 @@ fn images_are_the_same_with_and_without_the_syntax_line() {
     let Some(bench) = Bench::new() else { return };
     let mut tags: Vec<[String; 2]> = SAME.iter().map(|(name, text)| bench.build_both(name, text, &[])).collect();
     tags.extend(OPTIONS.iter().map(|(name, text, arguments)| bench.build_both(name, text, arguments)));
-    let archive = bench.directory.path().join("images.tar");
-    process::succeed(bench.docker.client().args(["save", "-o"]).arg(&archive).args(tags.as_flattened())).unwrap();
-    let images = images(&archive);
-    for [ours, theirs] in &tags {
-        let ((config, layers), (their_config, their_layers)) = (&images[ours], &images[theirs]);
-        assert_eq!(config, their_config, "{ours}");
-        assert_eq!(layers.len(), their_layers.len(), "{ours}");
-        for (layer, their_layer) in layers.iter().zip(their_layers) {
-            let difference = layer.difference(their_layer, ("ours", "docker's"));
-            assert!(difference.is_empty(), "{ours}\n{}", difference.join("\n"));
-        }
-    }
+    bench.require_same(&tags);
 
     // What the engine's own frontend does not know, on the same engine.
     let heredoc =
@@ -336,6 +369,53 @@ fn images_are_the_same_with_and_without_the_syntax_line() {
         let said = bench.fail(text);
         assert!(said.contains(words), "{words}\n{said}");
     }
+}
+
+#[test]
+fn contexts_may_be_anywhere() {
+    if !e2e::have(&["git"]) {
+        return;
+    }
+    let Some(bench) = Bench::new() else { return };
+    let place = |who: &str| bench.directory.path().join(who);
+    for (who, first) in [("ours", format!("# syntax={}\n", bench.syntax)), ("theirs", String::new())] {
+        let write = |name: &str, content: &str| {
+            let path = place(who).join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content).unwrap();
+        };
+        let text = |steps: &str| format!("{first}FROM {BASE}\n{steps}");
+        write("git/Dockerfile", &text("COPY a.txt sub/*.txt /top/\n"));
+        write("git/a.txt", "a\n");
+        write("git/sub/Dockerfile", &text("COPY *.txt /sub/\n"));
+        write("git/sub/b.txt", "b\n");
+        write("plain", &text("RUN echo plain > /plain\n"));
+        write("beside", &text("COPY . /all\n"));
+        let archives = "tar -C git -cf context.tar . && tar -C git -czf context.tgz .";
+        process::succeed(std::process::Command::new("sh").args(["-c", archives]).current_dir(place(who))).unwrap();
+        serve::commit(&place(who).join("git")).unwrap();
+    }
+    let (git, web) = (GitDaemon::start(bench.directory.path()), serve(bench.directory.path()));
+    let context = bench.context();
+    let build = |name: &str, who: &str, arguments: &[&str], stdin: Option<&str>| {
+        let fill = |word: &&str| {
+            word.replace("GIT", &format!("{}/{who}/git", git.address))
+                .replace("WEB", &format!("{web}/{who}"))
+                .replace("CONTEXT", context.to_str().unwrap())
+        };
+        let arguments: Vec<String> = arguments.iter().map(fill).collect();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let tag = format!("{name}-{who}:elsewhere");
+        let stdin = stdin.map(|name| place(who).join(name));
+        let built = bench.build_elsewhere(&tag, &arguments, stdin.as_deref());
+        built.unwrap_or_else(|error| panic!("{tag}: {error}"));
+        tag
+    };
+    let both = |(name, arguments, stdin): &(&str, &[&str], Option<&str>)| {
+        ["ours", "theirs"].map(|who| build(name, who, arguments, *stdin))
+    };
+    let tags: Vec<[String; 2]> = ELSEWHERE.iter().map(both).collect();
+    bench.require_same(&tags);
 }
 
 #[test]
