@@ -17,7 +17,7 @@ use ast::{Edit, FileId, Span, Text};
 use super::directives::{self, Directives};
 use super::heredoc;
 use super::keyword::Keyword;
-use super::scan::{BYTE_ORDER_MARK, Buffer, Line, Origin, Scanner};
+use super::scan::{BYTE_ORDER_MARK, Buffer, Line, Origin, Scanner, continued};
 use super::syntax::{self, Instruction};
 use super::text::{trim_start, trimmed};
 use crate::Input;
@@ -167,7 +167,7 @@ impl<'s> Formatter<'s> {
                 continue;
             }
             let is_comment = visible.starts_with(b"#") && physical.start != start;
-            self.line_end_of(physical, is_comment || !keeps_end || visible.trim_ascii_end().ends_with(&[escape]));
+            self.line_end_of(physical, is_comment || !keeps_end || continued(visible, escape).is_some());
         }
     }
 
@@ -301,6 +301,8 @@ mod tests {
     fn triggers_keep_the_blanks_at_their_end() {
         check("FROM a\nONBUILD RUN b  \n", "FROM a\nONBUILD RUN b  \n");
         check("FROM a\nONBUILD RUN b \\  \n c \n", "FROM a\nONBUILD RUN b \\\n c \n");
+        // Two escape characters continue nothing.
+        check("FROM a\nONBUILD RUN b\\\\ \n", "FROM a\nONBUILD RUN b\\\\ \n");
     }
 
     #[test]

@@ -92,6 +92,14 @@ impl Physical<'_> {
     }
 }
 
+/// How long a line is without what says that the next one continues it: one escape character that none precedes, then
+/// blanks. `None` if it does not say so.
+pub(super) fn continued(line: &[u8], escape: u8) -> Option<usize> {
+    let last = line.iter().rposition(|b| !matches!(b, b' ' | b'\t'))?;
+    let escaped = last > 0 && line[last - 1] == escape;
+    (line[last] == escape && !escaped).then_some(last)
+}
+
 impl<'s> Scanner<'s> {
     pub(super) fn new(source: &'s [u8], origin: Origin) -> Self {
         Self {
@@ -207,12 +215,9 @@ impl<'s> Scanner<'s> {
         self.diagnostics.push(diagnostic);
     }
 
-    /// Where the content ends if the next line continues it: one escape character that none precedes, then blanks.
+    /// Where the content ends if the next line continues it.
     fn continued(&self, content: &Range<usize>) -> Option<usize> {
-        let line = &self.source[content.clone()];
-        let last = line.iter().rposition(|b| !matches!(b, b' ' | b'\t'))?;
-        let escaped = last > 0 && line[last - 1] == self.escape;
-        (line[last] == self.escape && !escaped).then_some(content.start + last)
+        continued(&self.source[content.clone()], self.escape).map(|length| content.start + length)
     }
 
     fn single<'b>(&self, content: Range<usize>, line: u32, buffer: &'b mut Buffer) -> Line<'b>
