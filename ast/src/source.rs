@@ -94,7 +94,8 @@ pub struct LineIndex {
 impl LineIndex {
     /// Finds the line starts of `bytes`; `\n` alone ends a line.
     pub fn new(bytes: &[u8]) -> Self {
-        let mut starts = vec![0];
+        let mut starts = Vec::with_capacity(memchr::memchr_iter(b'\n', bytes).count() + 1);
+        starts.push(0);
         starts.extend(memchr::memchr_iter(b'\n', bytes).map(|at| at as u32 + 1));
         Self { starts }
     }

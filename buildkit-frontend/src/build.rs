@@ -127,7 +127,7 @@ fn result(session: &Session<'_>, plan: &Plan, solved: Vec<String>) -> Solved {
         let suffix = if several { format!("/{}", output.platform) } else { String::new() };
         let mut put = |key: &str, value: Vec<u8>| result.metadata.insert(format!("{key}{suffix}"), value);
         put(CONFIG, output.image.clone());
-        output.base_image.clone().map(|base| put(BASE_CONFIG, base));
+        output.base_image.as_ref().map(|base| put(BASE_CONFIG, base.to_json()));
         output.epoch.map(|epoch| put(EPOCH, epoch.to_string().into_bytes()));
     }
     result.metadata.insert(PLATFORMS.to_owned(), platforms(plan));

@@ -1,6 +1,7 @@
 //! What a compilation makes: a graph with one result a platform, and the image config of each.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ast::Expected;
 use llb::Graph;
@@ -127,8 +128,8 @@ pub struct Output {
     pub edge: Option<llb::Edge>,
     /// Image config: the exact JSON bytes BuildKit's frontend would export.
     pub image: Vec<u8>,
-    /// The same for the base image, if there is one.
-    pub base_image: Option<Vec<u8>>,
+    /// The config of the base image, if there is one.
+    pub base_image: Option<Arc<ImageConfig>>,
     /// Seconds since the epoch that timestamps are to be set to.
     pub epoch: Option<i64>,
     /// What a bill of materials of it is made of, beside it.

@@ -113,14 +113,22 @@ fn escape(c: char) -> Option<&'static str> {
     })
 }
 
-/// Where the next byte is that may begin something to escape: U+2028 and U+2029 begin with 0xe2. Most texts are long and
-/// have none, so they are looked at in blocks, each without a branch.
-fn next_special(bytes: &[u8]) -> Option<usize> {
-    let is_special = |b: &u8| matches!(b, b'<' | b'>' | b'&' | 0xe2);
-    let (blocks, _) = bytes.as_chunks::<32>();
-    let is_clean = |block: &&[u8; 32]| !block.iter().fold(false, |found, b| found | is_special(b));
-    let clean = blocks.iter().take_while(is_clean).count() * 32;
-    bytes[clean..].iter().position(is_special).map(|at| clean + at)
+/// Writes a text with what Go escapes escaped, where it may have to be.
+fn write_escaped<W: ?Sized + Write>(
+    writer: &mut W,
+    text: &str,
+    specials: impl Iterator<Item = usize>,
+) -> io::Result<()> {
+    let mut start = 0;
+    for at in specials {
+        let letter = text[at..].chars().next().unwrap_or_default();
+        if let Some(escape) = escape(letter) {
+            writer.write_all(&text.as_bytes()[start..at])?;
+            writer.write_all(escape.as_bytes())?;
+            start = at + letter.len_utf8();
+        }
+    }
+    writer.write_all(&text.as_bytes()[start..])
 }
 
 struct GoFormatter<F>(F);
@@ -128,18 +136,12 @@ struct GoFormatter<F>(F);
 impl<F: Formatter> Formatter for GoFormatter<F> {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
         let bytes = fragment.as_bytes();
-        let (mut start, mut at) = (0, 0);
-        while let Some(next) = next_special(&bytes[at..]) {
-            at += next;
-            let letter = fragment[at..].chars().next().unwrap_or_default();
-            if let Some(escape) = escape(letter) {
-                writer.write_all(&bytes[start..at])?;
-                writer.write_all(escape.as_bytes())?;
-                start = at + letter.len_utf8();
-            }
-            at += letter.len_utf8();
+        if fragment.is_ascii() {
+            return write_escaped(writer, fragment, memchr::memchr3_iter(b'<', b'>', b'&', bytes));
         }
-        writer.write_all(&bytes[start..])
+        // U+2028 and U+2029 begin with 0xe2.
+        let specials = bytes.iter().enumerate().filter(|(_, byte)| matches!(byte, b'<' | b'>' | b'&' | 0xe2));
+        write_escaped(writer, fragment, specials.map(|(at, _)| at))
     }
 
     fn begin_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {

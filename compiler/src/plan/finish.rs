@@ -42,7 +42,7 @@ impl Planner<'_> {
             platform: self.target.platform.normalize(),
             edge: state.root,
             image: image.to_json(),
-            base_image: state.base_image.map(|base| base.to_json()),
+            base_image: state.base_image,
             epoch: self.epoch,
             scan,
             needs: crate::Needs::default(),

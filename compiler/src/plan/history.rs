@@ -48,15 +48,8 @@ impl History {
 
     /// All entries up to `last`, oldest first.
     pub(super) fn until(&self, last: HistoryId) -> Vec<Entry> {
-        let mut entries = Vec::new();
-        let mut next = last;
-        while let Some(id) = next {
-            let (before, entry) = &self.entries[id as usize];
-            entries.push(entry.clone());
-            next = *before;
-        }
-        entries.reverse();
-        entries
+        let ids: Vec<u32> = std::iter::successors(last, |id| self.entries[*id as usize].0).collect();
+        ids.iter().rev().map(|id| self.entries[*id as usize].1.clone()).collect()
     }
 
     fn push(&mut self, last: HistoryId, entry: Entry) -> HistoryId {

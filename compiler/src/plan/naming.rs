@@ -78,10 +78,14 @@ impl Planner<'_> {
     }
 
     fn shown<'t>(&mut self, text: &'t [u8], mode: Mode, env: &dyn Scope) -> Cow<'t, str> {
-        let value = match expand::expand(text, self.escape, mode, env, &mut Uses::ignored()) {
-            Ok(Expanded::Known(value)) => value,
-            // What cannot be expanded is shown as written.
-            _ => ast::word::decode(text),
+        // What cannot be expanded is shown as written; so is a command that neither refers to anything nor escapes anything.
+        let is_written = |b: &u8| b.is_ascii() && *b != b'$' && *b != self.escape;
+        let value = match mode {
+            Mode::Name if text.iter().all(is_written) => ast::word::decode(text),
+            _ => match expand::expand(text, self.escape, mode, env, &mut Uses::ignored()) {
+                Ok(Expanded::Known(value)) => value,
+                _ => ast::word::decode(text),
+            },
         };
         self.grown = self.grown.saturating_add(value.len());
         let (keyword, rest) = value.split_at(value.find(' ').unwrap_or(value.len()));

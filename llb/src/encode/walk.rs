@@ -57,14 +57,15 @@ enum Visit {
 
 impl<'g> Encoding<'g> {
     pub(super) fn of(graph: &'g Graph, fields: FieldOrder) -> Result<Self, EncodeError> {
+        let texts = graph.sources.iter().map(|source| source.data.len()).sum::<usize>();
         let mut encoding = Self {
             graph,
             fields,
             vertices: DigestMap::with_capacity_and_hasher(graph.nodes.len() + graph.outputs.len(), Default::default()),
             texts: Texts { moved: vec![None; graph.sources.len()], used: Vec::new() },
-            bytes: Vec::with_capacity(graph.nodes.len() * TYPICAL_VERTEX),
+            bytes: Vec::with_capacity(graph.nodes.len() * TYPICAL_VERTEX + texts),
             places: vec![None; graph.nodes.len()],
-            buffer: Vec::new(),
+            buffer: Vec::with_capacity(4 * TYPICAL_VERTEX),
         };
         for output in &graph.outputs {
             encoding.add_output(output)?;

@@ -80,7 +80,7 @@ pub(super) fn image(plan: &Plan) -> Map<String, Value> {
     value.insert("image".to_owned(), image);
     value.insert("image_digest".to_owned(), json!(Digest::sha256(&output.image).as_str()));
     if let Some(base) = &output.base_image {
-        value.insert("base_image_digest".to_owned(), json!(Digest::sha256(base).as_str()));
+        value.insert("base_image_digest".to_owned(), json!(Digest::sha256(&base.to_json()).as_str()));
     }
     if let Some(epoch) = output.epoch {
         value.insert("epoch".to_owned(), json!(epoch));

@@ -85,7 +85,8 @@ impl Planner<'_> {
             readonly: false,
             kind: ExecMountKind::Root,
         };
-        let mut all = vec![root];
+        let mut all = Vec::with_capacity(mounts.mounts.len() + 2);
+        all.push(root);
         all.extend(script.mount);
         all.append(&mut mounts.mounts);
         let options = self.request.options;
@@ -320,7 +321,10 @@ fn without_args(state: &State) -> Environment {
 }
 
 fn env_entries(env: &Environment) -> Vec<String> {
-    env.iter().map(|(key, value)| [&**key, "=", value.as_deref().unwrap_or_default()].concat()).collect()
+    // One more may follow: the agent's socket, or where programs are.
+    let mut entries = Vec::with_capacity(env.len() + 1);
+    entries.extend(env.iter().map(|(key, value)| [&**key, "=", value.as_deref().unwrap_or_default()].concat()));
+    entries
 }
 
 fn network(command: &Command<'_>) -> Done<Option<NetMode>> {
