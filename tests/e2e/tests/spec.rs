@@ -202,3 +202,27 @@ fn files_of_bake_are_built() {
     let refused = sandbox.fail(1, &mut sandbox.shell("llbc build -f docker-bake.json nope"));
     assert!(refused.contains("there is no target nope"), "{refused}");
 }
+
+/// Copies an example beside the sandbox's base.
+fn with_example(name: &str, files: &[&str]) -> Sandbox {
+    let sandbox = Sandbox::with_base();
+    let folder = e2e::workspace().join("examples").join(name);
+    for file in files {
+        sandbox.write(file, &std::fs::read_to_string(folder.join(file)).unwrap());
+    }
+    sandbox
+}
+
+/// Those of the examples that need no more than the base that tests have; all of them are planned in `compiler/tests`.
+#[test]
+fn examples_are_built() {
+    let sandbox = with_example("static", &["build.toml", "index.html"]);
+    sandbox.succeed(
+        &mut sandbox.shell("llbc build --build-context busybox:stable=docker-image://base -f build.toml -o tree ."),
+    );
+    assert!(sandbox.read("tree/www/index.html").contains("hello from a file") && !sandbox.has("tree/www/build.toml"));
+
+    let sandbox = with_example("bake", &["docker-bake.hcl", "app/Dockerfile"]);
+    sandbox.succeed(&mut sandbox.shell("BASE=base llbc build -f docker-bake.hcl"));
+    assert_eq!((sandbox.read("out/plain/word"), sandbox.read("out/loud/word")), ("hello\n".into(), "HELLO\n".into()));
+}

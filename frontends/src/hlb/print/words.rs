@@ -120,9 +120,11 @@ pub(super) fn identifier(name: &str) -> String {
     if text.is_empty() || text.starts_with(|c: char| c.is_ascii_digit()) {
         text.insert_str(0, "stage_");
     }
-    let is_word =
-        ["import", "export", "with", "as", "true", "false", "variadic", "binds", "fs", "string", "int", "bool"]
-            .contains(&text.as_str());
+    let is_word = [
+        "if", "else", "import", "export", "with", "as", "true", "false", "variadic", "binds", "fs", "string", "int",
+        "bool",
+    ]
+    .contains(&text.as_str());
     if is_word || !ast::builtin::named(&text).is_empty() {
         text.push('_');
     }

@@ -1,0 +1,8 @@
+// Greet says hello.
+package main
+
+import "fmt"
+
+func main() {
+	fmt.Println("hello from Go")
+}
