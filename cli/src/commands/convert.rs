@@ -6,9 +6,15 @@ use crate::args::{CompileOptions, Convert, Target};
 use crate::failure::{Failure, Result};
 use crate::settings::{Input, Settings};
 use crate::world::Host;
-use crate::{pipeline, printer};
+use crate::{bake, pipeline, printer};
 
 pub(super) fn run(args: &Convert) -> Result<()> {
+    if bake::is_bake(&args.file) {
+        return Err(Failure::unsupported(
+            "converting a bake file",
+            "`llbc build -f` builds it; its targets name the Dockerfiles that can be converted",
+        ));
+    }
     // Nobody is asked for images: the languages are compared, not what they would build today.
     let options = CompileOptions { offline: true, ..CompileOptions::default() };
     let settings = Settings::new(Input::new(&args.file), &options)?;

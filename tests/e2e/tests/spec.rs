@@ -199,6 +199,8 @@ fn files_of_bake_are_built() {
     );
     sandbox.succeed(&mut sandbox.shell("llbc build -f docker-bake.json"));
     assert_eq!(sandbox.read("out-c/line"), "in\n");
+    let refused = sandbox.fail(1, &mut sandbox.shell("llbc convert docker-bake.json --to toml"));
+    assert!(refused.contains("converting a bake file is not supported"), "{refused}");
     let refused = sandbox.fail(1, &mut sandbox.shell("llbc build -f docker-bake.json nope"));
     assert!(refused.contains("there is no target nope"), "{refused}");
 }
