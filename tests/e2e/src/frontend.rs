@@ -9,6 +9,9 @@ use std::process::Command;
 use crate::process::{self, Error, Result};
 use crate::{Binaries, workspace};
 
+/// How it is linked with musl. Names of sections tell which types a function is for.
+const LINKER: &str = " -Clinker=rust-lld -Clink-arg=-Tbuildkit-frontend/image/rare.ld -Csymbol-mangling-version=v0";
+
 /// The program.
 const PROGRAM: &str = "llbc-frontend";
 
@@ -87,8 +90,8 @@ fn flags(target: &str) -> String {
     let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
     let remap = |from: &Path, to: &str| format!(" --remap-path-prefix={}={to}", from.display());
     let home = home.map(|home| remap(&home, "/cargo")).unwrap_or_default();
-    // The toolchain's own linker knows every architecture.
-    let linker = if target.ends_with("musl") { " -Clinker=rust-lld" } else { "" };
+    // The toolchain's own linker knows every architecture, and the order that it is told; cargo runs it in the workspace.
+    let linker = if target.ends_with("musl") { LINKER } else { "" };
     format!("-Ctarget-feature=+crt-static -Crelocation-model=static{linker}{}{home}", remap(&workspace(), "/llbc"))
 }
 
