@@ -157,7 +157,7 @@ pub(super) const ALL: &[Workload] = &[
         ..CONTEXT
     },
     // The image that is pulled has the files; what is built on it has its Dockerfile alone.
-    Workload { name: "20,000 files, pull and one RUN step", start: Start::Pulled, limit: "true", ..CONTEXT },
+    Workload { name: "20,000 files, pulled as a base", start: Start::Pulled, limit: "true", ..CONTEXT },
     Workload { name: "base and one layer, docker archive", output: Output::DockerArchive, ..SMALL },
     Workload { name: "base and one layer, tar", output: Output::Tar, ..SMALL },
     Workload { name: "base and one layer, local directory", output: Output::Local, ..SMALL },
