@@ -13,6 +13,8 @@ use executor::cli::Settings as RunSettings;
 use executor::session::{Secret, SshAgent};
 use llb::passes;
 
+use forward::Forward;
+
 use crate::definition;
 use crate::failure::{Failure, Result};
 
@@ -92,8 +94,10 @@ impl Runner<'_> {
 
     fn build(&self, number: usize, output: Option<String>) -> Result<()> {
         let mut settings = (self.settings)(output)?;
+        // They listen until the build is done.
+        let mut forwards = Vec::new();
         for output in self.plan.variants(number) {
-            provide(&output.needs, &mut settings)?;
+            provide(&output.needs, &mut settings, &mut forwards)?;
         }
         let mut plan = self.plan.output(number);
         plan.optimize(self.passes);
@@ -103,7 +107,7 @@ impl Runner<'_> {
 }
 
 /// Gives a build what the program says it needs of the client.
-fn provide(needs: &Needs, settings: &mut RunSettings) -> Result<()> {
+fn provide(needs: &Needs, settings: &mut RunSettings, forwards: &mut Vec<Forward>) -> Result<()> {
     for (name, path) in &needs.directories {
         let path = PathBuf::from(path);
         let directory = match path.parent() {
@@ -125,13 +129,13 @@ fn provide(needs: &Needs, settings: &mut RunSettings) -> Result<()> {
         settings.session.secrets.insert(id.clone(), Secret::Env(variable.clone()));
     }
     for (id, agent) in &needs.agents {
-        settings.session.ssh.insert(id.clone(), listener(agent)?);
+        settings.session.ssh.insert(id.clone(), listener(agent, forwards)?);
     }
     Ok(())
 }
 
 /// What listens behind a socket that a program wants.
-fn listener(agent: &Agent) -> Result<SshAgent> {
+fn listener(agent: &Agent, forwards: &mut Vec<Forward>) -> Result<SshAgent> {
     let paths: Vec<PathBuf> = agent.paths.iter().map(PathBuf::from).collect();
     match (&agent.paths[..], agent.ssh) {
         ([], true) => match std::env::var_os("SSH_AUTH_SOCK") {
@@ -143,7 +147,9 @@ fn listener(agent: &Agent) -> Result<SshAgent> {
         },
         (_, true) => Ok(SshAgent::of(&paths)?),
         ([address], false) if address.contains("://") => {
-            let socket = forward::listen(address).map_err(Failure::io("forward", Path::new(address)))?;
+            let forward = forward::listen(address).map_err(Failure::io("forward", Path::new(address)))?;
+            let socket = forward.socket();
+            forwards.push(forward);
             Ok(SshAgent::Raw(socket))
         }
         (_, false) => Ok(SshAgent::raw(&paths)?),

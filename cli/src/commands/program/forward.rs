@@ -6,10 +6,24 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::thread;
 
-/// Listens at a socket of its own until this program ends, and passes on what is said to `tcp://HOST:PORT`.
+use tempfile::TempDir;
+
+/// A socket; it goes with this.
+pub(super) struct Forward {
+    directory: TempDir,
+}
+
+impl Forward {
+    /// Where it is.
+    pub(super) fn socket(&self) -> PathBuf {
+        self.directory.path().join("socket")
+    }
+}
+
+/// Listens at a socket of its own, and passes on what is said to `tcp://HOST:PORT`.
 ///
 /// **Errors**: no socket can be made, or the address is none.
-pub(super) fn listen(address: &str) -> io::Result<PathBuf> {
+pub(super) fn listen(address: &str) -> io::Result<Forward> {
     let (scheme, address) = address.split_once("://").unwrap_or(("tcp", address));
     let is_wanted = |found: &std::net::SocketAddr| match scheme {
         "tcp4" => found.is_ipv4(),
@@ -17,9 +31,8 @@ pub(super) fn listen(address: &str) -> io::Result<PathBuf> {
         _ => true,
     };
     let servers: Vec<_> = address.to_socket_addrs()?.filter(is_wanted).collect();
-    // The directory stays until the program ends, and with it what listens in it; the system sweeps such places.
-    let socket = tempfile::Builder::new().prefix("llbc-forward-").tempdir()?.keep().join("socket");
-    let listener = UnixListener::bind(&socket)?;
+    let forward = Forward { directory: tempfile::Builder::new().prefix("llbc-forward-").tempdir()? };
+    let listener = UnixListener::bind(forward.socket())?;
     thread::spawn(move || {
         for client in listener.incoming().flatten() {
             let servers = servers.clone();
@@ -31,7 +44,7 @@ pub(super) fn listen(address: &str) -> io::Result<PathBuf> {
             });
         }
     });
-    Ok(socket)
+    Ok(forward)
 }
 
 /// Passes on what each side says until it has said all.
@@ -60,20 +73,22 @@ mod tests {
     #[test]
     fn what_is_said_passes_both_ways() {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
-        let socket = listen(&format!("tcp://{}", server.local_addr().unwrap())).unwrap();
+        let forward = listen(&format!("tcp://{}", server.local_addr().unwrap())).unwrap();
         let answering = thread::spawn(move || {
             let (mut stream, _) = server.accept().unwrap();
             let mut said = String::new();
             stream.read_to_string(&mut said).unwrap();
             stream.write_all(said.to_uppercase().as_bytes()).unwrap();
         });
-        let mut client = UnixStream::connect(&socket).unwrap();
+        let mut client = UnixStream::connect(forward.socket()).unwrap();
         client.write_all(b"hello").unwrap();
         client.shutdown(Shutdown::Write).unwrap();
         let mut answer = String::new();
         client.read_to_string(&mut answer).unwrap();
         answering.join().unwrap();
         assert_eq!(answer, "HELLO");
-        std::fs::remove_dir_all(socket.parent().unwrap()).unwrap();
+        let socket = forward.socket();
+        drop(forward);
+        assert!(!socket.exists());
     }
 }
