@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::Fault;
 
-/// A part of a [`Word`]. Ranges are bytes of [`Word::text`].
+/// A part of a [`Word`](super::Word). Ranges are bytes of [`Word::text`](super::Word::text).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
     /// Characters as they are. Blanks among them end a word.
