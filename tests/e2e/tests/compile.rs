@@ -221,9 +221,8 @@ fn what_is_missing_is_named() {
 #[test]
 fn what_does_not_exist_yet_says_so() {
     let sandbox = Sandbox::new();
-    sandbox.write("Dockerfile", SCRATCH);
-    sandbox.write("build.toml", "[image.a]\nfrom = \"scratch\"\n");
-    for words in ["convert Dockerfile --to hlb", "hlb vendor x"] {
+    sandbox.write("docker-bake.hcl", "target \"a\" {}\n");
+    for words in ["convert docker-bake.hcl --to hlb", "hlb vendor x"] {
         let said = sandbox.fail(1, &mut sandbox.shell(&format!("llbc {words} > out")));
         assert!(said.contains("not supported yet") && said.contains("help: "), "{words}: {said}");
     }
