@@ -323,6 +323,8 @@ tables! {
         "healthcheck" => healthcheck: Healthcheck,
         /// The signal that stops a container.
         "stop-signal" => stop_signal: Text,
+        /// Who made it: a name as it is, in which nothing is replaced.
+        "author" => author: Text,
         /// Labels.
         "labels" => labels: Map<Scalar>,
         /// Its names: `ghcr.io/acme/server:${var.version}`. Names given with `-t` take their place.

@@ -4,6 +4,7 @@ use ast::{Healthcheck, Op, OptKind};
 
 use super::super::model::{self, Command, File, Image};
 use super::super::read::Text;
+use super::super::text::literal;
 use super::super::when;
 use super::Lowering;
 use super::copy::How;
@@ -47,6 +48,10 @@ impl<'s> Lowering<'_, 's> {
         if let Some(signal) = &image.stop_signal {
             let value = self.template(signal);
             self.push(Op::StopSignal(value), Vec::new(), signal.span);
+        }
+        if let Some(author) = &image.author {
+            let value = literal(&author.value, author.span);
+            self.push(Op::Maintainer(value), Vec::new(), author.span);
         }
         if let Some(check) = &image.healthcheck {
             self.healthcheck(check);

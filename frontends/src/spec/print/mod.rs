@@ -159,6 +159,7 @@ impl Printer<'_> {
                     | Op::Expose(_)
                     | Op::Volume(_)
                     | Op::StopSignal(_)
+                    | Op::Maintainer(_)
                     | Op::Healthcheck(_)
                     | Op::Label(_)
             )
@@ -245,11 +246,11 @@ impl Printer<'_> {
             Op::Expose(values) => self.list(step, "expose", values, scope, part),
             Op::Volume(values) => self.list(step, "volumes", values, scope, part),
             Op::StopSignal(value) => drop(part.told.insert("stop-signal", self.text(value, scope))),
+            Op::Maintainer(name) => drop(part.told.insert("author", words::string(&name.raw().lossy()))),
             Op::Healthcheck(check) => match words::healthcheck(check) {
                 Some(text) => drop(part.told.insert("healthcheck", text)),
                 None => self.unsaid(step.span, "a health check of a kind of its own"),
             },
-            Op::Maintainer(_) => self.unsaid(step.span, "a maintainer: a label says it"),
             Op::OnBuild(_) => self.unsaid(step.span, "instructions that are kept for images built on this one"),
             Op::Call(_) | Op::Value(_) => self.unsaid(step.span, "a call of a function"),
             Op::From(_) | Op::Hole => self.unsaid(step.span, "what could not be read"),
