@@ -307,7 +307,7 @@ pub(crate) struct Explain {
 #[derive(Args)]
 #[command(after_help = "Only the layout changes: a build gets the same definition before and after.")]
 pub(crate) struct Fmt {
-    /// Build files, written in place; `-` reads standard input and writes standard output
+    /// Build files, or directories of them, written in place; `-` reads standard input and writes standard output
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<String>,
     /// Write nothing; name the files that are not in order, and fail if there are any

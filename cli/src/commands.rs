@@ -18,6 +18,7 @@ mod lookup;
 mod lsp;
 mod opt;
 mod program;
+mod walk;
 
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;

@@ -4,9 +4,8 @@
 //! goes to standard error, as talk.
 
 mod fix;
-mod walk;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -18,6 +17,8 @@ use crate::failure::{Failure, Result};
 use crate::settings::{Input, Settings};
 use crate::world::Patience;
 use crate::{pipeline, printer};
+
+use super::walk;
 
 /// What was found in one file.
 pub(crate) struct Report {
@@ -95,20 +96,10 @@ pub(super) fn unknown_rule(name: &str) -> Failure {
 fn jobs(files: &[String]) -> Result<Vec<Job>> {
     let mut jobs = Vec::new();
     for file in files {
-        let directory = PathBuf::from(file);
-        if !directory.is_dir() {
-            jobs.push(Job { input: Input::new(file), context: None });
-            continue;
-        }
-        let found = walk::build_files(&directory)?;
-        if found.is_empty() {
-            let help =
-                "they are named Dockerfile, Containerfile, Dockerfile.NAME or NAME.Dockerfile; name others by path";
-            return Err(Failure::message("io", format!("there is no build file in {file}"), help));
-        }
-        jobs.extend(found.into_iter().map(|path| {
-            let input = Input::File(path);
-            Job { context: input.directory(), input }
+        let is_directory = Path::new(file).is_dir();
+        jobs.extend(walk::inputs(file)?.into_iter().map(|input| {
+            let context = input.directory().filter(|_| is_directory);
+            Job { input, context }
         }));
     }
     Ok(jobs)

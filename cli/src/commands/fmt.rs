@@ -9,14 +9,18 @@ use crate::failure::{Failure, Result};
 use crate::settings::Input;
 use crate::{printer, world};
 
+use super::walk;
+
 pub(super) fn run(args: &Fmt) -> Result<()> {
     let mut failed = false;
     let mut unordered = 0;
     for file in &args.files {
-        match one(args, &Input::new(file)) {
-            Ok(changed) => unordered += usize::from(changed),
-            Err(Failure::Diagnosed) => failed = true,
-            Err(other) => return Err(other),
+        for input in walk::inputs(file)? {
+            match one(args, &input) {
+                Ok(changed) => unordered += usize::from(changed),
+                Err(Failure::Diagnosed) => failed = true,
+                Err(other) => return Err(other),
+            }
         }
     }
     match unordered {

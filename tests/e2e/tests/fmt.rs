@@ -43,6 +43,18 @@ fn a_check_writes_nothing_and_fails() {
 }
 
 #[test]
+fn a_directory_is_walked() {
+    let sandbox = Sandbox::new();
+    for (file, text) in [("Dockerfile", ORDER), ("a/Dockerfile", DISORDER), ("a/notes.md", " x\n")] {
+        sandbox.write(file, text);
+    }
+    let run = process::run(sandbox.llbc().args(["fmt", "--check", "."])).unwrap();
+    assert_eq!((run.status.code(), run.out()), (Some(1), "a/Dockerfile\n".to_owned()));
+    sandbox.succeed(sandbox.llbc().args(["fmt", "."]));
+    assert_eq!(std::fs::read_to_string(sandbox.directory().join("a/Dockerfile")).unwrap(), ORDER);
+}
+
+#[test]
 fn a_difference_can_be_applied() {
     let sandbox = Sandbox::new();
     sandbox.write("Dockerfile", DISORDER);

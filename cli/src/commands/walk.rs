@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, Result};
+use crate::settings::Input;
 
 /// Ends of names that are about a build file and are none: ignore files, templates, notes, leftovers of editors.
 const OTHER: [&str; 16] = [
@@ -30,10 +31,26 @@ const OTHER: [&str; 16] = [
 /// Directories that hold the files of others.
 const FOREIGN: [&str; 1] = ["node_modules"];
 
+/// What a word of a command line names: a build file wherever it is, or all of those below a directory.
+///
+/// **Errors**: a directory cannot be read, or there is none in it.
+pub(super) fn inputs(word: &str) -> Result<Vec<Input>> {
+    let directory = Path::new(word);
+    if !directory.is_dir() {
+        return Ok(vec![Input::new(word)]);
+    }
+    let found = build_files(directory)?;
+    if found.is_empty() {
+        let help = "they are named Dockerfile, Containerfile, Dockerfile.NAME or NAME.Dockerfile; name others by path";
+        return Err(Failure::message("io", format!("there is no build file in {word}"), help));
+    }
+    Ok(found.into_iter().map(Input::File).collect())
+}
+
 /// Every build file below a directory, sorted by path.
 ///
 /// **Errors**: a directory cannot be read.
-pub(super) fn build_files(root: &Path) -> Result<Vec<PathBuf>> {
+fn build_files(root: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut open = vec![root.to_owned()];
     while let Some(directory) = open.pop() {
