@@ -8,7 +8,7 @@ mod functions;
 mod read;
 mod resolve;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -38,7 +38,7 @@ pub(crate) struct Bake {
     pub(crate) groups: Vec<(String, Vec<String>)>,
 }
 
-/// Most groups in a group: more is a circle.
+/// Most steps from a group to its members, or from a target to what it inherits: more is a circle.
 const MOST_NESTED: usize = 64;
 
 impl Bake {
@@ -57,31 +57,43 @@ impl Bake {
     pub(crate) fn chosen(&self, names: &[String]) -> Result<Vec<&Target>> {
         let default = ["default".to_owned()];
         let names = if names.is_empty() { &default[..] } else { names };
-        let mut chosen: Vec<&Target> = Vec::new();
+        let (mut chosen, mut done) = (Vec::new(), BTreeSet::new());
         for name in names {
-            self.add(name, 0, &mut chosen)?;
+            self.add(name, 0, &mut chosen, &mut done)?;
         }
         Ok(chosen)
     }
 
-    fn add<'b>(&'b self, name: &str, depth: usize, chosen: &mut Vec<&'b Target>) -> Result<()> {
+    /// Adds a target, or the members of a group; `done` are the groups whose members are there.
+    fn add<'b>(
+        &'b self,
+        name: &str,
+        depth: usize,
+        chosen: &mut Vec<&'b Target>,
+        done: &mut BTreeSet<&'b str>,
+    ) -> Result<()> {
         if let Some(target) = self.targets.iter().find(|target| target.name == name) {
             if !chosen.iter().any(|known| known.name == name) {
                 chosen.push(target);
             }
             return Ok(());
         }
-        let Some((_, members)) = self.groups.iter().find(|(group, _)| group == name) else {
+        let Some((group, members)) = self.groups.iter().find(|(group, _)| group == name) else {
             let known = self.targets.iter().map(|target| target.name.as_str());
             let known: Vec<&str> = known.chain(self.groups.iter().map(|(name, _)| name.as_str())).collect();
             let message =
                 ast::with_suggestion(format!("there is no target {name}"), ast::suggest(name, known.iter().copied()));
             return Err(Failure::message("bake", message, format!("there are {}", known.join(", "))));
         };
+        if done.contains(group.as_str()) {
+            return Ok(());
+        }
         if depth > MOST_NESTED {
             return Err(Failure::message("bake", format!("group {name} holds itself"), "take it out"));
         }
-        members.iter().try_for_each(|member| self.add(member, depth + 1, chosen))
+        members.iter().try_for_each(|member| self.add(member, depth + 1, chosen, done))?;
+        done.insert(group);
+        Ok(())
     }
 }
 
@@ -149,6 +161,21 @@ target "tools" {
         assert_eq!(bake.chosen(&[]).expect("there is one").len(), 1);
     }
 
+    /// Without memory of what was seen, each step would double the work: 2⁵⁰.
+    #[test]
+    fn what_is_named_twice_is_looked_at_once() {
+        let mut text = String::from("target \"t0\" { target = \"x\" }\ngroup \"default\" { targets = [\"g50\"] }\n");
+        text += "group \"g0\" { targets = [\"t50\"] }\n";
+        for at in 1..=50 {
+            let before = at - 1;
+            text += &format!("target \"t{at}\" {{ inherits = [\"t{before}\", \"t{before}\"] }}\n");
+            text += &format!("group \"g{at}\" {{ targets = [\"g{before}\", \"g{before}\"] }}\n");
+        }
+        let bake = bake("docker-bake.hcl", &text).expect("it is right");
+        assert_eq!(target(&bake, "t50"), serde_json::json!({ "target": "x" }));
+        assert_eq!(bake.chosen(&[]).expect("there is one").len(), 1);
+    }
+
     #[test]
     fn what_is_wrong_is_named() {
         let message = |text: &str| match bake("docker-bake.hcl", text).and_then(|bake| bake.chosen(&[]).map(drop)) {
@@ -162,6 +189,12 @@ target "tools" {
             message("target \"a\" { dockerfil = \"x\" }").contains("unknown key dockerfil (did you mean dockerfile?)")
         );
         assert!(message("target \"a\" { target = X }").contains("X"));
+        let doubling: String = (1..=50)
+            .map(|at| format!("variable \"v{at}\" {{ default = \"${{v{}}}${{v{}}}\" }}\n", at - 1, at - 1))
+            .collect();
+        assert!(
+            message(&format!("variable \"v0\" {{ default = \"ab\" }}\n{doubling}")).contains("more than 65536 bytes")
+        );
         assert!(message("function \"f\" {}").contains("function f is not supported"));
         assert!(message("target \"a\" {").contains("docker-bake.hcl"));
         assert!(message("group \"default\" { targets = [\"default\"] }").contains("holds itself"));

@@ -7,7 +7,7 @@ use hcl::eval::{Context, Evaluate as _};
 use serde_json::Value;
 
 use super::read::Block;
-use super::{Bake, Target, functions};
+use super::{Bake, MOST_NESTED, Target, functions};
 
 /// The keys of a target, and how they come together with those that are inherited.
 const KEYS: &[&str] = &[
@@ -43,6 +43,9 @@ const KEYS: &[&str] = &[
 
 /// Keys whose values are maps, which are put together; of all others the last one said counts.
 const MAPS: &[&str] = &["args", "contexts", "extra-hosts", "labels"];
+
+/// Most bytes of a variable's value: one made of others could double with each.
+const MOST_BYTES: usize = 64 << 10;
 
 /// Most targets of a matrix.
 const MOST_COMBINATIONS: usize = 256;
@@ -82,6 +85,9 @@ fn declare_variables(
         for block in open {
             let default = block.attributes.iter().find(|(key, _)| key == "default").map(|(_, default)| default);
             let default = default.map_or(Ok(hcl::Value::Null), |default| default.evaluate(context));
+            if default.as_ref().is_ok_and(|default| size(default) > MOST_BYTES) {
+                return Err(format!("variable {} has more than {MOST_BYTES} bytes", block.name));
+            }
             match (variable(&block.name), default) {
                 (Some(given), default) => context.declare_var(block.name.as_str(), typed(given, default.ok().as_ref())),
                 (None, Ok(hcl::Value::Null)) => context.declare_var(block.name.as_str(), ""),
@@ -100,6 +106,16 @@ fn declare_variables(
     Ok(())
 }
 
+/// Bytes of the texts in a value.
+fn size(value: &hcl::Value) -> usize {
+    match value {
+        hcl::Value::String(text) => text.len(),
+        hcl::Value::Array(values) => values.iter().map(|value| 1 + size(value)).sum(),
+        hcl::Value::Object(entries) => entries.iter().map(|(key, value)| key.len() + size(value)).sum(),
+        _ => 1,
+    }
+}
+
 /// A value that was given, of the type that the default has.
 fn typed(given: String, default: Option<&hcl::Value>) -> hcl::Value {
     match default {
@@ -113,7 +129,7 @@ fn typed(given: String, default: Option<&hcl::Value>) -> hcl::Value {
 fn targets(bake: &mut Bake, blocks: &[Block], block: &Block, context: &Context<'_>) -> Result<(), String> {
     let attribute = |name: &str| block.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value);
     let Some(matrix) = attribute("matrix") else {
-        let keys = merged(blocks, block, context, 0)?;
+        let keys = Inheritance::keys(blocks, block, context)?;
         bake.targets.push(Target { name: block.name.clone(), keys });
         return Ok(());
     };
@@ -142,7 +158,7 @@ fn targets(bake: &mut Bake, blocks: &[Block], block: &Block, context: &Context<'
             context.declare_var(axis, value);
         }
         let name = functions::shown(&name.evaluate(&context).map_err(|error| error.to_string())?);
-        let keys = merged(blocks, block, &context, 0)?;
+        let keys = Inheritance::keys(blocks, block, &context)?;
         members.push(name.clone());
         bake.targets.push(Target { name, keys });
     }
@@ -150,32 +166,59 @@ fn targets(bake: &mut Bake, blocks: &[Block], block: &Block, context: &Context<'
     Ok(())
 }
 
-/// What a target says, over what it inherits.
-fn merged(blocks: &[Block], block: &Block, context: &Context<'_>, depth: usize) -> Result<Keys, String> {
-    if depth > blocks.len() {
-        return Err(format!("target {} inherits itself", block.name));
+/// What targets say, over what they inherit.
+struct Inheritance<'b, 'c> {
+    blocks: &'b [Block],
+    context: &'b Context<'c>,
+    /// What was inherited once, by name: targets share parents, and those theirs.
+    known: BTreeMap<String, Keys>,
+}
+
+impl<'b, 'c> Inheritance<'b, 'c> {
+    /// The keys of a target, whose expressions are evaluated in `context`.
+    fn keys(blocks: &'b [Block], block: &'b Block, context: &'b Context<'c>) -> Result<Keys, String> {
+        Self { blocks, context, known: BTreeMap::new() }.merged(block, 0)
     }
-    let mut keys = Keys::new();
-    if let Some((_, parents)) = block.attributes.iter().find(|(key, _)| key == "inherits") {
-        for name in texts(&value(parents, context, &block.name)?) {
-            let parent = blocks.iter().find(|known| known.kind == "target" && known.name == name);
-            let parent = parent.ok_or_else(|| format!("target {}: there is no target {name}", block.name))?;
-            lay_over(&mut keys, merged(blocks, parent, context, depth + 1)?);
+
+    fn merged(&mut self, block: &Block, depth: usize) -> Result<Keys, String> {
+        if depth > MOST_NESTED {
+            return Err(format!("target {} inherits itself, or from too far", block.name));
         }
-    }
-    let mut own = Keys::new();
-    for (key, expression) in &block.attributes {
-        match key.as_str() {
-            "inherits" | "matrix" | "name" => {}
-            known if KEYS.contains(&known) => drop(own.insert(key.clone(), value(expression, context, &block.name)?)),
-            unknown => {
-                let message = format!("target {}: unknown key {unknown}", block.name);
-                return Err(ast::with_suggestion(message, ast::suggest(unknown, KEYS.iter().copied())));
+        let mut keys = Keys::new();
+        if let Some((_, parents)) = block.attributes.iter().find(|(key, _)| key == "inherits") {
+            for name in texts(&value(parents, self.context, &block.name)?) {
+                lay_over(&mut keys, self.inherited(block, name, depth)?);
             }
         }
+        let mut own = Keys::new();
+        for (key, expression) in &block.attributes {
+            match key.as_str() {
+                "inherits" | "matrix" | "name" => {}
+                known if KEYS.contains(&known) => {
+                    own.insert(key.clone(), value(expression, self.context, &block.name)?);
+                }
+                unknown => {
+                    let message = format!("target {}: unknown key {unknown}", block.name);
+                    return Err(ast::with_suggestion(message, ast::suggest(unknown, KEYS.iter().copied())));
+                }
+            }
+        }
+        lay_over(&mut keys, own);
+        Ok(keys)
     }
-    lay_over(&mut keys, own);
-    Ok(keys)
+
+    /// What `block` has of the target that it names.
+    fn inherited(&mut self, block: &Block, name: String, depth: usize) -> Result<Keys, String> {
+        if let Some(keys) = self.known.get(&name) {
+            return Ok(keys.clone());
+        }
+        let blocks = self.blocks;
+        let parent = blocks.iter().find(|known| known.kind == "target" && known.name == name);
+        let parent = parent.ok_or_else(|| format!("target {}: there is no target {name}", block.name))?;
+        let keys = self.merged(parent, depth + 1)?;
+        self.known.insert(name, keys.clone());
+        Ok(keys)
+    }
 }
 
 fn lay_over(keys: &mut Keys, own: Keys) {
