@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use clap::ValueEnum as _;
 use serde_json::Value;
 
 use super::start;
@@ -34,8 +35,7 @@ type Inline = Option<tempfile::NamedTempFile>;
 /// The build of a target. What the command line says of results and of speed holds for all.
 fn build(args: &Build, target: &Target) -> Result<(Build, Inline)> {
     let mut build = args.clone();
-    let context = text(target, "context").unwrap_or_else(|| ".".to_owned());
-    let dockerfile = text(target, "dockerfile").unwrap_or_else(|| "Dockerfile".to_owned());
+    let (context, dockerfile) = (context(target), dockerfile(target));
     let is_elsewhere = is_address(&context) || dockerfile.starts_with('/');
     build.file = Some(if is_elsewhere { dockerfile } else { format!("{context}/{dockerfile}") });
     build.words = vec![context];
@@ -81,7 +81,6 @@ fn build(args: &Build, target: &Target) -> Result<(Build, Inline)> {
             "ulimits" => build.frontend.ulimits.extend(list(value)),
             "extra-hosts" => build.frontend.add_hosts.extend(pairs(value)),
             "network" => {
-                use clap::ValueEnum as _;
                 let wrong = |_| unsupported(target, &format!("network {}", one()), "it is default, none or host");
                 build.frontend.network = executor::cli::Network::from_str(&one(), false).map_err(wrong)?;
             }
@@ -101,6 +100,16 @@ fn unsupported(target: &Target, what: &str, help: &str) -> Failure {
 
 fn text(target: &Target, key: &str) -> Option<String> {
     target.keys.get(key).map(shown)
+}
+
+/// The context, which is here when nothing is said.
+fn context(target: &Target) -> String {
+    text(target, "context").unwrap_or_else(|| ".".to_owned())
+}
+
+/// The build file in it.
+fn dockerfile(target: &Target) -> String {
+    text(target, "dockerfile").unwrap_or_else(|| "Dockerfile".to_owned())
 }
 
 fn shown(value: &Value) -> String {
@@ -126,11 +135,8 @@ fn print(bake: &Bake, args: &Build, targets: &[&Target]) -> Result<()> {
     let mut shown = serde_json::Map::new();
     for target in targets {
         let mut keys = serde_json::Map::new();
-        keys.insert("context".to_owned(), text(target, "context").unwrap_or_else(|| ".".to_owned()).into());
-        keys.insert(
-            "dockerfile".to_owned(),
-            text(target, "dockerfile").unwrap_or_else(|| "Dockerfile".to_owned()).into(),
-        );
+        keys.insert("context".to_owned(), context(target).into());
+        keys.insert("dockerfile".to_owned(), dockerfile(target).into());
         keys.extend(target.keys.iter().map(|(key, value)| (key.clone(), value.clone())));
         shown.insert(target.name.clone(), keys.into());
     }
