@@ -170,6 +170,13 @@ pub fn opener(document: &Document) -> String {
     format!("<<{}{quote}{}{quote}", if document.chomp { "-" } else { "" }, document.name)
 }
 
+/// A line for the shell, with the documents that it reads: as it is when a shell reads it.
+pub(crate) fn with_documents(command: &Command, documents: &[Document]) -> String {
+    let line = command.args.iter().map(|arg| arg.lossy()).collect::<Vec<_>>().join(" ");
+    let texts = documents.iter().map(|document| format!("\n{}{}", document.content.lossy(), document.name));
+    line + &texts.collect::<String>()
+}
+
 fn param(param: &Param) -> String {
     match &param.default {
         Some(default) => format!("{}={}", param.name.text, blanks_escaped(&raw(default))),
@@ -179,7 +186,8 @@ fn param(param: &Param) -> String {
 
 fn pair(pair: &Pair) -> String {
     let between = if pair.legacy { " " } else { "=" };
-    format!("{}{between}{}", raw(&pair.key), blanks_escaped(&raw(&pair.value)))
+    let key = if pair.legacy { raw(&pair.key) } else { blanks_escaped(&raw(&pair.key)) };
+    format!("{key}{between}{}", blanks_escaped(&raw(&pair.value)))
 }
 
 fn healthcheck(check: &Healthcheck) -> String {
@@ -214,6 +222,7 @@ fn list(words: impl Iterator<Item = String>) -> String {
 fn raw(value: &Str) -> String {
     match &value.kind {
         StrKind::Word { raw, .. } => raw.lossy().into_owned(),
+        StrKind::Lit(text) if text.0.is_empty() => "\"\"".to_owned(),
         StrKind::Lit(text) => {
             let mut word = String::new();
             for c in text.lossy().chars() {

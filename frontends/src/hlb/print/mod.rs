@@ -67,6 +67,27 @@ struct Scope {
     args: Vec<String>,
     /// Whether a base image may have set more.
     open: bool,
+    /// The working directory, if it is known.
+    dir: Option<Template>,
+}
+
+impl Scope {
+    /// A path as one that begins at the root; `None` when nobody knows where it is.
+    fn inside(&self, path: &Template) -> Option<Template> {
+        if path.begins_with('/') {
+            return Some(path.clone());
+        }
+        let (dir, path) = (self.dir.as_ref()?.constant()?, path.constant()?);
+        let mut parts: Vec<&str> = Vec::new();
+        for part in dir.split('/').chain(path.split('/')) {
+            match part {
+                "" | "." => {}
+                ".." => drop(parts.pop()),
+                part => parts.push(part),
+            }
+        }
+        Some(Template::text(&format!("/{}", parts.join("/"))))
+    }
 }
 
 impl Function {
@@ -171,6 +192,7 @@ impl Printer<'_> {
             // What a Dockerfile, and a spec, give to an image that is made of nothing.
             let path = format!("env \"PATH\" {}", string(NOTHING_PATH));
             function.scope.values.insert("PATH".to_owned(), Template::text(NOTHING_PATH));
+            function.scope.dir = Some(Template::text("/"));
             return function.statements.extend(["scratch".to_owned(), path, "dir \"/\"".to_owned()]);
         }
         let mut head = Function::default();

@@ -14,10 +14,10 @@ impl Printer<'_> {
             Op::Add(copy) => self.copy(function, step, copy, true),
             Op::Dir(path) => {
                 let path = self.text(path, &function.scope);
-                let absolute = path.constant().is_none_or(|path| path.starts_with('/'));
-                if !absolute {
-                    return self.unsaid(step.span, "a working directory that is relative");
-                }
+                let Some(path) = function.scope.inside(&path) else {
+                    return self.unsaid(step.span, "a working directory in one that a base may have set");
+                };
+                function.scope.dir = Some(path.clone());
                 if path.constant().as_deref() != Some("/") {
                     function.statements.push(format!("mkdir {} 0o755 with createParents", path.print()));
                 }
@@ -60,7 +60,7 @@ impl Printer<'_> {
             }
             Op::Mkdir(path) => {
                 let path = self.text(path, &function.scope);
-                let (options, mode) = self.made(function, step);
+                let (options, mode) = self.made(function, step, 0o777);
                 let mode = mode.unwrap_or_else(|| "0o755".to_owned());
                 let options = [vec!["createParents".to_owned()], options].concat();
                 function.statements.push(format!("mkdir {} {mode}{}", path.print(), with(&options)));
@@ -104,6 +104,7 @@ impl Printer<'_> {
             ([document], true) if is_script(command, document) => {
                 vec![String::from_utf8_lossy(&document.chomped()).into_owned()]
             }
+            (documents, true) => vec![crate::dockerfile::print::with_documents(command, documents)],
             _ => return self.unsaid(step.span, "a document that a program reads"),
         };
         let mut options: Vec<String> = Vec::new();
@@ -150,14 +151,17 @@ impl Printer<'_> {
         let target = get(&["target", "dst", "destination"]);
         let (id, sharing) = (get(&["id"]), get(&["sharing"]));
         let (from, source) = (get(&["from"]), get(&["source", "src"]));
-        let is_writable = get(&["rw", "readwrite"]).is_some();
+        let is_on = |value: Template| value.constant().is_none_or(|value| value != "false");
+        let is_writable = match (get(&["rw", "readwrite"]), get(&["ro", "readonly"])) {
+            (Some(writable), _) => is_on(writable),
+            (None, readonly) => readonly.is_some_and(|readonly| !is_on(readonly)),
+        };
         let known: &[&str] = match kind.as_str() {
             "cache" => &["type", "target", "dst", "destination", "id", "sharing"],
             "tmpfs" => &["type", "target", "dst", "destination"],
-            "bind" if !is_writable => {
-                &["type", "target", "dst", "destination", "from", "source", "src", "ro", "readonly"]
+            "bind" => {
+                &["type", "target", "dst", "destination", "from", "source", "src", "ro", "readonly", "rw", "readwrite"]
             }
-            "bind" => &[],
             _ => {
                 self.unsaid(
                     step.span,
@@ -187,7 +191,7 @@ impl Printer<'_> {
                 let from = self.origin(function, from.map(|from| from.constant().unwrap_or_default()), step.span);
                 let path =
                     source.filter(|source| source.constant().is_none_or(|path| !matches!(&*path, "." | "/" | "")));
-                let mut options = vec!["readonly".to_owned()];
+                let mut options: Vec<String> = (!is_writable).then(|| "readonly".to_owned()).into_iter().collect();
                 options.extend(path.map(|path| format!("sourcePath {}", rooted(&path).print())));
                 format!("mount {from} {at}{}", with_inline(&options))
             }
@@ -210,7 +214,7 @@ impl Printer<'_> {
             Some(None) => return self.unsaid(step.span, "a stage that depends on an argument"),
             from => from.flatten(),
         };
-        let (mut options, mode) = self.made(function, step);
+        let (mut options, mode) = self.made(function, step, 0o7777);
         options.extend(mode.map(|mode| format!("chmod {mode}")));
         for opt in &step.opts {
             match &opt.kind {
@@ -220,7 +224,7 @@ impl Printer<'_> {
                 OptKind::Include(pattern) => {
                     options.push(format!("includePatterns {}", self.text(pattern, &function.scope).print()));
                 }
-                OptKind::Link(true) => return self.unsaid(opt.span, "a copy as a layer of its own"),
+                OptKind::Link(true) => options.push("link".to_owned()),
                 OptKind::Parents(true) => return self.unsaid(opt.span, "a copy with the directories above it"),
                 OptKind::Checksum(_) => return self.unsaid(opt.span, "a checksum of what is added"),
                 _ => {}
@@ -255,7 +259,7 @@ impl Printer<'_> {
     }
 
     /// Owner of what is made, and its mode.
-    fn made(&mut self, function: &Function, step: &Step) -> (Vec<String>, Option<String>) {
+    fn made(&mut self, function: &Function, step: &Step, most: i64) -> (Vec<String>, Option<String>) {
         let (mut options, mut mode) = (Vec::new(), None);
         for opt in &step.opts {
             match &opt.kind {
@@ -264,8 +268,8 @@ impl Printer<'_> {
                     let bits = self.text(bits, &function.scope).constant().unwrap_or_default();
                     let digits = bits.trim_start_matches("0o").trim_start_matches('0');
                     match i64::from_str_radix(digits, 8) {
-                        Ok(value) if value <= 0o777 => mode = Some(format!("0o{digits}")),
-                        _ => self.unsaid(opt.span, "a mode that is not up to 0777"),
+                        Ok(value) if value <= most => mode = Some(format!("0o{digits}")),
+                        _ => self.unsaid(opt.span, "such a mode"),
                     }
                 }
                 _ => {}
@@ -294,6 +298,7 @@ fn with(options: &[String]) -> String {
 /// Options behind an option, on one line.
 fn with_inline(options: &[String]) -> String {
     match options {
+        [] => String::new(),
         [only] if !only.contains(' ') => format!(" with {only}"),
         several => format!(" with option {{ {}; }}", several.join("; ")),
     }

@@ -65,6 +65,15 @@ impl Template {
         self.0.iter().map(text).collect::<Option<String>>()
     }
 
+    /// Whether it begins with a sign; of a parameter at its start nobody knows, and it is taken to.
+    pub(super) fn begins_with(&self, sign: char) -> bool {
+        match self.0.iter().find(|part| !matches!(part, Part::Text(text) if text.is_empty())) {
+            Some(Part::Text(text)) => text.starts_with(sign),
+            Some(Part::Parameter(_)) => true,
+            None => false,
+        }
+    }
+
     /// Whether a parameter is in it.
     pub(super) fn mentions(&self, parameter: &str) -> bool {
         self.0.iter().any(|part| matches!(part, Part::Parameter(name) if name == parameter))

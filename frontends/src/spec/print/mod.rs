@@ -240,11 +240,17 @@ impl Printer<'_> {
             }
             Op::Dir(value) => part.settings.push(format!("workdir = {}\n", self.text(value, scope))),
             Op::User(value) => part.settings.push(format!("user = {}\n", self.text(value, scope))),
-            Op::Label(pairs) => part.labels.extend(self.pairs(pairs, scope)),
+            Op::Label(pairs) => {
+                for entry in self.pairs(pairs, scope) {
+                    let key = entry.split(" = ").next().unwrap_or_default().to_owned() + " = ";
+                    part.labels.retain(|known| !known.starts_with(&key));
+                    part.labels.push(entry);
+                }
+            }
             Op::Cmd(command) => drop(part.told.insert("cmd", words::command(command))),
             Op::Entrypoint(command) => drop(part.told.insert("entrypoint", words::command(command))),
-            Op::Expose(values) => self.list(step, "expose", values, scope, part),
-            Op::Volume(values) => self.list(step, "volumes", values, scope, part),
+            Op::Expose(values) => self.list("expose", values, scope, part),
+            Op::Volume(values) => self.list("volumes", values, scope, part),
             Op::StopSignal(value) => drop(part.told.insert("stop-signal", self.text(value, scope))),
             Op::Maintainer(name) => drop(part.told.insert("author", words::string(&name.raw().lossy()))),
             Op::Healthcheck(check) => match words::healthcheck(check) {
@@ -267,12 +273,15 @@ impl Printer<'_> {
         pairs.iter().map(entry).collect()
     }
 
-    fn list(&mut self, step: &Step, key: &'static str, values: &[ast::Str], scope: &Scope, part: &mut Part) {
+    fn list(&mut self, key: &'static str, values: &[ast::Str], scope: &Scope, part: &mut Part) {
         let values: Vec<String> = values.iter().map(|value| self.text(value, scope)).collect();
         let text = format!("[{}]", values.join(", "));
-        if part.told.insert(key, text).is_some() {
-            self.unsaid(step.span, "a second list of ports or volumes: write one");
-        }
+        // Ports and volumes are sets: one list after another is both.
+        let both = match part.told.get(key) {
+            Some(known) => [known.trim_end_matches(']'), text.trim_start_matches('[')].join(", "),
+            None => text,
+        };
+        part.told.insert(key, both);
     }
 
     fn text(&mut self, value: &ast::Str, scope: &Scope) -> String {

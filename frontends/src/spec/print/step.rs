@@ -27,6 +27,9 @@ impl Printer<'_> {
             ([document], true) if is_script(command, document) => {
                 format!("script = {}\n", string(&document.content.lossy()))
             }
+            (documents, true) => {
+                format!("run = {}\n", string(&crate::dockerfile::print::with_documents(command, documents)))
+            }
             _ => {
                 self.unsaid(step.span, "a document that a program reads");
                 return None;
@@ -96,7 +99,7 @@ impl Printer<'_> {
         let kind = text(&["type"]).map_or_else(|| "bind".to_owned(), |kind| kind.trim_matches('"').to_owned());
         let flag = |names: &[&str]| {
             let value = get(names)?;
-            Some(value.map_or("true".to_owned(), |value| value.trim_matches('"').to_owned()))
+            Some(value.map_or("true".to_owned(), |value| words::truth(value.trim_matches('"'))))
         };
         let required = flag(&["required"]).unwrap_or_else(|| "false".to_owned());
         let readonly = flag(&["ro", "readonly"]);
@@ -128,7 +131,7 @@ impl Printer<'_> {
                     vec![
                         ("path", target),
                         ("id", text(&["id"])),
-                        ("share", text(&["sharing"])),
+                        ("share", text(&["sharing"]).map(|sharing| sharing.to_lowercase())),
                         ("readonly", readonly),
                     ],
                     owned,
@@ -141,8 +144,10 @@ impl Printer<'_> {
                 ("to", target),
             ])),
             "secret" => {
+                // Without an id, it is called as the file.
+                let named = |path: &String| format!("\"{}", path.rsplit(['/', '"']).nth(1).unwrap_or_default()) + "\"";
                 let own = vec![
-                    ("id", text(&["id"])),
+                    ("id", text(&["id"]).or_else(|| target.as_ref().map(named))),
                     ("path", target),
                     ("env", text(&["env"])),
                     ("required", Some(required)),

@@ -65,6 +65,15 @@ fn plain(text: &str) -> Result<String, &'static str> {
     if text.contains("${") { Err(DOLLAR) } else { Ok(text.to_owned()) }
 }
 
+/// A truth value of a Dockerfile, as a spec writes it.
+pub(super) fn truth(value: &str) -> String {
+    match value {
+        "1" | "t" | "T" | "TRUE" | "True" => "true".to_owned(),
+        "0" | "f" | "F" | "FALSE" | "False" => "false".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
 /// Whether an argument is one that is always there.
 pub(super) fn is_known(name: &str) -> bool {
     KNOWN.iter().any(|(_, argument)| *argument == name)
@@ -85,7 +94,7 @@ pub(super) fn key(text: &str) -> String {
 /// A command, which nobody expands.
 pub(super) fn command(command: &Command) -> String {
     let args: Vec<String> = command.args.iter().map(|arg| string(&arg.lossy())).collect();
-    if command.shell { args.concat() } else { format!("[{}]", args.join(", ")) }
+    if command.shell { args.first().cloned().unwrap_or_else(|| string("")) } else { format!("[{}]", args.join(", ")) }
 }
 
 /// A health check; `None` when it says what a spec does not.
