@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::failure::{Failure, Result};
+pub(crate) use resolve::LOCAL_PLATFORM;
 
 /// Whether a file is one of these, by its name.
 pub(crate) fn is_bake(path: &str) -> bool {

@@ -50,6 +50,9 @@ const MOST_BYTES: usize = 64 << 10;
 /// Most targets of a matrix.
 const MOST_COMBINATIONS: usize = 256;
 
+/// The variable that has the platform of this machine, unless somebody sets it.
+pub(crate) const LOCAL_PLATFORM: &str = "BAKE_LOCAL_PLATFORM";
+
 type Keys = BTreeMap<String, Value>;
 
 pub(super) fn resolve(blocks: Vec<Block>, variable: &dyn Fn(&str) -> Option<String>) -> Result<Bake, String> {
@@ -78,7 +81,7 @@ fn declare_variables(
     blocks: &[Block],
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(), String> {
-    context.declare_var("BAKE_LOCAL_PLATFORM", executor::host_platform().to_string());
+    context.declare_var(LOCAL_PLATFORM, variable(LOCAL_PLATFORM).unwrap_or_default());
     let mut open: Vec<&Block> = blocks.iter().filter(|block| block.kind == "variable").collect();
     while !open.is_empty() {
         let (mut later, mut error, before) = (Vec::new(), String::new(), open.len());

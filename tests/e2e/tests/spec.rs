@@ -205,6 +205,44 @@ fn files_of_bake_are_built() {
     assert!(refused.contains("there is no target nope"), "{refused}");
 }
 
+/// Targets are one graph: what they share is one vertex, directories of one name stay apart, and one target is the base of
+/// another.
+#[test]
+fn targets_of_bake_share_a_graph() {
+    let sandbox = Sandbox::with_base();
+    let shared = "FROM base AS shared\nRUN echo once > /once\n";
+    sandbox.write("one/Dockerfile", &format!("{shared}FROM shared\nCOPY name /name\nENV LANG=one\n"));
+    sandbox.write("two/Dockerfile", &format!("{shared}FROM shared\nCOPY name /name\nRUN cat /name /once > /both\n"));
+    sandbox.write("three/Dockerfile", "FROM lower\nCOPY --from=second /both /both\nRUN echo $LANG >> /both\n");
+    sandbox.write("one/name", "one\n");
+    sandbox.write("two/name", "two\n");
+    sandbox.write(
+        "docker-bake.hcl",
+        "group \"default\" { targets = [\"one\", \"two\", \"three\"] }\n\
+         target \"one\" {\n context = \"one\"\n output = [\"out-one\"]\n}\n\
+         target \"two\" {\n context = \"two\"\n output = [\"out-two\"]\n}\n\
+         target \"three\" {\n context = \"three\"\n contexts = { lower = \"target:one\", second = \"target:two\" }\n \
+         output = [\"out-three\"]\n}\n\
+         target \"round\" {\n context = \"three\"\n contexts = { lower = \"target:round\" }\n}\n",
+    );
+    let told = sandbox.succeed(&mut sandbox.shell("llbc build --progress plain -f docker-bake.hcl")).err();
+    let runs: std::collections::BTreeSet<&str> = told.lines().filter(|line| line.contains("echo once")).collect();
+    assert_eq!(runs.len(), 1, "{told}");
+    assert_eq!((sandbox.read("out-one/name"), sandbox.read("out-two/both")), ("one\n".into(), "two\nonce\n".into()));
+    assert_eq!(sandbox.read("out-three/both"), "two\nonce\none\n");
+    assert_eq!(sandbox.read("out-three/name"), "one\n");
+
+    // What it is built on goes nowhere by itself.
+    sandbox.succeed(&mut sandbox.shell("rm -r out-*; llbc build -f docker-bake.hcl three"));
+    assert!(sandbox.has("out-three") && !sandbox.has("out-one"));
+    let printed = sandbox.succeed(&mut sandbox.shell("llbc build -f docker-bake.hcl --print three")).out();
+    let printed: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(printed["group"], serde_json::json!({ "default": { "targets": ["three"] } }));
+    assert_eq!(printed["target"].as_object().unwrap().len(), 3);
+    let refused = sandbox.fail(1, &mut sandbox.shell("llbc build -f docker-bake.hcl round"));
+    assert!(refused.contains("in a circle: round"), "{refused}");
+}
+
 /// Copies an example beside the sandbox's base.
 fn with_example(name: &str, files: &[&str]) -> Sandbox {
     let sandbox = Sandbox::with_base();

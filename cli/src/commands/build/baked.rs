@@ -1,4 +1,6 @@
-//! `llbc build -f docker-bake.hcl`: each target is a build with flags of its own, one after the other.
+//! `llbc build -f docker-bake.hcl`: each target is a build with flags of its own; together they are one graph.
+
+mod together;
 
 use std::io::Write as _;
 
@@ -7,24 +9,96 @@ use serde_json::Value;
 
 use super::start;
 use crate::args::Build;
-use crate::bake::{Bake, Target};
+use crate::bake::{Bake, LOCAL_PLATFORM, Target};
 use crate::failure::{Failure, Result};
 use crate::settings::is_address;
-use crate::{printer, world};
+use crate::{pipeline, printer, world};
+use together::Unit;
 
 /// Builds the targets that the words name.
 pub(super) fn run(args: &Build, file: &str) -> Result<()> {
     let bytes = world::read(&crate::settings::Input::new(file))?;
     let text = String::from_utf8_lossy(&bytes);
-    let bake = Bake::read(file, &text, &|name| std::env::var(name).ok())?;
+    let bake = Bake::read(file, &text, &variable)?;
     let targets = bake.chosen(&args.words)?;
     if args.frontend.print {
         return print(&bake, args, &targets);
     }
-    let builds = targets.iter().map(|target| build(args, target)).collect::<Result<Vec<_>>>()?;
-    for (target, (build, _)) in targets.iter().zip(&builds) {
-        printer::note(&format!("target {}", target.name));
-        start(build, &|_, names| names)?;
+    // First of all, while there is one thread.
+    executor::userns::enter().map_err(Failure::Build)?;
+    let mut units = Vec::new();
+    for target in needed(&bake, &targets)? {
+        let wanted = targets.iter().any(|known| known.name == target.name);
+        units.push(unit(args, target, wanted)?);
+    }
+    if let Some(apart) = units.iter().position(is_apart) {
+        return one_by_one(units, apart);
+    }
+    together::run(args, units)
+}
+
+/// A variable of the environment, or one that is always there.
+fn variable(name: &str) -> Option<String> {
+    let always = || (name == LOCAL_PLATFORM).then(|| executor::host_platform().to_string());
+    std::env::var(name).ok().or_else(always)
+}
+
+/// The targets with those that they are built on.
+fn needed<'b>(bake: &'b Bake, targets: &[&'b Target]) -> Result<Vec<&'b Target>> {
+    let mut all = targets.to_vec();
+    let mut at = 0;
+    while at < all.len() {
+        for (_, name) in based_on(all[at]) {
+            let Some(target) = bake.targets.iter().find(|known| known.name == name) else {
+                let known = bake.targets.iter().map(|target| target.name.as_str());
+                let text = format!("target {}: there is no target {name}", all[at].name);
+                let text = ast::with_suggestion(text, ast::suggest(&name, known));
+                return Err(Failure::message("bake", text, "`contexts` names it"));
+            };
+            if !all.iter().any(|known| known.name == name) {
+                all.push(target);
+            }
+        }
+        at += 1;
+    }
+    Ok(all)
+}
+
+/// The contexts of a target that are targets: their names, and those.
+fn based_on(target: &Target) -> Vec<(String, String)> {
+    let contexts = target.keys.get("contexts").and_then(Value::as_object).into_iter().flatten();
+    let other = |(context, value): (&String, &Value)| {
+        Some((context.clone(), value.as_str()?.strip_prefix("target:")?.to_owned()))
+    };
+    contexts.filter_map(other).collect()
+}
+
+fn unit<'b>(args: &Build, target: &'b Target, wanted: bool) -> Result<Unit<'b>> {
+    let (build, inline) = build(args, target)?;
+    super::check_supported(&build.frontend)?;
+    let words = super::words::read(&build)?;
+    let settings = super::compile_settings(&build, words.context.as_deref())?;
+    let source = pipeline::source(&settings)?;
+    Ok(Unit { target, wanted, build, settings, source, based_on: based_on(target), _inline: inline })
+}
+
+/// Whether a target is built by a frontend from an image, or is of a language whose texts say what is built: it is then a
+/// build by itself.
+fn is_apart(unit: &Unit<'_>) -> bool {
+    let language = || frontends::choose(&unit.source.name, &unit.source.bytes, None).ok();
+    super::other_frontend(&unit.settings, &unit.source).is_some()
+        || unit.build.frontend.check
+        || language().is_none_or(|language| language.id != "Dockerfile")
+}
+
+fn one_by_one(units: Vec<Unit<'_>>, apart: usize) -> Result<()> {
+    if units.iter().any(|unit| !unit.based_on.is_empty()) {
+        let what = "a build file that is no Dockerfile, where others are contexts of a target";
+        return Err(unsupported(units[apart].target, what, "build it alone"));
+    }
+    for unit in &units {
+        printer::note(&format!("target {}", unit.target.name));
+        start(&unit.build, &|_, names| names)?;
     }
     Ok(())
 }
@@ -54,15 +128,8 @@ fn build(args: &Build, target: &Target) -> Result<(Build, Inline)> {
             "args" => build.options.build_args.extend(pairs(value)),
             "labels" => build.options.labels.extend(pairs(value)),
             "contexts" => {
-                let pairs = pairs(value);
-                if let Some(other) = pairs.iter().find(|pair| pair.contains("=target:")) {
-                    return Err(unsupported(
-                        target,
-                        &format!("contexts that are targets ({other})"),
-                        "make them stages of one file",
-                    ));
-                }
-                build.options.build_contexts.extend(pairs);
+                let is_target = |pair: &String| pair.contains("=target:");
+                build.options.build_contexts.extend(pairs(value).into_iter().filter(|pair| !is_target(pair)));
             }
             "target" => build.options.target = Some(one()),
             "platforms" if build.options.platforms.is_empty() => build.options.platforms = list(value),
@@ -133,7 +200,7 @@ fn list(value: &Value) -> Vec<String> {
 /// As `docker buildx bake --print` shows it.
 fn print(bake: &Bake, args: &Build, targets: &[&Target]) -> Result<()> {
     let mut shown = serde_json::Map::new();
-    for target in targets {
+    for target in &needed(bake, targets)? {
         let mut keys = serde_json::Map::new();
         keys.insert("context".to_owned(), context(target).into());
         keys.insert("dockerfile".to_owned(), dockerfile(target).into());
@@ -144,7 +211,13 @@ fn print(bake: &Bake, args: &Build, targets: &[&Target]) -> Result<()> {
     let asked = if args.words.is_empty() { &default[..] } else { &args.words };
     let groups = bake.groups.iter().filter(|(name, _)| asked.contains(name));
     let groups = groups.map(|(name, members)| (name.clone(), serde_json::json!({ "targets": members })));
-    let groups: serde_json::Map<String, Value> = groups.collect();
+    let mut groups: serde_json::Map<String, Value> = groups.collect();
+    // What was asked for is the default of what is shown.
+    let is_group = |name: &str| bake.groups.iter().any(|(known, _)| known == name);
+    let named: Vec<&String> = asked.iter().filter(|name| *name != "default" || !is_group("default")).collect();
+    if !named.is_empty() {
+        groups.insert("default".to_owned(), serde_json::json!({ "targets": named }));
+    }
     let whole = serde_json::json!({ "group": groups, "target": shown });
     let text = serde_json::to_string_pretty(&whole).unwrap_or_default() + "\n";
     printer::data(text.as_bytes())

@@ -252,7 +252,7 @@ fn beside(settings: &Settings, to: &str) -> Result<PathBuf> {
 }
 
 /// Two images cannot have one name, nor two results one directory.
-fn check_names(outputs: &[Output]) -> Result<()> {
+pub(super) fn check_names(outputs: &[Output]) -> Result<()> {
     let mut seen = BTreeSet::new();
     let names = outputs.iter().filter(|output| output.part.as_ref().is_some_and(|part| part.name.is_some())).flat_map(
         |output| {
