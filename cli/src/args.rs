@@ -73,7 +73,7 @@ pub(crate) enum Command {
     /// Run the language server on standard input and output
     Lsp(Lsp),
     /// Work with HLB modules
-    Hlb(Rest),
+    Hlb(Hlb),
     /// Print the completion script of a shell
     Completions(Completions),
     /// Print the manual page
@@ -476,11 +476,59 @@ pub(crate) struct Expand {
     pub(crate) write: bool,
 }
 
-/// Arguments of a command that is not there yet.
+/// `llbc hlb`.
 #[derive(Args)]
-pub(crate) struct Rest {
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    pub(crate) arguments: Vec<String>,
+#[command(after_help = HLB_NOTES)]
+pub(crate) struct Hlb {
+    /// What to do
+    #[command(subcommand)]
+    pub(crate) command: HlbCommand,
+}
+
+/// What `llbc hlb` says of modules.
+const HLB_NOTES: &str = "\
+Modules lie in .hlb/modules of the working directory, as HLB keeps them: what is there is compiled, and nothing else is. Their
+digests are in .hlb/modules.sum; a text that has changed is refused.";
+
+/// Commands of `llbc hlb`.
+#[derive(Subcommand)]
+pub(crate) enum HlbCommand {
+    /// Keep the modules that a program imports from filesystems and repositories
+    Vendor(Vendor),
+    /// Keep what is missing, and remove what is not imported any more
+    Tidy(ModuleArgs),
+    /// Print the tree of imports
+    Tree(TreeArgs),
+}
+
+/// `llbc hlb vendor`.
+#[derive(Args)]
+pub(crate) struct Vendor {
+    /// Only this import (`--target` is the same); may be repeated
+    #[arg(short = 't', long = "import", value_name = "NAME")]
+    pub(crate) targets: Vec<String>,
+    #[command(flatten)]
+    pub(crate) module: ModuleArgs,
+}
+
+/// `llbc hlb tree`.
+#[derive(Args)]
+pub(crate) struct TreeArgs {
+    /// Digests in full
+    #[arg(long)]
+    pub(crate) long: bool,
+    #[command(flatten)]
+    pub(crate) module: ModuleArgs,
+}
+
+/// A program whose imports are wanted.
+#[derive(Args)]
+pub(crate) struct ModuleArgs {
+    /// Program, or the digest of a module that is kept
+    #[arg(default_value = "build.hlb", value_name = "FILE")]
+    pub(crate) file: String,
+    #[command(flatten)]
+    pub(crate) options: CompileOptions,
 }
 
 /// Options of everything that compiles.

@@ -12,6 +12,7 @@ mod expand;
 mod explain;
 mod fmt;
 mod graph;
+mod hlb;
 mod init;
 mod lock;
 mod lookup;
@@ -63,10 +64,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Convert(args) => convert::run(&args),
         Command::Expand(args) => expand::run(&args),
         Command::Lsp(args) => lsp::run(&args),
-        Command::Hlb(_) => Err(Failure::unsupported(
-            "`llbc hlb`",
-            "modules are read from files beside the program and from `.hlb/modules`; put them there",
-        )),
+        Command::Hlb(args) => hlb::run(&args),
     }
 }
 

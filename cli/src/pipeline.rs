@@ -48,6 +48,11 @@ pub(crate) fn read(settings: &Settings, door: Door) -> Result<Compiled> {
 
 /// Sends a text through a door, and writes the lock file if one is asked for.
 pub(crate) fn run(settings: &Settings, source: Source, door: Door) -> Result<Compiled> {
+    if compiler::parse(&source).dialect.functions {
+        // A program may ask for what has to be built, while it is compiled: root, for an ordinary user, as long as there is
+        // one thread. What cannot be done without says so by itself.
+        let _ = executor::userns::enter();
+    }
     let host = Host::new(settings)?;
     let mut outcome = door(&source, &settings.options, Facts::default(), &host);
     if let Some(plan) = &mut outcome.plan {

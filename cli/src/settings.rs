@@ -1,13 +1,14 @@
 //! What the options of a compilation mean: frontend options by BuildKit's names, and where the outside is found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use compiler::Options;
+use executor::cli::RunArgs;
 use executor::session::Uploads;
 use llb::passes::{self, Level};
-use oci::Platform;
+use oci::{Digest, Platform};
 
 use crate::args::{Channel, CompileOptions, ErrorFormat};
 use crate::failure::{Failure, Result};
@@ -39,6 +40,10 @@ pub(crate) struct Settings {
     pub(crate) locked: bool,
     /// Whether those that are asked may not take long.
     pub(crate) patience: Option<Arc<Patience>>,
+    /// What imported modules are taken from.
+    pub(crate) modules: Modules,
+    /// How builds are run. What is asked while compiling may only push where this is a build.
+    pub(crate) run: Option<RunArgs>,
     /// Where answers are written down.
     pub(crate) write_facts: Option<PathBuf>,
     /// Of several platforms, the one to write.
@@ -49,6 +54,18 @@ pub(crate) struct Settings {
     pub(crate) error_format: ErrorFormat,
     /// The executor's store, and registries.
     pub(crate) store: executor::cli::StoreArgs,
+}
+
+/// What modules that are imported from filesystems are taken from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Modules {
+    /// From what is kept beside the program, where there is such a directory.
+    #[default]
+    Kept,
+    /// From what is kept; what is not is built.
+    KeptOrBuilt,
+    /// Those of the filesystems with these digests are built, all without digests; else as [`Modules::KeptOrBuilt`].
+    Built(Option<BTreeSet<Digest>>),
 }
 
 /// Where the build file is read from.
@@ -116,6 +133,8 @@ impl Settings {
             offline: args.offline,
             locked: args.locked,
             patience: None,
+            modules: Modules::default(),
+            run: None,
             write_facts: args.write_facts.clone(),
             only_platform: platforms(args.only_platform.as_deref(), &host)?.pop(),
             passes: passes::Options {

@@ -5,14 +5,15 @@
 //! is cached here; the compiler never asks twice.
 
 mod client;
+mod engine;
 mod manifest;
 mod patience;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
-use compiler::{Answer, AskError, ImageAnswer, Lock, Question, ResolveMode, World};
+use compiler::{Answer, AskError, ImageAnswer, Lock, ModuleSource, Question, ResolveMode, World};
 use executor::cli::StoreArgs;
 use executor::registry::{Asking, Client};
 use executor::session::{Session, Uploads};
@@ -44,6 +45,8 @@ pub(crate) struct Host<'s> {
     settings: &'s Settings,
     lock: Lock,
     network: Arc<Network>,
+    /// Held by who builds to answer: one build is shown at a time.
+    building: Mutex<()>,
 }
 
 /// Who knows of images and times: the executor's store, layouts, registries.
@@ -86,7 +89,7 @@ impl<'s> Host<'s> {
             store: OnceLock::new(),
             cancel: Cancel::default(),
         };
-        Self { settings, lock, network: Arc::new(network) }
+        Self { settings, lock, network: Arc::new(network), building: Mutex::default() }
     }
 
     /// Makes the sources of a graph those that are written down.
@@ -136,7 +139,9 @@ impl<'s> Host<'s> {
                 let server = source.split('/').nth(2).unwrap_or(source);
                 self.wait(server, source, move |network| network.time(&dated))
             }
-            Question::Module { source } => client::module(source),
+            Question::Module { source: ModuleSource::File(path) } => client::file(path),
+            Question::Module { source: ModuleSource::Imported(file) } => self.imported(file),
+            Question::Module { source: ModuleSource::Built(file) } => self.built(file),
             Question::HostEnv(key) => client::variable(key),
             Question::Host(value) => client::value(*value),
             Question::HostRun { argv, directory, output } => {
@@ -145,13 +150,8 @@ impl<'s> Host<'s> {
             Question::LocalPath { path } => client::local_path(path),
             Question::SecretFiles { path, include, exclude } => client::secret_files(path, include, exclude),
             Question::Nonce { number } => client::nonce(*number),
-            Question::Frontend { .. } => {
-                client::engine("a frontend image in a program", "compile the file it would read with llbc itself")
-            }
-            Question::Pushed { .. } => client::engine(
-                "using the digest of a push in the same program",
-                "push in one build, and pass the digest to the next with --build-arg",
-            ),
+            Question::Frontend { opts, inputs, needs } => self.frontend(opts, inputs, needs),
+            Question::Pushed(push) => self.pushed(push),
             Question::Manifest { reference, platform } => {
                 let (name, platform) = (reference.clone(), platform.clone());
                 let server =

@@ -6,7 +6,7 @@ use ast::{Diagnostic, FileId, Module, Severity, Source, Span};
 use frontends::{Included, Input, LANGUAGES, Language, Trigger};
 use oci::Digest;
 
-use crate::plan::{self, Captures, Draft, LoadedModule, Purpose, Request, StepScope};
+use crate::plan::{self, Captures, Draft, Imported, LoadedModule, Purpose, Request, StepScope};
 use crate::{Answer, Facts, ModuleSource, Options, Plan, Question, World, lint};
 
 /// Rounds of questions after which something is wrong with the answers: bases that bring in triggers that name images
@@ -29,6 +29,8 @@ pub struct Outcome {
     pub captures: Captures,
     /// Texts of imported modules. **Shape**: file 1 first.
     pub modules: Vec<Source>,
+    /// What modules import; only of [`imports`].
+    pub imports: Vec<Imported>,
 }
 
 impl Outcome {
@@ -41,6 +43,11 @@ impl Outcome {
 /// Compiles a text to be built. Spans of the diagnostics are in file 0, which is `source`.
 pub fn compile(source: &Source, options: &Options, facts: Facts, world: &dyn World) -> Outcome {
     drive(source, options, facts, world, Purpose::Build)
+}
+
+/// Finds everything that a program imports, and what those modules import, used or not.
+pub fn imports(source: &Source, options: &Options, facts: Facts, world: &dyn World) -> Outcome {
+    drive(source, options, facts, world, Purpose::Imports)
 }
 
 /// Looks at a text as lints do: all stages, unless a target is given, for the build platform.
@@ -170,16 +177,17 @@ fn drive(source: &Source, options: &Options, facts: Facts, world: &dyn World, pu
             facts,
             captures: Captures::default(),
             modules: included,
+            imports: Vec::new(),
         };
     }
     let (draft, facts, modules) = with_request(&module, source, options, purpose, |request| {
         answer_all(&Request { included: &included, ..*request }, facts, world)
     });
-    let (diagnostics, Draft { plan, captures, .. }) = judge(&module, source, options, draft);
+    let (diagnostics, Draft { plan, captures, imports, .. }) = judge(&module, source, options, draft);
     let plan = plan.filter(|_| !diagnostics.iter().any(is_error));
     let modules = modules.into_values().map(|loaded| (loaded.module.file, loaded.source)).collect::<BTreeMap<_, _>>();
     let modules = included.into_iter().chain(modules.into_values()).collect();
-    Outcome { module, plan, diagnostics, facts, captures, modules }
+    Outcome { module, plan, diagnostics, facts, captures, modules, imports }
 }
 
 /// Rounds of reading what texts include: one for each text in a text, which the language limits.
@@ -248,13 +256,15 @@ type Modules = BTreeMap<ModuleSource, LoadedModule>;
 /// Adds the modules that were answered since.
 fn load_modules(modules: &mut Modules, facts: &Facts) {
     for (question, answer) in &facts.answers {
-        let (Question::Module { source: origin }, Ok(Answer::File(Some(bytes)))) = (question, answer) else { continue };
+        let (Question::Module { source: origin }, Ok(answer)) = (question, answer) else { continue };
+        let (Answer::File(Some(bytes)) | Answer::Kept(Some(bytes))) = answer else { continue };
         if modules.contains_key(origin) {
             continue;
         }
         let name = match origin {
-            ModuleSource::File(path) | ModuleSource::Git(path) => path.clone(),
-            ModuleSource::Vendored(digest) => vendored_path(digest),
+            ModuleSource::File(path) => path.clone(),
+            ModuleSource::Imported(file) if matches!(answer, Answer::Kept(_)) => file.vendored_path(),
+            ModuleSource::Imported(file) | ModuleSource::Built(file) => file.shown(),
         };
         let file = FileId(modules.len() as u32 + 1);
         let source = Source::new(name, bytes.clone());
@@ -262,12 +272,6 @@ fn load_modules(modules: &mut Modules, facts: &Facts) {
         let module = (language.parse)(&Input { file, bytes: &source.bytes });
         modules.insert(origin.clone(), LoadedModule { module, source });
     }
-}
-
-/// Where a module of a filesystem is kept, below the client's directory.
-pub fn vendored_path(digest: &oci::Digest) -> String {
-    let hex = digest.hex();
-    format!(".hlb/modules/{}/{}/{hex}/module.hlb", digest.algorithm().as_str(), &hex[..2])
 }
 
 /// The language of modules whose name does not tell it.

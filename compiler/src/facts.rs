@@ -79,16 +79,7 @@ pub enum Question {
         needs: Needs,
     },
     /// The digest that an image has in its registry: it is pushed to know it.
-    Pushed {
-        /// Its name.
-        reference: String,
-        /// Its filesystem, as an encoded definition.
-        definition: Vec<u8>,
-        /// Its config.
-        image: Vec<u8>,
-        /// What the definition needs.
-        needs: Needs,
-    },
+    Pushed(Push),
     /// The manifest of an image.
     Manifest {
         /// Canonical reference.
@@ -98,16 +89,65 @@ pub enum Question {
     },
 }
 
+/// An image that is pushed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Push {
+    /// Its name.
+    pub reference: String,
+    /// Whether its layers can be read before they are complete.
+    pub stargz: bool,
+    /// Its filesystem, as an encoded definition.
+    pub definition: Vec<u8>,
+    /// Its config.
+    pub image: Vec<u8>,
+    /// What it runs on.
+    pub platform: Platform,
+    /// What the definition needs.
+    pub needs: Needs,
+}
+
 /// Where a module is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ModuleSource {
     /// A file of the client.
     File(String),
-    /// What is kept of a filesystem whose vertex has this digest.
-    Vendored(Digest),
-    /// `git://host/path[@branch][:file]`, and `git+https`, `git+ssh`.
-    Git(String),
+    /// A file of a filesystem that is imported. What is kept of it beside the program stands for it.
+    Imported(TreeFile),
+    /// A file of a filesystem that is used as a source.
+    Built(TreeFile),
 }
+
+/// A file of a filesystem, which is built to read it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TreeFile {
+    /// The digest of the vertex that makes the filesystem, as HLB's BuildKit computes it.
+    pub digest: Digest,
+    /// The filesystem, as an encoded definition.
+    pub definition: Vec<u8>,
+    /// What the definition needs.
+    pub needs: Needs,
+    /// The path of the file in it, without a slash at its start.
+    pub path: String,
+}
+
+impl TreeFile {
+    /// What it is called in messages: the start of the digest, and the path.
+    pub fn shown(&self) -> String {
+        format!("{}:{}/{}", self.digest.algorithm().as_str(), &self.digest.hex()[..SHORT], self.path)
+    }
+
+    /// Where it is kept, below the client's directory.
+    pub fn vendored_path(&self) -> String {
+        let hex = self.digest.hex();
+        format!("{VENDORED}/{}/{}/{hex}/{}", self.digest.algorithm().as_str(), &hex[..2], self.path)
+    }
+}
+
+/// The directory of the client that imported filesystems are kept in.
+pub const VENDORED: &str = ".hlb/modules";
+
+/// How many characters of a digest are shown, as HLB does.
+const SHORT: usize = 7;
 
 /// Something a client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -154,6 +194,8 @@ pub enum Answer {
     Timestamp(Option<i64>),
     /// The text of a module, if there is one.
     File(Option<Vec<u8>>),
+    /// The text of a module as it is kept beside the program, where modules are kept; `None` when this one is not.
+    Kept(Option<Vec<u8>>),
     /// A text, if there is one.
     Text(Option<String>),
     /// What a process printed.

@@ -24,15 +24,14 @@ mod testing;
 
 pub use convert::convert;
 pub use drive::{
-    Glance, Outcome, check, compile, expand, format, glance, load, parse, resolve, scopes, survey, vendored_path,
-    vertices,
+    Glance, Outcome, check, compile, expand, format, glance, imports, load, parse, resolve, scopes, survey, vertices,
 };
 pub use facts::{
-    Answer, AskError, Facts, HostValue, ImageAnswer, LocalPath, ManifestAnswer, ModuleSource, Question, ResolveMode,
-    RunOutput, World,
+    Answer, AskError, Facts, HostValue, ImageAnswer, LocalPath, ManifestAnswer, ModuleSource, Push, Question,
+    ResolveMode, RunOutput, TreeFile, VENDORED, World,
 };
 pub use lock::{Lock, LockError};
 pub use options::Options;
 pub use output::{Agent, Destination, Export, ExportKind, Needs, Order, Output, Plan, Scan, Shipment};
-pub use plan::LoadedModule;
+pub use plan::{Imported, LoadedModule};
 pub use table::columns;

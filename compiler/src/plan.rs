@@ -45,7 +45,7 @@ mod wrong;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ast::{Diagnostic, Module, Severity, Source, Span, Step};
+use ast::{Diagnostic, FileId, Module, Severity, Source, Span, Step};
 use llb::SourceInfo;
 use oci::Platform;
 
@@ -112,6 +112,8 @@ pub enum Purpose {
     Build,
     /// To tell what it takes. The platform option does not count.
     Outline,
+    /// To know what a program imports.
+    Imports,
     /// To be looked at by rules: all stages, unless a target is given. The platform option does not count.
     Lint,
 }
@@ -131,6 +133,21 @@ pub struct Draft {
     pub captures: Captures,
     /// What the watched steps see, in the order of planning.
     pub scopes: Vec<StepScope>,
+    /// What modules import; only for [`Purpose::Imports`].
+    pub imports: Vec<Imported>,
+}
+
+/// An import of a module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imported {
+    /// The module that imports.
+    pub importer: FileId,
+    /// What it calls what it imports.
+    pub name: String,
+    /// What it imports.
+    pub module: FileId,
+    /// Where that is.
+    pub source: ModuleSource,
 }
 
 /// Plans a module. Deterministic; the same question is never asked twice.
@@ -148,6 +165,9 @@ pub fn plan(request: &Request<'_>, facts: &Facts) -> Draft {
         }
         if request.purpose == Purpose::Outline {
             return functions::outline(request, &settings);
+        }
+        if request.purpose == Purpose::Imports {
+            return functions::imports(request, facts, &settings);
         }
         return functions::plan(request, facts, &settings);
     }
@@ -186,7 +206,8 @@ pub fn plan(request: &Request<'_>, facts: &Facts) -> Draft {
     let (outputs, captures) = plan_platforms(of, facts, &mut shared);
     let complete = shared.asks.is_empty() && shared.findings.iter().all(|finding| matches!(finding, Finding::Note(_)));
     let plan = outputs.filter(|_| complete && has_graph).map(|outputs| Plan::new(shared.graph, outputs));
-    Draft { plan, asks: shared.asks, refused: None, findings: shared.findings, captures, scopes: shared.scopes }
+    let Shared { asks, findings, scopes, .. } = shared;
+    Draft { plan, asks, findings, captures, scopes, ..draft }
 }
 
 /// What is built when something is asked for, as far as the text and the options say: nobody is asked.

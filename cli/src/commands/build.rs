@@ -141,6 +141,7 @@ fn compile_settings(args: &Build, context: Option<&str>) -> Result<Settings> {
         Context::Empty => settings.locals.extend([("context".to_owned(), empty_directory()?)]),
     }
     settings.options.opts.extend(frontend_options(&args.frontend, &args.run)?);
+    settings.run = Some(args.run.clone());
     Ok(settings)
 }
 

@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use compiler::{Answer, AskError, HostValue, LocalPath, ModuleSource, RunOutput};
+use compiler::{Answer, AskError, HostValue, LocalPath, RunOutput};
 use oci::Digest;
 use oci::ignore::Selection;
 
@@ -138,24 +138,11 @@ pub(super) fn nonce(number: u32) -> Answered {
     Ok(Answer::Text(Some(Digest::sha256(seed.as_bytes()).hex()[..25].to_owned())))
 }
 
-/// The text of a module.
-pub(super) fn module(source: &ModuleSource) -> Answered {
-    let path = match source {
-        ModuleSource::File(path) => path.clone(),
-        ModuleSource::Vendored(digest) => compiler::vendored_path(digest),
-        ModuleSource::Git(address) => {
-            let help = "clone the repository beside the program and import the file by its path";
-            return no(format!("importing {address}: modules of repositories are not supported yet"), help);
-        }
-    };
-    match std::fs::read(&path) {
+/// The text of a file.
+pub(super) fn file(path: &str) -> Answered {
+    match std::fs::read(path) {
         Ok(text) => Ok(Answer::File(Some(text))),
         Err(error) if is_absent(error.kind()) => Ok(Answer::File(None)),
         Err(error) => no(format!("cannot read {path}: {error}"), "it must be readable"),
     }
-}
-
-/// What only a running engine could tell while the program is compiled.
-pub(super) fn engine(what: &str, help: &str) -> Answered {
-    no(format!("{what} is not supported yet"), help)
 }

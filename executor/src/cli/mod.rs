@@ -24,8 +24,8 @@ use std::process::ExitCode;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
-pub use args::{Network, OnError, RunArgs, StoreArgs};
-pub use run::{run, run_frontend};
+pub use args::{Network, OnError, Progress, RunArgs, StoreArgs};
+pub use run::{Console, run, run_frontend};
 pub use session::directories;
 pub use settings::Settings;
 

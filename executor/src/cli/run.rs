@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::args::Progress;
 use super::failure::{self, Tail};
 use super::images::bytes;
 use super::shell::Shell;
@@ -17,6 +18,125 @@ use crate::{Cancel, Engine, Error, Request, Response, Result, userns};
 
 /// The option of a request that is no build.
 const REQUEST: &str = "requestid";
+
+/// Where the builds of a command are shown, and how they are stopped. Several may run at once: a step that two of them
+/// have is shown once.
+pub struct Console {
+    tail: Tail,
+    cancel: Cancel,
+}
+
+impl Console {
+    /// Starts to show.
+    ///
+    /// **Errors**: signals cannot be caught.
+    pub fn new(progress: Progress) -> Result<Self> {
+        let cancel = Cancel::default();
+        signals::cancel_on_signal(&cancel)?;
+        let tail = Tail::new(progress.renderer());
+        if let Some(notice) = userns::notice() {
+            tail.event(Event::Warning { digest: None, message: notice.into() });
+        }
+        Ok(Self { tail, cancel })
+    }
+
+    /// Stops every build that is shown here.
+    pub fn cancel(&self) {
+        self.cancel.cancel();
+    }
+
+    /// Builds what an encoded definition asks for, and gives what is known of it.
+    ///
+    /// **Errors**: it was explained, to whoever looks, what failed.
+    pub fn build(&self, definition: Vec<u8>, settings: Settings) -> Result<Response> {
+        let done = self.start(settings, |_, request, _| {
+            request.definition = definition;
+            Ok(Next::Build)
+        })?;
+        Ok(match done {
+            Done::Built(response) => response,
+            Done::Answered(_) => Response::default(),
+        })
+    }
+
+    /// The definition that the frontend of an image makes of options and of encoded definitions, with the image configs.
+    pub fn frontend(
+        &self,
+        source: &str,
+        opts: BTreeMap<String, String>,
+        inputs: BTreeMap<String, Vec<u8>>,
+        settings: Settings,
+    ) -> Result<Vec<u8>> {
+        self.engine(settings, |engine, request| {
+            let mut frontend = Frontend::new(engine, request, source.to_owned(), opts);
+            frontend.inputs = inputs;
+            let made = frontend.run(&self.tail).and_then(|returned| gateway::compose(&returned));
+            engine.close(&request.session);
+            made
+        })
+    }
+
+    /// A file of what a definition makes, at most so many of its bytes; `None` when it is not there.
+    pub fn read(&self, definition: Vec<u8>, path: &str, most: u64, settings: Settings) -> Result<Option<Vec<u8>>> {
+        self.engine(settings, |engine, request| {
+            request.definition = definition;
+            let found = engine.read_file(request, &[path.to_owned()], most, &self.tail)?;
+            Ok(found.map(|(_, bytes)| bytes))
+        })
+    }
+
+    /// Works with an engine, without outputs.
+    fn engine<T>(&self, settings: Settings, work: impl FnOnce(&Engine, &mut Request) -> Result<T>) -> Result<T> {
+        let engine = engine(&settings.root, settings.oci_runtime.as_deref())?;
+        let mut request = request(settings, &self.cancel);
+        request.outputs.clear();
+        let done = work(&engine, &mut request);
+        done.inspect_err(|error| self.explain(error, &request.definition))
+    }
+
+    /// Nothing more is to be shown.
+    pub fn finish(&self) {
+        self.tail.finish();
+    }
+
+    /// A failure ends the show: a build that was stopped by another one's failure has nothing to tell.
+    fn explain(&self, error: &Error, definition: &[u8]) {
+        if matches!(error, Error::Cancelled) {
+            return;
+        }
+        self.tail.finish();
+        failure::explain(error, definition, &self.tail);
+    }
+
+    fn start(
+        &self,
+        settings: Settings,
+        prepare: impl FnOnce(&Engine, &mut Request, &dyn Sink) -> Result<Next>,
+    ) -> Result<Done> {
+        let shell = match settings.on_error {
+            OnError::Fail => None,
+            OnError::Shell => Some(Shell::new(settings.stdin_is_taken)?),
+        };
+        let engine = engine(&settings.root, settings.oci_runtime.as_deref())?;
+        let mut request = request(settings, &self.cancel);
+        let done = work(&engine, &mut request, &self.tail, shell.as_ref(), prepare);
+        done.inspect_err(|error| self.explain(error, &request.definition))
+    }
+}
+
+fn request(settings: Settings, cancel: &Cancel) -> Request {
+    Request {
+        session: settings.session,
+        outputs: settings.outputs,
+        expected: settings.expected,
+        no_cache: settings.no_cache,
+        allow: settings.allow,
+        network: settings.network,
+        max_parallelism: settings.max_parallelism,
+        cancel: cancel.clone(),
+        ..Request::default()
+    }
+}
 
 /// Builds what an encoded definition asks for. Whatever is said on the way goes to standard error.
 pub fn run(definition: Vec<u8>, settings: Settings) -> Result<()> {
@@ -48,41 +168,50 @@ enum Next {
 }
 
 fn start(settings: Settings, prepare: impl FnOnce(&Engine, &mut Request, &dyn Sink) -> Result<Next>) -> Result<()> {
-    let cancel = Cancel::default();
-    signals::cancel_on_signal(&cancel)?;
-    let tail = Tail::new(settings.progress.renderer());
-    if let Some(notice) = userns::notice() {
-        tail.event(Event::Warning { digest: None, message: notice.into() });
-    }
-    let mut request = Request {
-        session: settings.session,
-        outputs: settings.outputs,
-        expected: settings.expected,
-        no_cache: settings.no_cache,
-        allow: settings.allow,
-        network: settings.network,
-        max_parallelism: settings.max_parallelism,
-        cancel,
-        ..Request::default()
-    };
-    let shell = match settings.on_error {
-        OnError::Fail => None,
-        OnError::Shell => Some(Shell::new(settings.stdin_is_taken).inspect_err(|_| tail.finish())?),
-    };
-    let engine = engine(&settings.root, settings.oci_runtime.as_deref()).inspect_err(|_| tail.finish())?;
-    let done = work(&engine, &mut request, &tail, shell.as_ref(), prepare);
-    tail.finish();
-    let handed_over =
-        done.inspect_err(|error| failure::explain(error, &request.definition, &tail)).and_then(|done| match done {
-            Done::Built(response) => {
-                hand_over(&response, settings.metadata_file.as_deref(), settings.iidfile.as_deref(), settings.quiet)
-            }
-            Done::Answered(data) => print_bytes(&data),
-        });
-    if settings.collect {
-        collect(&engine);
-    }
+    let console = Console::new(settings.progress)?;
+    let aside = Aside::of(&settings);
+    let done = console.start(settings, prepare);
+    console.finish();
+    let handed_over = done.and_then(|done| match done {
+        Done::Built(response) => aside.hand_over(&response),
+        Done::Answered(data) => print_bytes(&data),
+    });
+    aside.collect();
     handed_over
+}
+
+/// What is done after a build, whatever came of it.
+struct Aside {
+    root: PathBuf,
+    metadata_file: Option<PathBuf>,
+    iidfile: Option<PathBuf>,
+    quiet: bool,
+    collect: bool,
+}
+
+impl Aside {
+    fn of(settings: &Settings) -> Self {
+        Self {
+            root: settings.root.clone(),
+            metadata_file: settings.metadata_file.clone(),
+            iidfile: settings.iidfile.clone(),
+            quiet: settings.quiet,
+            collect: settings.collect,
+        }
+    }
+
+    fn hand_over(&self, response: &Response) -> Result<()> {
+        hand_over(response, self.metadata_file.as_deref(), self.iidfile.as_deref(), self.quiet)
+    }
+
+    /// Keeps the store to the policy.
+    fn collect(&self) {
+        if self.collect
+            && let Ok(engine) = Engine::open(&self.root)
+        {
+            collect(&engine);
+        }
+    }
 }
 
 /// What came of it.

@@ -173,7 +173,7 @@ impl<'t> Lowering<'t> {
                     continue;
                 }
                 Statement::Call(call, _) => {
-                    (Op::Call(self.call(call)), call_at(call), call.name.at(), self.slice(&call.name.at()))
+                    (Op::Call(self.call(call)), call_at(call), call.name.at(), self.callee(&call.name))
                 }
                 Statement::Expr(expr, _) => {
                     let value = match &expr.kind {
@@ -183,11 +183,11 @@ impl<'t> Lowering<'t> {
                         }
                         _ => self.expr(expr),
                     };
-                    (Op::Value(value), expr.at.clone(), expr.at.clone(), "")
+                    (Op::Value(value), expr.at.clone(), expr.at.clone(), String::new())
                 }
-                Statement::Hole(at) => (Op::Hole, at.clone(), at.clone(), ""),
+                Statement::Hole(at) => (Op::Hole, at.clone(), at.clone(), String::new()),
             };
-            let step = step(op, text, self.span(&keyword), self.span(&at));
+            let step = step(op, &text, self.span(&keyword), self.span(&at));
             steps.push(Step { comments: std::mem::take(&mut comments), ..step });
         }
         steps
@@ -218,6 +218,12 @@ impl<'t> Lowering<'t> {
             name.text = super::lint::NEW_FUNCTION.to_owned();
         }
         name
+    }
+
+    /// What is called, as it is printed: a space may stand behind the dot.
+    fn callee(&self, name: &Ref) -> String {
+        let member = name.member.as_ref().map(|member| format!(".{}", self.slice(member)));
+        self.slice(&name.name).to_owned() + &member.unwrap_or_default()
     }
 
     fn reference(&self, name: &Ref) -> (Name, Option<Name>) {

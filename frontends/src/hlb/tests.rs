@@ -84,6 +84,12 @@ fn an_escape_that_does_not_exist_may_move_when_the_text_is_put_in_order() {
 }
 
 #[test]
+fn a_space_behind_a_dot_means_nothing() {
+    let module = crate::invariants::check(&LANGUAGE, b"import x from \"a\"\nfs a() {\n\tx. y\n}\n");
+    assert_eq!(module.defs[0].body.steps()[0].text.lossy(), "x.y");
+}
+
+#[test]
 fn comments_above_are_documentation() {
     let module = parse("# not this\n\n# Builds\n# it.\nfs a() {\n\t# first\n\tscratch\n}\n");
     assert_eq!(module.defs[0].doc.as_ref().unwrap().lossy(), "Builds\nit.");

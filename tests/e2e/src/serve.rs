@@ -24,7 +24,9 @@ fn answer(mut stream: TcpStream, directory: &Path) -> std::io::Result<()> {
     let mut request = [0; 4096];
     let length = stream.read(&mut request)?;
     let line = String::from_utf8_lossy(&request[..length]).into_owned();
-    let path = line.split(' ').nth(1).unwrap_or("/").trim_start_matches('/').to_owned();
+    let path = line.split(' ').nth(1).unwrap_or("/").trim_start_matches('/');
+    // What git asks after `?` is for servers that know git.
+    let path = path.split('?').next().unwrap_or(path).to_owned();
     let (status, body) = match std::fs::read(directory.join(path)) {
         Ok(body) => ("200 OK", body),
         Err(_) => ("404 Not Found", Vec::new()),

@@ -116,3 +116,101 @@ fn a_push_for_several_platforms_is_one_index() {
     let index = sandbox.succeed(&mut sandbox.shell(&inspect)).out();
     assert!(index.contains("image.index") && index.contains("\"amd64\"") && index.contains("\"arm64\""), "{index}");
 }
+
+/// A module that a program imports from a filesystem, and one that this imports beside it, with a file that it copies.
+const LIBRARY: &[(&str, &str)] = &[
+    (
+        "module.hlb",
+        "import words from \"./parts/words.hlb\"\n\nexport page\n\nfs page() {\n  scratch\n  copy fs { local \"files\"; } \"/\" \"/\"\n  mkfile \"/word\" 0o644 words.greeting\n}\n",
+    ),
+    ("parts/words.hlb", "export greeting\nstring greeting() { \"hello\"; }\n"),
+    ("files/data", "from the library\n"),
+];
+
+#[test]
+fn a_module_is_a_file_of_a_filesystem() {
+    let sandbox = Sandbox::new();
+    for (path, text) in LIBRARY {
+        sandbox.write(&format!("library/{path}"), text);
+    }
+    sandbox.write("build.hlb", "import lib from fs { local \"library\"; }\n\nfs default() {\n\tlib.page\n}\n");
+    let build = "llbc build -f build.hlb --offline -o type=local,dest=";
+    sandbox.succeed(&mut sandbox.shell(&format!("{build}tree")));
+    assert_eq!((sandbox.read("tree/word"), sandbox.read("tree/data")), ("hello".into(), "from the library\n".into()));
+
+    sandbox.succeed(&mut sandbox.shell("llbc hlb vendor build.hlb"));
+    let kept = sandbox.succeed(&mut sandbox.shell("find .hlb/modules -type f | sort")).out();
+    assert!(kept.contains("/module.hlb\n") && kept.contains("/parts/words.hlb\n"), "{kept}");
+    // As HLB keeps them: in order.
+    let text = sandbox.succeed(&mut sandbox.shell("cat .hlb/modules/sha256/*/*/module.hlb")).out();
+    assert!(text.contains("\n\tscratch\n"), "{text}");
+    let tree = sandbox.succeed(&mut sandbox.shell("llbc hlb tree build.hlb")).out();
+    let lines: Vec<&str> = tree.lines().collect();
+    assert_eq!(lines[0], "build.hlb");
+    assert!(lines[1].starts_with("└── [lib]  sha256:") && lines[1].ends_with("/module.hlb"), "{tree}");
+    assert!(lines[2].starts_with("    └── [words]  sha256:") && lines[2].ends_with("/parts/words.hlb"), "{tree}");
+    sandbox.succeed(&mut sandbox.shell("cd .hlb/modules && sha256sum -c ../modules.sum"));
+
+    // What is kept stands for what is there now, and must be what it was.
+    sandbox.write("library/parts/words.hlb", "export greeting\nstring greeting() { \"bye\"; }\n");
+    sandbox.succeed(&mut sandbox.shell(&format!("{build}kept")));
+    assert_eq!(sandbox.read("kept/word"), "hello");
+    sandbox.succeed(&mut sandbox.shell("echo >> .hlb/modules/sha256/*/*/parts/words.hlb"));
+    let said = sandbox.fail(1, &mut sandbox.shell(&format!("{build}changed")));
+    assert!(said.contains("is not what it was when it was kept") && said.contains("module.hlb:1:19"), "{said}");
+    sandbox.succeed(&mut sandbox.shell("llbc hlb vendor -t lib build.hlb"));
+    sandbox.succeed(&mut sandbox.shell(&format!("{build}new")));
+    assert_eq!(sandbox.read("new/word"), "bye");
+
+    // What is no longer imported goes; what is missing is said, or kept again.
+    sandbox.write("library/more", "");
+    sandbox.write("build.hlb", "import lib from fs {\n\tlocal \"library\" with option { includePatterns \"**\"; }\n}\n\nfs default() {\n\tlib.page\n}\n");
+    let said = sandbox.fail(1, &mut sandbox.shell(&format!("{build}missing")));
+    assert!(said.contains("missing module \"lib\" from vendor") && said.contains("build.hlb:1:17"), "{said}");
+    sandbox.succeed(&mut sandbox.shell("llbc hlb tidy build.hlb"));
+    sandbox.succeed(&mut sandbox.shell(&format!("{build}tidy")));
+    let kept = sandbox.succeed(&mut sandbox.shell("find .hlb/modules -name module.hlb | wc -l")).out();
+    assert_eq!(kept.trim(), "1");
+    assert!(sandbox.fail(2, &mut sandbox.shell("llbc hlb vendor -t lid build.hlb")).contains("lib"));
+    sandbox.write("alone.hlb", "fs default() { scratch; }\n");
+    let said = sandbox.succeed(&mut sandbox.shell("llbc hlb tree alone.hlb")).out();
+    assert_eq!(said, "No imports found in alone.hlb\n");
+}
+
+#[test]
+fn a_module_is_a_file_of_a_repository() {
+    if !e2e::have(&["git"]) {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    for (path, text) in LIBRARY {
+        sandbox.write(&format!("served/r/{path}"), text);
+    }
+    sandbox.write("served/r/build.hlb", "import all from \"./module.hlb\"\nexport page\nfs page() { all.page; }\n");
+    let repository = sandbox.directory().join("served/r");
+    e2e::serve::commit(&repository).unwrap();
+    sandbox.succeed(&mut sandbox.shell("cd served/r && git update-server-info && mv .git ../r.git"));
+    let address = e2e::serve::serve(&sandbox.directory().join("served"));
+    let address = format!("git+{address}/r.git");
+    sandbox.write("build.hlb", &format!("import lib from \"{address}@main\"\n\nfs default() {{\n\tlib.page\n}}\n"));
+    let said = sandbox.fail(1, &mut sandbox.shell("llbc build -f build.hlb --offline"));
+    assert!(
+        said.contains("--offline") && said.contains("build.hlb:1:17") && said.contains("llbc hlb vendor"),
+        "{said}"
+    );
+    let build = "llbc build -f build.hlb -o type=local,dest=";
+    sandbox.succeed(&mut sandbox.shell(&format!("{build}tree")));
+    assert_eq!((sandbox.read("tree/word"), sandbox.read("tree/data")), ("hello".into(), "from the library\n".into()));
+    // What is kept needs no server; what it copies is fetched.
+    sandbox.succeed(&mut sandbox.shell("llbc hlb vendor build.hlb"));
+    let tree = sandbox.succeed(&mut sandbox.shell("llbc hlb tree --offline --long build.hlb")).out();
+    assert!(tree.contains("/build.hlb\n") && tree.contains("    └── [all]  sha256:"), "{tree}");
+    // Errors are in the module, by its place.
+    sandbox
+        .write("wrong.hlb", &format!("import lib from \"{address}@v1:none.hlb\"\n\nfs default() {{\n\tlib.page\n}}\n"));
+    let said = sandbox.fail(1, &mut sandbox.shell("rm -r .hlb; llbc dump wrong.hlb"));
+    assert!(said.contains("wrong.hlb:1:17") && said.contains("has no file none.hlb"), "{said}");
+    sandbox.write("wrong.hlb", &format!("import lib from \"{address}@v2\"\n\nfs default() {{\n\tlib.page\n}}\n"));
+    let said = sandbox.fail(1, &mut sandbox.shell("llbc dump wrong.hlb"));
+    assert!(said.contains("wrong.hlb:1:17") && said.contains("importing \"lib\""), "{said}");
+}

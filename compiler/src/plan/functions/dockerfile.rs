@@ -1,7 +1,7 @@
 //! `dockerfile`: a Dockerfile as a source. The planner of stages plans it, with filesystems of the program as its contexts.
 //!
-//! Its text is asked for and parsed as a module's is, so it must be a file that the client has: what is in a filesystem
-//! that is still to be built, nobody can say while planning.
+//! Its text is asked for and parsed as a module's is. Of a directory of the client it is a file; any other filesystem is
+//! built to read it.
 
 use std::collections::BTreeMap;
 
@@ -12,9 +12,9 @@ use oci::ImageConfig;
 use super::super::notes::Finding;
 use super::super::stop::{Done, Stop};
 use super::super::{Purpose, Request, go};
-use super::Evaluator;
 use super::call::Application;
 use super::value::{Fs, Value};
+use super::{Evaluator, modules};
 use crate::{Answer, ModuleSource, Options, Question};
 
 /// The name of the file when nothing is said.
@@ -28,12 +28,15 @@ impl<'a> Evaluator<'a> {
         let context = call.fs(0)?;
         let file = call.last(Builtin::DockerfileFile).map(|option| option.text(0)).transpose()?;
         let file = file.unwrap_or_else(|| DOCKERFILE.to_owned());
-        let directory = directory(&self.shared.graph, context.edge).ok_or_else(|| {
-            Stop::error("the Dockerfile of a context that is not a directory of the client cannot be read")
-                .help("pass `fs { local \"DIRECTORY\" }`, and what is not in it with the option `input`")
-                .point(call.span(0))
-        })?;
-        let source = ModuleSource::File(go::join(&directory, &file));
+        let source = match directory(&self.shared.graph, context.edge) {
+            Some(directory) => ModuleSource::File(go::join(&directory, &file)),
+            None => {
+                let path = go::clean(&format!("/{file}")).trim_start_matches('/').to_owned();
+                let nothing = || Stop::error("the empty filesystem holds no Dockerfile").point(call.span(0));
+                let file = modules::tree_file(&self.shared.graph, context.edge, &context.needs, &path)?;
+                ModuleSource::Built(file.ok_or_else(nothing)?)
+            }
+        };
         let mut fs = Fs::scratch(self.platform.clone());
         let options = self.options_of(call, &file, &context, &mut fs)?;
         let Some(loaded) = self.asked.modules.get(&source) else { return Err(self.no_dockerfile(source, call)) };
@@ -96,8 +99,11 @@ impl<'a> Evaluator<'a> {
     }
 
     fn no_dockerfile(&mut self, source: ModuleSource, call: &Application<'_>) -> Stop {
-        let ModuleSource::File(path) = source else { return Stop::Unknown };
-        match self.need(Question::Module { source: ModuleSource::File(path.clone()) }, call.at()) {
+        let path = match &source {
+            ModuleSource::File(path) => path.clone(),
+            ModuleSource::Imported(file) | ModuleSource::Built(file) => file.path.clone(),
+        };
+        match self.need(Question::Module { source }, call.at()) {
             Err(stop) => stop,
             // There is an answer, but the driver has not parsed it yet.
             Ok(Answer::File(Some(_))) => Stop::Unknown,

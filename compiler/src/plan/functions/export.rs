@@ -7,7 +7,7 @@ use super::call::Application;
 use super::source::reference;
 use super::value::{Fs, Value};
 use super::{Evaluator, modules};
-use crate::{Answer, Question};
+use crate::{Answer, Push, Question};
 
 pub(super) use crate::output::ExportKind as Kind;
 
@@ -37,13 +37,13 @@ impl Evaluator<'_> {
             }
         };
         let pushed = match (&kind, call.effect) {
-            (Kind::Push { reference, .. }, Some(_)) => Some(reference.clone()),
+            (Kind::Push { reference, stargz }, Some(_)) => Some(self.push(reference, *stargz, &sent)?),
             _ => None,
         };
         fs.exports.insert(self.exports.len());
         self.exports.push((sent, kind));
         match pushed {
-            Some(reference) => self.pushed(call, &fs, reference).map(Value::Text),
+            Some(push) => self.pushed(call, push).map(Value::Text),
             None => Ok(Value::Fs(fs)),
         }
     }
@@ -52,11 +52,20 @@ impl Evaluator<'_> {
         self.client_path(call.module, &call.text(0)?, call.span(0))
     }
 
+    fn push(&self, reference: &str, stargz: bool, fs: &Fs) -> Done<Push> {
+        Ok(Push {
+            reference: reference.to_owned(),
+            stargz,
+            definition: modules::definition_of(&self.shared.graph, fs.edge)?,
+            image: fs.image.to_json(),
+            platform: fs.platform.clone(),
+            needs: fs.needs.clone(),
+        })
+    }
+
     /// The digest that an image has once it is pushed.
-    fn pushed(&mut self, call: &Application<'_>, fs: &Fs, reference: String) -> Done<String> {
-        let definition = modules::definition_of(&self.shared.graph, fs.edge)?;
-        let question = Question::Pushed { reference, definition, image: fs.image.to_json(), needs: fs.needs.clone() };
-        match self.need(question, call.at())? {
+    fn pushed(&mut self, call: &Application<'_>, push: Push) -> Done<String> {
+        match self.need(Question::Pushed(push), call.at())? {
             Answer::Text(Some(digest)) => Ok(digest.clone()),
             _ => Err(Stop::Unknown),
         }

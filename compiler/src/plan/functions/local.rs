@@ -9,9 +9,9 @@ use super::super::build::{FileChain, Said};
 use super::super::stop::{Done, Stop};
 use super::super::{build, go};
 use super::call::Application;
-use super::value::Value;
+use super::value::{Fs, Value};
 use super::{Evaluator, Named};
-use crate::{Answer, LocalPath, Question};
+use crate::{Answer, LocalPath, Needs, Question};
 
 impl Evaluator<'_> {
     /// A path that the program means: relative to its module, or to the home directory.
@@ -38,6 +38,11 @@ impl Evaluator<'_> {
     }
 
     pub(super) fn local(&mut self, call: &Application<'_>) -> Done<Value> {
+        if let Some(file) = self.modules[call.module].tree() {
+            let path = super::modules::inside(file, &call.text(0)?);
+            let (definition, needs) = (file.definition.clone(), file.needs.clone());
+            return self.in_tree(&definition, needs, &path, call);
+        }
         let path = self.client_path(call.module, &call.text(0)?, call.span(0))?;
         let found = self.look(&path, call.span(0))?;
         let (directory, id, context) = (found.directory, found.id.clone(), found.context.clone());
@@ -66,6 +71,24 @@ impl Evaluator<'_> {
         let said = self.said(call.trace);
         let edge = build::source_of(&mut self.shared.graph, format!("local://{path}"), attrs, &caps, said);
         Ok(self.sent(edge, &path))
+    }
+
+    /// A path of the filesystem that the module is a file of, copied to where a directory of its own would have it.
+    fn in_tree(&mut self, definition: &[u8], needs: Needs, path: &str, call: &Application<'_>) -> Done<Value> {
+        let tree = self.splice(definition)?;
+        let patterns = |option| call.last(option).map(super::value::Applied::texts).transpose();
+        let copy = CopyAction {
+            dir_copy_contents: true,
+            include_patterns: patterns(Builtin::LocalInclude)?.unwrap_or_default(),
+            exclude_patterns: patterns(Builtin::LocalExclude)?.unwrap_or_default(),
+            ..super::super::context::plain_copy(&format!("/{path}"), "/")
+        };
+        let said = self.said(call.trace);
+        let mut chain = FileChain::on(None);
+        chain.copy(Some(tree), copy);
+        let edge = chain.finish(&mut self.shared.graph, said);
+        let fs = Fs { needs, ..Fs::source(edge, self.platform.clone()) };
+        Ok(Value::Fs(Box::new(fs)))
     }
 
     /// A path of the build context: what is there, copied to where a directory of its own would have it.

@@ -59,27 +59,8 @@ const MOST_TEXT: usize = 1 << 28;
 
 /// Plans the functions that are asked for.
 pub(super) fn plan<'a>(asked: &Asked<'a>, facts: &'a Facts, settings: &Settings<'_>) -> Draft {
-    let mut platforms = settings.target_platforms.clone();
-    if platforms.is_empty() {
-        platforms.push(settings.build_platforms[0].clone());
-    }
-    // One that is asked for twice is built once.
-    let mut seen = BTreeSet::new();
-    platforms.retain(|platform| seen.insert(platform.clone()));
-    let mut evaluator = Evaluator {
-        asked: *asked,
-        facts,
-        platform: platforms[0].clone(),
-        modules: modules::all(asked),
-        shared: Shared::default(),
-        checked: BTreeSet::new(),
-        active: Vec::new(),
-        exports: Vec::new(),
-        depth: 0,
-        nonces: 0,
-        calls: 0,
-        text: 0,
-    };
+    let platforms = platforms(settings);
+    let mut evaluator = Evaluator::new(asked, facts, platforms[0].clone());
     let sources = evaluator.modules.iter().map(|loaded| source_info(loaded, asked.module.dialect.id));
     evaluator.shared.graph.sources = sources.collect();
     let targets: Vec<&str> = settings.target.split(',').filter(|name| !name.is_empty()).collect();
@@ -91,6 +72,26 @@ pub(super) fn plan<'a>(asked: &Asked<'a>, facts: &'a Facts, settings: &Settings<
     });
     let variants: Vec<Variant> = variants.collect();
     evaluator.draft(variants)
+}
+
+/// Finds what the program and its modules import.
+pub(super) fn imports<'a>(asked: &Asked<'a>, facts: &'a Facts, settings: &Settings<'_>) -> Draft {
+    let mut evaluator = Evaluator::new(asked, facts, platforms(settings).swap_remove(0));
+    let imports = evaluator.imports();
+    let Shared { asks, findings, .. } = evaluator.shared;
+    Draft { asks, findings, imports, ..Draft::default() }
+}
+
+/// What is built for, each once.
+fn platforms(settings: &Settings<'_>) -> Vec<Platform> {
+    let mut platforms = settings.target_platforms.clone();
+    if platforms.is_empty() {
+        platforms.push(settings.build_platforms[0].clone());
+    }
+    // One that is asked for twice is built once.
+    let mut seen = BTreeSet::new();
+    platforms.retain(|platform| seen.insert(platform.clone()));
+    platforms
 }
 
 /// What a program comes to for one platform.
@@ -180,6 +181,23 @@ impl From<&Fault> for Stop {
 }
 
 impl<'a> Evaluator<'a> {
+    fn new(asked: &Asked<'a>, facts: &'a Facts, platform: Platform) -> Self {
+        Self {
+            asked: *asked,
+            facts,
+            platform,
+            modules: modules::all(asked),
+            shared: Shared::default(),
+            checked: BTreeSet::new(),
+            active: Vec::new(),
+            exports: Vec::new(),
+            depth: 0,
+            nonces: 0,
+            calls: 0,
+            text: 0,
+        }
+    }
+
     /// The answer to a question; asks it when there is none yet.
     fn ask(&mut self, question: Question) -> Done<Result<&'a Answer, &'a AskError>> {
         match self.facts.answers.get(&question) {

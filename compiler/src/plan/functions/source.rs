@@ -141,8 +141,8 @@ impl Evaluator<'_> {
     }
 
     /// Adds the vertices of a definition.
-    fn splice(&mut self, definition: &[u8]) -> Done<llb::Edge> {
-        let wrong = |error: &dyn std::fmt::Display| Stop::error(format!("the frontend gave no definition: {error}"));
+    pub(super) fn splice(&mut self, definition: &[u8]) -> Done<llb::Edge> {
+        let wrong = |error: &dyn std::fmt::Display| Stop::error(format!("this is no definition: {error}"));
         let decoded = llb::decode(definition).map_err(|error| wrong(&error))?;
         let offset = self.shared.graph.nodes.len() as u32;
         let moved = |edge: llb::Edge| llb::Edge { node: llb::NodeId(edge.node.0 + offset), ..edge };

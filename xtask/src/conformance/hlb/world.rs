@@ -39,7 +39,7 @@ impl CaseWorld<'_> {
             Question::SecretFiles { path, include, exclude } => self.secrets(path, include, exclude),
             Question::Nonce { .. } => Ok(Answer::Text(Some("IGNORE-CACHE-ID".to_owned()))),
             Question::Frontend { .. } => Ok(Answer::Frontend { definition: Vec::new(), config: None }),
-            Question::Pushed { .. } => Ok(Answer::Text(Some(DIGEST.to_owned()))),
+            Question::Pushed(_) => Ok(Answer::Text(Some(DIGEST.to_owned()))),
             Question::Module { source } => self.module(source),
             Question::Manifest { reference, .. } => fail(format!("{reference}: the corpus has no registry")),
             Question::ContextFile { .. } | Question::Timestamp { .. } => fail("no HLB program asks this"),
@@ -115,13 +115,13 @@ impl CaseWorld<'_> {
     fn module(&self, source: &ModuleSource) -> Answered {
         let path = match source {
             ModuleSource::File(path) => self.folder.join(path),
-            ModuleSource::Vendored(digest) => {
-                let hex = digest.hex();
-                self.folder.join(".hlb/modules/sha256").join(&hex[..2]).join(hex).join("module.hlb")
-            }
-            ModuleSource::Git(address) => return fail(format!("{address}: the corpus has no network")),
+            ModuleSource::Imported(file) => self.folder.join(file.vendored_path()),
+            ModuleSource::Built(file) => return fail(format!("{}: the corpus builds nothing", file.shown())),
         };
-        Ok(Answer::File(std::fs::read(path).ok()))
+        match (std::fs::read(path), source) {
+            (text, ModuleSource::Imported(_)) => Ok(Answer::Kept(text.ok())),
+            (text, _) => Ok(Answer::File(text.ok())),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::thread;
 use tempfile::TempDir;
 
 /// A socket; it goes with this.
-pub(super) struct Forward {
+pub(crate) struct Forward {
     directory: TempDir,
 }
 
