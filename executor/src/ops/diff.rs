@@ -7,13 +7,10 @@ use crate::snapshot::Committed;
 /// What changed from the lower to the upper input; a side that is absent or -1 is the empty tree.
 pub(super) fn run(diff: &llb::Diff, inputs: &[Committed], context: Context<'_>) -> Result<Vec<Committed>> {
     let (lower, upper) = (side(diff.lower, inputs)?, side(diff.upper, inputs)?);
-    match upper.layers.strip_prefix(lower.layers.as_slice()) {
-        Some(above) => Ok(vec![Committed { layers: above.to_vec() }]),
-        None => Ok(vec![context.snapshots.diff(&lower, &upper)?]),
-    }
+    Ok(vec![context.snapshots.diff(&lower, &upper)?])
 }
 
-/// Whether the lists of layers say it all, so that no file is looked at.
+/// Whether the lists of layers say it all, so that no layer need be on this machine.
 pub(super) fn is_by_layers(diff: &llb::Diff, inputs: &[Committed]) -> bool {
     match (side(diff.lower, inputs), side(diff.upper, inputs)) {
         (Ok(lower), Ok(upper)) => upper.layers.starts_with(&lower.layers),

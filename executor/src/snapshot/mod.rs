@@ -15,12 +15,14 @@
 //! | `tidy` | from the changes an overlay collected to a layer |
 //! | `cover` | directories that a layer has only because something is in them |
 //! | `change` | from two trees to the layer between them |
+//! | `bare` | layers without what is of the tree that they were made in alone |
 //! | `copy`, `copied`, `stamp` | copies from one tree into another; of a user's directory, from where the last one was |
 //! | `overlay`, `native`, `scripted` | the implementations of [`Snapshots`] |
 //! | `auto` | overlay mounts or copies, whichever the system has |
 
 mod area;
 mod auto;
+mod bare;
 mod change;
 pub(crate) mod copied;
 pub(crate) mod copy;
@@ -191,7 +193,8 @@ pub trait Snapshots: Send + Sync {
     fn commit(&self, active: Active) -> Result<Committed>;
     /// Opens a tree for reading.
     fn view(&self, tree: &Committed) -> Result<View>;
-    /// What changed from one tree to the other, as a tree: layers of `upper` when it grew out of `lower`, else one layer.
+    /// What changed from one tree to the other, as a tree: layers of `upper` when it grew out of `lower`, else one layer. No
+    /// directory is in it for its time alone.
     fn diff(&self, lower: &Committed, upper: &Committed) -> Result<Committed>;
     /// Adds a layer from elsewhere: `fill` writes it into an empty directory. Nothing is done when it is there already.
     fn import(&self, id: &LayerId, fill: &mut dyn FnMut(&Path) -> Result<Contents>) -> Result<()>;

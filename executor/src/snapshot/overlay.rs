@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use super::area::{Area, Contents, random_id};
 use super::stack::Stack;
 use super::{
-    Active, Committed, LayerId, Overlay, Snapshots, Tree, View, change, cover, distinct, entry, grown_layers, mount,
+    Active, Committed, LayerId, Overlay, Snapshots, Tree, View, bare, change, cover, distinct, entry, grown_layers, mount,
     tidy,
 };
 use crate::temp::TempPath;
@@ -201,7 +201,7 @@ pub(super) fn publish(area: &Area, staged: TempPath, contents: &Contents, parent
 
 pub(super) fn diff(area: &Area, lower: &Committed, upper: &Committed) -> Result<Committed> {
     if let Some(grown) = grown_layers(lower, upper) {
-        return Ok(grown);
+        return bare::without_quiet(area, grown);
     }
     let staged = area.stage()?;
     let path = make_root(&staged)?;
@@ -211,7 +211,7 @@ pub(super) fn diff(area: &Area, lower: &Committed, upper: &Committed) -> Result<
         change::write_changes(lower.root()?.as_ref(), upper.root()?.as_ref(), &out)
     };
     let contents = write().map_err(|errno| Error::io("write the difference to", &path)(errno.into()))?;
-    publish(area, staged, &contents, Committed::default())
+    bare::without_quiet(area, publish(area, staged, &contents, Committed::default())?)
 }
 
 pub(super) fn import(area: &Area, id: &LayerId, fill: &mut dyn FnMut(&Path) -> Result<Contents>) -> Result<()> {

@@ -216,6 +216,30 @@ fn a_directory_above_quiet_ones_is_quiet() {
 }
 
 #[test]
+fn differences_are_without_quiet_directories() {
+    each(|snapshots| {
+        let base = step(snapshots, &Committed::default(), "dir d\n dir d/e\n file d/x 1\n dir f\n file f/x 1");
+        let next = step(snapshots, &base, "touch 100 d/e\n touch 100 f\n file d/y 2\n rm f/x");
+        let quiet = step(snapshots, &next, "touch 100 f\n dir new");
+        let diff = snapshots.diff(&base, &quiet).unwrap();
+        let layers: Vec<_> = diff.layers.iter().map(|id| print(&snapshots.layer(id).unwrap())).collect();
+        assert_eq!(layers, ["d/\nd/y 2\nf/\nf/x gone", "new/"]);
+        assert!(snapshots.contents(&diff.layers[0]).unwrap().whiteouts);
+        assert!(diff.layers.iter().all(|id| snapshots.contents(id).unwrap().quiet.is_empty()));
+        // The same again is the same layer, and the tree that it is from keeps its own.
+        assert_eq!(snapshots.diff(&base, &quiet).unwrap(), diff);
+        assert_eq!(print(&snapshots.layer(&quiet.layers[2]).unwrap()), "f/\nnew/");
+        // Computed ones are, too.
+        let [one, other] = [6, 7].map(|time| {
+            let script = format!("dir f\n file f/x 1\n touch 5 f/x\n touch {time} f\n file y {time}");
+            step(snapshots, &Committed::default(), &script)
+        });
+        let computed = snapshots.diff(&one, &other).unwrap();
+        assert_eq!(print(&snapshots.layer(&computed.layers[0]).unwrap()), "y 7");
+    });
+}
+
+#[test]
 fn tidying_keeps_times_of_directories() {
     each(|snapshots| {
         let base = step(snapshots, &Committed::default(), "dir d\n file d/x 1\n file d/y 1\n touch 50 d");
