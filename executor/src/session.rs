@@ -32,6 +32,8 @@ pub struct Session {
     pub registries: registry::Client,
     /// Local directories that a running build reads in place; closed at its end.
     pub opened: crate::sources::local::Opened,
+    /// What names of repositories and addresses stood for when this build first asked.
+    pub pins: crate::sources::Pins,
 }
 
 /// Files that were handed over by address; they are read from their start, by any number of readers at once.

@@ -8,8 +8,8 @@ use std::sync::{Arc, OnceLock};
 use super::area::{Area, Contents, random_id};
 use super::stack::Stack;
 use super::{
-    Active, Committed, LayerId, Overlay, Snapshots, Tree, View, bare, change, cover, distinct, entry, grown_layers, mount,
-    tidy,
+    Active, Committed, LayerId, Overlay, Snapshots, Tree, View, bare, change, cover, distinct, entry, grown_layers,
+    mount, tidy,
 };
 use crate::temp::TempPath;
 use crate::{Error, Result};

@@ -14,6 +14,7 @@ mod layers;
 pub mod local;
 mod materialise;
 mod oci_layout;
+mod pins;
 mod select;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use crate::{Cancel, Error, Result, progress, session::Session};
 
 pub use image::{Images, Mode, Resolved};
 pub use materialise::Fetching;
+pub use pins::Pins;
 pub use select::Image;
 
 /// What a source works with.

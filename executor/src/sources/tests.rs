@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use oci::{Descriptor, Digest, ImageConfig, Index, Manifest, Platform, Reference, RootFs, media};
 
-use super::{Context, Fetching, Images, Key, Mode, find};
+use super::{Context, Fetching, Images, Key, Mode, Pins, find};
 use crate::registry::tests::server::{Reply, Server};
 use crate::session::Session;
 use crate::snapshot::{Native, Snapshots};
@@ -131,12 +131,14 @@ impl Place {
         }
     }
 
+    /// One build.
     pub(super) fn with<T>(&self, act: impl FnOnce(Context<'_>) -> T) -> T {
+        let session = Session { pins: Pins::default(), ..self.session.clone() };
         let vertex = progress::Vertex { sink: &progress::Silent, digest: Digest::sha256(b"") };
         act(Context {
             store: &self.store,
             snapshots: &*self.snapshots,
-            session: &self.session,
+            session: &session,
             progress: &vertex,
             cancel: &self.cancel,
         })

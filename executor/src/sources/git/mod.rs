@@ -29,7 +29,7 @@ use crate::Result;
 use crate::snapshot::{Committed, LayerId};
 use program::Git;
 use repository::Repository;
-use resolve::Commit;
+pub(super) use resolve::Commit;
 use wanted::Wanted;
 
 /// `git://`.

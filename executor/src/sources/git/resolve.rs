@@ -8,7 +8,7 @@ use crate::{Error, Result};
 
 /// A commit that a name stands for at the moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Commit {
+pub(in crate::sources) struct Commit {
     /// What to ask the remote for: the reference as given, or the default branch.
     pub(super) reference: String,
     /// Full name (`refs/heads/main`), or the commit itself.
@@ -47,7 +47,17 @@ pub(super) fn commit(wanted: &Wanted, git: &Git, context: Context<'_>) -> Result
     if wanted.fetch_by_commit {
         return by_checksum(wanted);
     }
-    let reference = match reference.as_str() {
+    let key = format!("{}\0{reference}", wanted.remote);
+    let commit = context.session.pins.commits.get(key, || ask(wanted, git, context))?;
+    if commit.object.starts_with(checksum.as_str()) || commit.peeled().starts_with(checksum.as_str()) {
+        return Ok(commit);
+    }
+    Err(mismatch(checksum, commit.peeled()))
+}
+
+/// What the reference stands for now.
+fn ask(wanted: &Wanted, git: &Git, context: Context<'_>) -> Result<Commit> {
+    let reference = match wanted.reference.as_str() {
         "" => default_branch(wanted, git, context)?,
         given => given.to_owned(),
     };
@@ -55,13 +65,9 @@ pub(super) fn commit(wanted: &Wanted, git: &Git, context: Context<'_>) -> Result
     let listed = git
         .run(&Place::default(), &["ls-remote", "--", &wanted.remote, &reference, &peeled], context)
         .map_err(|error| failed(wanted, error))?;
-    let commit = choose(&reference, &listed).ok_or_else(|| {
+    choose(&reference, &listed).ok_or_else(|| {
         Error::NotFound(format!("repository does not contain ref {reference}, output: {}", oci::text::quote(&listed)))
-    })?;
-    if commit.object.starts_with(checksum.as_str()) || commit.peeled().starts_with(checksum.as_str()) {
-        return Ok(commit);
-    }
-    Err(mismatch(checksum, commit.peeled()))
+    })
 }
 
 /// A failure to reach the remote, without its password.

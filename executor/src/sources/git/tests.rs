@@ -238,12 +238,14 @@ fn a_remote_that_moves_on() {
     let place = Place::new();
     let source = remote.source("#main", &[]);
     place.with(|context| {
-        let pinned = GitSource.pin(&source, &Platform::new("linux", "amd64"), context).unwrap();
+        let Meta::Commit { object, .. } = meta(&source, false, context).unwrap() else { panic!("it is a commit") };
+        assert_eq!(object, remote.id("main"));
         fs::write(remote.path("repo/file"), "three").unwrap();
         remote.commit("repo", 1_200_000_000);
+        let pinned = GitSource.pin(&source, &Platform::new("linux", "amd64"), context).unwrap();
         let tree = pinned.fetch(context).unwrap();
         let file = context.snapshots.layer(&tree.layers[0]).unwrap().join("file");
-        assert_eq!(fs::read_to_string(file).unwrap(), "two", "what was pinned is what is built");
+        assert_eq!(fs::read_to_string(file).unwrap(), "two", "what was looked at is what is built");
     });
     let (key, dir) = build(&place, &source).unwrap();
     assert_eq!((key, fs::read_to_string(dir.join("file")).unwrap()), (remote.id("main"), "three".to_owned()));

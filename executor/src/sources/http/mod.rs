@@ -81,7 +81,7 @@ struct Header {
 
 /// What is at an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Found {
+pub(super) struct Found {
     digest: Digest,
     name: String,
     /// `Last-Modified` as the server wrote it.
@@ -115,8 +115,13 @@ impl Wanted {
         Ok(this)
     }
 
-    /// Finds out what is there now; downloads it unless the server says that what is remembered still holds.
+    /// What was there when this build first asked.
     fn find(&self, context: Context<'_>) -> Result<Found> {
+        context.session.pins.files.get(self.id().to_string(), || self.ask(context))
+    }
+
+    /// Finds out what is there now; downloads it unless the server says that what is remembered still holds.
+    fn ask(&self, context: Context<'_>) -> Result<Found> {
         if let Some(file) = context.session.uploads.get(&self.url) {
             return self.take(file, context);
         }

@@ -80,6 +80,24 @@ fn a_file_that_changes() {
 }
 
 #[test]
+fn a_file_that_changes_during_a_build() {
+    let server = Server::start(|asked| {
+        let text = if asked.number == 0 { "old" } else { "new" };
+        Reply::Full(200, vec![("ETag", format!("\"{text}\""))], text.into())
+    });
+    let place = Place::new();
+    let source = source(&server, "/f", &[]);
+    place.with(|context| {
+        let Meta::File { digest, .. } = meta(&source, context).unwrap() else { panic!("it is a file") };
+        assert_eq!(digest, Digest::sha256(b"old"));
+        let pinned = HttpSource.pin(&source, &Platform::new("linux", "amd64"), context).unwrap();
+        let layer = context.snapshots.layer(&pinned.fetch(context).unwrap().layers[0]).unwrap();
+        assert_eq!(fs::read_to_string(layer.join("f")).unwrap(), "old", "what was looked at is what is built");
+    });
+    assert_eq!(build(&place, &source).unwrap().1, "f 600 0 new");
+}
+
+#[test]
 fn with_a_checksum_nobody_is_asked_twice() {
     let server = Server::start(tagged);
     let place = Place::new();
