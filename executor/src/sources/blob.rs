@@ -19,17 +19,25 @@ const SCHEME: &str = "docker-image+blob";
 /// Scheme of blobs in OCI layout directories.
 const LAYOUT_SCHEME: &str = "oci-layout+blob";
 
+/// The schemes there are.
+pub(super) const SCHEMES: [&str; 2] = [SCHEME, LAYOUT_SCHEME];
+
 /// Both schemes.
 pub(super) struct BlobSource;
 
 impl Source for BlobSource {
     fn schemes(&self) -> &'static [&'static str] {
-        &[SCHEME, LAYOUT_SCHEME]
+        &SCHEMES
     }
 
     fn pin(&self, source: &llb::Source, _: &Platform, _: Context<'_>) -> Result<Box<dyn Pinned>> {
         PinnedBlob::parse(source).map(|pinned| Box::new(pinned) as Box<dyn Pinned>)
     }
+}
+
+/// Brings a blob into the store, unless it is there.
+pub(super) fn have(source: &llb::Source, context: Context<'_>) -> Result<()> {
+    PinnedBlob::parse(source)?.have(context)
 }
 
 /// What a definition asks for.

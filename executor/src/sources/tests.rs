@@ -122,6 +122,11 @@ impl Place {
         Self { dir, store, snapshots, session, cancel: Cancel::default() }
     }
 
+    /// Another store with the same session.
+    pub(super) fn elsewhere(&self) -> Self {
+        Self { session: self.session.clone(), ..Self::new() }
+    }
+
     fn images(&self) -> Images<'_> {
         Images {
             store: Some(&self.store),

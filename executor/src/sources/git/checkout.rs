@@ -69,14 +69,12 @@ impl Checkout<'_> {
         // Over the protocol and not by linking files: a repository must not be able to name files of this machine.
         let origin = format!("file://{}", self.repository.dir.display());
         self.run(&place, &["remote", "add", "origin", &origin])?;
-        let refspec = match self.kept_name() {
-            Some(name) => format!("+{}:{name}", local_name(self.commit)),
-            None => local_name(self.commit),
-        };
-        self.run(
-            &place,
-            &["fetch", "--quiet", "--update-head-ok", "--depth=1", "--no-tags", "--", "origin", &refspec],
-        )?;
+        let local = local_name(self.commit);
+        let mut fetch: Vec<_> =
+            ["fetch", "--quiet", "--update-head-ok", "--depth=1", "--no-tags", "--", "origin", &local].into();
+        let kept: Vec<_> = self.kept_names().iter().map(|name| format!("+{local}:{name}")).collect();
+        fetch.extend(kept.iter().map(String::as_str));
+        self.run(&place, &fetch)?;
         self.run(&place, &["checkout", "--quiet", "FETCH_HEAD"])?;
         self.run(&place, &["remote", "set-url", "origin", &self.wanted.redacted()])?;
         self.run(&place, &["reflog", "expire", "--all", "--expire=now"])?;
@@ -87,13 +85,17 @@ impl Checkout<'_> {
         self.submodules(&place, dir)
     }
 
-    /// parity: what is no full name becomes a tag, branches too.
-    fn kept_name(&self) -> Option<String> {
-        let reference = &self.commit.reference;
-        match (self.commit.is_bare(), reference.starts_with("refs/")) {
-            (true, _) => None,
-            (false, true) => Some(reference.clone()),
-            (false, false) => Some(format!("refs/tags/{reference}")),
+    /// parity: what is no annotated tag becomes a branch and a tag, whichever it was. A full name gives what its short form
+    /// gives: they have one key.
+    fn kept_names(&self) -> Vec<String> {
+        let Commit { name, .. } = self.commit;
+        if self.commit.is_bare() {
+            return Vec::new();
+        }
+        let short = ["refs/heads/", "refs/tags/"].into_iter().find_map(|prefix| name.strip_prefix(prefix));
+        match short.filter(|_| !self.commit.is_annotated()) {
+            Some(short) => ["heads", "tags"].map(|kind| format!("refs/{kind}/{short}")).into(),
+            None => vec![name.clone()],
         }
     }
 

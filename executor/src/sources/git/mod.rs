@@ -12,7 +12,9 @@
 //! | `resolve` | from a name to a commit |
 //! | `repository` | the shared bare repository |
 //! | `checkout` | from a commit to files |
+//! | `bundle` | from bundles to commits, and back |
 
+mod bundle;
 mod checkout;
 mod guard;
 mod program;
@@ -22,6 +24,8 @@ mod resolve;
 pub(super) mod tests;
 mod wanted;
 
+use std::path::Path;
+
 use oci::{Digest, Platform};
 
 use super::{Context, Key, Meta, Pinned, Source};
@@ -30,7 +34,7 @@ use crate::snapshot::{Committed, LayerId};
 use program::Git;
 use repository::Repository;
 pub(super) use resolve::Commit;
-use wanted::Wanted;
+use wanted::{Wanted, is_commit};
 
 /// `git://`.
 pub(super) struct GitSource;
@@ -43,7 +47,7 @@ impl Source for GitSource {
     fn pin(&self, source: &llb::Source, _: &Platform, context: Context<'_>) -> Result<Box<dyn Pinned>> {
         let wanted = Wanted::parse(source)?;
         let git = Git::new(&wanted, context)?;
-        let commit = resolve::commit(&wanted, &git, context)?;
+        let commit = find(&wanted, &git, context)?;
         Ok(Box::new(PinnedCommit { wanted, commit }))
     }
 }
@@ -52,11 +56,11 @@ impl Source for GitSource {
 pub(super) fn meta(source: &llb::Source, contents: bool, context: Context<'_>) -> Result<Meta> {
     let wanted = Wanted::parse(source)?;
     let git = Git::new(&wanted, context)?;
-    let found = resolve::commit(&wanted, &git, context)?;
+    let found = find(&wanted, &git, context)?;
     let mut tagged = found.peeled().to_owned();
     let (mut commit, mut tag) = (Vec::new(), Vec::new());
     if contents {
-        let repository = Repository::open(&wanted, &git, context)?.fetched(&wanted, &found, context)?;
+        let repository = repository(&wanted, &git, &found, context)?;
         // A commit that was named by its id may be a tag: only the repository knows.
         tagged = repository.peel(&found, context)?;
         commit = repository.object("commit", &tagged, context)?;
@@ -68,6 +72,31 @@ pub(super) fn meta(source: &llb::Source, contents: bool, context: Context<'_>) -
         tagged.clear();
     }
     Ok(Meta::Commit { name: found.name, object: found.object, tagged, commit, tag })
+}
+
+/// The commit that is wanted, from the remote or a bundle.
+fn find(wanted: &Wanted, git: &Git, context: Context<'_>) -> Result<Commit> {
+    match &wanted.bundle {
+        // Nothing is left to ask.
+        Some(_) if wanted.reference.is_empty() => {
+            resolve::commit(&Wanted { reference: wanted.checksum.clone(), ..wanted.clone() }, git, context)
+        }
+        Some(locator) if !is_commit(&wanted.reference) => {
+            resolve::commit(&bundle::stage(wanted, locator, git, context)?.wanted, git, context)
+        }
+        _ => resolve::commit(wanted, git, context),
+    }
+}
+
+/// The repository of the remote with the commit in it, from the remote or a bundle.
+fn repository<'a>(wanted: &Wanted, git: &'a Git, commit: &Commit, context: Context<'_>) -> Result<Repository<'a>> {
+    let repository = Repository::open(wanted, git, context)?;
+    match &wanted.bundle {
+        Some(locator) if !repository.has(&commit.object, context) => {
+            repository.fetched(&bundle::stage(wanted, locator, git, context)?.wanted, commit, context)
+        }
+        _ => repository.fetched(wanted, commit, context),
+    }
 }
 
 /// A commit that was found.
@@ -94,6 +123,9 @@ impl PinnedCommit {
         if wanted.commit_mtime {
             key += "(mtime=commit)";
         }
+        if wanted.as_bundle {
+            key += "(bundle)";
+        }
         key
     }
 
@@ -114,11 +146,17 @@ impl Pinned for PinnedCommit {
         let id = self.layer_id();
         if !context.snapshots.has(&id) {
             let git = Git::new(&self.wanted, context)?;
-            let repository =
-                Repository::open(&self.wanted, &git, context)?.fetched(&self.wanted, &self.commit, context)?;
-            context
-                .snapshots
-                .import(&id, &mut |dir| checkout::into(dir, &repository, &self.wanted, &self.commit, context))?;
+            let Self { wanted, commit } = self;
+            if wanted.as_bundle {
+                let write = |wanted: &Wanted, dir: &Path| bundle::write(dir, &git, wanted, commit, context);
+                context.snapshots.import(&id, &mut |dir| match &wanted.bundle {
+                    Some(locator) => write(&bundle::stage(wanted, locator, &git, context)?.wanted, dir),
+                    None => write(wanted, dir),
+                })?;
+            } else {
+                let repository = repository(wanted, &git, commit, context)?;
+                context.snapshots.import(&id, &mut |dir| checkout::into(dir, &repository, wanted, commit, context))?;
+            }
         }
         Ok(Committed { layers: vec![id] })
     }

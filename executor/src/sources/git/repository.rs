@@ -13,6 +13,7 @@ use super::program::{Git, Place};
 use super::resolve::{Commit, failed};
 use super::wanted::{Wanted, is_commit};
 use crate::sources::Context;
+use crate::store::TempPath;
 use crate::temp::make_private;
 use crate::{Error, Result};
 
@@ -20,7 +21,15 @@ use crate::{Error, Result};
 pub(super) struct Repository<'a> {
     pub(super) git: &'a Git,
     pub(super) dir: PathBuf,
-    _lock: File,
+    /// Whether commits are fetched with all that was before them.
+    whole: bool,
+    _alone: Alone,
+}
+
+/// What keeps others out.
+enum Alone {
+    Locked(#[expect(dead_code, reason = "held, not used")] File),
+    Temporary(#[expect(dead_code, reason = "held, not used")] TempPath),
 }
 
 /// Locks that a git that was killed has left: whoever has the file lock is alone.
@@ -39,20 +48,31 @@ impl<'a> Repository<'a> {
         for left in LEFT {
             let _ = fs::remove_file(dir.join(left));
         }
-        Ok(Self { git, dir, _lock: lock })
+        Ok(Self { git, dir, whole: false, _alone: Alone::Locked(lock) })
+    }
+
+    /// An empty repository of its own, for a commit and its history.
+    pub(super) fn whole(git: &'a Git, commit: &Commit, context: Context<'_>) -> Result<Self> {
+        let temp = context.store.temp().dir("git")?;
+        let this = Self { git, dir: temp.path().to_owned(), whole: true, _alone: Alone::Temporary(temp) };
+        this.initialise(commit, context)?;
+        Ok(this)
     }
 
     /// With the commit in it.
     pub(super) fn fetched(self, wanted: &Wanted, commit: &Commit, context: Context<'_>) -> Result<Self> {
         self.initialise(commit, context)?;
-        if !self.has(&commit.object, context) {
-            self.fetch(wanted, commit, context)?;
-        }
+        self.take(wanted, commit, context)?;
         self.run(&["update-ref", &local_name(commit), &commit.object], context)?;
         if commit.is_bare() && !self.has(&format!("{}^{{commit}}", commit.object), context) {
             return Err(Error::Invalid(format!("{} is no commit of {}", commit.object, wanted.redacted())));
         }
         Ok(self)
+    }
+
+    /// Fetches the commit unless it is there.
+    pub(super) fn take(&self, wanted: &Wanted, commit: &Commit, context: Context<'_>) -> Result<()> {
+        if self.has(&commit.object, context) { Ok(()) } else { self.fetch(wanted, commit, context) }
     }
 
     pub(super) fn run(&self, arguments: &[&str], context: Context<'_>) -> Result<String> {
@@ -84,7 +104,7 @@ impl<'a> Repository<'a> {
         self.run(&["-c", "init.defaultBranch=master", "init", "--quiet", "--bare", format], context).map(drop)
     }
 
-    fn has(&self, object: &str, context: Context<'_>) -> bool {
+    pub(super) fn has(&self, object: &str, context: Context<'_>) -> bool {
         self.run(&["cat-file", "-e", object], context).is_ok()
     }
 
@@ -115,7 +135,7 @@ impl<'a> Repository<'a> {
             let arguments = [&["fetch", "--no-tags", "--force"], depth, &["--", remote, object]].concat();
             self.run(&arguments, context).map(drop)
         };
-        match fetch(&["--depth=1"]) {
+        match fetch(if self.whole { &[] } else { &["--depth=1"] }) {
             // Servers of plain files know no depth.
             Err(Error::Remote { reason, .. }) if reason.contains("shallow") || reason.contains("--depth") => fetch(&[]),
             other => other,

@@ -25,6 +25,11 @@ impl Commit {
         self.tagged.as_deref().unwrap_or(&self.object)
     }
 
+    /// Whether it is an annotated tag.
+    pub(super) fn is_annotated(&self) -> bool {
+        self.tagged.is_some()
+    }
+
     /// Whether the definition names the object and no reference.
     pub(super) fn is_bare(&self) -> bool {
         is_commit(&self.reference)

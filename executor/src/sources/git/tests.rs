@@ -214,6 +214,84 @@ fn with_its_repository() {
 }
 
 #[test]
+fn names_that_a_kept_repository_has() {
+    let remote = Remote::start();
+    let place = Place::new();
+    for (fragment, expected) in [
+        ("#dev", "refs/heads/dev refs/tags/dev"),
+        ("#plain", "refs/heads/plain refs/tags/plain"),
+        ("#v1", "refs/tags/v1"),
+        ("#refs/heads/dev", "refs/heads/dev refs/tags/dev"),
+    ] {
+        let (_, dir) = build(&place, &remote.source(fragment, &[("git.keepgitdir", "true")])).unwrap();
+        let output = Command::new("git")
+            .arg("-C")
+            .arg(&dir)
+            .args(["-c", "safe.directory=*", "for-each-ref", "--format=%(refname)"])
+            .output()
+            .unwrap();
+        let names = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(names.split_whitespace().collect::<Vec<_>>().join(" "), expected, "{fragment}");
+    }
+}
+
+/// Keeps the bundle in a directory as a blob of the layout `layout`; returns its locator.
+fn lay_out(place: &mut Place, layout: &Path, dir: &Path) -> String {
+    let bytes = fs::read(dir.join("bundle")).unwrap();
+    let digest = Digest::sha256(&bytes);
+    fs::create_dir_all(layout.join("blobs/sha256")).unwrap();
+    fs::write(layout.join("blobs/sha256").join(digest.hex()), bytes).unwrap();
+    place.session.oci_layouts.insert("layout".to_owned(), layout.to_owned());
+    format!("oci-layout+blob://layout@{digest}")
+}
+
+#[test]
+fn bundles_hold_a_commit_with_its_history_and_stand_for_the_remote() {
+    let remote = Remote::start();
+    let (mut place, layout) = (Place::new(), tempfile::tempdir().unwrap());
+    let main = remote.id("main");
+    // The repository that builds share has the commit without its history by then.
+    build(&place, &remote.source("#main", &[])).unwrap();
+    let (key, dir) = build(&place, &remote.source("#main", &[("git.checkoutbundle", "true")])).unwrap();
+    assert_eq!(key, format!("{main}(bundle)"));
+    assert_eq!(files(&dir), ["bundle"]);
+    let locator = lay_out(&mut place, layout.path(), &dir);
+    remote.git("", &["clone", "--quiet", "--bare", dir.join("bundle").to_str().unwrap(), "cloned"]);
+    assert_eq!(remote.git("cloned", &["rev-list", "--count", "refs/heads/main"]), "2");
+
+    let elsewhere = place.elsewhere();
+    let given = |fragment: &str, attrs: &[(&str, &str)]| {
+        let attrs = [&[("git.checksum", main.as_str()), ("git.bundle", locator.as_str())], attrs].concat();
+        let mut source = remote.source(fragment, &attrs);
+        source.attrs.insert("git.fullurl".into(), "https://example.invalid/repo".into());
+        build(&elsewhere, &source)
+    };
+    for fragment in ["#main", "", &format!("#{main}")] {
+        let (key, dir) = given(fragment, &[]).unwrap();
+        assert_eq!((key, files(&dir)), (main.clone(), vec!["docs/deep/page".into(), "file".into(), "link".into()]));
+    }
+    let (key, dir) = given("#main", &[("git.keepgitdir", "true")]).unwrap();
+    assert_eq!(key, format!("{main}.git#refs/heads/main"));
+    assert_eq!(fs::read_to_string(dir.join(".git/refs/heads/main")).unwrap().trim(), main);
+    let (_, again) = given("#main", &[("git.checkoutbundle", "true")]).unwrap();
+    assert_eq!(files(&again), ["bundle"]);
+
+    let wrong = |attrs: &[(&str, &str)], expected: &str| {
+        let error = build(&place.elsewhere(), &remote.source("#main", attrs));
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains(expected), "{attrs:?}: {error}");
+    };
+    let none = "0".repeat(40);
+    wrong(&[("git.bundle", &locator), ("git.checksum", &none)], "not found in bundle oci-layout+blob://layout@");
+    let missing = format!("oci-layout+blob://layout@{}", Digest::sha256(b"none"));
+    wrong(&[("git.bundle", &missing), ("git.checksum", &main)], "is not in the OCI layout");
+    fs::write(layout.path().join("blobs/sha256").join(Digest::sha256(b"text").hex()), "text").unwrap();
+    let text = format!("oci-layout+blob://layout@{}", Digest::sha256(b"text"));
+    wrong(&[("git.bundle", &text), ("git.checksum", &main)], "failed to import git bundle");
+    wrong(&[("git.checkoutbundle", "true"), ("git.keepgitdir", "true")], "incompatible with git.keepgitdir");
+}
+
+#[test]
 fn submodules_leave_only_their_files() {
     let remote = Remote::start();
     let address = format!("{}/repo", remote.address);

@@ -1,5 +1,6 @@
 //! What a definition asks for: `git://host/path#ref:subdir` and its attributes.
 
+use super::bundle::Locator;
 use crate::{Error, Result};
 
 /// What a definition asks for.
@@ -27,6 +28,10 @@ pub(super) struct Wanted {
     pub(super) ssh: String,
     /// Lines of a known_hosts file; empty trusts any host.
     pub(super) known_hosts: String,
+    /// Where the commit is taken from, if not from the remote.
+    pub(super) bundle: Option<Locator>,
+    /// Whether the tree is a bundle of the commit.
+    pub(super) as_bundle: bool,
 }
 
 impl Wanted {
@@ -50,7 +55,23 @@ impl Wanted {
             let checksum = &this.checksum;
             return Err(Error::Invalid(format!("invalid checksum {checksum} for Git URL, expected hex commit hash")));
         }
+        if let Some(locator) = source.attrs.get("git.bundle").filter(|locator| !locator.is_empty()) {
+            this.bundle = Some(Locator::parse(locator, source.attrs.get("oci.store").map(String::as_str))?);
+        }
+        this.check_bundles()?;
         Ok(this)
+    }
+
+    fn check_bundles(&self) -> Result<()> {
+        let invalid = |text: &str| Err(Error::Invalid(text.to_owned()));
+        if self.bundle.is_some() && self.checksum.is_empty() {
+            return invalid("git.bundle requires git.checksum to be set");
+        }
+        match (self.as_bundle, self.keep_git_dir, self.subdir.is_empty()) {
+            (true, true, _) => invalid("git.checkoutbundle is incompatible with git.keepgitdir"),
+            (true, _, false) => invalid("git.checkoutbundle is incompatible with a directory of the repository"),
+            _ => Ok(()),
+        }
     }
 
     fn attribute(&mut self, key: &str, value: &str) -> Result<()> {
@@ -67,12 +88,7 @@ impl Wanted {
             "git.authtokensecret" => self.token_secret = value.to_owned(),
             "git.mountsshsock" => self.ssh = value.to_owned(),
             "git.knownsshhosts" => self.known_hosts = value.to_owned(),
-            "git.bundle" => {
-                return unsupported("fetching a git bundle", "bundles are not read yet; use the repository itself");
-            }
-            "git.checkoutbundle" if value == "true" => {
-                return unsupported("checking out as a git bundle", "bundles are not written yet");
-            }
+            "git.checkoutbundle" => self.as_bundle = value == "true",
             _ if key.starts_with("git.sig.") => {
                 return unsupported(
                     "verifying a git signature",
