@@ -4,6 +4,8 @@
 //! when the process dies, however it dies, so whoever can take the lock may remove the directory. Locks, unlike process
 //! ids, mean the same in every pid namespace. `lock`, beside the directories, is held while they appear and are swept: a
 //! directory that is not locked yet would look abandoned.
+//!
+//! What is made in it is told to the file system to be unrelated ([`scatter`]).
 
 use std::fs::{self, File};
 use std::io;
@@ -13,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, IFlags, flock, ioctl_getflags, ioctl_setflags};
 use rustix::mount::{UnmountFlags, unmount};
 
 use crate::{Error, Result};
@@ -40,6 +42,15 @@ pub(crate) fn make_private(dir: &Path) -> Result<()> {
         if mode & 0o077 == 0 { Ok(()) } else { fs::set_permissions(dir, fs::Permissions::from_mode(PRIVATE)) }
     };
     make().map_err(Error::io("make", dir))
+}
+
+/// Tells the file system that what is in the directories made in this one from now on is unrelated: ext4 then gives each a
+/// part of the disk of its own, by its name among others. Without a journal it takes no inode that was in use in the last
+/// minutes, and finds that out one by one: next to a tree of 20,000 files that was just removed, making another takes ten
+/// times as long as elsewhere on the disk.
+pub(crate) fn scatter(dir: &File) {
+    // Where there is no such flag, nothing is lost.
+    let _ = ioctl_getflags(dir).and_then(|flags| ioctl_setflags(dir, flags | IFlags::TOPDIR));
 }
 
 /// A path in the directory that nothing else uses; what is there is removed when this is dropped.
@@ -113,7 +124,9 @@ fn make(parent: &Path) -> Result<Dir> {
     flock(&lock, FlockOperation::NonBlockingLockExclusive)
         .map_err(io::Error::from)
         .map_err(Error::io("lock", &path))?;
-    Ok(Dir { path, next: AtomicU64::new(0), _lock: lock })
+    scatter(&lock);
+    // Names are others in each process, so that what one process made and removed is not in the way of the next.
+    Ok(Dir { path, next: AtomicU64::new(now as u64), _lock: lock })
 }
 
 /// Removes the directories that nobody holds. Failures are left to the next start: they cost space, not correctness.
@@ -210,6 +223,21 @@ mod tests {
         assert_eq!(names(parent.path()).len(), 2);
         drop((live, other));
         assert!(names(parent.path()).is_empty());
+    }
+
+    #[test]
+    fn what_is_made_in_it_is_unrelated_and_named_anew() {
+        let parent = tempfile::tempdir().unwrap();
+        let temps = [(); 2].map(|()| Temp::open(parent.path()).unwrap());
+        let [first, second] = temps.each_ref().map(|temp| temp.path("x").path().file_name().unwrap().to_owned());
+        assert_ne!(first, second);
+        let magic = rustix::fs::statfs(parent.path()).unwrap().f_type;
+        // Of ext4 and those before it.
+        if magic != 0xef53 {
+            return eprintln!("not seen to be unrelated: {} is on no ext4", parent.path().display());
+        }
+        let flags = ioctl_getflags(&temps[0].0._lock).unwrap();
+        assert!(flags.contains(IFlags::TOPDIR), "{flags:?}");
     }
 
     #[test]

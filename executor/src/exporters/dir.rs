@@ -22,6 +22,7 @@ use crate::snapshot::copy::{self, Options};
 use crate::snapshot::mode::ModeChange;
 use crate::snapshot::stack::kind;
 use crate::snapshot::{Files, LayerId, OpenDir, entry};
+use crate::temp::scatter;
 use crate::{Cancel, Error, Output, Result};
 
 /// How names of directories begin that exports write aside.
@@ -103,6 +104,7 @@ impl Aside {
             fs::create_dir(&path)?;
             let lock = File::open(&path)?;
             flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+            scatter(&lock);
             fs::create_dir(path.join("tree"))?;
             Ok(lock)
         };

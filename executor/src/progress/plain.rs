@@ -7,8 +7,9 @@
 //! ```
 //!
 //! One step has the word at a time, so that lines of parallel steps do not mix: what others say waits until that step
-//! ends, or has kept the word for five seconds while others wait. parity: BuildKit v0.32,
-//! util/progress/progressui/printer.go: the format, and how often amounts are repeated.
+//! ends, or has kept the word for five seconds while others wait. Amounts are told when time passes, as they are then: what
+//! begins and ends in between is one line. parity: BuildKit v0.32, util/progress/progressui/printer.go: the format, and how
+//! often amounts are repeated.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -44,10 +45,14 @@ struct Voice {
     pending: Vec<String>,
     /// Begin of a line that has no end yet, by stream.
     partial: [Vec<u8>; 2],
+    /// Amounts that changed since time passed.
+    changed: Vec<String>,
     /// Amounts as last printed.
     printed: HashMap<String, (u64, SystemTime)>,
     warned: usize,
     is_done: bool,
+    /// Whether its end waits: that others let pass.
+    is_ending: bool,
 }
 
 impl Plain {
@@ -59,13 +64,18 @@ impl Plain {
         }
         if let Some(position) = self.trace.take(event) {
             self.listen(position, event, now);
-            self.speak(position, now);
+            if !matches!(event, Event::Status { .. }) {
+                self.speak(position, now);
+            }
         }
         std::mem::take(&mut self.out)
     }
 
     /// Lets those speak who have waited long enough; returns what to print.
     pub(super) fn tick(&mut self, now: SystemTime) -> String {
+        for position in self.tell_amounts(now) {
+            self.speak(position, now);
+        }
         if self.speaker.is_none_or(|(_, since)| elapsed(since, now) > PATIENCE)
             && let Some(next) = self.waiting()
         {
@@ -76,24 +86,36 @@ impl Plain {
 
     /// Prints all that still waits.
     pub(super) fn finish(&mut self, now: SystemTime) -> String {
+        self.tell_amounts(now);
         while let Some(next) = self.waiting() {
             self.hand_over(next, now);
         }
         std::mem::take(&mut self.out)
     }
 
+    /// Has all steps tell what their amounts are; returns those that had something to tell.
+    fn tell_amounts(&mut self, now: SystemTime) -> Vec<usize> {
+        let (shown, steps, voices) = (&self.trace.shown, &self.trace.steps, &mut self.voices);
+        let mut tells = |position: &&usize| {
+            let voice = voices.get_mut(position).filter(|voice| !voice.changed.is_empty());
+            voice.map(|voice| voice.amounts(&steps[**position], now)).is_some()
+        };
+        shown.iter().filter(|position| tells(position)).copied().collect()
+    }
+
     /// Notes what an event lets a step say.
     fn listen(&mut self, position: usize, event: &Event, now: SystemTime) {
         let step = &self.trace.steps[position];
         let voice = self.voices.entry(position).or_default();
-        match event {
-            Event::Log { stream, data, at, .. } => voice.log(*stream, data, since(step, *at)),
-            Event::Status { id, .. } => {
-                if let Some(status) = step.statuses.iter().find(|status| status.id == *id) {
-                    voice.status(status, now);
-                }
+        if let Event::Status { id, .. } = event {
+            if !voice.changed.contains(id) {
+                voice.changed.push(id.clone());
             }
-            _ => {}
+            return;
+        }
+        voice.amounts(step, now);
+        if let Event::Log { stream, data, at, .. } = event {
+            voice.log(*stream, data, since(step, *at));
         }
         for warning in &step.warnings[voice.warned..] {
             voice.pending.push(format!("WARN: {warning}"));
@@ -103,7 +125,7 @@ impl Plain {
             Some(end) if !voice.is_done => {
                 voice.end_lines(since(step, now));
                 voice.pending.push(closing(&end, step, now));
-                voice.is_done = true;
+                (voice.is_done, voice.is_ending) = (true, true);
             }
             // It has started again.
             None => voice.is_done = false,
@@ -117,7 +139,7 @@ impl Plain {
             None => true,
             Some((speaker, since)) => speaker == position || elapsed(since, now) > PATIENCE,
         };
-        if may || self.voices[&position].is_done {
+        if may || self.voices[&position].is_ending {
             self.hand_over(position, now);
         }
         if self.speaker.is_none()
@@ -140,7 +162,8 @@ impl Plain {
         let Some(voice) = self.voices.get_mut(&position) else { return };
         let number = voice.number.unwrap_or_default();
         let pending = std::mem::take(&mut voice.pending);
-        let is_done = voice.is_done;
+        voice.is_ending = false;
+        let is_done = voice.is_done && !self.trace.steps[position].is_open();
         for line in pending {
             self.say(&format!("#{number} {line}\n"));
         }
@@ -197,7 +220,16 @@ impl Voice {
         }
     }
 
-    fn status(&mut self, status: &Status, now: SystemTime) {
+    /// Tells the amounts that changed.
+    fn amounts(&mut self, step: &Step, now: SystemTime) {
+        for id in std::mem::take(&mut self.changed) {
+            if let Some(status) = step.statuses.iter().find(|status| status.id == id) {
+                self.amount(status, now);
+            }
+        }
+    }
+
+    fn amount(&mut self, status: &Status, now: SystemTime) {
         let last = self.printed.get(&status.id);
         let is_news = last.is_none_or(|(current, at)| {
             let growth = status.current.saturating_sub(*current) as f64 / status.total.max(1) as f64;

@@ -209,10 +209,14 @@ fn plain_amounts_are_repeated_when_they_grew() {
         "0 vertex a FROM base
          0 start a
          0 status a sha256:1 0 2000000
+         0 tick
          0.1 status a sha256:1 10000 2000000
+         0.1 tick
          0.2 status a sha256:1 1500000 2000000
+         0.2 tick
          0.5 end-status a sha256:1 2000000 2000000
          0.5 status a transferring context: 999 0
+         0.5 tick
          0.6 done a",
         "
         #1 FROM base
@@ -221,6 +225,62 @@ fn plain_amounts_are_repeated_when_they_grew() {
         #1 sha256:1 2.00MB / 2.00MB 0.5s done
         #1 transferring context: 999B 0.5s
         #1 DONE 0.6s",
+    );
+}
+
+#[test]
+fn plain_what_begins_and_ends_between_two_looks_is_one_line() {
+    plain(
+        "0 vertex a exporting
+         0 start a
+         0.1 tick
+         0.1 status a config 0 0
+         0.1 end-status a config 0 0
+         0.1 status a layer 0 100
+         0.1 status a layer 50 100
+         0.2 tick
+         0.3 end-status a layer 100 100
+         0.4 done a",
+        "
+        #1 exporting
+        #1 config 0.1s done
+        #1 layer 50B / 100B 0.2s
+        #1 layer 100B / 100B 0.3s done
+        #1 DONE 0.4s",
+    );
+}
+
+#[test]
+fn plain_a_pull_after_the_end_of_its_step_waits_for_the_word_and_keeps_it() {
+    plain(
+        "0 vertex a FROM base
+         0 vertex b RUN make
+         0 start a
+         0.1 done a
+         0.2 start b
+         0.3 status a sha256:1 0 100
+         0.3 tick
+         0.4 status a sha256:1 50 100
+         0.4 tick
+         0.5 log b made\\n
+         0.6 done b
+         0.7 status a sha256:1 80 100
+         0.7 tick
+         0.8 end-status a sha256:1 100 100
+         0.8 tick",
+        "
+        #1 FROM base
+        #1 DONE 0.1s
+
+        #2 RUN make
+        #2 0.300 made
+        #2 DONE 0.4s
+
+        #1 FROM base
+        #1 sha256:1 0B / 100B 0.3s
+        #1 sha256:1 50B / 100B 0.4s
+        #1 sha256:1 80B / 100B 0.7s
+        #1 sha256:1 100B / 100B 0.8s done",
     );
 }
 

@@ -169,6 +169,11 @@ impl Step {
         }
     }
 
+    /// Whether a part of its work goes on: layers are pulled when something needs them, long after their step has ended.
+    pub(super) fn is_open(&self) -> bool {
+        self.statuses.iter().any(|status| status.completed.is_none())
+    }
+
     /// When it last started.
     pub(super) fn started(&self) -> Option<SystemTime> {
         self.members.iter().filter_map(|member| member.started).max()
