@@ -54,6 +54,19 @@ fn values_of_variables() {
 }
 
 #[test]
+fn a_variable_of_a_stage_does_not_hide_one_of_the_spec() {
+    let spec = |value: &str, used: &str| {
+        format!(
+            "[var.X]\ndefault = \"1\"\n[stage.a]\nfrom = \"x\"\nenv = {{ X = \"{value}\" }}\n\
+             [image.b]\nfrom = \"stage.a\"\nlabels = {{ x = \"{used}\" }}"
+        )
+    };
+    check(&spec("2", "${var.X}"), &["X: `X` is a variable of the stage, too, and `${var.X}` would be its value"]);
+    check(&spec("2", "${env.X}"), &[]);
+    check(&spec("${var.X}", "${var.X}"), &[]);
+}
+
+#[test]
 fn several_images_of_one() {
     let matrix = |keys: &str| {
         format!("[var]\ne = {{ one-of = [\"free\", \"pro\"] }}\no = {{}}\n[image.s]\nfrom = \"x\"\n[matrix.s]\n{keys}")

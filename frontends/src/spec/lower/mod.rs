@@ -10,7 +10,7 @@ mod packages;
 mod results;
 mod stage;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ast::{Body, Checks, Def, Dialect, Domain, FileId, Module, Name, Op, Opt, OptKind, Param, Span, Step, Str};
 
@@ -72,6 +72,8 @@ struct Lowering<'l, 's> {
     fetched: Vec<Def>,
     /// The names of all of these.
     fetched_names: BTreeSet<String>,
+    /// Variables that stages and those below them set to something of their own, by the names of the stages.
+    set: BTreeMap<String, BTreeMap<String, Span>>,
 }
 
 /// The module of a spec.
@@ -84,6 +86,7 @@ pub(super) fn module(file: FileId, spec: &Spec, reader: &mut Reader) -> Module {
         stage_name: "",
         fetched: Vec::new(),
         fetched_names: BTreeSet::new(),
+        set: BTreeMap::new(),
     };
     let head = lowering.head();
     let mut defs = Vec::new();
@@ -164,6 +167,7 @@ impl<'s> Lowering<'_, 's> {
         }
         self.names.in_stage = false;
         let mut steps = std::mem::take(&mut self.steps);
+        self.check_hidden(name, &steps);
         self.declare(&mut steps, name.span);
         Def {
             name: Some(Name { text: name.value.clone(), span: name.span }),
@@ -185,6 +189,32 @@ impl<'s> Lowering<'_, 's> {
         self.packages(stage);
         self.user(stage);
         self.stage_steps(stage);
+    }
+
+    /// Refuses `${var.NAME}` where a variable of the stage has that name and another value: it would be that one's.
+    fn check_hidden(&mut self, name: &'s Text, steps: &[Step]) {
+        let mut set = BTreeMap::new();
+        for step in steps {
+            match &step.op {
+                Op::From(base) => set.extend(self.set.get(&*base.raw().lossy()).cloned().unwrap_or_default()),
+                Op::Env(pairs) => {
+                    let is_itself = |pair: &&ast::Pair| {
+                        let (key, value) = (pair.key.raw().lossy(), pair.value.raw().lossy());
+                        value == format!("${{{key}}}")
+                    };
+                    let own = pairs.iter().filter(|pair| !is_itself(pair));
+                    set.extend(own.map(|pair| (pair.key.raw().lossy().into_owned(), pair.key.span)));
+                }
+                _ => {}
+            }
+        }
+        let used = self.names.take_used();
+        for (key, at) in set.iter().filter(|(key, _)| used.contains(*key)) {
+            let message = format!("`{key}` is a variable of the stage, too, and `${{var.{key}}}` would be its value");
+            self.error(message, *at, format!("call one of them otherwise, or write ${{env.{key}}}"));
+        }
+        self.names.put_used(used);
+        self.set.insert(name.value.clone(), set);
     }
 
     /// Declares the arguments that the steps use, after the first.
