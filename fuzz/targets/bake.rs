@@ -2,7 +2,7 @@
 #![no_main]
 #![allow(dead_code, reason = "the reader is taken from the command line, which uses more of it")]
 
-#[path = "../../cli/src/bake.rs"]
+#[path = "../../cli/src/bake/mod.rs"]
 mod bake;
 
 /// What the reader says is wrong.

@@ -1,0 +1,125 @@
+//! Packages of build specs, by the managers of a real system: what is installed, and that nothing else is left over.
+
+use std::path::Path;
+
+use e2e::{Sandbox, base, image, serve};
+
+/// A moment that no archive has: the archive of the test is all that can answer.
+const MOMENT: &str = "20260301T000000Z";
+
+/// A sandbox with a Debian system as image `debian`, if one can be had here.
+fn with_debian() -> Option<Sandbox> {
+    if !e2e::have(&[base::DEBIAN_PROGRAMS, &["dpkg-deb"]].concat()) {
+        return None;
+    }
+    let sandbox = Sandbox::new();
+    let tar = base::debian().unwrap_or_else(|error| panic!("{error}"));
+    sandbox.succeed(sandbox.executor().args(["images", "import"]).arg(tar).arg("debian"));
+    Some(sandbox)
+}
+
+/// The paths of the layers that an image has on the base of the sandbox.
+fn new_files(sandbox: &Sandbox, archive: &str) -> Vec<String> {
+    sandbox.write("base.toml", "spec = 1\n[image.base]\nfrom = \"debian\"\n");
+    sandbox.succeed(&mut sandbox.shell("llbc build -f base.toml -o type=oci,dest=base.tar"));
+    let base = image::config(&sandbox.directory().join("base.tar")).unwrap();
+    let base = base["rootfs"]["diff_ids"].as_array().unwrap().clone();
+    let lines = image::new_layers(&sandbox.directory().join(archive), &base).unwrap().concat();
+    lines.iter().filter_map(|line| Some(line.split('"').nth(1)?.trim_matches(['.', '/']).to_owned())).collect()
+}
+
+/// What managers leave behind where nobody stops them: downloads, lists, logs, caches made of them.
+fn check_nothing_is_left(files: &[String]) {
+    let is_rest = |path: &&String| {
+        ["var/cache/apt/", "var/lib/apt/lists/", "var/log/", "root/.", "tmp/"].iter().any(|rest| path.starts_with(rest))
+    };
+    let rest: Vec<&String> = files.iter().filter(is_rest).collect();
+    assert!(rest.is_empty(), "{rest:?}");
+}
+
+/// An archive of one package as it was at a moment, below what a proxy is asked for.
+fn archive(directory: &Path) -> String {
+    let script = r#"
+        set -e
+        mkdir -p tiny/DEBIAN tiny/usr/share/tiny
+        echo once > tiny/usr/share/tiny/word
+        printf 'Package: tiny\nVersion: 1\nArchitecture: all\nMaintainer: a <a@b.test>\nDescription: tiny\n' > tiny/DEBIAN/control
+        root="proxied/http:/snapshot.debian.org/archive/debian/MOMENT"
+        binary="dists/bookworm/main/binary-$(dpkg --print-architecture)"
+        mkdir -p "$root/pool" "$root/$binary"
+        dpkg-deb --root-owner-group --build tiny "$root/pool/tiny.deb"
+        cd "$root"
+        { cat "$OLDPWD/tiny/DEBIAN/control"; echo "Filename: pool/tiny.deb"; echo "Size: $(stat -c %s pool/tiny.deb)"
+          echo "SHA256: $(sha256sum pool/tiny.deb | cut -d' ' -f1)"; } > "$binary/Packages"
+        { echo "Origin: Debian"; echo "Suite: oldstable"; echo "Codename: bookworm"; echo "Components: main"
+          echo "Architectures: $(dpkg --print-architecture)"
+          echo "Date: Sun, 01 Mar 2026 00:00:00 UTC"; echo "Valid-Until: Mon, 02 Mar 2026 00:00:00 UTC"; echo "SHA256:"
+          echo " $(sha256sum "$binary/Packages" | cut -d' ' -f1) $(stat -c %s "$binary/Packages") ${binary#dists/bookworm/}/Packages"
+        } > dists/bookworm/Release
+    "#;
+    e2e::process::succeed(
+        std::process::Command::new("sh").args(["-c", &script.replace("MOMENT", MOMENT)]).current_dir(directory),
+    )
+    .unwrap();
+    serve::serve(&directory.join("proxied"))
+}
+
+#[test]
+fn packages_come_from_the_archive_as_it_was_at_a_moment() {
+    let Some(sandbox) = with_debian() else { return };
+    let proxy = archive(&sandbox.directory());
+    sandbox.write(
+        "build.toml",
+        &format!(
+            r#"spec = 1
+[stage.sources]
+from = "debian"
+[[stage.sources.step]]
+write = "/etc/apt/sources.list"
+content = "deb [trusted=yes] http://deb.debian.org/debian bookworm main\n"
+[image.a]
+from = "stage.sources"
+apt = {{ install = ["tiny=1"], snapshot = "{MOMENT}" }}
+"#
+        ),
+    );
+    let flags = format!("--network host --allow network.host --build-arg http_proxy={proxy}");
+    sandbox.succeed(
+        &mut sandbox
+            .shell(&format!("llbc build {flags} -f build.toml -o type=oci,dest=a.tar,compression=uncompressed")),
+    );
+    let files = new_files(&sandbox, "a.tar");
+    let has = |path: &str| files.iter().any(|file| file == path);
+    assert!(has("usr/share/tiny/word") && has("var/lib/dpkg/info/tiny.list"), "{files:?}");
+    check_nothing_is_left(&files);
+    // The sources of the image stay what they are.
+    sandbox.succeed(&mut sandbox.shell(&format!("llbc build {flags} -f build.toml -o tree")));
+    assert!(sandbox.read("tree/etc/apt/sources.list").contains("deb.debian.org"));
+    assert!(!sandbox.has("tree/etc/apt/sources.list.d/sources.list"));
+}
+
+/// The example for CMake: its compiler comes from Debian's own archive.
+#[test]
+fn a_project_of_cmake_is_built_with_packages_of_debian() {
+    let Some(sandbox) = with_debian() else { return };
+    let folder = e2e::workspace().join("examples/cmake");
+    for name in ["build.toml", "CMakeLists.txt", "main.c"] {
+        sandbox.write(name, &std::fs::read_to_string(folder.join(name)).unwrap());
+    }
+    let contexts = "--build-context debian:bookworm=docker-image://debian \
+                    --build-context debian:bookworm-slim=docker-image://debian";
+    sandbox.succeed(&mut sandbox.shell(&format!(
+        "llbc build {contexts} -t greet -o type=oci,dest=a.tar,compression=uncompressed -f build.toml ."
+    )));
+    let files = new_files(&sandbox, "a.tar");
+    assert_eq!(files.iter().filter(|path| path.ends_with("bin/greet")).count(), 1, "{files:?}");
+    check_nothing_is_left(&files);
+    // The tools are not in it, and what it was made with left nothing over either.
+    assert!(!files.iter().any(|path| path.ends_with("bin/cmake")));
+    sandbox.succeed(&mut sandbox.shell(&format!(
+        "llbc build {contexts} --target greet-build -o type=oci,dest=tools.tar,compression=uncompressed -f build.toml . && \
+         llbc build {contexts} -o tree -f build.toml . && tree/usr/local/bin/greet > said"
+    )));
+    check_nothing_is_left(&new_files(&sandbox, "tools.tar"));
+    assert!(!sandbox.read("said").is_empty());
+}
