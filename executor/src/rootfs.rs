@@ -18,7 +18,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{self, AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, Uid};
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps};
 use rustix::io::Errno;
 
 /// Times the kernel is asked again when somebody renames directories under a path that has `..` in it.
@@ -182,9 +182,8 @@ impl Tree {
     /// Sets owner and group of what is at a path, the last component not followed.
     pub fn chown(&self, path: &Path, uid: u32, gid: u32) -> io::Result<()> {
         let place = self.place(path)?;
-        let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-        fs::chownat(&place.dir, &place.name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(crate::userns::explain)
+        let (uid, gid) = crate::userns::owner(uid, gid);
+        fs::chownat(&place.dir, &place.name, uid, gid, AtFlags::SYMLINK_NOFOLLOW).map_err(crate::userns::explain)
     }
 
     fn openat2(&self, path: &Path, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {

@@ -15,6 +15,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
+use rustix::fs::{Gid, Uid};
 use rustix::io::Errno;
 use rustix::mount::MountPropagationFlags;
 use rustix::thread::{CapabilitySet, UnshareFlags};
@@ -83,6 +84,13 @@ pub fn is_confined() -> bool {
 /// Whether this namespace has one user and nobody else: files cannot be given to others.
 pub fn has_one_id() -> bool {
     found().ids == 1
+}
+
+/// User and group to give something to. The highest number is nobody: to the kernel it means to leave it as it is, and so it
+/// does here.
+pub fn owner(uid: u32, gid: u32) -> (Option<Uid>, Option<Gid>) {
+    let is_somebody = |id: &u32| *id != u32::MAX;
+    (Some(uid).filter(is_somebody).map(Uid::from_raw), Some(gid).filter(is_somebody).map(Gid::from_raw))
 }
 
 /// An error of giving something to somebody, in words for ids that this namespace does not have.

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{self, FileType, Gid, Mode, OFlags, Uid};
+use rustix::fs::{self, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::NewDir;
@@ -134,7 +134,8 @@ impl Walk<'_> {
         }
         let dir = fs::openat(self.current(), name, flags | OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?;
         if let Some((uid, gid)) = new.owner {
-            fs::fchown(&dir, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))).map_err(crate::userns::explain)?;
+            let (uid, gid) = crate::userns::owner(uid, gid);
+            fs::fchown(&dir, uid, gid).map_err(crate::userns::explain)?;
         }
         fs::fchmod(&dir, Mode::from_raw_mode(new.mode))?;
         self.made.push(self.path().join(name));

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use oci::ignore::{MatchInfo, Patterns};
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, Timespec, Timestamps};
 use rustix::io::Errno;
 
 use super::copied::{Copied, Known, Record};
@@ -474,7 +474,8 @@ impl<'a> Copier<'a> {
         let (uid, gid) = self.options.owner.unwrap_or((stat.st_uid, stat.st_gid));
         let mode = self.options.mode.apply(stat.st_mode, true);
         let set = || -> io::Result<()> {
-            rustix::fs::fchown(dir, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))).map_err(userns::explain)?;
+            let (uid, gid) = userns::owner(uid, gid);
+            rustix::fs::fchown(dir, uid, gid).map_err(userns::explain)?;
             rustix::fs::fchmod(dir, Mode::from_raw_mode(mode))?;
             for (key, value) in xattr::read(from.0.fd(), from.1)? {
                 ignore_unsupported(xattr::set(dir.as_fd(), c".", &key, &value))?;
@@ -598,8 +599,8 @@ fn copy_regular(job: &Job, buffer: &mut Vec<u8>) -> io::Result<bool> {
     let made = rustix::fs::fstat(&target)?;
     let chowned = (made.st_uid, made.st_gid) != job.owner;
     if chowned {
-        let (uid, gid) = (Uid::from_raw(job.owner.0), Gid::from_raw(job.owner.1));
-        rustix::fs::fchown(&target, Some(uid), Some(gid)).map_err(userns::explain)?;
+        let (uid, gid) = userns::owner(job.owner.0, job.owner.1);
+        rustix::fs::fchown(&target, uid, gid).map_err(userns::explain)?;
     }
     if chowned || made.st_mode & 0o7777 != job.mode & 0o7777 {
         rustix::fs::fchmod(&target, Mode::from_raw_mode(job.mode & 0o7777))?;

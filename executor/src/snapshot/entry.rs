@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, Timespec, Timestamps};
 use rustix::io::{Errno, Result};
 
 use super::stack::kind;
@@ -178,8 +178,8 @@ pub(crate) fn clone_metadata(from: (BorrowedFd, &CStr), stat: &Stat, to: (Borrow
 
 /// Sets the owner of an entry.
 pub(crate) fn set_owner(dir: BorrowedFd, name: &CStr, uid: u32, gid: u32) -> Result<()> {
-    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-    rustix::fs::chownat(dir, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+    let (uid, gid) = crate::userns::owner(uid, gid);
+    rustix::fs::chownat(dir, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
 }
 
 /// Sets the permission bits of an entry that is no link.

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, FileType, Gid, StatxFlags, Uid};
+use rustix::fs::{AtFlags, FileType, StatxFlags};
 use rustix::mount::{MountAttrFlags, MountPropagationFlags, UnmountFlags};
 
 use super::plan::{self, Plan, Reply, Source};
@@ -200,7 +200,7 @@ fn is_on_top(root: &Tree) -> rustix::io::Result<bool> {
 /// Lets the user reopen its own streams by name. Not on every kind of file possible, and not needed there.
 fn hand_over_streams(uid: u32) {
     for stream in [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()] {
-        let _ = rustix::fs::fchown(stream, Some(Uid::from_raw(uid)), None::<Gid>);
+        let _ = rustix::fs::fchown(stream, crate::userns::owner(uid, u32::MAX).0, None);
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
+use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::net::SocketAddrUnix;
 
 use super::mounts;
@@ -42,7 +42,8 @@ impl Scratch {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
             let mut file = File::from(rustix::fs::openat(&self.mount, name, flags, Mode::RUSR)?);
             file.write_all(data)?;
-            rustix::fs::fchown(&file, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)))?;
+            let (uid, gid) = crate::userns::owner(owner.uid, owner.gid);
+            rustix::fs::fchown(&file, uid, gid)?;
             Ok(rustix::fs::fchmod(&file, Mode::from_raw_mode(owner.mode))?)
         };
         attempt().map_err(Error::io("write memory-backed file", name))
@@ -53,8 +54,8 @@ impl Scratch {
         let attempt = || -> rustix::io::Result<()> {
             let path = format!("/proc/self/fd/{}/{name}", self.mount.as_raw_fd());
             rustix::net::bind(&socket, &SocketAddrUnix::new(path.as_str())?)?;
-            let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
-            rustix::fs::chownat(&self.mount, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+            let (uid, gid) = crate::userns::owner(owner.uid, owner.gid);
+            rustix::fs::chownat(&self.mount, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
             rustix::fs::chmodat(&self.mount, name, Mode::from_raw_mode(owner.mode), AtFlags::empty())?;
             rustix::net::listen(&socket, BACKLOG)
         };
