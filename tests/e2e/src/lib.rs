@@ -6,6 +6,7 @@
 pub mod base;
 pub mod binaries;
 pub mod buildkit;
+pub mod corpus;
 pub mod docker;
 pub mod frontend;
 pub mod image;

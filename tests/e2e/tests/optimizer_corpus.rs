@@ -1,0 +1,183 @@
+//! Every build of the conformance corpus that a pass changes is run at each level: the same trees, or the same failure.
+#![allow(clippy::unwrap_used)] // An integration test is no `#[test]` to clippy where it is a plain function.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+use e2e::corpus::{self, Bench, Case};
+use e2e::{Tree, process};
+use serde_json::Value;
+
+/// What came of a build: its tree, or that it failed.
+type Made = Result<Tree, String>;
+
+/// Builds, on all processors.
+fn for_each<T: Sync>(items: &[T], act: impl Fn(&T) + Sync) {
+    let next = Mutex::new(items.iter());
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                loop {
+                    let Some(item) = next.lock().unwrap().next() else { return };
+                    act(item);
+                }
+            });
+        }
+    });
+}
+
+const LEVELS: [&str; 3] = ["-O0", "-O1", "-O2"];
+
+/// The definitions of a case, by level.
+fn definitions(bench: &Bench, case: &Case) -> [PathBuf; 3] {
+    let name = case.name.replace('/', "-");
+    let given = bench.sandbox.write(&format!("{name}.llb"), &bench.text(case));
+    LEVELS.map(|level| {
+        let file = bench.sandbox.directory().join(format!("{name}{level}.pb"));
+        bench.sandbox.succeed(bench.sandbox.llbc().args(["opt", level]).arg(&given).arg("-o").arg(&file));
+        file
+    })
+}
+
+/// Those definitions that are not those of a level below; the first is `-O0`.
+fn different(definitions: &[PathBuf; 3]) -> Vec<(&'static str, &PathBuf)> {
+    let mut known: Vec<Vec<u8>> = Vec::new();
+    let mut is_new = |file: &PathBuf| {
+        let bytes = std::fs::read(file).unwrap();
+        let is_new = !known.contains(&bytes);
+        known.push(bytes);
+        is_new
+    };
+    LEVELS.into_iter().zip(definitions).filter(|(_, file)| is_new(file)).collect()
+}
+
+fn build(bench: &Bench, definition: &Path) -> Made {
+    let tar = definition.with_extension("tar");
+    let output = format!("--output=type=tar,dest={}", tar.display());
+    let run = bench.run(definition, &bench.locals(), &["--progress=plain", &output]).unwrap();
+    if !run.status.success() {
+        return Err(run.err());
+    }
+    let tree = Tree::from_tar(std::fs::File::open(&tar).unwrap()).unwrap().without_times();
+    std::fs::remove_file(&tar).unwrap();
+    Ok(tree)
+}
+
+#[test]
+fn every_build_of_the_corpus_makes_the_same_at_every_level() {
+    if !e2e::have(&["busybox"]) {
+        return;
+    }
+    let cases = corpus::cases().unwrap();
+    let bench = Bench::new(&cases);
+    let (failures, failed, made) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+    for_each(&cases, |case| {
+        let definitions = definitions(&bench, case);
+        let definitions = different(&definitions);
+        if definitions.len() == 1 {
+            return;
+        }
+        let given = build(&bench, definitions[0].1);
+        for (level, definition) in &definitions[1..] {
+            match (&given, &build(&bench, definition)) {
+                (Ok(given), Ok(made)) => {
+                    let difference = given.difference(made, ("-O0", level));
+                    if !difference.is_empty() {
+                        failures.lock().unwrap().push(format!("{}: {difference:#?}", case.name));
+                    }
+                }
+                (Err(_), Err(_)) => {}
+                (Ok(_), Err(error)) | (Err(error), Ok(_)) => {
+                    failures.lock().unwrap().push(format!("{} fails or not, by its level: {error}", case.name));
+                }
+            }
+        }
+        match given {
+            Ok(_) => made.lock().unwrap().push(case.name.clone()),
+            Err(error) => failed.lock().unwrap().push(format!("{}: {error}", case.name)),
+        }
+    });
+    let (failures, failed, made) =
+        (failures.into_inner().unwrap(), failed.into_inner().unwrap(), made.into_inner().unwrap());
+    process::say(&format!(
+        "{} builds made at every level, {} failed at every level\n{}",
+        made.len(),
+        failed.len(),
+        failed.join("\n")
+    ));
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    // The rest fails where what stands in is no file, or is meant to fail.
+    assert!(made.len() >= 70, "only {made:?}");
+}
+
+/// A row of the table of `docs/optimizer.md`.
+struct Row {
+    name: String,
+    file: String,
+    again: Vec<usize>,
+}
+
+fn rows() -> Vec<Row> {
+    let text = std::fs::read_to_string(e2e::workspace().join("docs/optimizer.md")).unwrap();
+    let rows = text.lines().filter(|line| line.starts_with("| real/"));
+    let cells = rows.map(|row| row.split('|').map(str::trim).collect::<Vec<_>>());
+    let rows = cells.filter(|cells| cells[4] != "none").map(|cells| Row {
+        name: cells[1].to_owned(),
+        file: cells[4].to_owned(),
+        again: cells[5].split(" / ").map(|count| count.parse().unwrap()).collect(),
+    });
+    rows.collect()
+}
+
+/// How many vertices the executor runs after a change of a file.
+fn run_again(bench: &Bench, definition: &Path, locals: &Path, file: &Path) -> usize {
+    let run = || {
+        let run = bench.run(definition, locals, &["--progress=rawjson", "--output=type=tar,dest=/dev/null"]).unwrap();
+        assert!(run.status.success(), "{}: {}", definition.display(), run.err());
+        run.err()
+    };
+    run();
+    let line = format!("changed for {}\n", definition.display());
+    std::fs::write(file, std::fs::read_to_string(file).unwrap_or_default() + &line).unwrap();
+    let mut ran: BTreeSet<String> = BTreeSet::new();
+    for line in run().lines() {
+        let status: Value = serde_json::from_str(line).unwrap();
+        for vertex in status["vertexes"].as_array().into_iter().flatten() {
+            let is_done = !vertex["completed"].is_null() && vertex["cached"] != true;
+            let name = vertex["name"].as_str().unwrap();
+            // What exporters do has names of its own.
+            if is_done && !name.starts_with("exporting") && !name.starts_with("sending") {
+                ran.insert(vertex["digest"].as_str().unwrap().to_owned());
+            }
+        }
+    }
+    ran.len()
+}
+
+#[test]
+fn what_runs_again_is_what_the_documentation_counts() {
+    if !e2e::have(&["busybox"]) {
+        return;
+    }
+    let rows = rows();
+    let mut cases = corpus::cases().unwrap();
+    cases.retain(|case| rows.iter().any(|row| row.name == case.name));
+    assert_eq!(cases.len(), rows.len());
+    let bench = Bench::new(&cases);
+    let wrong = Mutex::new(Vec::new());
+    for_each(&cases, |case| {
+        let row = rows.iter().find(|row| row.name == case.name).unwrap();
+        // A context of its own, to change it.
+        let locals = bench.sandbox.directory().join(format!("locals-{}", case.name.replace('/', "-")));
+        process::succeed(Command::new("cp").arg("-r").arg(bench.locals()).arg(&locals)).unwrap();
+        let file = locals.join("context").join(&row.file);
+        let ran = definitions(&bench, case).map(|definition| run_again(&bench, &definition, &locals, &file));
+        if ran[..] != row.again[..] {
+            wrong.lock().unwrap().push(format!("{}: {ran:?} ran again, not {:?}", case.name, row.again));
+        }
+    });
+    let wrong = wrong.into_inner().unwrap();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
