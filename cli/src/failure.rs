@@ -60,6 +60,11 @@ impl Failure {
         }
     }
 
+    /// Whether a build was stopped.
+    pub(crate) fn is_stopped(&self) -> bool {
+        matches!(self, Self::Build(executor::Error::Cancelled))
+    }
+
     /// The exit code: 2 for wrong usage, 130 when interrupted, else 1.
     pub(crate) fn code(&self) -> ExitCode {
         match self {

@@ -54,6 +54,8 @@ pub struct Export {
     pub output: usize,
     /// Where to.
     pub kind: ExportKind,
+    /// Whether it is there already: it was sent to know what it is called there.
+    pub done: bool,
 }
 
 /// Where a result goes. Paths are those of the client.
@@ -246,9 +248,15 @@ impl Plan {
     /// One of its results alone, by its number.
     #[must_use]
     pub fn output(&self, number: usize) -> Self {
+        self.some(&[number])
+    }
+
+    /// Some of its results alone, by their numbers. **Shape**: the outputs of one after those of the other.
+    #[must_use]
+    pub fn some(&self, numbers: &[usize]) -> Self {
         let mut graph = self.graph.clone();
         graph.outputs.clear();
-        Self::new(graph, self.variants(number).to_vec())
+        Self::new(graph, numbers.iter().flat_map(|number| self.variants(*number)).cloned().collect())
     }
 
     /// The same with image config and platform written on each result, for whoever only sees the definition. Readers that

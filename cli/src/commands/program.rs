@@ -1,17 +1,21 @@
 //! Running the plan of a program: its results and what it sends away, in the order it says.
 //!
-//! What is sent away on the way to a result goes first, as the program has it. Parts that may run at once run one after
-//! the other: each is a build of its own, whose steps run at once.
+//! What is sent away on the way to a result goes first, as the program has it. Results that may be made at once are one
+//! build, so that what they have in common is made once; parts that are sequences of their own run beside it.
 
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use compiler::{Needs, Order, Plan};
-use executor::cli::Settings as RunSettings;
+use compiler::{ExportKind, Needs, Order, Plan};
+use executor::Output;
+use executor::cli::{Console, Settings as RunSettings};
 use llb::passes;
+use oci::Digest;
 
-use crate::definition;
 use crate::failure::{Failure, Result};
-use crate::needs;
+use crate::{definition, needs};
 
 /// Whether a plan is more than results for whoever asked.
 pub(super) fn is_program(plan: &Plan) -> bool {
@@ -24,62 +28,195 @@ pub(super) fn is_program(plan: &Plan) -> bool {
         || (0..plan.outputs.len()).any(own)
 }
 
-/// Builds everything. `settings` makes the settings of one build, with outputs of its own instead of the user's.
-pub(super) fn run(
-    plan: &Plan,
-    passes: passes::Options,
-    settings: &dyn Fn(Option<String>) -> Result<RunSettings>,
-) -> Result<()> {
-    let mut runner = Runner { plan, passes, settings, sent: BTreeSet::new() };
+/// How many builds run at once, as in HLB.
+const MOST_AT_ONCE: usize = 20;
+
+/// Makes the settings of a build, with an output of its own instead of the user's.
+pub(super) type MakeSettings<'a> = dyn Fn(Option<String>) -> Result<RunSettings> + Sync + 'a;
+
+/// Builds everything.
+pub(super) fn run(plan: &Plan, passes: passes::Options, settings: &MakeSettings<'_>) -> Result<()> {
+    let console = Console::new(settings(None)?.progress).map_err(Failure::Build)?;
+    let sent = plan.exports.iter().map(|export| Mutex::new(export.done)).collect();
+    let runner = Runner { plan, passes, settings, console: &console, identities: identities(plan)?, sent };
     let attached: BTreeSet<usize> = plan.outputs.iter().flat_map(|output| output.exports.iter().copied()).collect();
     // What is sent away on the way to nothing that is built.
-    for number in (0..plan.exports.len()).filter(|number| !attached.contains(number)) {
-        runner.send(number)?;
-    }
-    runner.order(&plan.order)
+    let alone = (0..plan.exports.len()).filter(|number| !attached.contains(number)).collect();
+    let done = runner.build(&[], &alone).and_then(|()| runner.order(&plan.order));
+    console.finish();
+    done
 }
 
 struct Runner<'p> {
     plan: &'p Plan,
     passes: passes::Options,
-    settings: &'p dyn Fn(Option<String>) -> Result<RunSettings>,
-    /// Exports that are done.
-    sent: BTreeSet<usize>,
+    settings: &'p MakeSettings<'p>,
+    console: &'p Console,
+    /// By the numbers of results.
+    identities: Vec<Identity>,
+    /// Whether each export is done. Who does one holds it.
+    sent: Vec<Mutex<bool>>,
+}
+
+/// One thing to do of those that may be done at once.
+enum Part<'p> {
+    /// Results that are one build: what they have in common is made once.
+    Results(Vec<usize>),
+    Other(&'p Order),
 }
 
 impl Runner<'_> {
-    fn order(&mut self, order: &Order) -> Result<()> {
+    fn order(&self, order: &Order) -> Result<()> {
         match order {
             Order::Nothing => Ok(()),
-            Order::Output(number) => {
-                // Every platform sends away the same.
-                for export in &self.plan.variants(*number)[0].exports {
-                    self.send(*export)?;
-                }
-                self.build(*number, None)
-            }
-            Order::Parallel(all) | Order::Sequence(all) => all.iter().try_for_each(|order| self.order(order)),
+            Order::Output(number) => self.results(&[*number]),
+            Order::Sequence(all) => all.iter().try_for_each(|order| self.order(order)),
+            Order::Parallel(all) => self.parallel(all),
         }
     }
 
-    fn send(&mut self, number: usize) -> Result<()> {
-        if !self.sent.insert(number) {
+    fn parallel(&self, all: &[Order]) -> Result<()> {
+        let mut parts = Vec::new();
+        let mut results = Vec::new();
+        for order in all {
+            match order {
+                Order::Output(number) => results.push(*number),
+                other => parts.push(Part::Other(other)),
+            }
+        }
+        if !results.is_empty() {
+            parts.push(Part::Results(results));
+        }
+        if let [part] = &parts[..] {
+            return self.part(part);
+        }
+        let next = AtomicUsize::new(0);
+        let work = || {
+            while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
+                // A failure stops the others.
+                self.part(part).inspect_err(|_| self.console.cancel())?;
+            }
+            Ok(())
+        };
+        let ended: Vec<Result<()>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..parts.len().min(MOST_AT_ONCE)).map(|_| scope.spawn(work)).collect();
+            threads.into_iter().map(|thread| thread.join().expect("building does not panic")).collect()
+        });
+        // What was stopped by a failure is not the reason.
+        let (stopped, failed): (Vec<Failure>, Vec<Failure>) =
+            ended.into_iter().filter_map(Result::err).partition(Failure::is_stopped);
+        failed.into_iter().chain(stopped).next().map_or(Ok(()), Err)
+    }
+
+    fn part(&self, part: &Part<'_>) -> Result<()> {
+        match part {
+            Part::Results(numbers) => self.results(numbers),
+            Part::Other(order) => self.order(order),
+        }
+    }
+
+    fn results(&self, numbers: &[usize]) -> Result<()> {
+        // Every platform sends away the same.
+        let exports =
+            numbers.iter().flat_map(|number| self.plan.variants(*number)[0].exports.iter().copied()).collect();
+        self.build(numbers, &exports)
+    }
+
+    /// Builds results for whoever asked, and sends away what is not sent yet, first.
+    fn build(&self, numbers: &[usize], exports: &BTreeSet<usize>) -> Result<()> {
+        // In their order, so that nobody waits for who waits for him.
+        let held = exports.iter().map(|export| (*export, self.sent[*export].lock().expect("building does not panic")));
+        let mut held: Vec<_> = held.filter(|(_, done)| !**done).collect();
+        if numbers.is_empty() && held.is_empty() {
             return Ok(());
         }
-        let export = &self.plan.exports[number];
-        self.build(export.output, Some(needs::destination(&export.kind)))
+        let mut builds: Vec<OneBuild> = Vec::new();
+        let mut add = |number: usize, to: Vec<Output>| match builds
+            .iter()
+            .position(|build| build.takes(&self.identities, number))
+        {
+            Some(at) => builds[at].add(&self.identities, number, to),
+            None => {
+                builds.push(OneBuild::default());
+                builds.last_mut().expect("it was put there").add(&self.identities, number, to);
+            }
+        };
+        for (export, _) in &held {
+            let export = &self.plan.exports[*export];
+            make_parents(&export.kind)?;
+            add(export.output, (self.settings)(Some(needs::destination(&export.kind)))?.outputs);
+        }
+        for number in numbers {
+            add(*number, (self.settings)(None)?.outputs);
+        }
+        builds.into_iter().try_for_each(|build| self.solve(build))?;
+        held.iter_mut().for_each(|(_, done)| **done = true);
+        Ok(())
     }
 
-    fn build(&self, number: usize, output: Option<String>) -> Result<()> {
-        let mut settings = (self.settings)(output)?;
+    fn solve(&self, build: OneBuild) -> Result<()> {
+        let mut settings = (self.settings)(None)?;
+        settings.outputs = build.outputs;
         // They listen until the build is done.
         let mut forwards = Vec::new();
-        for output in self.plan.variants(number) {
+        for output in build.results.iter().flat_map(|number| self.plan.variants(*number)) {
             needs::provide(&output.needs, &mut settings, &mut forwards)?;
         }
-        let mut plan = self.plan.output(number);
+        let mut plan = self.plan.some(&build.results);
         plan.optimize(self.passes);
-        let definition = definition::encode(plan)?;
-        executor::cli::run(definition, settings).map_err(Failure::Build)
+        self.console.run(definition::encode(plan)?, settings).map_err(Failure::Build)
+    }
+}
+
+/// Results that are one build, and where they go.
+#[derive(Default)]
+struct OneBuild {
+    results: Vec<usize>,
+    outputs: Vec<Output>,
+}
+
+/// What a result is: the vertex and the image for each platform.
+type Identity = Vec<(Option<(Digest, u32)>, Vec<u8>)>;
+
+impl OneBuild {
+    /// Whether a result can be one of these: a definition has a vertex once, with one image config.
+    fn takes(&self, all: &[Identity], number: usize) -> bool {
+        let has =
+            |known: &Identity| known.iter().any(|(vertex, _)| all[number].iter().any(|(other, _)| vertex == other));
+        self.results.iter().all(|known| all[*known] == all[number] || !has(&all[*known]))
+    }
+
+    fn add(&mut self, all: &[Identity], number: usize, to: Vec<Output>) {
+        let known = self.results.iter().position(|known| all[*known] == all[number]);
+        let at = known.unwrap_or_else(|| {
+            self.results.push(number);
+            self.results.len() - 1
+        });
+        let variants = all[number].len();
+        let part = executor::Part { name: None, results: at * variants..(at + 1) * variants };
+        self.outputs.extend(to.into_iter().map(|output| Output { part: Some(part.clone()), ..output }));
+    }
+}
+
+/// What each of the results is.
+fn identities(plan: &Plan) -> Result<Vec<Identity>> {
+    let results = plan.outputs.len() / plan.variants.max(1);
+    let identity = |number: usize| {
+        let wrong = |error: llb::EncodeError| Failure::message("definition", error.to_string(), "report this");
+        let (_, digests) = llb::encode_traced(&plan.output(number).graph).map_err(wrong)?;
+        let vertex = |edge: llb::Edge| Some((digests.get(edge.node.0 as usize)?.clone()?, edge.index));
+        Ok(plan.variants(number).iter().map(|output| (output.edge.and_then(vertex), output.image.clone())).collect())
+    };
+    (0..results).map(identity).collect()
+}
+
+/// Makes the directories above an archive.
+fn make_parents(kind: &ExportKind) -> Result<()> {
+    let (ExportKind::Tar { path } | ExportKind::Oci { path } | ExportKind::Docker { path, .. }) = kind else {
+        return Ok(());
+    };
+    match Path::new(path).parent() {
+        Some(parent) => std::fs::create_dir_all(parent).map_err(Failure::io("make", parent)),
+        None => Ok(()),
     }
 }

@@ -298,8 +298,13 @@ impl<'t> Printer<'t> {
             Form::Raw => format!("`{body}`"),
             Form::Heredoc(opener, end, true) => format!("{}{body}{}", self.slice(opener), self.slice(end)),
             Form::Heredoc(opener, end, false) => {
-                let body = body.trim_end_matches('\t');
-                format!("{}{body}{}{}", self.slice(opener), place.tabs(), self.slice(end))
+                let trimmed = body.trim_end_matches('\t');
+                let mut tabs = place.tabs();
+                // Behind a word without a blank it would be a part of the word. HLB writes that, which is another program.
+                if tabs.is_empty() && trimmed.len() < body.len() && !trimmed.ends_with(char::is_whitespace) {
+                    tabs.push('\t');
+                }
+                format!("{}{trimmed}{tabs}{}", self.slice(opener), self.slice(end))
             }
         }
     }

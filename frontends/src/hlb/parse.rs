@@ -286,7 +286,10 @@ impl<'t> Parser<'t> {
 
     /// A call leaves out arguments from the end on.
     fn check_defaults(&mut self, params: &List<Field>) {
-        let without = params.items().skip_while(|field| field.default.is_none()).find(|field| field.default.is_none());
+        let without = params
+            .items()
+            .skip_while(|field| field.default.is_none())
+            .find(|field| field.default.is_none() && !field.variadic);
         if let Some(field) = without {
             let message = format!("`{}` has no default, and a parameter before it has", self.slice(&field.name));
             self.fault(&field.name, message, "parameters with defaults come last");

@@ -84,6 +84,12 @@ fn an_escape_that_does_not_exist_may_move_when_the_text_is_put_in_order() {
 }
 
 #[test]
+fn the_end_of_a_document_stays_apart_from_the_word_before() {
+    crate::invariants::check(&LANGUAGE, b"string a() { <<~DOC\n\tx)\tDOC\n}\n");
+    crate::invariants::check(&LANGUAGE, b"string a() {\n\t<<~DOC\n\tx)\tDOC\n}\n");
+}
+
+#[test]
 fn a_space_behind_a_dot_means_nothing() {
     let module = crate::invariants::check(&LANGUAGE, b"import x from \"a\"\nfs a() {\n\tx. y\n}\n");
     assert_eq!(module.defs[0].body.steps()[0].text.lossy(), "x.y");

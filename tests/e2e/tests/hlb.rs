@@ -214,3 +214,104 @@ fn a_module_is_a_file_of_a_repository() {
     let said = sandbox.fail(1, &mut sandbox.shell("llbc dump wrong.hlb"));
     assert!(said.contains("wrong.hlb:1:17") && said.contains("importing \"lib\""), "{said}");
 }
+
+/// A filesystem that a process makes: it has a directory that all processes of the program see.
+fn step(name: &str, script: &str) -> String {
+    format!(
+        "fs {name}() {{\n\timage \"base\"\n\trun \"{script}\" with option {{\n\t\tmount scratch \"/shared\" with option {{ cache \"meet\" \"shared\"; }}\n\t}}\n}}\n"
+    )
+}
+
+/// What a process does that waits for another one: both end only if they run at once.
+fn meet(own: &str, other: &str) -> String {
+    let wait =
+        format!("for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do test -e /shared/{other} && exit 0; sleep 1; done");
+    format!("echo > /shared/{own}; {wait}; exit 1")
+}
+
+#[test]
+fn what_a_pipeline_has_at_once_overlaps() {
+    let sandbox = Sandbox::with_base();
+    // Two filesystems of a stage; and two pipelines of a stage, each with two stages of its own.
+    let steps = [
+        step("a", &meet("a", "b")),
+        step("b", &meet("b", "a")),
+        step("c", &meet("c", "e")),
+        step("d", &meet("d", "f")),
+        step("e", &meet("e", "c")),
+        step("f", &meet("f", "d")),
+    ];
+    let pipelines = "pipeline one() { stage c; stage d; }\npipeline two() { stage e; stage f; }\npipeline default() {\n\tstage a b\n\tstage one two\n}\n";
+    sandbox.write("build.hlb", &(steps.concat() + pipelines));
+    sandbox.succeed(&mut sandbox.shell("llbc build -f build.hlb --offline"));
+}
+
+#[test]
+fn what_a_pipeline_has_one_after_the_other_does_not_overlap() {
+    let sandbox = Sandbox::with_base();
+    let alone = |own: &str| {
+        format!("test ! -e /shared/busy || exit 7; echo > /shared/busy; sleep 2; rm /shared/busy; echo {own}")
+    };
+    let steps = ["a", "b", "c"].map(|name| step(name, &alone(name)));
+    sandbox.write("build.hlb", &(steps.concat() + "pipeline default() {\n\tstage a\n\tstage b\n\tstage c\n}\n"));
+    sandbox.succeed(&mut sandbox.shell("llbc build -f build.hlb --offline"));
+    // One that fails ends it.
+    let steps = [step("a", "exit 3"), step("b", "echo > /shared/b")];
+    let last = step("c", "test ! -e /shared/b");
+    sandbox.write("fail.hlb", &(steps.concat() + &last + "pipeline default() {\n\tstage a\n\tstage b\n}\n"));
+    let said = sandbox.fail(1, &mut sandbox.shell("llbc build -f fail.hlb --offline"));
+    assert!(said.contains("exit code: 3"), "{said}");
+    sandbox.succeed(&mut sandbox.shell("llbc build -f fail.hlb --offline --target c"));
+}
+
+#[test]
+fn the_digest_of_a_push_is_a_string_of_the_program() {
+    if !e2e::have(&["docker-registry"]) {
+        return;
+    }
+    let registry = Registry::start().unwrap();
+    let name = format!("{}/app:1", registry.address);
+    let sandbox = Sandbox::new();
+    let pushed =
+        format!("fs pushed() {{\n\tscratch\n\tmkfile \"/f\" 0o644 \"x\"\n\tdockerPush \"{name}\" as digest\n}}\n");
+    let program = format!("{pushed}fs default() {{\n\tscratch\n\tmkfile \"/digest\" 0o644 digest\n}}\n");
+    sandbox.write("build.hlb", &program);
+    // Who only looks sends nothing away.
+    let said = sandbox.fail(1, &mut sandbox.shell("llbc dump build.hlb"));
+    assert!(said.contains("only a build pushes") && said.contains("build.hlb:4:2"), "{said}");
+    sandbox.succeed(&mut sandbox.shell("llbc build -f build.hlb -o type=local,dest=tree"));
+    let read = format!("fs default() {{\n\timage \"{}/app@$DIGEST\"\n}}\n", registry.address);
+    sandbox.write("read.hlb", &read.replace("$DIGEST", &sandbox.read("tree/digest")));
+    sandbox.succeed(&mut sandbox.shell("llbc build -f read.hlb -o type=local,dest=back"));
+    assert_eq!(sandbox.read("back/f"), "x");
+}
+
+#[test]
+fn a_frontend_image_makes_a_filesystem() {
+    if !e2e::have(&["docker-registry"]) {
+        return;
+    }
+    let registry = Registry::start().unwrap();
+    let name = format!("{}/llbc:1", registry.address);
+    let sandbox = Sandbox::with_base();
+    e2e::frontend::push(&sandbox.directory().join("image"), &name).unwrap();
+    let inputs = "input \"context\" context; input \"dockerfile\" context; input \"extra\" fs { local \"extra\"; };";
+    let opts = "opt \"build-arg:WORD\" \"a_word\"; opt \"context:extra\" \"input:extra\";";
+    let text = "ARG WORD\\nCOPY --from=extra /f /f\\nCOPY text /text\\nENV WORD=\\$WORD\\n";
+    let context = format!(
+        "fs context() {{\n\tscratch\n\tmkfile \"/text\" 0o644 \"from the context\"\n\tmkfile \"/Dockerfile\" 0o644 \"FROM scratch\\n{text}\"\n}}\n"
+    );
+    let program = format!(
+        "{context}fs default() {{\n\tfrontend \"{name}\" with option {{ {inputs} {opts} }}\n\tmkfile \"/more\" 0o644 \"x\"\n}}\n"
+    );
+    sandbox.write("extra/f", "from an input\n");
+    sandbox.write("build.hlb", &program);
+    sandbox.succeed(&mut sandbox.shell("llbc build -f build.hlb -o type=local,dest=tree"));
+    assert_eq!(
+        (sandbox.read("tree/text"), sandbox.read("tree/f")),
+        ("from the context".into(), "from an input\n".into())
+    );
+    assert_eq!(sandbox.read("tree/more"), "x");
+    let image = sandbox.succeed(&mut sandbox.shell("llbc dump --image build.hlb")).out();
+    assert!(image.contains("WORD=a_word"), "{image}");
+}

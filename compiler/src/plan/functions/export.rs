@@ -11,6 +11,14 @@ use crate::{Answer, Push, Question};
 
 pub(super) use crate::output::ExportKind as Kind;
 
+/// What is sent away.
+pub(super) struct Sent {
+    pub(super) fs: Box<Fs>,
+    pub(super) kind: Kind,
+    /// Whether it is there already.
+    pub(super) done: bool,
+}
+
 impl Evaluator<'_> {
     /// Records an export and gives the filesystem on, or the digest of what was pushed.
     pub(super) fn export(&mut self, call: &Application<'_>, value: Value) -> Done<Value> {
@@ -41,11 +49,9 @@ impl Evaluator<'_> {
             _ => None,
         };
         fs.exports.insert(self.exports.len());
-        self.exports.push((sent, kind));
-        match pushed {
-            Some(push) => self.pushed(call, push).map(Value::Text),
-            None => Ok(Value::Fs(fs)),
-        }
+        let digest = pushed.map(|push| self.pushed(call, push)).transpose();
+        self.exports.push(Sent { fs: sent, kind, done: matches!(digest, Ok(Some(_))) });
+        Ok(digest?.map_or(Value::Fs(fs), Value::Text))
     }
 
     fn destination(&mut self, call: &Application<'_>) -> Done<String> {

@@ -97,7 +97,7 @@ fn platforms(settings: &Settings<'_>) -> Vec<Platform> {
 /// What a program comes to for one platform.
 struct Variant {
     request: Request,
-    exports: Vec<(Box<Fs>, export::Kind)>,
+    exports: Vec<export::Sent>,
 }
 
 /// Tells which function is built.
@@ -135,7 +135,7 @@ struct Evaluator<'a> {
     checked: BTreeSet<(usize, &'a str)>,
     /// The functions that are being evaluated.
     active: Vec<Span>,
-    exports: Vec<(Box<Fs>, export::Kind)>,
+    exports: Vec<export::Sent>,
     depth: u32,
     /// How many texts were wanted that nobody had before.
     nonces: u32,
@@ -303,12 +303,14 @@ fn join(variants: Vec<Variant>) -> Option<Joined> {
     let order = order(requests, &mut outputs)?;
     let mut exports = Vec::new();
     for same in transposed(sent)? {
-        let (results, kinds): (Vec<_>, Vec<_>) = same.into_iter().unzip();
-        if kinds.iter().any(|kind| *kind != kinds[0]) {
+        if same.iter().any(|sent| sent.kind != same[0].kind) {
             return None;
         }
-        outputs.extend(results.into_iter().map(|fs| output(*fs)));
-        exports.extend(kinds.into_iter().next().map(|kind| Export { output: outputs.len() / count - 1, kind }));
+        // What was sent for one platform is sent again with the others.
+        let done = count == 1 && same[0].done;
+        let kind = same[0].kind.clone();
+        outputs.extend(same.into_iter().map(|sent| output(*sent.fs)));
+        exports.push(Export { output: outputs.len() / count - 1, kind, done });
     }
     Some(Joined { outputs, order, exports })
 }
