@@ -32,6 +32,7 @@ use serde_json::value::RawValue;
 use crate::{Answer, AskError, Facts, ImageAnswer, Question};
 
 const LAYOUT: &str = "oci-layout://";
+const IMAGE: &str = "docker-image://";
 
 /// Answers by name.
 #[derive(Clone, Debug, Default)]
@@ -156,6 +157,10 @@ impl Lock {
         let mut open = BTreeSet::new();
         for node in &mut graph.nodes {
             let Op::Source(source) = &mut node.op else { continue };
+            // Some languages leave it to the builder what a name means today.
+            if let Some(pinned) = self.pinned_image(source, node.platform.as_ref()) {
+                source.identifier = pinned;
+            }
             let Some(kind) = Pinning::of(source) else { continue };
             match self.pin_of(&source.identifier) {
                 Some(pin) => kind.set(source, &mut node.meta.caps, pin),
@@ -163,6 +168,18 @@ impl Lock {
             }
         }
         open
+    }
+
+    /// The identifier of an image with the digest that is written down; `None` when it has one, or none is written down.
+    fn pinned_image(&self, source: &Source, platform: Option<&Platform>) -> Option<String> {
+        let reference = Reference::parse(source.identifier.strip_prefix(IMAGE)?).ok()?.or_latest();
+        if reference.digest().is_some() || !self.images.contains_key(&reference.to_string()) {
+            return None;
+        }
+        match self.image(&reference.to_string(), platform?)? {
+            Ok(Answer::Image(image)) => Some(format!("{IMAGE}{}", reference.with_digest(image.digest?))),
+            _ => None,
+        }
     }
 
     /// Forgets what a name means, so that it is asked for anew: an image by its name, with or without a tag; a source by
@@ -447,6 +464,30 @@ mod tests {
         assert_eq!(ask(&lock, "alpine:3", "linux/amd64"), r#"aa {"a":  1}"#);
         assert_eq!(ask(&lock, "docker.io/library/alpine:3", "linux/arm64"), r#"aa {"b": 2}"#);
         assert_eq!(ask(&lock, "alpine", "linux/amd64"), "nothing");
+    }
+
+    #[test]
+    fn an_image_that_the_builder_would_look_up_is_the_one_that_is_written_down() {
+        let pinned = |lock: &str, name: &str, architecture: &str| {
+            let source = Source { identifier: format!("docker-image://{name}"), ..Source::default() };
+            let node = llb::Node {
+                platform: Some(Platform::new("linux", architecture)),
+                ..llb::Node::new(Op::Source(source), Vec::new())
+            };
+            let mut graph = Graph { nodes: vec![node], ..Graph::default() };
+            assert!(Lock::parse(lock.as_bytes()).unwrap().pin(&mut graph).is_empty());
+            match &graph.nodes[0].op {
+                Op::Source(source) => source.identifier.clone(),
+                _ => String::new(),
+            }
+        };
+        let alpine = "docker.io/library/alpine:3";
+        assert_eq!(pinned(&file(), alpine, "arm64"), format!("docker-image://{alpine}@{A}"));
+        let with_digest = format!("{alpine}@{B}");
+        assert_eq!(pinned(&file(), &with_digest, "arm64"), format!("docker-image://{with_digest}"));
+        assert_eq!(pinned(&file(), "docker.io/library/x:1", "arm64"), "docker-image://docker.io/library/x:1");
+        // A stand-in is none that could be had.
+        assert_eq!(pinned(r#"{"images": "synthetic"}"#, alpine, "arm64"), format!("docker-image://{alpine}"));
     }
 
     #[test]

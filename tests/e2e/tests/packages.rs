@@ -1,4 +1,5 @@
 //! Packages of build specs, by the managers of a real system: what is installed, and that nothing else is left over.
+#![allow(clippy::unwrap_used)] // An integration test is no `#[test]` to clippy where it is a plain function.
 
 use std::path::Path;
 
@@ -122,4 +123,50 @@ fn a_project_of_cmake_is_built_with_packages_of_debian() {
     )));
     check_nothing_is_left(&new_files(&sandbox, "tools.tar"));
     assert!(!sandbox.read("said").is_empty());
+}
+
+/// Copies a folder of examples to a folder of the sandbox.
+fn copy_example(sandbox: &Sandbox, name: &str) {
+    let from = e2e::workspace().join("examples").join(name);
+    sandbox.succeed(sandbox.shell("cp -r \"$FROM\" .").env("FROM", from));
+}
+
+/// The examples for Go and Python, by toolchains of Debian's archive that one graph makes into images; then what
+/// `llbc init` writes for the same projects, in both forms.
+#[test]
+fn projects_are_built_with_toolchains_of_debian() {
+    let Some(sandbox) = with_debian() else { return };
+    sandbox.write(
+        "toolchains.toml",
+        r#"spec = 1
+[image.go]
+from = "debian"
+apt.install = ["golang-go", "ca-certificates"]
+tags = ["golang:1", "golang:1.19"]
+[image.python]
+from = "debian"
+apt.install = ["python3-venv"]
+tags = ["python:3-slim"]
+"#,
+    );
+    sandbox.succeed(&mut sandbox.shell("llbc build -f toolchains.toml go python"));
+    for (project, said) in [("go", "./greet"), ("python", "cd app && ../venv/bin/python3 -m greet")] {
+        copy_example(&sandbox, project);
+        sandbox.succeed(&mut sandbox.shell(&format!("llbc build -o tree-{project} {project}")));
+        // The interpreter of the virtual environment is that of the image.
+        let run = if project == "go" { said.to_owned() } else { said.replace("../venv/bin/", "") };
+        let run = sandbox.succeed(&mut sandbox.shell(&format!("cd tree-{project} && {run}")));
+        assert!(run.out().contains("hello"), "{}", run.out());
+        sandbox.succeed(
+            &mut sandbox
+                .shell(&format!("cd {project} && rm -f build.toml && llbc init && llbc init --format dockerfile")),
+        );
+        for file in ["build.toml", "Dockerfile"] {
+            sandbox.succeed(
+                &mut sandbox.shell(&format!("llbc build -f {project}/{file} -o init-{project}-{file} {project}")),
+            );
+        }
+    }
+    assert!(sandbox.has("tree-go/greet") && !sandbox.has("tree-go/usr"), "a Go program is all there is");
+    assert!(sandbox.has("tree-python/venv/bin/python3"));
 }
