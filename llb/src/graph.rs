@@ -6,9 +6,10 @@
 //! Names, descriptions and locations live in [`Metadata`] and never reach a digest.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use oci::Platform;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::dump::{base64, base64_option};
 use crate::keyed::{Texts, Words};
@@ -209,8 +210,9 @@ pub struct Exec {
 pub struct ExecMeta {
     /// Arguments, the program first.
     pub args: Vec<String>,
-    /// `KEY=value`.
-    pub env: Vec<String>,
+    /// `KEY=value`. Shared: most steps of a stage have the same.
+    #[serde(serialize_with = "shared")]
+    pub env: Arc<[String]>,
     /// Working directory.
     pub cwd: String,
     /// `user[:group]`.
@@ -229,6 +231,10 @@ pub struct ExecMeta {
     pub remove_mount_stubs_recursive: bool,
     /// Exit codes that are success; empty is `[0]`.
     pub valid_exit_codes: Vec<i32>,
+}
+
+fn shared<S: Serializer>(list: &Arc<[String]>, serializer: S) -> Result<S::Ok, S::Error> {
+    list.as_ref().serialize(serializer)
 }
 
 /// Proxy variables.

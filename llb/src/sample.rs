@@ -65,10 +65,8 @@ fn run(stage: usize, step: usize) -> Op {
     Op::Exec(Box::new(Exec {
         meta: ExecMeta {
             args: vec!["/bin/sh".into(), "-c".into(), command],
-            env: vec![
-                "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into(),
-                "LANG=C.UTF-8".into(),
-            ],
+            env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into(), "LANG=C.UTF-8".into()]
+                .into(),
             cwd: "/src".into(),
             remove_mount_stubs_recursive: true,
             ..ExecMeta::default()

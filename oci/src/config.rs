@@ -4,6 +4,7 @@
 //! writes results from: fields it does not know are dropped there, so they are dropped here. An exporter that must keep
 //! unknown fields works on [`crate::json::RawObject`] instead.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::ser::SerializeMap;
@@ -12,24 +13,35 @@ use serde::{Serialize, Serializer};
 use crate::{Digest, Platform, Time, json};
 
 /// A whole image config: the document an image's manifest points to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageConfig {
     /// When it was made.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<Time>,
     /// Who made it.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub author: String,
     /// What it runs on.
-    #[serde(flatten)]
     pub platform: Platform,
     /// Its layers.
     pub rootfs: RootFs,
     /// How it came about; **shape**: oldest first, one entry per layer that is not `empty_layer`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<History>,
     /// How containers run.
     pub config: ContainerConfig,
+}
+
+/// What is written of a config, in the order of Go's fields.
+#[derive(Serialize)]
+struct Written<'c, H> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created: Option<Time>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    author: &'c str,
+    #[serde(flatten)]
+    platform: &'c Platform,
+    rootfs: &'c RootFs,
+    #[serde(skip_serializing_if = "<[H]>::is_empty")]
+    history: &'c [H],
+    config: &'c ContainerConfig,
 }
 
 /// The layers of an image.
@@ -55,8 +67,8 @@ pub struct History {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub author: String,
     /// Which tool: `buildkit.dockerfile.v0`.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub comment: String,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub comment: Cow<'static, str>,
     /// Whether the step made no layer.
     #[serde(skip_serializing_if = "is_false")]
     pub empty_layer: bool,
@@ -140,7 +152,17 @@ impl ImageConfig {
 
     /// The exact bytes BuildKit's frontend exports.
     pub fn to_json(&self) -> Vec<u8> {
-        json::to_vec(self)
+        self.written(&self.history)
+    }
+
+    /// The same with a history that is kept elsewhere, in place of its own.
+    pub fn to_json_with(&self, history: &[&History]) -> Vec<u8> {
+        self.written(history)
+    }
+
+    fn written<H: Serialize>(&self, history: &[H]) -> Vec<u8> {
+        let Self { created, author, platform, rootfs, history: _, config } = self;
+        json::to_vec(&Written { created: *created, author, platform, rootfs, history, config })
     }
 
     /// Digests of the uncompressed layers, lowest first.

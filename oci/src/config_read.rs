@@ -120,7 +120,7 @@ fn history(field: Field<'_>) -> Result<History> {
             "created" => history.created = field.time()?,
             "created_by" => history.created_by = field.string()?,
             "author" => history.author = field.string()?,
-            "comment" => history.comment = field.string()?,
+            "comment" => history.comment = field.string()?.into(),
             _ => history.empty_layer = field.boolean()?,
         }
         Ok(())

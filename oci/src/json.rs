@@ -133,14 +133,21 @@ fn write_escaped<W: ?Sized + Write>(
 
 struct GoFormatter<F>(F);
 
+/// Below this many bytes a plain loop is done before a search has started.
+const SHORT: usize = 48;
+
 impl<F: Formatter> Formatter for GoFormatter<F> {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
         let bytes = fragment.as_bytes();
+        // U+2028 and U+2029 begin with 0xe2.
+        let is_special = |byte: &u8| matches!(byte, b'<' | b'>' | b'&' | 0xe2);
+        if bytes.len() < SHORT && !bytes.iter().any(is_special) {
+            return writer.write_all(bytes);
+        }
         if fragment.is_ascii() {
             return write_escaped(writer, fragment, memchr::memchr3_iter(b'<', b'>', b'&', bytes));
         }
-        // U+2028 and U+2029 begin with 0xe2.
-        let specials = bytes.iter().enumerate().filter(|(_, byte)| matches!(byte, b'<' | b'>' | b'&' | 0xe2));
+        let specials = bytes.iter().enumerate().filter(|(_, byte)| is_special(byte));
         write_escaped(writer, fragment, specials.map(|(at, _)| at))
     }
 

@@ -60,8 +60,8 @@ impl Mode {
 /// fit the stack of a thread (2 MiB) even where nothing is optimized.
 pub const MAX_DEPTH: u32 = 1024;
 
-/// Room for the pieces of most words.
-const TYPICAL_PIECES: usize = 8;
+/// Bytes of a piece in most long words.
+const TYPICAL_PIECE: usize = 24;
 
 /// A parsed word.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl<'a> Word<'a> {
             text = Cow::Owned(rest.to_owned());
         }
         let mut reader = Reader { text: &text, position: 0, escape: char::from(escape), mode, depth: 0 };
-        let mut pieces = Vec::with_capacity(TYPICAL_PIECES);
+        let mut pieces = Vec::with_capacity(4 + text.len() / TYPICAL_PIECE);
         if let Err(fault) = reader.pieces(None, mode == Mode::Line, &mut pieces) {
             pieces.push(Piece::Fault(fault));
         }

@@ -116,7 +116,7 @@ impl Reader<'_> {
                     let rest = &self.text.as_bytes()[start..];
                     let special = |b: &u8| matches!(b, b'"' | b'$') || self.is_escape(*b);
                     self.position += rest.iter().position(special).unwrap_or(rest.len());
-                    out.push(Piece::Literal(range(start, self.position)));
+                    literal(out, start, self.position);
                 }
             }
         }
@@ -126,7 +126,7 @@ impl Reader<'_> {
     fn quote_sign(&mut self, out: &mut Vec<Piece>) {
         self.position += 1;
         if self.mode.keeps_quotes() {
-            out.push(Piece::Literal(range(self.position - 1, self.position)));
+            literal(out, self.position - 1, self.position);
         }
     }
 
@@ -179,6 +179,14 @@ impl Reader<'_> {
 
     pub(super) fn bump(&mut self, c: char) {
         self.position += c.len_utf8();
+    }
+}
+
+/// Adds quoted characters; those that follow others are one piece with them.
+fn literal(out: &mut Vec<Piece>, start: usize, end: usize) {
+    match out.last_mut() {
+        Some(Piece::Literal(last)) if last.end as usize == start => last.end = end as u32,
+        _ => out.push(Piece::Literal(range(start, end))),
     }
 }
 

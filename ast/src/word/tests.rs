@@ -48,16 +48,16 @@ fn text_quotes_and_escapes() {
     check("", "[]");
     check("a b", "[t:a b]");
     check(r#"a'b c'"d e"\ f"#, r"[t:a|l:b c|q[l:d e]|l: |t:f]");
-    check(r#""a\"b\n\\c""#, r#"[q[l:a|l:"|l:b|l:\|l:n|l:\|l:c]]"#);
+    check(r#""a\"b\n\\c""#, r#"[q[l:a|l:"b|l:\n|l:\c]]"#);
     check(r"a\", "[t:a|l:]");
     check("a<b<<  c", "[t:a|l:<|t:b|l:<<  |t:c]");
 }
 
 #[test]
 fn quotes_by_mode() {
-    check_in(Mode::Name, r#"'a'"b"\c"#, r#"[l:'a'|q[l:"|l:b|l:"]|l:c]"#);
+    check_in(Mode::Name, r#"'a'"b"\c"#, r#"[l:'a'|q[l:"b"]|l:c]"#);
     check_in(Mode::Document, r#"'a'"b"\c$d"#, r#"[t:'a'"b"|l:c|v:d]"#);
-    check_in(Mode::Line, r#""\n\""\c"#, r#"[q[l:"|l:\|l:\|l:n|l:\|l:"|l:"]|l:\c]"#);
+    check_in(Mode::Line, r#""\n\""\c"#, r#"[q[l:"|l:\|l:\n|l:\|l:""]|l:\c]"#);
 }
 
 #[test]

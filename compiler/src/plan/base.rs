@@ -78,7 +78,7 @@ impl Planner<'_> {
             if let Err(stop) = result {
                 let errors = if self.answers == answers { &mut malformed } else { &mut failed };
                 errors.push(self.at(stop, span));
-                self.stages[id].state = Some(self.unknown_state());
+                self.stages[id].state = Some(Box::new(self.unknown_state()));
             }
         }
         let noted = self.shared.findings.split_off(before);
@@ -116,7 +116,10 @@ impl Planner<'_> {
 
     fn start_from_scratch(&mut self, id: StageId) -> Done {
         let platform = self.target.platform.clone();
-        self.set_state(id, State::new(platform.clone(), image::scratch(&platform)));
+        // Nothing is built on what has no name: every mount without a source has such a stage.
+        if !self.stages[id].anonymous {
+            self.set_state(id, Box::new(State::new(platform.clone(), image::scratch(&platform))));
+        }
         self.stages[id].platform = Some(platform);
         Ok(())
     }
@@ -159,7 +162,7 @@ impl Planner<'_> {
         }
         state.adopt(&image);
         self.set_base_image(&mut state, ImageConfig { created: None, ..image });
-        self.set_state(id, state);
+        self.set_state(id, Box::new(state));
         Ok(())
     }
 
@@ -177,7 +180,7 @@ impl Planner<'_> {
         state.base_image = Some(Arc::new(image.clone()));
         state.process_platform = Some(platform.normalize());
         self.set_base_image(&mut state, ImageConfig { created: None, ..image });
-        self.set_state(id, state);
+        self.set_state(id, Box::new(state));
         self.stages[id].platform = Some(platform.clone());
         Ok(true)
     }
@@ -205,7 +208,7 @@ impl Planner<'_> {
         let image = ImageConfig { created: None, ..base.clone() };
         state.base_image = Some(Arc::new(base));
         self.set_base_image(&mut state, image);
-        self.set_state(id, state);
+        self.set_state(id, Box::new(state));
         Ok(())
     }
 

@@ -433,7 +433,8 @@ impl FileChain {
     pub(super) fn on(base: Option<Edge>) -> Self {
         let mut inputs = Vec::new();
         let base = base.map_or(-1, |edge| position(&mut inputs, edge));
-        Self { inputs, base, actions: Vec::new() }
+        // Mostly there is one.
+        Self { inputs, base, actions: Vec::with_capacity(1) }
     }
 
     /// Copies from a filesystem; nothing to copy from is scratch.

@@ -24,6 +24,8 @@ impl Planner<'_> {
             !stage.anonymous && (all || (needed.contains(&id) && !stage.dispatched))
         };
         self.count_heirs(target);
+        let steps = needed.iter().map(|id| self.stages[*id].commands.len()).sum();
+        self.shared.graph.nodes.reserve(if self.draws() { steps } else { 0 });
         for id in 0..self.stages.len() {
             if (self.request.stopped)() {
                 return;
@@ -72,7 +74,7 @@ impl Planner<'_> {
     }
 
     /// The state a stage starts with: its base's.
-    fn begin(&mut self, id: StageId) -> Option<State> {
+    fn begin(&mut self, id: StageId) -> Option<Box<State>> {
         let Some(base) = self.stages[id].base else { return self.stages[id].state.take() };
         let parent = &mut self.stages[base];
         parent.heirs -= 1;

@@ -4,7 +4,7 @@
 //! is faster than any tree. Cloning copies pointers, and only where two stages build on one.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// So many entries are searched one by one.
 const INDEX_FROM: usize = 24;
@@ -44,6 +44,8 @@ pub(super) struct Environment {
     slots: Vec<Option<(Arc<str>, Value)>>,
     live: usize,
     index: Option<BTreeMap<Arc<str>, usize>>,
+    /// As processes get them, once one asked: steps and stages between which nothing is set share the list.
+    entries: OnceLock<Arc<[String]>>,
     /// Whether variables may exist that are not here, because the base is not known.
     pub(super) incomplete: bool,
 }
@@ -51,6 +53,7 @@ pub(super) struct Environment {
 impl Environment {
     /// Sets a variable; it is now the last.
     pub(super) fn set(&mut self, key: Arc<str>, value: Value) {
+        self.entries.take();
         match self.find(&key) {
             Some(at) if at + 1 == self.slots.len() => {
                 self.slots[at] = Some((key, value));
@@ -78,6 +81,7 @@ impl Environment {
     /// Forgets a variable.
     pub(super) fn remove(&mut self, key: &str) {
         let Some(at) = self.find(key) else { return };
+        self.entries.take();
         self.slots[at] = None;
         self.live -= 1;
         if let Some(index) = &mut self.index {
@@ -93,6 +97,12 @@ impl Environment {
     /// Their names in order.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.iter().map(|(key, _)| &**key)
+    }
+
+    /// The variables as processes get them: `KEY=value`, in order; what is unknown is empty.
+    pub(super) fn entries(&self) -> Arc<[String]> {
+        let entry = |(key, value): (&Arc<str>, &Value)| [key, "=", value.as_deref().unwrap_or_default()].concat();
+        self.entries.get_or_init(|| self.iter().map(entry).collect()).clone()
     }
 
     /// How many there are.
@@ -218,6 +228,20 @@ mod tests {
         assert_eq!(names(&env), "B C A");
         env.remove("C");
         assert_eq!((names(&env), env.len(), env.get("C")), ("B A".into(), 2, Lookup::Unset));
+    }
+
+    #[test]
+    fn processes_share_a_list_until_something_is_set() {
+        let mut env = Environment::default();
+        set(&mut env, "A", "1");
+        env.set("B".into(), None);
+        let heir = env.clone();
+        assert_eq!(*env.entries(), ["A=1", "B="]);
+        assert!(Arc::ptr_eq(&env.entries(), &env.clone().entries()));
+        set(&mut env, "A", "2");
+        assert_eq!((env.entries().join(" "), heir.entries().join(" ")), ("B= A=2".into(), "A=1 B=".into()));
+        env.remove("B");
+        assert_eq!(*env.entries(), ["A=2"]);
     }
 
     #[test]

@@ -25,23 +25,23 @@ impl Planner<'_> {
         }
         let mut image = state.image;
         image.config.env = env_entries(&state.image_env);
-        image.history = self.shared.history.until(state.history);
-        let is_late = |entry: &oci::History| entry.created.is_some_and(|time| !time.is_printable());
-        if self.request.purpose == Purpose::Build && image.history.iter().any(is_late) {
+        if !self.target.implicit {
+            overwrite(&mut image.platform, &self.target.platform);
+        }
+        image.platform = image.platform.normalize();
+        let history = self.shared.history.until(state.history);
+        let is_late = |entry: &&oci::History| entry.created.is_some_and(|time| !time.is_printable());
+        if self.request.purpose == Purpose::Build && history.iter().any(is_late) {
             let message = "failed to marshal image config: json: error calling MarshalJSON for type *time.Time: \
                            Time.MarshalJSON: year outside of range [0,9999]";
             let help = "SOURCE_DATE_EPOCH counts seconds, not milliseconds";
             self.report(Stop::error(message).help(help).nowhere(None));
             return None;
         }
-        if !self.target.implicit {
-            overwrite(&mut image.platform, &self.target.platform);
-        }
-        image.platform = image.platform.normalize();
         Some(Output {
             platform: self.target.platform.normalize(),
             edge: state.root,
-            image: image.to_json(),
+            image: image.to_json_with(&history),
             base_image: state.base_image,
             epoch: self.epoch,
             scan,

@@ -34,7 +34,7 @@ impl History {
         let entry = Entry {
             created: epoch.map(|seconds| Time::from_unix(seconds, 0)),
             created_by,
-            comment: COMMENT.to_owned(),
+            comment: COMMENT.into(),
             empty_layer: layer == Layer::Empty,
             ..Entry::default()
         };
@@ -47,9 +47,12 @@ impl History {
     }
 
     /// All entries up to `last`, oldest first.
-    pub(super) fn until(&self, last: HistoryId) -> Vec<Entry> {
-        let ids: Vec<u32> = std::iter::successors(last, |id| self.entries[*id as usize].0).collect();
-        ids.iter().rev().map(|id| self.entries[*id as usize].1.clone()).collect()
+    pub(super) fn until(&self, last: HistoryId) -> Vec<&Entry> {
+        let entry = |id: HistoryId| Some(&self.entries[id? as usize]);
+        let mut entries: Vec<&Entry> =
+            std::iter::successors(entry(last), |(before, _)| entry(*before)).map(|(_, entry)| entry).collect();
+        entries.reverse();
+        entries
     }
 
     fn push(&mut self, last: HistoryId, entry: Entry) -> HistoryId {

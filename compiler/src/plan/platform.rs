@@ -1,24 +1,30 @@
 //! Platforms in a build: the arguments that are always there, and how step names show them.
 
+use std::borrow::Cow;
+
 use oci::{ImageConfig, Platform};
 
-use super::environment::{Environment, Lookup, Scope};
+use super::environment::Environment;
 
 /// The arguments that `FROM` may always use, and stages once they declare them. Build arguments replace them.
-pub(super) fn predefined(build: &Platform, target: &Platform, stage: &str) -> [(&'static str, String); 11] {
+pub(super) fn predefined<'p>(
+    build: &'p Platform,
+    target: &'p Platform,
+    stage: &'p str,
+) -> [(&'static str, Cow<'p, str>); 11] {
     let stage = if stage.is_empty() { "default" } else { stage };
     [
-        ("BUILDPLATFORM", build.short()),
-        ("BUILDOS", build.os.clone()),
-        ("BUILDOSVERSION", build.os_version.clone()),
-        ("BUILDARCH", build.architecture.clone()),
-        ("BUILDVARIANT", build.variant.clone()),
-        ("TARGETPLATFORM", target.to_string()),
-        ("TARGETOS", target.os.clone()),
-        ("TARGETOSVERSION", target.os_version.clone()),
-        ("TARGETARCH", target.architecture.clone()),
-        ("TARGETVARIANT", target.variant.clone()),
-        ("TARGETSTAGE", stage.to_owned()),
+        ("BUILDPLATFORM", build.short().into()),
+        ("BUILDOS", build.os.as_str().into()),
+        ("BUILDOSVERSION", build.os_version.as_str().into()),
+        ("BUILDARCH", build.architecture.as_str().into()),
+        ("BUILDVARIANT", build.variant.as_str().into()),
+        ("TARGETPLATFORM", target.to_string().into()),
+        ("TARGETOS", target.os.as_str().into()),
+        ("TARGETOSVERSION", target.os_version.as_str().into()),
+        ("TARGETARCH", target.architecture.as_str().into()),
+        ("TARGETVARIANT", target.variant.as_str().into()),
+        ("TARGETSTAGE", stage.into()),
     ]
 }
 
@@ -57,9 +63,9 @@ fn cross_suffix(base: &Platform, mut target: Platform) -> String {
 /// the parts; parts add up.
 fn declared_target(env: &Environment) -> Option<Platform> {
     let mut platform = None::<Platform>;
-    for name in env.names() {
-        let Lookup::Set(value) = env.get(name) else { continue };
-        match name {
+    for (name, value) in env.iter() {
+        let Some(value) = value.as_deref() else { continue };
+        match &**name {
             "TARGETPLATFORM" => {
                 if let Ok(whole) = Platform::parse(value, &Platform::new("linux", "amd64")) {
                     return Some(whole);

@@ -104,7 +104,7 @@ impl Scanner {
         let process = Process {
             meta: ExecMeta {
                 args,
-                env: self.environment(&config.env, &output.scan),
+                env: self.environment(&config.env, &output.scan).into(),
                 cwd: go::join("/", &config.working_dir),
                 remove_mount_stubs_recursive: true,
                 ..ExecMeta::default()

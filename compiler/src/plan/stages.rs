@@ -73,8 +73,9 @@ pub(super) struct Stage<'a> {
     pub(super) heirs: usize,
     /// Its filesystem so far; `None` is scratch, or not known.
     pub(super) root: Option<Edge>,
-    /// Its result so far; `None` before it starts and when its last heir took it.
-    pub(super) state: Option<State>,
+    /// Its result so far; `None` before it starts, when its last heir took it, and where nobody can inherit it. Boxed:
+    /// most stages of a large build are mere places to mount from, and they are moved as their list grows.
+    pub(super) state: Option<Box<State>>,
 }
 
 /// A step of a stage.
@@ -144,7 +145,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Sets the result of a stage.
-    pub(super) fn set_state(&mut self, id: StageId, state: State) {
+    pub(super) fn set_state(&mut self, id: StageId, state: Box<State>) {
         self.stages[id].root = state.root;
         self.stages[id].state = Some(state);
     }

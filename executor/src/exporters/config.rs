@@ -83,7 +83,7 @@ fn with_times(mut history: Vec<History>, layers: &[LayerBlob]) -> Vec<History> {
         counted += usize::from(!entry.empty_layer);
     }
     for layer in &layers[counted..] {
-        let (created, comment) = (time_of(layer), COMMENT.to_owned());
+        let (created, comment) = (time_of(layer), COMMENT.into());
         history.push(History { created, comment, ..History::default() });
     }
     let mut layers = layers.iter();

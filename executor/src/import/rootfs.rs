@@ -74,7 +74,7 @@ fn config(path: &Path, diff_id: Digest) -> ImageConfig {
         created,
         platform: crate::host_platform(),
         rootfs: RootFs { kind: "layers".into(), diff_ids: Some(vec![diff_id]) },
-        history: vec![History { created, comment: format!("Imported from {file}"), ..History::default() }],
+        history: vec![History { created, comment: format!("Imported from {file}").into(), ..History::default() }],
         ..ImageConfig::default()
     }
 }

@@ -142,7 +142,7 @@ fn sandbox_or_host(context: Context<'_>) -> Network {
 
 /// The definition's variables, then proxies, the default PATH, and secrets.
 fn environment(exec: &llb::Exec, session: &crate::session::Session) -> Result<Vec<String>> {
-    let mut env = exec.meta.env.clone();
+    let mut env = exec.meta.env.to_vec();
     env.extend(exec.meta.proxy_env.iter().flat_map(proxies));
     if !env.iter().any(|entry| entry.starts_with("PATH=")) {
         env.push(DEFAULT_PATH.to_owned());

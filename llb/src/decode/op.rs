@@ -99,7 +99,7 @@ fn exec(message: proto::ExecOp) -> Result<Exec, VertexProblem> {
 fn exec_meta(message: proto::Meta) -> ExecMeta {
     ExecMeta {
         args: message.args,
-        env: message.env,
+        env: message.env.into(),
         cwd: message.cwd,
         user: message.user,
         proxy_env: message.proxy_env.map(|proxy| ProxyEnv {

@@ -46,8 +46,11 @@ pub(super) struct Texts {
     pub(super) used: Vec<usize>,
 }
 
-/// Bytes of a vertex with what is said of it, roughly: room to start with.
+/// Bytes of a vertex with what is said of it, beside what it says of its source text, roughly: room to start with.
 const TYPICAL_VERTEX: usize = 768;
+
+/// How often a definition repeats its source texts: as such, in operations, and in names and descriptions of vertices.
+const REPEATS: usize = 4;
 
 /// What is left to do on the walk.
 enum Visit {
@@ -63,7 +66,7 @@ impl<'g> Encoding<'g> {
             fields,
             vertices: DigestMap::with_capacity_and_hasher(graph.nodes.len() + graph.outputs.len(), Default::default()),
             texts: Texts { moved: vec![None; graph.sources.len()], used: Vec::new() },
-            bytes: Vec::with_capacity(graph.nodes.len() * TYPICAL_VERTEX + texts),
+            bytes: Vec::with_capacity(graph.nodes.len() * TYPICAL_VERTEX + texts * REPEATS),
             places: vec![None; graph.nodes.len()],
             buffer: Vec::with_capacity(4 * TYPICAL_VERTEX),
         };

@@ -134,7 +134,7 @@ fn exec(args: &mut Args, calls: &mut Vec<(At, String, Args)>) -> Result<Exec> {
     let mut exec = Exec {
         meta: ExecMeta {
             args: args.strings("args")?,
-            env: args.strings("env")?,
+            env: args.strings("env")?.into(),
             cwd: args.string("cwd")?,
             user: args.string("user")?,
             hostname: args.string("hostname")?,

@@ -187,13 +187,7 @@ impl Fs {
         let created = Time::parse("0001-01-01T00:00:00Z").ok();
         let image = self.image();
         image.created = created;
-        image.history.push(History {
-            created,
-            created_by,
-            comment: COMMENT.to_owned(),
-            empty_layer,
-            ..History::default()
-        });
+        image.history.push(History { created, created_by, comment: COMMENT.into(), empty_layer, ..History::default() });
     }
 
     /// A path as a file operation writes it.

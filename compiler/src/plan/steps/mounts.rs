@@ -96,7 +96,11 @@ impl Planner<'_> {
     /// Types the mounts of a command.
     pub(super) fn typed_mounts(&mut self, state: &State, command: &Command<'_>) -> Done<Vec<TypedMount>> {
         let scope = Self::scope(state, command);
-        written(&command.step).map(|mount| self.typed_mount(mount, scope)).collect()
+        let mut typed = Vec::with_capacity(command.sources.len());
+        for mount in written(&command.step) {
+            typed.push(self.typed_mount(mount, scope)?);
+        }
+        Ok(typed)
     }
 
     fn typed_mount(&mut self, mount: &Mount, scope: CommandScope<'_, '_>) -> Done<TypedMount> {

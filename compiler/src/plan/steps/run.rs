@@ -2,15 +2,16 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use ast::word::{self, Mode, Word};
 use ast::{Command as Process, OptKind};
-use llb::{CdiDevice, ExecMeta, NetMode, ProxyEnv, SecurityMode};
+use llb::{CdiDevice, Edge, ExecMeta, NetMode, ProxyEnv, SecurityMode};
 use oci::json::lossy;
 
 use super::command::{listed, with_shell};
 use super::files::inside;
-use super::mounts::TypedMount;
+use super::mounts::{Mounts, TypedMount};
 use crate::plan::build::{self, ExecMount, ExecMountKind, Said};
 use crate::plan::environment::{Environment, Scope};
 use crate::plan::go;
@@ -42,6 +43,13 @@ struct Script {
     lossy: bool,
 }
 
+/// What a process may do.
+struct Rights {
+    network: NetMode,
+    security: SecurityMode,
+    devices: Vec<CdiDevice>,
+}
+
 /// What a process sees beside its mounts.
 struct ProcessSettings<'s> {
     env: Cow<'s, Environment>,
@@ -63,78 +71,90 @@ impl Planner<'_> {
         let paths = self.stages[id].paths;
         self.paths.mark_all(paths);
         let script = self.script(state, process)?;
-        let mut mounts = self.mounts(id, state, command, &typed)?;
-        let devices = devices(command);
-        if !devices.is_empty() && !self.request.options.labs {
-            return Err(Stop::error("device feature is only supported in Dockerfile frontend 1.14.0-labs or later")
-                .help("devices belong to the labs channel: --channel labs"));
-        }
-        let (network, security) = (network(command)?, security(command)?);
+        let mounts = self.mounts(id, state, command, &typed)?;
+        let rights = self.rights(state, command)?;
         if !self.draws() {
             state.root = Some(build::UNDRAWN);
             return Ok(());
         }
         let said = self.run_said(id, state, command, &typed, &script.summary);
-
         let created_by = self.run_text(&script.args, state);
-        let settings = &self.settings.process;
-        let root = ExecMount {
-            target: "/".to_owned(),
-            source: state.root,
-            selector: String::new(),
-            readonly: false,
-            kind: ExecMountKind::Root,
-        };
-        let mut all = Vec::with_capacity(mounts.mounts.len() + 2);
-        all.push(root);
-        all.extend(script.mount);
-        all.append(&mut mounts.mounts);
+        let meta = self.process_meta(state, own, script.args, &mounts);
+        self.grow(created_by.len() + meta.env.iter().map(String::len).sum::<usize>())?;
+        let all = self.all_mounts(state.root, script.mount, mounts.mounts);
         let options = self.request.options;
-        if settings.shm_size > 0 && options.supports("exec.mount.tmpfs.size") {
-            all.push(shared_memory(settings.shm_size));
-        }
-        let mut env = env_entries(&own.env);
-        if let Some((socket, _)) = mounts.sockets.first().filter(|_| own.env.value("SSH_AUTH_SOCK").is_none()) {
-            env.push(format!("SSH_AUTH_SOCK={socket}"));
-        }
-        let sets_path = options.supports(build::SETS_PATH);
-        let os = state.process_platform.as_ref().map_or(&self.target.platform.os, |platform| &platform.os);
-        if !sets_path && os != "windows" && state.env.value("PATH").is_none() {
-            env.push(format!("PATH={DEFAULT_PATH}"));
-        }
-        self.grow(created_by.len() + env.iter().map(String::len).sum::<usize>())?;
         let process = build::Process {
-            meta: ExecMeta {
-                args: script.args,
-                env,
-                cwd: own.dir,
-                user: own.user,
-                proxy_env: self.proxy(),
-                extra_hosts: settings.hosts.clone(),
-                hostname: state.hostname.clone(),
-                ulimit: settings.ulimits.iter().filter(|_| options.supports("exec.meta.ulimit")).cloned().collect(),
-                cgroup_parent: Some(&settings.cgroup_parent)
-                    .filter(|_| options.supports("exec.meta.cgroup.parent"))
-                    .cloned()
-                    .unwrap_or_default(),
-                remove_mount_stubs_recursive: true,
-                valid_exit_codes: Vec::new(),
-            },
-            network: network.unwrap_or(state.network),
-            security,
-            devices: devices.into_iter().filter(|_| options.supports("exec.meta.cdi")).collect(),
+            meta,
+            network: rights.network,
+            security: rights.security,
+            devices: rights.devices,
             secret_env: mounts.secret_env,
-            resources: settings.resources.clone().filter(|_| options.supports("exec.meta.linux.resources")),
-            sets_path,
+            resources: self
+                .settings
+                .process
+                .resources
+                .clone()
+                .filter(|_| options.supports("exec.meta.linux.resources")),
+            sets_path: options.supports(build::SETS_PATH),
             numbers_outputs: !options.supports("exec.mount.bind.readwrite-nooutput"),
             lossy: script.lossy,
         };
         let platform = state.process_platform.clone().unwrap_or_else(|| self.target.platform.clone());
         let graph = &mut self.shared.graph;
-        let edge = build::exec(graph, all, mounts.secrets, mounts.sockets, process, Some(platform), said);
-        state.root = Some(edge);
+        state.root = Some(build::exec(graph, all, mounts.secrets, mounts.sockets, process, Some(platform), said));
         self.commit(state, created_by, Layer::Solved);
         Ok(())
+    }
+
+    /// Devices, network and privileges. What a daemon does not know of is left out.
+    fn rights(&self, state: &State, command: &Command<'_>) -> Done<Rights> {
+        let options = self.request.options;
+        let mut devices = devices(command);
+        if !devices.is_empty() && !options.labs {
+            return Err(Stop::error("device feature is only supported in Dockerfile frontend 1.14.0-labs or later")
+                .help("devices belong to the labs channel: --channel labs"));
+        }
+        devices.retain(|_| options.supports("exec.meta.cdi"));
+        Ok(Rights { network: network(command)?.unwrap_or(state.network), security: security(command)?, devices })
+    }
+
+    /// The process, with what the options say of all of them. What a daemon does not know of is left out.
+    fn process_meta(&self, state: &State, own: ProcessSettings<'_>, args: Vec<String>, mounts: &Mounts) -> ExecMeta {
+        let settings = &self.settings.process;
+        let options = self.request.options;
+        let cgroup_parent = Some(&settings.cgroup_parent).filter(|_| options.supports("exec.meta.cgroup.parent"));
+        ExecMeta {
+            args,
+            env: self.process_env(state, &own.env, mounts),
+            cwd: own.dir,
+            user: own.user,
+            proxy_env: self.proxy(),
+            extra_hosts: settings.hosts.clone(),
+            hostname: state.hostname.clone(),
+            ulimit: settings.ulimits.iter().filter(|_| options.supports("exec.meta.ulimit")).cloned().collect(),
+            cgroup_parent: cgroup_parent.cloned().unwrap_or_default(),
+            remove_mount_stubs_recursive: true,
+            valid_exit_codes: Vec::new(),
+        }
+    }
+
+    /// The root, the script, the mounts of the step, and shared memory of the size that the options ask for.
+    fn all_mounts(&self, root: Option<Edge>, script: Option<ExecMount>, mounts: Vec<ExecMount>) -> Vec<ExecMount> {
+        let size = self.settings.process.shm_size;
+        let sized = size > 0 && self.request.options.supports("exec.mount.tmpfs.size");
+        let root = ExecMount {
+            target: "/".to_owned(),
+            source: root,
+            selector: String::new(),
+            readonly: false,
+            kind: ExecMountKind::Root,
+        };
+        let mut all = Vec::with_capacity(mounts.len() + 3);
+        all.push(root);
+        all.extend(script);
+        all.extend(mounts);
+        all.extend(sized.then(|| shared_memory(size)));
+        all
     }
 
     /// The environment, directory and user of the stage, but for what the step says itself.
@@ -161,6 +181,22 @@ impl Planner<'_> {
             }
         }
         Ok(own)
+    }
+
+    /// The variables of the process: those of the stage, the agent's socket, and where programs are if the daemon does not
+    /// know by itself.
+    fn process_env(&self, state: &State, own: &Environment, mounts: &Mounts) -> Arc<[String]> {
+        let sets_path = self.request.options.supports(build::SETS_PATH);
+        let agent = mounts.sockets.first().filter(|_| own.value("SSH_AUTH_SOCK").is_none());
+        let os = state.process_platform.as_ref().map_or(&self.target.platform.os, |platform| &platform.os);
+        let path = !sets_path && os != "windows" && state.env.value("PATH").is_none();
+        let entries = own.entries();
+        if agent.is_none() && !path {
+            return entries;
+        }
+        let agent = agent.map(|(socket, _)| format!("SSH_AUTH_SOCK={socket}"));
+        let path = path.then(|| format!("PATH={DEFAULT_PATH}"));
+        entries.iter().cloned().chain(agent).chain(path).collect()
     }
 
     fn run_said(
@@ -279,7 +315,7 @@ fn is_opener(line: &[u8]) -> bool {
     word.words_unset().is_some_and(|words| words.len() == 1)
 }
 
-fn script_mount(source: llb::Edge) -> ExecMount {
+fn script_mount(source: Edge) -> ExecMount {
     ExecMount {
         target: SCRIPTS.to_owned(),
         source: Some(source),
@@ -318,13 +354,6 @@ fn without_args(state: &State) -> Environment {
         }
     }
     env
-}
-
-fn env_entries(env: &Environment) -> Vec<String> {
-    // One more may follow: the agent's socket, or where programs are.
-    let mut entries = Vec::with_capacity(env.len() + 1);
-    entries.extend(env.iter().map(|(key, value)| [&**key, "=", value.as_deref().unwrap_or_default()].concat()));
-    entries
 }
 
 fn network(command: &Command<'_>) -> Done<Option<NetMode>> {

@@ -75,7 +75,7 @@ fn run_with_a_root_alone_is_keyed_without_mounts() {
 fn everything_of_a_process_but_hosts_addresses_and_proxies() {
     let meta = ExecMeta {
         args: vec!["sh".into(), "-c".into(), "a && b <\u{2028}".into()],
-        env: vec!["A=1".into()],
+        env: ["A=1".into()].into(),
         cwd: "/w".into(),
         user: "me".into(),
         proxy_env: Some(llb::ProxyEnv { http_proxy: "x".into(), ..llb::ProxyEnv::default() }),

@@ -32,7 +32,11 @@ pub(super) fn arg(parsed: &Instruction<'_>, lowering: &mut Lowering<'_>) -> Opti
         lowering.error("ARG requires at least one argument", &parsed.name.range);
         return None;
     };
-    words.iter().map(|word| param(word, lowering)).collect::<Option<_>>().map(Op::Arg)
+    let mut params = Vec::with_capacity(words.len());
+    for word in words {
+        params.push(param(word, lowering)?);
+    }
+    Some(Op::Arg(params))
 }
 
 fn param(word: &Word<'_>, lowering: &mut Lowering<'_>) -> Option<Param> {
