@@ -65,6 +65,8 @@ impl Planner<'_> {
             self.stages[id].resolved = needed;
             let span = self.stages[id].span;
             let answers = self.answers;
+            // Only who looks for mistakes is told what could not be asked.
+            let written = if self.draws() { String::new() } else { self.stages[id].base_name.clone() };
             let result = match start {
                 _ if self.stages[id].broken => Err(Stop::Unknown),
                 Ok(Start::Reference(reference)) => self.resolve_base(id, reference, needed),
@@ -74,7 +76,7 @@ impl Planner<'_> {
             if self.stages[id].anonymous {
                 self.stages[id].dispatched = true;
             }
-            self.report_unreachable(span);
+            self.report_unreachable(span, &written);
             if let Err(stop) = result {
                 let errors = if self.answers == answers { &mut malformed } else { &mut failed };
                 errors.push(self.at(stop, span));
@@ -253,5 +255,44 @@ impl Planner<'_> {
             found: found.normalize().to_string(),
         };
         self.note(span, kind);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ast::{Severity, Source};
+
+    use crate::{Answer, AskError, Facts, Options, Question, World, check};
+
+    /// Knows no image, and cannot ask.
+    struct Offline;
+
+    impl World for Offline {
+        fn answer(&self, questions: &[Question]) -> Vec<Result<Answer, AskError>> {
+            let answer = |question: &Question| match question {
+                Question::Image { .. } => {
+                    Err(AskError { message: "not found".to_owned(), help: None, unreachable: true })
+                }
+                _ => Ok(Answer::ContextFile(None)),
+            };
+            questions.iter().map(answer).collect()
+        }
+    }
+
+    /// Without a registry a mistyped stage looks like an image: nothing else would tell.
+    #[test]
+    fn what_cannot_be_asked_may_be_a_mistyped_stage() {
+        let source = Source::new("Dockerfile", *b"FROM alpine AS build\nFROM bulid\nCOPY --from=buidl a b\n");
+        let outcome = check(&source, &Options::default(), Facts::default(), &Offline);
+        let infos = outcome.diagnostics.iter().filter(|found| found.severity == Severity::Info);
+        let shown: Vec<(u32, &str)> =
+            infos.map(|found| (source.lines.line(found.at.unwrap().start), found.message.as_str())).collect();
+        let unknown = "what depends on it is not looked at";
+        let expected = [
+            (1, format!("not found; {unknown}")),
+            (2, format!("not found (did you mean build?); {unknown}")),
+            (3, format!("not found (did you mean build?); {unknown}")),
+        ];
+        assert_eq!(shown, expected.iter().map(|(line, message)| (*line, message.as_str())).collect::<Vec<_>>());
     }
 }

@@ -133,10 +133,12 @@ impl<'a> Planner<'a> {
         self.shared.findings.push(Finding::Error(*diagnostic));
     }
 
-    /// Records what could not be asked for a stage.
-    pub(super) fn report_unreachable(&mut self, span: Option<Span>) {
+    /// Records what could not be asked for a stage that is built on `base`, which may be a mistyped name of another.
+    pub(super) fn report_unreachable(&mut self, span: Option<Span>, base: &str) {
         for error in std::mem::take(&mut self.shared.unreachable) {
-            let message = format!("{}; what depends on it is not looked at", error.message);
+            let meant = ast::suggest(base, self.stage_names());
+            let known = ast::with_suggestion(error.message, meant);
+            let message = format!("{known}; what depends on it is not looked at");
             let mut info = Diagnostic::warning("unknown", message, span);
             info.severity = Severity::Info;
             info.help = error.help;
