@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use compiler::Options;
+use compiler::plan::{CacheImport, cache_imports};
 use gateway::caps::{self, Caps};
 use gateway::message::{CacheOptionsEntry, InputsRequest, PingRequest, Request, SolveRequest, SolveResponse, result};
 use gateway::{Bridge, Calls, Code, Status};
 use llb::{Definition, FieldOrder, Graph};
-use serde::Deserialize;
 
 use crate::environment::Environment;
 
@@ -67,24 +67,16 @@ impl<'b> Session<'b> {
     /// Caches to import: `cache-imports` (JSON), and `cache-from` (names of images) of older clients. What is malformed
     /// the planner refuses.
     fn cache_imports(&self) -> Vec<CacheOptionsEntry> {
-        #[derive(Deserialize)]
-        struct Entry {
-            #[serde(rename = "Type", default)]
-            kind: String,
-            #[serde(rename = "Attrs", default)]
-            attrs: BTreeMap<String, String>,
-        }
         if !self.caps.has(caps::IMPORT_CACHES) {
             return Vec::new();
         }
-        let imports = self.opt("cache-imports").unwrap_or_default();
-        let imports: Vec<Entry> = serde_json::from_str(imports).unwrap_or_default();
+        let imports = cache_imports(self.opt("cache-imports").unwrap_or_default()).unwrap_or_default();
         let images = self.opt("cache-from").unwrap_or_default().split(',').filter(|name| !name.is_empty());
         let of_image = |name: &str| CacheOptionsEntry {
             r#type: "registry".to_owned(),
             attrs: BTreeMap::from([("ref".to_owned(), name.to_owned())]),
         };
-        let given = imports.into_iter().map(|Entry { kind, attrs }| CacheOptionsEntry { r#type: kind, attrs });
+        let given = imports.into_iter().map(|CacheImport { kind, attrs }| CacheOptionsEntry { r#type: kind, attrs });
         given.chain(images.map(of_image)).collect()
     }
 

@@ -55,7 +55,7 @@ pub use entry::{Entry, Found, context_path, entry, file_source};
 pub use notes::{Finding, Note, NoteKind};
 pub use scan::scanner;
 pub use scopes::StepScope;
-pub use settings::{Scanner, UnsupportedCap, unsupported_cap};
+pub use settings::{CacheImport, Scanner, UnsupportedCap, cache_imports, unsupported_cap};
 
 use context::{ContextPlan, MainContext};
 use environment::Environment;

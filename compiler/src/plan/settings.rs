@@ -6,6 +6,8 @@
 mod attributes;
 mod csv;
 
+pub use attributes::{CacheImport, cache_imports};
+
 use std::collections::BTreeMap;
 
 use ast::{Checks, Diagnostic, parse_bool};

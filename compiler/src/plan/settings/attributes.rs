@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use ast::quote;
 use llb::{HostIp, LinuxResources, NetMode, Ulimit};
 use oci::{Platform, Reference};
+use serde::{Deserialize, Deserializer};
 
 use super::{Bad, Lookup, csv};
 use crate::ResolveMode;
@@ -192,19 +193,33 @@ fn check_set_element(element: &str) -> Result<(), String> {
 
 /// Cache imports concern whoever runs the result; here they only have to be a list.
 pub(super) fn check_cache_imports(text: &str) -> Result<(), Bad> {
-    if text.is_empty() || serde_json::from_str::<Vec<CacheImport>>(text).is_ok() {
-        return Ok(());
-    }
-    Err(Bad::new(format!("failed to unmarshal cache-imports ({})", quote(text.as_bytes())))
-        .help(r#"a JSON list such as [{"Type":"registry","Attrs":{"ref":"example.com/cache"}}]"#))
+    cache_imports(text).map(drop).map_err(|error| {
+        Bad::new(format!("failed to unmarshal cache-imports ({}): {error}", quote(text.as_bytes())))
+            .help(r#"a JSON list such as [{"Type":"registry","Attrs":{"ref":"example.com/cache"}}]"#)
+    })
 }
 
-#[derive(serde::Deserialize)]
-struct CacheImport {
+/// A cache that a build may take results from.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct CacheImport {
+    /// `registry`, `local`, ….
     #[serde(rename = "Type", alias = "type", default)]
-    _kind: String,
-    #[serde(rename = "Attrs", alias = "attrs", default)]
-    _attrs: Option<BTreeMap<String, String>>,
+    pub kind: String,
+    /// Attributes of that kind: `ref`, ….
+    #[serde(rename = "Attrs", alias = "attrs", default, deserialize_with = "or_none")]
+    pub attrs: BTreeMap<String, String>,
+}
+
+/// The caches that an option (`cache-imports`) lists.
+///
+/// **Errors**: it is no list of them.
+pub fn cache_imports(text: &str) -> Result<Vec<CacheImport>, serde_json::Error> {
+    if text.is_empty() { Ok(Vec::new()) } else { serde_json::from_str(text).map(Option::unwrap_or_default) }
+}
+
+/// Go leaves what is `null` as it was.
+fn or_none<'de, D: Deserializer<'de>>(reader: D) -> Result<BTreeMap<String, String>, D::Error> {
+    Option::deserialize(reader).map(Option::unwrap_or_default)
 }
 
 /// The image of a scanner, and its parameters.
@@ -213,17 +228,18 @@ type Generator = (String, BTreeMap<String, String>);
 /// What makes bills of materials, if attestations ask for one.
 pub(super) fn scanner(opts: Lookup<'_>) -> Result<Option<Generator>, Bad> {
     let wanted = opts.with_prefix("attest:").into_iter().chain(opts.with_prefix("build-arg:BUILDKIT_ATTEST_"));
-    let mut scanner = None;
+    let mut attestations = BTreeMap::new();
     for (kind, value) in wanted {
         let kind = go::to_lower(kind);
         let attributes = fields(value).map_err(|bad| bad.context(&format!("failed to parse {kind}")))?;
-        match &*kind {
-            "provenance" => {}
-            "sbom" => scanner = Some(generator(&attributes)?),
-            other => return Err(Bad::new(format!("unknown attestation type {}", quote(other.as_bytes())))),
-        }
+        attestations.insert(kind, attributes);
     }
-    Ok(scanner)
+    // All are read before one is looked at.
+    if let Some(other) = attestations.keys().find(|kind| !matches!(&***kind, "provenance" | "sbom")) {
+        return Err(Bad::new(format!("unknown attestation type {}", quote(other.as_bytes())))
+            .help("attestations are provenance and sbom"));
+    }
+    attestations.get("sbom").map(|attributes| generator(attributes)).transpose()
 }
 
 fn generator(attributes: &[String]) -> Result<Generator, Bad> {
@@ -244,6 +260,31 @@ mod tests {
 
     fn message<T>(result: Result<T, Bad>) -> String {
         result.err().map_or("ok".to_owned(), |bad| bad.message)
+    }
+
+    #[test]
+    fn lists_of_caches() {
+        let read = |text: &str| {
+            let shown = |import: &CacheImport| format!("{} {:?}", import.kind, import.attrs);
+            cache_imports(text).map(|imports| imports.iter().map(shown).collect::<Vec<_>>().join("; ")).ok()
+        };
+        let both = r#"[{"Type":"registry","Attrs":{"ref":"a/b"}},{"type":"gha","attrs":null}]"#;
+        assert_eq!(read(both).as_deref(), Some(r#"registry {"ref": "a/b"}; gha {}"#));
+        assert_eq!((read("").as_deref(), read("null").as_deref(), read("{}")), (Some(""), Some(""), None));
+        let refused = r#"failed to unmarshal cache-imports ("x"): expected value at line 1 column 1"#;
+        assert_eq!(message(check_cache_imports("x")), refused);
+    }
+
+    #[test]
+    fn attestations_are_all_read_before_one_is_looked_at() {
+        let refused = |given: &[(&str, &str)]| {
+            let opts = given.iter().map(|(name, value)| (format!("attest:{name}"), (*value).to_owned())).collect();
+            message(scanner(Lookup(&opts)))
+        };
+        assert_eq!(refused(&[("SBOM", "generator=x"), ("provenance", "mode=max")]), "ok");
+        assert_eq!(refused(&[("sbom", "generator=A B"), ("zzz", "")]), r#"unknown attestation type "zzz""#);
+        assert_eq!(refused(&[("sbom", "generator=")]), "failed to parse sbom scanner : invalid reference format");
+        assert!(refused(&[("aaa", ""), ("sbom", "a\"b")]).starts_with("failed to parse sbom: "));
     }
 
     #[test]
