@@ -276,6 +276,8 @@ builtins! {
         "A filesystem in place of the stage, context or image of that name.";
     CopyLink: "option::copy link()",
         "Copies into a layer of its own that is laid over the filesystem: it is copied once, whatever is below.";
+    GitKnownHosts: "option::git knownHosts(string lines)",
+        "Keys of hosts, as `known_hosts` has them: over SSH no other host is talked to.";
     RunSecretEnv: "option::run secretEnv(string localEnv, string name)",
         "A variable of the client's environment as a variable of this process, that is in no layer.";
 }

@@ -25,6 +25,9 @@ impl World for Images {
             Question::Module { source: ModuleSource::File(path) } => {
                 Ok(Answer::File((path == "app/Dockerfile").then(|| DOCKERFILE.as_bytes().to_vec())))
             }
+            Question::Module { source: ModuleSource::Built(file) } => {
+                Ok(Answer::File((file.path == "Dockerfile").then(|| DOCKERFILE.as_bytes().to_vec())))
+            }
             _ => Err(AskError { message: "not known".to_owned(), help: None, unreachable: false }),
         };
         questions.iter().map(answer).collect()
@@ -142,6 +145,16 @@ fn a_dockerfile_is_a_source() {
 }
 
 #[test]
+fn the_dockerfile_of_any_filesystem_is_a_source() {
+    let (execs, sources) = processes("fs default() { dockerfile fs { image \"holds-it\"; }; }\n");
+    assert_eq!(execs, ["V=1 make $V"]);
+    assert_eq!(
+        sources,
+        ["docker-image://docker.io/library/base:latest", "docker-image://docker.io/library/holds-it:latest"]
+    );
+}
+
+#[test]
 fn what_the_image_of_a_dockerfile_says_is_kept() {
     let outcome = compile("fs default() { dockerfile fs { local \"app\"; }; }\n", &[]);
     let output = &outcome.plan.expect("there is a plan").outputs[0];
@@ -156,9 +169,10 @@ fn a_dockerfile_that_is_not_there_or_not_to_be_read() {
         outcome.diagnostics.into_iter().map(|found| found.message).collect::<Vec<_>>()
     };
     assert_eq!(wrong("fs { local \"other\"; }"), ["open other/Dockerfile: no such file or directory"]);
+    assert_eq!(wrong("scratch"), ["the empty filesystem holds no Dockerfile"]);
     assert_eq!(
-        wrong("fs { image \"a\"; }"),
-        ["the Dockerfile of a context that is not a directory of the client cannot be read"]
+        wrong("fs { image \"a\"; } with option { file \"none/Dockerfile\"; }"),
+        ["open none/Dockerfile: no such file or directory"]
     );
     assert_eq!(
         wrong("fs { local \"app\"; } with option { target \"nope\"; }"),
@@ -231,4 +245,37 @@ fn targets_have_defaults_too() {
     assert_eq!(definition(text, &[]), definition(&full("stable", "false"), &[]));
     let args = [("tag", "edge"), ("fresh", "true")];
     assert_eq!(definition(text, &args), definition(&full("edge", "true"), &[]));
+}
+
+#[test]
+fn a_variadic_parameter_may_stand_behind_defaults() {
+    let many = "fs many(string dir = \"/a\", int mode = 0o755, variadic string words) { mkdir dir mode; run words; }\n";
+    let with = |call: &str| format!("{many}fs default() {{ image \"a\"; {call}; }}\n");
+    same(&with("many \"/b\" 1 \"x\" \"y\""), "fs default() { image \"a\"; mkdir \"/b\" 1; run \"x\" \"y\"; }\n");
+    let one = with("many \"/b\"").replace("run words; ", "");
+    same(&one, "fs default() { image \"a\"; mkdir \"/b\" 0o755; }\n");
+    same(&one.replace("many \"/b\"", "many"), "fs default() { image \"a\"; mkdir \"/a\" 0o755; }\n");
+}
+
+#[test]
+fn hosts_of_repositories_may_be_known() {
+    let text = "fs default() {\n\tgit \"git@example.com:a/b.git\" \"main\" with option { knownHosts \"example.com ssh-ed25519 AAAA\"; }\n}\n";
+    let outcome = compile(text, &[]);
+    assert_eq!(outcome.diagnostics, []);
+    let graph = outcome.plan.unwrap().graph;
+    let known = graph.nodes.iter().find_map(|node| match &node.op {
+        Op::Source(source) => source.attrs.get("git.knownsshhosts").cloned(),
+        _ => None,
+    });
+    assert_eq!(known.as_deref(), Some("example.com ssh-ed25519 AAAA"));
+}
+
+#[test]
+fn a_cache_that_is_bound_is_copied_by_a_process_of_its_own() {
+    let bound = "fs build() {\n\timage \"a\"\n\trun \"make\" with option { mount scratch \"/c\" with option { cache \"id\" \"locked\"; } as kept; }\n}\n";
+    let copied = "fs default() {\n\timage \"a\"\n\trun \"make\" with option { mount scratch \"/c\" with option { cache \"id\" \"locked\"; }; }\n\trun \"cp\" \"-a\" \"/c/.\" \"/.llbc-kept\" with option {\n\t\tmount scratch \"/c\" with option { cache \"id\" \"locked\"; }\n\t\tmount scratch \"/.llbc-kept\" as out\n\t}\n}\n";
+    same(
+        &format!("{bound}fs default() {{ kept; }}\n"),
+        &format!("{}fs default() {{ out; }}\n", copied.replace("default", "build")),
+    );
 }

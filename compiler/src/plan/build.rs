@@ -230,6 +230,8 @@ pub(super) struct Git {
     pub(super) checksum: String,
     /// Times of files: `commit`, `checkout`, or empty.
     pub(super) mtime: String,
+    /// Keys of hosts, as `known_hosts` has them; only for SSH.
+    pub(super) known_hosts: String,
     pub(super) keep_git_dir: bool,
     pub(super) skip_submodules: bool,
     pub(super) fetch_by_commit: bool,
@@ -266,6 +268,7 @@ pub(super) fn git(graph: &mut Graph, git: &Git, said: Said) -> Edge {
     if git.scheme == "ssh" {
         // parity: the capability is asked for even though no keys of hosts are named.
         attrs.caps.push("source.git.knownsshhosts");
+        attrs.set_text("git.knownsshhosts", &git.known_hosts, None);
         attrs.set("git.mountsshsock", "default", Some("source.git.mountsshsock"));
     }
     attrs.set_text("git.checksum", &git.checksum, Some("source.git.checksum"));

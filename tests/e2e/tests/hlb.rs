@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use e2e::Sandbox;
+use e2e::docker::Docker;
 use e2e::registry::Registry;
 
 /// A sandbox with the base image and the project's example.
@@ -314,4 +315,26 @@ fn a_frontend_image_makes_a_filesystem() {
     assert_eq!(sandbox.read("tree/more"), "x");
     let image = sandbox.succeed(&mut sandbox.shell("llbc dump --image build.hlb")).out();
     assert!(image.contains("WORD=a_word"), "{image}");
+}
+
+#[test]
+fn what_is_in_a_cache_can_be_bound() {
+    let sandbox = Sandbox::with_base();
+    let run = "run \"echo one >> /c/f; echo own > /c/own; ln -s f /c/link\" with option {\n\t\tmount scratch \"/c\" with option { cache \"id\" \"locked\"; } as kept\n\t}";
+    sandbox.write("build.hlb", &format!("fs build() {{\n\timage \"base\"\n\t{run}\n}}\nfs default() {{\n\tkept\n\tmkfile \"/more\" 0o644 \"x\"\n}}\n"));
+    sandbox.succeed(&mut sandbox.shell("llbc build -f build.hlb --offline -o type=local,dest=tree"));
+    let listed = sandbox.succeed(&mut sandbox.shell("ls tree && readlink tree/link")).out();
+    assert_eq!((sandbox.read("tree/f").as_str(), listed.as_str()), ("one\n", "f\nlink\nmore\nown\nf\n"));
+}
+
+#[test]
+fn an_image_is_loaded_into_dockers_engine() {
+    let Some(docker) = Docker::get() else { return };
+    let sandbox = Sandbox::with_base();
+    let program = "fs default() {\n\timage \"base\"\n\tmkfile \"/f\" 0o644 \"from a program\"\n\tentrypoint \"cat\" \"/f\"\n\tdockerLoad \"hlb/loaded:1\"\n}\n";
+    sandbox.write("build.hlb", program);
+    let mut build = sandbox.shell("llbc build -f build.hlb --offline");
+    sandbox.succeed(build.env("DOCKER_HOST", format!("unix://{}", docker.socket().display())));
+    let run = docker.client().args(["run", "--rm", "--network=none", "hlb/loaded:1"]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&run.stdout), "from a program", "{}", String::from_utf8_lossy(&run.stderr));
 }

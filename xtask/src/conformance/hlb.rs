@@ -22,6 +22,7 @@ pub const QUIRKS: &[&str] = &[
     "hlb/export/docker-engine",
     "hlb/func/variadic-user-function",
     "hlb/modules/interpolating-an-import",
+    "hlb/mount/cache-cannot-be-bound",
     "hlb/pipeline/builtin-call-as-target",
     "hlb/string/bool-is-not-a-value",
 ];

@@ -1,8 +1,9 @@
 //! What is mounted into a process: filesystems, secrets, sockets.
 
+use ast::Span;
 use ast::builtin::Builtin;
 use llb::{CacheSharing, FileActionKind, Graph, SecretEnv, SecretMount};
-use oci::Digest;
+use oci::{Digest, Platform};
 
 use super::super::build::{ExecMount, ExecMountKind, FileChain, Said};
 use super::super::go;
@@ -18,12 +19,13 @@ const SECRET_MODE: u32 = 0o400;
 const SOCKET_MODE: u32 = 0o600;
 
 /// A filesystem that is mounted.
+#[derive(Clone)]
 pub(super) struct Mounting {
     pub(super) source: Box<Fs>,
     pub(super) target: String,
     pub(super) readonly: bool,
-    /// Whether its result is what is wanted of the process.
-    pub(super) bound: bool,
+    /// The word `as`, if its result is what is wanted of the process.
+    pub(super) bound: Option<Span>,
     selector: String,
     tmpfs: bool,
     cache: Option<(String, CacheSharing)>,
@@ -45,11 +47,34 @@ impl Mounting {
             source: option.args.first().cloned().ok_or(Stop::Unknown)?.fs()?,
             target: option.text(1)?,
             readonly: has(Builtin::MountReadonly),
-            bound: option.bound.is_some(),
+            bound: option.bound,
             selector: last(Builtin::MountSourcePath).map(|path| path.text(0)).transpose()?.unwrap_or_default(),
             tmpfs: has(Builtin::MountTmpfs),
             cache: cache.transpose()?,
         })
+    }
+
+    /// Nothing, to be filled.
+    pub(super) fn bound_scratch(target: &str, bound: Option<Span>, platform: Platform) -> Self {
+        Self {
+            source: Box::new(Fs::scratch(platform)),
+            target: target.to_owned(),
+            readonly: false,
+            bound,
+            selector: String::new(),
+            tmpfs: false,
+            cache: None,
+        }
+    }
+
+    /// The same, whatever comes of it.
+    pub(super) fn unbound(self) -> Self {
+        Self { bound: None, ..self }
+    }
+
+    /// Whether it is kept from build to build.
+    pub(super) fn is_cache(&self) -> bool {
+        self.cache.is_some() && !self.tmpfs
     }
 
     pub(super) fn mount(&self) -> ExecMount {
@@ -92,6 +117,11 @@ impl Mounted {
         add_needs(&mut self.needs, &mount.source.needs);
         self.order.push(Point::Mount(self.mounts.len()));
         self.mounts.push(mount);
+    }
+
+    /// The cache whose contents are wanted of the process, if that is what is wanted.
+    pub(super) fn bound_cache(&self) -> Option<&Mounting> {
+        self.mounts.iter().find(|mount| mount.bound.is_some() && mount.is_cache())
     }
 
     fn add_secret(&mut self, target: String, secret: SecretMount) {

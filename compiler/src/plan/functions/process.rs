@@ -21,6 +21,9 @@ const HOST_NETWORK: &str = "network.host";
 /// What a process with all privileges needs to be allowed.
 const INSECURE: &str = "security.insecure";
 
+/// Where a cache is copied to.
+const KEPT: &str = "/.llbc-kept";
+
 const NETWORKS: [&str; 3] = ["host", "none", "unset"];
 const SECURITIES: [&str; 2] = ["insecure", "sandbox"];
 const SHARINGS: [&str; 3] = ["locked", "private", "shared"];
@@ -63,13 +66,6 @@ impl Evaluator<'_> {
                 let stop = Stop::error("tmpfs mounts must use scratch").point(call.span(0));
                 Err(stop.help("memory starts empty: mount scratch, or leave out tmpfs"))
             }
-            Builtin::RunMount => match (call.effect, call.last(Builtin::MountCache)) {
-                (Some((_, keyword)), Some(cache)) => {
-                    let at = cache.trace.spans().next().unwrap_or(keyword);
-                    Err(Stop::error("cannot bind a cache mount").point(keyword).label(at, "cache mode enabled here"))
-                }
-                _ => Ok(()),
-            },
             _ => Ok(()),
         }
     }
@@ -84,12 +80,37 @@ impl Evaluator<'_> {
         for option in &call.options {
             self.launch_option(call.module, &mut launch, option).map_err(|stop| traced(stop, &option.trace))?;
         }
+        let kept = launch.mounted.bound_cache().cloned();
+        if let Some(cache) = kept.as_ref().filter(|_| launch.readonly) {
+            let at = cache.bound.unwrap_or_default();
+            let stop = Stop::error("a cache mount cannot be bound where the root is read-only").point(at);
+            let readonly = call.last(Builtin::RunReadonlyRootfs).and_then(|option| option.trace.spans().next());
+            return Err(stop
+                .label(readonly.unwrap_or(at), "read-only here")
+                .help("what is in a cache is copied after the process, by another one on its root"));
+        }
         launch.mounted.make_mount_points(&mut self.shared.graph);
         let mut fs = fs;
         let shown = args.join(" ");
         self.exec(&mut fs, launch, args, call);
         fs.commit(false, format!("RUN {shown}"));
+        if let Some(cache) = kept {
+            self.copy_of_cache(&mut fs, cache, call);
+        }
         Ok(Value::Fs(fs))
+    }
+
+    /// What is in a cache after a process: another process copies it, since a cache is the result of nothing.
+    fn copy_of_cache(&mut self, fs: &mut Fs, cache: Mounting, call: &Application<'_>) {
+        let from = format!("{}/.", cache.target.trim_end_matches('/'));
+        let args = ["cp", "-a", &from, KEPT].map(str::to_owned).to_vec();
+        let target = Mounting::bound_scratch(KEPT, cache.bound, fs.platform.clone());
+        let mut launch = Launch::new(fs);
+        let image = cache.source.image.clone();
+        launch.mounted.add(cache.unbound());
+        launch.mounted.add(target);
+        self.exec(fs, launch, args, call);
+        fs.image = image;
     }
 
     fn launch_option(&mut self, module: usize, launch: &mut Launch, option: &Applied) -> Done {
@@ -167,7 +188,7 @@ impl Evaluator<'_> {
         let graph = &mut self.shared.graph;
         let edge = build::exec(graph, mounts, mounted.secrets, mounted.sockets, process, Some(platform), said);
         let Op::Exec(exec) = &mut graph.nodes[edge.node.0 as usize].op else { return };
-        let bound = mounted.mounts.iter().find(|mount| mount.bound);
+        let bound = mounted.mounts.iter().find(|mount| mount.bound.is_some() && !mount.is_cache());
         let number = set_outputs(&mut exec.mounts, bound);
         add_needs(&mut fs.needs, &mounted.needs);
         mounted.mounts.iter().for_each(|mount| fs.exports.extend(&mount.source.exports));

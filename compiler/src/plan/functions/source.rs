@@ -101,6 +101,9 @@ impl Evaluator<'_> {
         source.subdir = String::new();
         source.reference = call.text(1)?;
         source.keep_git_dir = call.has(Builtin::GitKeepGitDir);
+        if let Some(option) = call.last(Builtin::GitKnownHosts) {
+            source.known_hosts = option.text(0)?;
+        }
         let said = self.said(call.trace);
         let edge = build::git(&mut self.shared.graph, &source, said);
         Ok(Value::Fs(Box::new(Fs::source(edge, self.platform.clone()))))
