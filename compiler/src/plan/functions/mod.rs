@@ -107,7 +107,10 @@ pub(super) fn outline(asked: &Asked<'_>, settings: &Settings<'_>) -> Draft {
     let found = asked.module.defs.iter().position(is_wanted);
     let Some(target) = found else {
         let message = format!("target {} is not defined in {}", ast::quote(wanted.as_bytes()), asked.source.name);
-        let error = Diagnostic::error(super::stop::CODE, message, None);
+        let names: Vec<&str> =
+            asked.module.defs.iter().filter_map(|def| def.name.as_ref()).map(|name| name.text.as_str()).collect();
+        let mut error = Diagnostic::error(super::stop::CODE, message, None);
+        error.help = (!names.is_empty()).then(|| format!("choose one with --target: {}", names.join(", ")));
         return Draft { findings: vec![Finding::Error(error)], ..Draft::default() };
     };
     Draft { captures: super::Captures::of(target), ..Draft::default() }
