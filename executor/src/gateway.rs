@@ -12,12 +12,14 @@
 //! | `references` | results the frontend knows by name |
 //! | `files` | what it may see of them |
 //! | `compose` | what it returned, as a definition |
+//! | `platforms` | what platforms it says that is of |
 //! | `wire` | errors and sources, as the protocol has them |
 
 mod bridge;
 mod compose;
 mod container;
 mod files;
+mod platforms;
 mod references;
 mod wire;
 
@@ -56,6 +58,14 @@ pub struct Returned {
     pub metadata: BTreeMap<String, Vec<u8>>,
 }
 
+impl Returned {
+    /// What it says for whoever started the build: what is under `frontend.`.
+    pub fn said(&self) -> BTreeMap<String, serde_json::Value> {
+        let said = self.metadata.iter().filter(|(key, _)| key.starts_with("frontend."));
+        said.map(|(key, value)| (key.clone(), String::from_utf8_lossy(value).into())).collect()
+    }
+}
+
 /// Encoded definitions; an empty one is scratch.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Results {
@@ -78,6 +88,12 @@ impl<'a> Frontend<'a> {
     ///
     /// **Errors**: `Frontend` with what it returned; otherwise what kept it from returning anything.
     pub fn run(&self, sink: &dyn Sink) -> Result<Returned> {
-        container::run(self, sink)
+        let returned = container::run(self, sink)?;
+        if self.depth == 0
+            && let Some(warning) = platforms::warning(&self.opts, &returned)?
+        {
+            container::warn(sink, warning);
+        }
+        Ok(returned)
     }
 }

@@ -265,14 +265,14 @@ mod tests {
         check(b"\x4a\x00", "unknown operation (field 9): the definition needs a newer executor");
         check(b"\x62\x01\x00", "unknown operation (field 12): the definition needs a newer executor");
         check(b"\x12\x00", "process of an exec missing");
-        check(b"\x12\x04\x0a\x00\x18\x03", "unknown network mode 3");
-        check(b"\x12\x04\x0a\x00\x20\x02", "unknown security mode 2");
-        check(b"\x12\x06\x0a\x00\x12\x02\x30\x05", "unknown mount type 5");
+        check(b"\x12\x04\x0a\x00\x18\x03", "invalid network mode 3");
+        check(b"\x12\x04\x0a\x00\x20\x02", "invalid security mode 2");
+        check(b"\x12\x06\x0a\x00\x12\x02\x30\x05", "invalid mount type 5");
         check(b"\x12\x06\x0a\x00\x12\x02\x30\x01", "options of a secret mount missing");
         check(b"\x12\x06\x0a\x00\x12\x02\x30\x02", "options of an ssh mount missing");
         check(b"\x12\x06\x0a\x00\x12\x02\x30\x03", "options of a cache mount missing");
-        check(b"\x12\x0b\x0a\x00\x12\x07\x30\x03\xa2\x01\x02\x10\x03", "unknown cache sharing mode 3");
-        check(b"\x12\x07\x0a\x00\x12\x03\xc0\x01\x03", "unknown content cache setting 3");
+        check(b"\x12\x0b\x0a\x00\x12\x07\x30\x03\xa2\x01\x02\x10\x03", "invalid cache sharing mode 3");
+        check(b"\x12\x07\x0a\x00\x12\x03\xc0\x01\x03", "invalid content cache setting 3");
         check(b"\x22\x02\x12\x00", "operation of a file action missing");
     }
 

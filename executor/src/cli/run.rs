@@ -51,7 +51,7 @@ impl Console {
     pub fn build(&self, definition: Vec<u8>, settings: Settings) -> Result<Response> {
         let done = self.start(settings, |_, request, _| {
             request.definition = definition;
-            Ok(Next::Build)
+            Ok(Next::Build(BTreeMap::new()))
         })?;
         Ok(match done {
             Done::Built(response) => response,
@@ -150,7 +150,7 @@ fn request(settings: Settings, cancel: &Cancel) -> Request {
 pub fn run(definition: Vec<u8>, settings: Settings) -> Result<()> {
     start(settings, |_, request, _| {
         request.definition = definition;
-        Ok(Next::Build)
+        Ok(Next::Build(BTreeMap::new()))
     })
 }
 
@@ -163,14 +163,14 @@ pub fn run_frontend(source: &str, opts: BTreeMap<String, String>, settings: Sett
             return Ok(Next::Print(answer(&returned)));
         }
         request.definition = gateway::compose(&returned)?;
-        Ok(Next::Build)
+        Ok(Next::Build(returned.said()))
     })
 }
 
 /// What is done with what was prepared.
 enum Next {
-    /// The request's definition is built.
-    Build,
+    /// The request's definition is built; a frontend has something to say of it, for the metadata.
+    Build(BTreeMap<String, serde_json::Value>),
     /// Data for standard output.
     Print(Vec<u8>),
 }
@@ -240,7 +240,7 @@ fn work(
             engine.close(&request.session);
             Ok(Done::Answered(data))
         }
-        Next::Build => {
+        Next::Build(said) => {
             request.epoch = epoch(&request.definition);
             let built = match shell {
                 None => engine.solve(request, tail),
@@ -250,7 +250,10 @@ fn work(
                     shell.open(step);
                 }),
             };
-            built.map(Done::Built)
+            built.map(|mut response| {
+                response.metadata.extend(said);
+                Done::Built(response)
+            })
         }
     }
 }

@@ -31,12 +31,17 @@ pub(super) fn complete(
         }
     };
     let invalid = |error: &dyn std::fmt::Display| Error::Invalid(format!("invalid image config for export: {error}"));
+    if bytes.trim_ascii() == b"null" {
+        return Err(Error::Invalid("invalid null image config for export".into()));
+    }
     let mut object = RawObject::parse(bytes).map_err(|error| invalid(&error))?;
     let read = ImageConfig::from_json(bytes).map_err(|error| invalid(&error))?;
-    for (name, value) in [("os", &read.platform.os), ("architecture", &read.platform.architecture)] {
-        if value.is_empty() {
-            return Err(invalid(&format!("missing {name}")));
+    match (read.platform.os.as_str(), read.platform.architecture.as_str()) {
+        ("", "") => return Err(invalid(&"missing os and architecture")),
+        ("", _) | (_, "") => {
+            return Err(Error::Invalid("invalid image config: os and architecture must be specified together".into()));
         }
+        _ => {}
     }
     let base = base.and_then(|bytes| ImageConfig::from_json(bytes).ok());
     // Where nobody says what the base was: its entries are those that came with a time.
@@ -218,9 +223,11 @@ mod tests {
     fn what_is_no_config() {
         let check = |config: &str, expected: &str| {
             let error = complete(Some(config.as_bytes()), None, &Platform::new("linux", "amd64"), &[], None);
-            assert_eq!(error.unwrap_err().to_string(), format!("invalid image config for export: {expected}"));
+            assert_eq!(error.unwrap_err().to_string(), format!("invalid {expected}"));
         };
-        check(r#"{"architecture":"amd64"}"#, "missing os");
-        check(r#"{"os":"linux"}"#, "missing architecture");
+        check(r#"{"architecture":"amd64"}"#, "image config: os and architecture must be specified together");
+        check(r#"{"os":"linux"}"#, "image config: os and architecture must be specified together");
+        check("{}", "image config for export: missing os and architecture");
+        check("null", "null image config for export");
     }
 }

@@ -2,8 +2,8 @@
 
 use llb::{Graph, Output};
 use oci::Platform;
-use serde::Deserialize;
 
+use super::platforms::{self, Named};
 use super::{Results, Returned};
 use crate::{Error, Result};
 
@@ -14,43 +14,21 @@ const DESCRIBED: &[(&str, &str)] = &[
     ("source.date.epoch", "source-date-epoch"),
 ];
 
-/// Key of the list of platforms.
-const PLATFORMS: &str = "refs.platforms";
-
-/// What is said under [`PLATFORMS`].
-#[derive(Default, Deserialize)]
-struct Platforms {
-    #[serde(rename = "Platforms", default)]
-    platforms: Vec<Named>,
-}
-
-#[derive(Deserialize)]
-struct Named {
-    #[serde(rename = "ID")]
-    id: String,
-    #[serde(rename = "Platform")]
-    platform: Platform,
-}
-
 /// The bytes of the definition.
 ///
 /// **Errors**: results without a platform, a list of platforms that cannot be read.
 pub fn compose(returned: &Returned) -> Result<Vec<u8>> {
-    let platforms = match returned.metadata.get(PLATFORMS) {
-        Some(json) => serde_json::from_slice(json)
-            .map_err(|error| Error::Invalid(format!("failed to parse platforms passed to exporter: {error}")))?,
-        None => Platforms::default(),
-    };
+    let platforms = platforms::of(returned)?;
     let mut graph = Graph::default();
     match &returned.results {
         Results::None => graph.outputs.push(Output::default()),
         Results::One(definition) => {
-            let platform = platforms.platforms.first().map(|named| &named.platform);
+            let platform = platforms.first().map(|named| &named.platform);
             add(&mut graph, definition, platform, returned, "", false)?;
         }
         Results::Many(all) => {
             for (id, definition) in all {
-                let named = platforms.platforms.iter().find(|named| named.id == *id);
+                let named = platforms.iter().find(|named| named.id == *id);
                 let Some(Named { platform, .. }) = named else {
                     return Err(Error::Invalid(format!("the frontend does not say what result {id:?} runs on")));
                 };
@@ -86,6 +64,7 @@ fn add(
 mod tests {
     use std::collections::BTreeMap;
 
+    use super::platforms::PLATFORMS;
     use super::*;
 
     fn definition(name: &str) -> Vec<u8> {
@@ -121,6 +100,14 @@ mod tests {
         assert_eq!(outputs.len(), 2);
         let arm = outputs.iter().find(|output| output.meta.description["platform"] == "linux/arm64").unwrap();
         assert_eq!(arm.meta.description["containerimage.config"], r#"{"arm":1}"#);
+    }
+
+    #[test]
+    fn what_a_frontend_says_for_the_metadata() {
+        let metadata =
+            [("frontend.x", "1"), ("not-frontend.x", "2"), ("frontendx", "3"), ("containerimage.config", "{}")];
+        let said = returned(Results::None, &metadata).said();
+        assert_eq!(serde_json::to_string(&said).unwrap(), r#"{"frontend.x":"1"}"#);
     }
 
     #[test]

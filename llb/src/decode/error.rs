@@ -101,7 +101,7 @@ impl fmt::Display for VertexProblem {
             Self::UnknownOp { field } => {
                 write!(f, "unknown operation (field {field}): the definition needs a newer executor")
             }
-            Self::UnknownValue { name, value } => write!(f, "unknown {name} {value}"),
+            Self::UnknownValue { name, value } => write!(f, "invalid {name} {value}"),
             Self::Missing(part) => write!(f, "{part} missing"),
             Self::OutOfRange(part) => write!(f, "{part} is out of range"),
             Self::MissingInput { digest } => write!(f, "input {digest} is not in the definition"),

@@ -9,8 +9,8 @@ const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Au
 pub(super) fn parse(text: &str) -> Option<i64> {
     let words: Vec<&str> = text.split([' ', '-']).filter(|word| !word.is_empty()).collect();
     let (day, month, year, time) = match words[..] {
-        // Sun, 06 Nov 1994 08:49:37 GMT, and Sunday, 06-Nov-94 08:49:37 GMT
-        [_, day, month, year, time, "GMT"] => (day, month, year, time),
+        // Sun, 06 Nov 1994 08:49:37 GMT, and Sunday, 06-Nov-94 08:49:37 GMT; some servers call it UTC
+        [_, day, month, year, time, "GMT" | "UTC"] => (day, month, year, time),
         // Sun Nov  6 08:49:37 1994
         [_, month, day, time, year] => (day, month, year, time),
         _ => return None,
@@ -40,7 +40,12 @@ mod tests {
 
     #[test]
     fn forms() {
-        for text in ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
+        for text in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 UTC",
+            "Sun Nov  6 08:49:37 1994",
+        ] {
             assert_eq!(parse(text), Some(784_111_777), "{text}");
         }
         for text in
