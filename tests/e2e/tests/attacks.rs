@@ -270,6 +270,37 @@ fn mounts_stay_in_the_tree() {
 }
 
 #[test]
+fn a_cache_that_changes_while_others_mount_in_it_leads_nowhere() {
+    let (sandbox, outside) = with_treasure();
+    let there = outside.path().display();
+    // The cache is one tree for all: a step that has it swaps the parent of where the others' mounts go.
+    let mut file = format!(
+        "FROM base AS swap\n\
+         RUN --mount=type=cache,id=c,target=/c cd /c && mkdir -p sub && ln -sfn {there} link && i=0; \
+         while [ $i -lt 400 ]; do mv sub aside; mv link sub; mv sub link; mv aside sub; i=$((i+1)); done\n"
+    );
+    let mounts = ["tmpfs", "cache", "bind,source=Dockerfile", "cache,id=c"];
+    for (number, mount) in mounts.iter().cycle().take(12).enumerate() {
+        file += &format!(
+            "FROM base AS m{number}\nRUN --mount=type=cache,id=c,target=/c --mount=type={mount},target=/c/sub/evil \
+             cat /c/sub/treasure /c/sub/evil/treasure; echo x > /c/sub/evil/x; true\n"
+        );
+    }
+    for round in 0..2 {
+        // A step whose mount point is gone at the wrong moment fails, and its build with it: so each is a build of its own.
+        let all: String = (0..12)
+            .map(|number| format!("llbc build --progress=plain --no-cache --target m{number} -o type=cacheonly . & "))
+            .collect();
+        sandbox.write("Dockerfile", &file);
+        let swapping = "llbc build --progress=plain --no-cache --target swap -o type=cacheonly . & ";
+        let run = process::run(&mut sandbox.shell(&format!("({swapping} {all} wait) 2>&1"))).unwrap();
+        assert!(!run.out().contains(TREASURE), "round {round}: {}", run.out());
+        assert!(run.out().contains("/c/sub/evil"), "round {round}: no step ran: {}", run.out());
+        untouched(outside.path());
+    }
+}
+
+#[test]
 fn the_kernels_directories_are_not_mounted_over() {
     let sandbox = Sandbox::with_base();
     for target in ["/proc", "/proc/self/attr", "/sys/fs", "/dev/pts", "/"] {
