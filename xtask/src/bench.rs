@@ -7,8 +7,10 @@
 //! for it: they are spent for the build. buildah runs with its default isolation. The limit is the wall time of what no
 //! builder can do without: starting processes, copying files once, compressing on one core. Everything lies in `TMPDIR`: on
 //! a file system without a journal, ext4 looks at every inode that was removed lately before it takes one, so that the
-//! later workloads measure the earlier ones; there a file system of its own, mounted for the run, measures better.
+//! later workloads measure the earlier ones; there a file system of its own, mounted for the run, measures better. It runs
+//! apart ([`apart`]), so that nothing stays of it.
 
+mod apart;
 mod builders;
 mod compile;
 mod lsp;
@@ -47,6 +49,10 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         return lsp::run();
     }
     let chosen = chosen(words)?;
+    // An ordinary user cannot, and has no daemons.
+    if setup::is_root() && !apart::is_inside() {
+        return apart::run(words);
+    }
     setup::install(setup::ALL)?;
     let release = ["build", "--release", "--package", "cli", "--package", "executor"];
     shell::step("build llbc and executor", &mut cargo(&release))?;
