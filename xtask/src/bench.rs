@@ -1,6 +1,6 @@
 //! `cargo xtask bench [WORDS]`: what we cost, side by side with docker, buildah and, where one is at hand, BuildKit, on the
 //! same machine in the same run. Words choose the workloads whose names hold one of them; `compile [FILE…]` is compiling
-//! alone, in process, `lsp` the language server, and `start [PROGRAM…]` the start of frontends.
+//! alone, in process, `hlb` checking a long program, `lsp` the language server, and `start [PROGRAM…]` the start of frontends.
 //!
 //! Absolute figures drift with the machine and its load; ratios of one run do not, so those are what the tables are
 //! for. Docker's steps run without a network, which spares its engine work. A daemon's processor time and memory count
@@ -13,6 +13,7 @@
 mod apart;
 mod builders;
 mod compile;
+mod hlb;
 mod lsp;
 mod start;
 mod table;
@@ -44,9 +45,9 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
     {
         return start::run(programs);
     }
-    if words == ["lsp"] {
+    if words == ["lsp"] || words == ["hlb"] {
         shell::step("build llbc", &mut cargo(&["build", "--release", "--package", "cli"]))?;
-        return lsp::run();
+        return if words == ["hlb"] { hlb::run() } else { lsp::run() };
     }
     let chosen = chosen(words)?;
     // An ordinary user cannot, and has no daemons.
@@ -59,6 +60,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
     if words.is_empty() {
         compile::run()?;
         compile::in_process(&[])?;
+        hlb::run()?;
         lsp::run()?;
         start::run(&[])?;
     }
@@ -90,6 +92,7 @@ fn help() -> String {
     format!(
         "usage: cargo xtask bench [WORD…]     workloads whose names hold a word; without words everything
        cargo xtask bench compile [FILE…]  compiling alone, in process
+       cargo xtask bench hlb              checking a long program
        cargo xtask bench lsp              the language server
        cargo xtask bench start [PROGRAM…] the start of the frontend, and of other frontends
 
