@@ -15,6 +15,11 @@ const CONFIG: &str = "containerimage.config";
 /// What to do about a definition that cannot be read.
 pub(crate) const DAMAGED: &str = "write it again with `llbc FILE -o`";
 
+/// Ending of the names of files that hold LLB as text.
+const TEXT: &str = ".llb";
+/// What to do about text that cannot be read.
+const SHOWN: &str = "`llbc opt --text FILE` shows how LLB looks as text";
+
 /// The bytes of the definition, image configs included.
 pub(crate) fn encode(plan: Plan) -> Result<Vec<u8>> {
     Ok(of(&plan.described().graph)?.to_bytes())
@@ -26,8 +31,27 @@ pub(crate) fn of(graph: &Graph) -> Result<Definition> {
     llb::encode(graph).map_err(|error| Failure::Message(failed(error)))
 }
 
-/// The definition, if that is what the bytes are. No build file decodes as one: each of its vertices is checked.
+/// The definition, if that is what the bytes are, encoded or as text.
 pub(crate) fn read(source: &Source) -> Result<Option<Decoded>> {
+    if let Some(decoded) = encoded(source)? {
+        return Ok(Some(decoded));
+    }
+    let Some(graph) = text(source)? else { return Ok(None) };
+    let (bytes, name) = (of(&graph)?.to_bytes(), &source.name);
+    llb::decode(&bytes).map(Some).map_err(|error| Failure::message("text", format!("{name}: {error}"), SHOWN))
+}
+
+/// The graph, if the name says that it is LLB as text.
+pub(crate) fn text(source: &Source) -> Result<Option<Graph>> {
+    if !source.name.ends_with(TEXT) {
+        return Ok(None);
+    }
+    let parsed = llb::text::parse(&String::from_utf8_lossy(&source.bytes));
+    parsed.map(Some).map_err(|error| Failure::message("text", format!("{}: {error}", source.name), SHOWN))
+}
+
+/// The definition, if it is encoded. No build file decodes as one: each of its vertices is checked.
+pub(crate) fn encoded(source: &Source) -> Result<Option<Decoded>> {
     let bytes = &source.bytes;
     match llb::decode(bytes) {
         Ok(decoded) if !decoded.definition.vertices.is_empty() => Ok(Some(decoded)),

@@ -8,12 +8,9 @@ use llb::{Graph, NodeId, shape};
 
 use super::compile::Target;
 use crate::args::Opt;
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::settings::{Input, Settings};
 use crate::{definition, pipeline, printer};
-
-/// Ending of the names of files that hold LLB as text.
-const TEXT: &str = ".llb";
 
 pub(super) fn run(args: &Opt) -> Result<()> {
     let target = if args.explain || args.text { None } else { Some(Target::new(args.output.as_deref())?) };
@@ -50,19 +47,11 @@ pub(super) fn dump(settings: &Settings, source: Source) -> Result<()> {
 
 /// The graph of a build file, of an encoded definition, or of LLB as text; what is said of images is in its outputs.
 pub(super) fn graph(settings: &Settings, source: Source) -> Result<Graph> {
-    if source.name.ends_with(TEXT) {
-        let text = String::from_utf8_lossy(&source.bytes);
-        let parsed = llb::text::parse(&text);
-        return parsed.map_err(|error| {
-            Failure::message(
-                "text",
-                format!("{}: {error}", source.name),
-                "`llbc dump FILE` shows how LLB looks as text",
-            )
-        });
-    }
-    if let Some(decoded) = definition::read(&source)? {
+    if let Some(decoded) = definition::encoded(&source)? {
         return Ok(decoded.graph);
+    }
+    if let Some(graph) = definition::text(&source)? {
+        return Ok(graph);
     }
     let compiled = pipeline::run(settings, source, compiler::compile)?;
     Ok(pipeline::plan(settings, compiled)?.described().graph)

@@ -22,7 +22,7 @@ const STORE: &str = "corpus";
 const PROGRAM: &str = r#"#!/bin/busybox sh
 export PATH=/standin
 look() {
-  echo "$0 $*"; env | grep -v ^HOSTNAME= | sort; pwd
+  echo "$0 $*"; env | grep -v -e ^HOSTNAME= -e ^TRACEPARENT= | sort; pwd
   all() {
     find / \( -path /proc -o -path /sys -o -path /dev -o -path /standin -o -path /etc/hosts -o -path /etc/resolv.conf \
       -o -path /etc/hostname \) -prune -o "$@" -print0 2>/dev/null | sort -z

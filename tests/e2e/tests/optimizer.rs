@@ -99,3 +99,20 @@ fn the_optimizer_says_what_it_does_and_what_stands_in_its_way() {
     sandbox.succeed(&mut sandbox.shell("llbc Dockerfile | llbc opt -O2 - | executor --progress=quiet -o tree"));
     assert!(sandbox.has("tree/a/a.txt"));
 }
+
+#[test]
+fn definitions_are_known_by_what_is_in_them() {
+    let sandbox = sandbox("FROM base\nWORKDIR /a\nCOPY a.txt .\n");
+    sandbox.write("Changed", "FROM base\nWORKDIR /a\nCOPY b.txt .\n");
+    sandbox.succeed(
+        &mut sandbox.shell("llbc Dockerfile -o a.llb && llbc Changed -o b.pb && llbc opt -O0 --text b.pb > b.llb"),
+    );
+    for (first, second) in [("a.llb", "b.pb"), ("a.llb", "b.llb"), ("Dockerfile", "b.llb")] {
+        let said = sandbox.succeed(sandbox.llbc().args(["diff", first, second])).out();
+        assert!(said.contains("/a.txt") && said.contains("/b.txt"), "{first} {second}: {said}");
+    }
+    let dumps = ["b.pb", "b.llb"].map(|file| sandbox.succeed(sandbox.llbc().args(["dump", file])).out());
+    assert_eq!(dumps[0], dumps[1]);
+    sandbox.write("wrong.llb", "%0 = nothing\n");
+    assert!(sandbox.fail(1, sandbox.llbc().args(["dump", "wrong.llb"])).contains("wrong.llb: "));
+}

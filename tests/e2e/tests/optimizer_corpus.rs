@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use e2e::corpus::{self, Bench, Case};
-use e2e::{Tree, process};
+use e2e::{Buildkit, Tree, process};
 use serde_json::Value;
 
 /// What came of a build: its tree, or that it failed.
@@ -154,6 +154,53 @@ fn run_again(bench: &Bench, definition: &Path, locals: &Path, file: &Path) -> us
         }
     }
     ran.len()
+}
+
+/// The same by BuildKit, whose daemon does not allow everything.
+fn build_by_buildkit(bench: &Bench, buildkit: &Buildkit, definition: &Path) -> Made {
+    let tar = definition.with_extension("buildkit.tar");
+    let mut command = Command::new("sh");
+    let client = buildkit.client();
+    command.args(["-c", "exec \"$@\" < \"$0\""]).arg(definition).arg(client.get_program()).args(client.get_args());
+    command.args(["build", "--progress=plain"]).args(bench.places(&bench.locals()));
+    command.arg(format!("--output=type=tar,dest={}", tar.display()));
+    let run = process::run(&mut command).unwrap();
+    if !run.status.success() {
+        return Err(run.err());
+    }
+    Ok(Tree::from_tar(std::fs::File::open(&tar).unwrap()).unwrap().without_times())
+}
+
+#[test]
+fn buildkit_makes_the_same_at_every_level() {
+    let Some(buildkit) = Buildkit::get() else {
+        return process::say("not run: no buildkitd in BUILDKITD or PATH");
+    };
+    if !e2e::have(&["busybox"]) {
+        return;
+    }
+    let buildkit = buildkit.unwrap();
+    let mut cases = corpus::cases().unwrap();
+    cases.retain(|case| case.name.starts_with("real/"));
+    let bench = Bench::new(&cases);
+    let mut built = 0;
+    for case in &cases {
+        let definitions = definitions(&bench, case);
+        let given = build_by_buildkit(&bench, &buildkit, &definitions[0]);
+        for (level, definition) in &different(&definitions)[1..] {
+            match (&given, &build_by_buildkit(&bench, &buildkit, definition)) {
+                (Ok(given), Ok(made)) => {
+                    let difference = given.difference(made, ("-O0", level));
+                    assert!(difference.is_empty(), "{} at {level}: {difference:#?}", case.name);
+                    built += 1;
+                }
+                (Err(_), Err(_)) => {}
+                (Ok(_), Err(error)) | (Err(error), Ok(_)) => panic!("{} at {level}: {error}", case.name),
+            }
+        }
+    }
+    process::say(&format!("{built} definitions that passes changed were built by BuildKit"));
+    assert!(built >= 20, "only {built}");
 }
 
 #[test]
