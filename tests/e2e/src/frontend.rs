@@ -30,6 +30,15 @@ impl Arch {
         [Self::Amd64, Self::Arm64].into_iter().find(|arch| arch.name() == name)
     }
 
+    /// That of this machine.
+    ///
+    /// **Errors**: there is no image for it.
+    pub fn here() -> Result<Self> {
+        let machine = std::env::consts::ARCH;
+        let here = [Self::Amd64, Self::Arm64].into_iter().find(|arch| arch.machine() == machine);
+        here.ok_or_else(|| Error(format!("the image for {machine} is not supported: there are amd64 and arm64")))
+    }
+
     /// Its name in a platform.
     pub fn name(self) -> &'static str {
         match self {
@@ -132,7 +141,8 @@ pub fn push(directory: &Path, name: &str) -> Result<String> {
 
 /// Builds the image for this machine and sends it to an output; its digest. `directory` is for what the build needs.
 pub fn digest(directory: &Path, output: &str) -> Result<String> {
-    digest_of(&[(Arch::Amd64, compile(Arch::Amd64, "dev")?)], directory, output)
+    let arch = Arch::here()?;
+    digest_of(&[(arch, compile(arch, "dev")?)], directory, output)
 }
 
 /// Builds the image from compiled programs and sends it to an output; its digest.

@@ -69,7 +69,7 @@ struct Cost {
 
 /// Measures our program and those that are named.
 pub(super) fn run(others: &[String]) -> Result<()> {
-    let compile = || Ok(frontend::compile(Arch::Amd64, "frontend")?);
+    let compile = || Ok(frontend::compile(Arch::here()?, "frontend")?);
     let mut programs = vec![shell::timed("compile the frontend", compile)?];
     programs.extend(others.iter().map(PathBuf::from));
     let mut costs = vec![Vec::new(); programs.len()];
