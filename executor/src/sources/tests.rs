@@ -72,8 +72,12 @@ impl Sample {
 
     /// A registry that has it as `team/app:1`.
     fn serve(&self) -> Server {
+        self.serve_on("127.0.0.1:0")
+    }
+
+    fn serve_on(&self, address: &str) -> Server {
         let (blobs, root) = (self.blobs.clone(), self.root.clone());
-        Server::start(move |asked| {
+        Server::start_on(address, move |asked| {
             let object = asked.target.rsplit('/').next().unwrap_or_default();
             let digest = if object == "1" {
                 root.digest.clone()
@@ -197,6 +201,18 @@ fn from_a_registry_to_files() {
     for layer in &sample.layers {
         assert_eq!(place.store.blobs().size(&layer.digest).unwrap(), Some(layer.size));
     }
+}
+
+#[test]
+fn over_ipv6() {
+    let (sample, place) = (Sample::new(false), Place::new());
+    let registry = sample.serve_on("[::1]:0");
+    assert!(registry.host.starts_with("[::1]:"), "{}", registry.host);
+    let (_, files) = place.build(&format!("docker-image://{}/team/app:1", registry.host), &[]).unwrap();
+    assert_eq!(files, ["one=first", "two=second"]);
+    let web = Server::start_on("[::1]:0", |_| Reply::Full(200, vec![], b"six".to_vec()));
+    let (_, files) = place.build(&format!("http://{}/f", web.host), &[]).unwrap();
+    assert_eq!(files, ["f=six"]);
 }
 
 #[test]
