@@ -27,7 +27,7 @@ pub(crate) use patience::Patience;
 
 use crate::failure::{Failure, Result};
 use crate::remote;
-use crate::settings::{Input, Settings, is_web};
+use crate::settings::{Input, LOCK, Settings, is_web};
 use crate::stdin;
 
 type Answered = std::result::Result<Answer, AskError>;
@@ -96,6 +96,10 @@ impl<'s> Host<'s> {
     ///
     /// **Errors**: one that is not, where everything must be.
     pub(crate) fn pin(&self, graph: &mut llb::Graph) -> Result<()> {
+        // A facts file that is no lock file is what was answered, and changes nothing that is built.
+        if self.settings.locked || self.settings.facts.iter().any(|file| file.ends_with(LOCK)) {
+            self.lock.pin_images(graph);
+        }
         let open = self.lock.pin(graph);
         let Some(first) = open.first().filter(|_| self.settings.locked) else { return Ok(()) };
         let text = match open.len() {

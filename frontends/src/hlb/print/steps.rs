@@ -45,12 +45,8 @@ impl Printer<'_> {
             Op::Cmd(command) => self.told(function, "cmd", command),
             Op::Entrypoint(command) => self.told(function, "entrypoint", command),
             Op::Expose(ports) => {
-                let port = |port: Template| match port.constant() {
-                    Some(number) if number.bytes().all(|b| b.is_ascii_digit()) => Template::text(&(number + "/tcp")),
-                    _ => port,
-                };
                 let ports: Vec<_> = ports.iter().map(|value| self.text(value, &function.scope)).collect();
-                let ports = ports.into_iter().map(|value| port(value).print());
+                let ports = ports.iter().flat_map(ports_of);
                 function.statements.push(statement("expose", ports));
             }
             Op::Volume(paths) => self.list(function, "volumes", paths),
@@ -281,6 +277,23 @@ impl Printer<'_> {
 
 fn statement(name: &str, args: impl Iterator<Item = String>) -> String {
     std::iter::once(name.to_owned()).chain(args).collect::<Vec<_>>().join(" ")
+}
+
+/// Most ports that a range is written out as.
+const MOST_PORTS: u32 = 1000;
+
+/// Ports as an image is told them, each as a program writes it: a range is all of them, and of a mapping what is inside.
+fn ports_of(port: &Template) -> Vec<String> {
+    let Some(text) = port.constant() else { return vec![port.print()] };
+    let (numbers, protocol) = text.split_once('/').unwrap_or((&text, "tcp"));
+    let inside = numbers.rsplit(':').next().unwrap_or_default();
+    let (first, last) = inside.split_once('-').unwrap_or((inside, inside));
+    match (first.parse::<u32>(), last.parse::<u32>()) {
+        (Ok(first), Ok(last)) if first <= last && last - first < MOST_PORTS => {
+            (first..=last).map(|number| string(&format!("{number}/{}", protocol.to_lowercase()))).collect()
+        }
+        _ => vec![port.print()],
+    }
 }
 
 /// Options behind a call.
