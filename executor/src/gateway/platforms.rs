@@ -55,7 +55,13 @@ pub(super) fn of(returned: &Returned) -> Result<Vec<Named>> {
 /// What there is to say when results are not of the platforms that `opts` ask for.
 pub(super) fn warning(opts: &BTreeMap<String, String>, returned: &Returned) -> Result<Option<String>> {
     let wanted = opts.get("platform").map(String::as_str).unwrap_or_default();
-    if wanted.is_empty() || returned.results == Results::None {
+    // parity: of nothing nobody says what it is for; requests that are no builds are answered so.
+    let is_nothing = match &returned.results {
+        Results::None => true,
+        Results::One(definition) => definition.is_empty() && !returned.metadata.contains_key(PLATFORMS),
+        Results::Many(_) => false,
+    };
+    if wanted.is_empty() || is_nothing {
         return Ok(None);
     }
     let mut asked = BTreeSet::new();
@@ -112,7 +118,7 @@ mod tests {
 
     #[test]
     fn what_was_asked_for_and_what_came() {
-        let one = || Results::One(Vec::new());
+        let one = || Results::One(b"x".to_vec());
         let check = |wanted: &str, returned: Returned, expected: Option<&str>| {
             let opts = [("platform".to_owned(), wanted.to_owned())].into();
             assert_eq!(warning(&opts, &returned).unwrap().as_deref(), expected, "{wanted}");
@@ -122,6 +128,7 @@ mod tests {
         check("", returned(one(), None), None);
         check("linux/amd64", returned(one(), None), None);
         check("linux/amd64,linux/arm64", returned(Results::None, None), None);
+        check("linux/amd64,linux/arm64", returned(Results::One(Vec::new()), None), None);
         check("linux/amd64,linux/arm64", returned(many(), Some(&both)), None);
         let single = "Multiple platforms requested but result is not multi-platform";
         check("linux/amd64,linux/arm64", returned(one(), None), Some(single));
