@@ -38,7 +38,7 @@ pub struct Row {
     pub file: Option<String>,
     /// Counts by level.
     pub counts: [Counts; 3],
-    /// Vertices that run again whatever a pass does; see [`again::least`].
+    /// Vertices that run again whatever a pass does: local directories, processes, one vertex for each tree they take.
     pub least: usize,
 }
 
