@@ -273,6 +273,26 @@ pub struct Facts {
     pub answers: BTreeMap<Question, Result<Answer, AskError>>,
 }
 
+impl Facts {
+    /// Encoded definitions that were built to answer: filesystems of modules that are not kept beside the program, and what
+    /// frontends were given.
+    pub fn definitions(&self) -> impl Iterator<Item = &[u8]> {
+        let asked = self.answers.iter().filter(|(_, answer)| !matches!(answer, Ok(Answer::Kept(_))));
+        asked.flat_map(|(question, _)| question.definitions()).filter(|definition| !definition.is_empty())
+    }
+}
+
+impl Question {
+    /// Encoded definitions that must be built to answer.
+    fn definitions(&self) -> Vec<&[u8]> {
+        match self {
+            Self::Module { source: ModuleSource::Imported(file) | ModuleSource::Built(file) } => vec![&file.definition],
+            Self::Frontend { inputs, .. } => inputs.values().map(Vec::as_slice).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
 /// The outside, as the compiler may see it.
 pub trait World {
     /// Answers every question, in the order given; they may be worked on in parallel.

@@ -98,16 +98,22 @@ fn compile_all(settings: &Settings, host: &Host<'_>, facts: &mut Facts) -> Resul
     let (module, _) = compiler::load(&source, &settings.options, facts, host);
     let mut open = BTreeMap::new();
     for name in everything(&module, settings) {
-        let plan = compile(settings, &source, name, host, facts)?;
-        let wanted = Lock::default().pin(&mut plan.graph.clone());
-        for node in plan.graph.nodes {
-            let Op::Source(source) = node.op else { continue };
-            if wanted.contains(&source.identifier) {
-                open.insert(source.identifier.clone(), source);
-            }
-        }
+        open.extend(unpinned(compile(settings, &source, name, host, facts)?.graph));
+    }
+    for definition in facts.definitions() {
+        let wrong = |error| Failure::message("lock", format!("a filesystem of a module: {error}"), "report this");
+        open.extend(unpinned(llb::decode(definition).map_err(wrong)?.graph));
     }
     Ok(open)
+}
+
+/// The remote sources of a graph that do not say themselves what they are, by identifier.
+fn unpinned(graph: llb::Graph) -> impl Iterator<Item = (String, llb::Source)> {
+    let wanted = Lock::default().pin(&mut graph.clone());
+    graph.nodes.into_iter().filter_map(move |node| match node.op {
+        Op::Source(source) if wanted.contains(&source.identifier) => Some((source.identifier.clone(), source)),
+        _ => None,
+    })
 }
 
 fn compile(

@@ -88,3 +88,33 @@ fn programs_are_locked_too() {
     sandbox.succeed(&mut sandbox.shell("llbc build --locked -o tree -f build.hlb"));
     assert_eq!(sandbox.read("tree/f"), "first");
 }
+
+#[test]
+fn modules_of_programs_are_locked_too() {
+    if !e2e::have(&["git"]) {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let commit = repository(&sandbox);
+    let module = |word: &str| {
+        let text = format!("export page\nfs page() {{\n\tscratch\n\tmkfile \"/page\" 0o644 \"{word}\"\n}}\n");
+        sandbox.write("repos/r.git/build.hlb", &text);
+        sandbox.succeed(&mut sandbox.shell("cd repos/r.git && git add build.hlb"));
+        commit(word);
+        sandbox.succeed(&mut sandbox.shell("cd repos/r.git && git update-server-info"));
+    };
+    module("first");
+    let address = serve(&sandbox.directory().join("repos"));
+    let program = format!("import lib from \"git+{address}/r.git/.git@main\"\n\nfs default() {{\n\tlib.page\n}}\n");
+    sandbox.write("build.hlb", &program);
+    sandbox.succeed(&mut sandbox.shell("llbc lock build.hlb"));
+    let lock: Value = serde_json::from_str(&sandbox.read("llbc.lock")).unwrap();
+    let repository = lock.as_object().unwrap().iter().find(|(name, _)| name.starts_with("git://")).unwrap();
+    assert_eq!(repository.1["commit"].as_str().unwrap().len(), 40, "{lock}");
+
+    module("second");
+    sandbox.succeed(&mut sandbox.shell("llbc build --locked -o tree -f build.hlb"));
+    assert_eq!(sandbox.read("tree/page"), "first");
+    sandbox.succeed(&mut sandbox.shell("llbc lock --update '' build.hlb && llbc build --locked -o tree -f build.hlb"));
+    assert_eq!(sandbox.read("tree/page"), "second");
+}
