@@ -43,6 +43,9 @@ fn left_behind(sandbox: &Sandbox) -> Vec<std::path::PathBuf> {
     entries.into_iter().flatten().map(|entry| entry.unwrap().path()).filter(|path| !path.ends_with("lock")).collect()
 }
 
+/// What the shell shows when it waits.
+const PROMPT: &str = "$ ";
+
 /// Somebody at a terminal.
 struct Terminal {
     program: Child,
@@ -73,6 +76,18 @@ impl Terminal {
         let came = process::wait_until(Duration::from_secs(60), || found().is_some());
         assert!(came, "{answer} is missing in\n{}", self.shown.lock().unwrap());
         self.read += found().unwrap() + answer.len();
+    }
+
+    /// Types Ctrl-C until there is a prompt: one that comes before the process is in the foreground interrupts nothing.
+    #[track_caller]
+    fn interrupt(&mut self) {
+        let prompt = || self.shown.lock().unwrap()[self.read..].find(PROMPT);
+        let came = (0..60).any(|_| {
+            self.program.stdin.as_ref().unwrap().write_all(b"\x03").unwrap();
+            process::wait_until(Duration::from_secs(1), || prompt().is_some())
+        });
+        assert!(came, "no prompt in\n{}", self.shown.lock().unwrap());
+        self.read += prompt().unwrap() + PROMPT.len();
     }
 
     /// Waits for the end of the build, which has failed; returns all that was shown.
@@ -118,15 +133,11 @@ fn a_terminal_is_a_terminal_inside() {
         let session = format!("script --quiet --return --command 'stty rows 33 cols 99; {build}' typescript");
         let mut terminal = Terminal::start(&mut sandbox.shell(&session));
         // What is typed is echoed, so that only answers that are computed prove something.
-        for (typed, answer) in [
-            ("", "the build ends with it"),
-            ("tty; stty size; cat half; echo $((40 + 2)) $GREETING; sleep 300\n", "42 hello"),
-            ("\u{3}", "$ "),
-            ("echo $((50 + 5))\n", "55"),
-            ("exit\n", "exit code: 7"),
-        ] {
-            terminal.talk(typed, answer);
-        }
+        terminal.talk("", "the build ends with it");
+        terminal.talk("tty; stty size; cat half; echo $((40 + 2)) $GREETING; sleep 300\n", "42 hello");
+        terminal.interrupt();
+        terminal.talk("echo $((50 + 5))\n", "55");
+        terminal.talk("exit\n", "exit code: 7");
         let shown = terminal.end();
         for words in ["/dev/pts/0", "33 99", "\nhalf"] {
             assert!(shown.contains(words), "{runtime}: {words} is missing in\n{shown}");
