@@ -279,3 +279,21 @@ fn a_cache_that_is_bound_is_copied_by_a_process_of_its_own() {
         &format!("{}fs default() {{ out; }}\n", copied.replace("default", "build")),
     );
 }
+
+#[test]
+fn no_file_of_a_repository_leads_out_of_it() {
+    let asked = |file: &str| {
+        let text =
+            format!("import lib from \"git+https://example.com/a.git:{file}\"\n\nfs default() {{ lib.page; }}\n");
+        let outcome = compile(&text, &[]);
+        let path = outcome.facts.answers.into_keys().find_map(|question| match question {
+            Question::Module { source: ModuleSource::Imported(file) } => Some(file.path),
+            _ => None,
+        });
+        path.ok_or_else(|| outcome.diagnostics[0].message.clone())
+    };
+    assert_eq!(asked("../../../../.profile"), Ok(".profile".to_owned()));
+    assert_eq!(asked("go/../../build.hlb"), Ok("build.hlb".to_owned()));
+    assert_eq!(asked("go/build.hlb"), Ok("go/build.hlb".to_owned()));
+    assert!(asked("..").unwrap_err().contains("is not the address of a module"));
+}

@@ -214,6 +214,7 @@ fn repository_file(scheme: &str, rest: &str) -> Done<TreeFile> {
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let (path, file) = path.split_once(':').unwrap_or((path, REPOSITORY_MODULE));
     let (path, reference) = path.split_once('@').unwrap_or((path, ""));
+    let file = go::clean(&format!("/{file}")).trim_start_matches('/').to_owned();
     if host.is_empty() || path.is_empty() || file.is_empty() {
         let message = format!("{} is not the address of a module", ast::quote(format!("{scheme}://{rest}").as_bytes()));
         return Err(Stop::error(message).help("git+https://HOST/PATH[@BRANCH][:FILE]"));
@@ -235,7 +236,7 @@ fn repository_file(scheme: &str, rest: &str) -> Done<TreeFile> {
     if scheme == "ssh" {
         needs.agents.insert("default".to_owned(), Agent { ssh: true, paths: Vec::new() });
     }
-    tree_file(&graph, Some(edge), &needs, file)?.ok_or(Stop::Unknown)
+    tree_file(&graph, Some(edge), &needs, &file)?.ok_or(Stop::Unknown)
 }
 
 /// The digest of the vertex that makes a filesystem, as HLB's BuildKit computes it.
