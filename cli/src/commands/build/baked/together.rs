@@ -38,19 +38,11 @@ pub(super) struct Unit<'b> {
 pub(super) fn run(args: &Build, mut units: Vec<Unit<'_>>) -> Result<()> {
     let names = directories(&units);
     let mut plans: BTreeMap<String, Plan> = BTreeMap::new();
-    let mut failed = false;
     for at in order(&units)? {
         let unit = &units[at];
-        match planned(unit, &plans)? {
-            Some(mut plan) => {
-                rename(&mut plan.graph, &unit.settings, &names);
-                plans.insert(unit.target.name.clone(), plan);
-            }
-            None => failed = true,
-        }
-        if failed {
-            return Err(Failure::Diagnosed);
-        }
+        let mut plan = planned(unit, &plans)?.ok_or(Failure::Diagnosed)?;
+        rename(&mut plan.graph, &unit.settings, &names);
+        plans.insert(unit.target.name.clone(), plan);
     }
     let mut run = super::super::run_settings(&with_all_secrets(args, &units)?, None)?;
     run.outputs = outputs(&units, &plans)?;
