@@ -258,6 +258,12 @@ fn what_of_a_program_there_is_no_word_for_is_named_at_its_call() {
 }
 
 #[test]
+fn a_program_of_which_nothing_can_be_built_is_not_written_as_nothing() {
+    let said = converted("main.hlb", "fs site(string base) {\n\timage base\n}\n", "Dockerfile").unwrap_err();
+    assert_eq!(said, "base: a Dockerfile has no word for a parameter without a default, where nothing else is built");
+}
+
+#[test]
 fn what_differs_without_a_word_is_named_with_its_place() {
     let file = "FROM alpine\nARG A=1\nENV B=2\nRUN make\n";
     assert_eq!(

@@ -74,6 +74,12 @@ pub(super) fn unfold(source: &Source, module: &Module, world: &dyn World) -> Res
     if let (true, Some(name)) = (targets.is_empty() || failed.as_deref() == Some(DEFAULT), failed) {
         return Err(crate::compile(source, &options(&name, &Marks::new()), Facts::default(), world).diagnostics);
     }
+    if targets.is_empty() {
+        let params = module.defs.iter().filter(|def| gives(def, types::FS)).flat_map(|def| &def.params);
+        let open = params.filter(|param| param.default.is_none());
+        unsaid
+            .extend(open.map(|param| (param.name.span, "a parameter without a default, where nothing else is built")));
+    }
     let mut unfolding = Unfolding::new(source, world, &marks, module, &targets, unsaid);
     let defs = unfolding.defs(&targets);
     let head =
