@@ -60,7 +60,7 @@ fn write(opened: &[(String, Files)], dest: &Path, attrs: &TreeAttrs, context: Co
     merge(&from, &to, dest, &options)?;
     drop(aside);
     if attrs.delete {
-        opened.iter().try_for_each(|(prefix, files)| clean(&dest.join(prefix), files))?;
+        clean(dest, opened)?;
     }
     // parity: of the top itself only the time is the result's.
     let set = times.and_then(|times| entry::set_times(to.fd(), c".", times));
@@ -81,11 +81,43 @@ fn options(attrs: &TreeAttrs) -> Options {
     }
 }
 
-/// Removes from a directory what the result does not have.
-fn clean(dest: &Path, files: &Files) -> Result<()> {
-    let wanted = files.open_dir(Path::new("/")).map_err(Error::io("open", "/"))?;
+/// Removes from a directory what no result has.
+fn clean(dest: &Path, opened: &[(String, Files)]) -> Result<()> {
     let tree = Tree::open(dest).map_err(Error::io("open", dest))?;
-    remove_others(&tree, &wanted, &top(dest)?, &mut PathBuf::from("/")).map_err(Error::io("clean", dest))
+    let wanted = opened.iter().map(|(prefix, files)| {
+        Ok(match &**prefix {
+            "" => Wanted::Tree(files.open_dir(Path::new("/"))?),
+            prefix => Wanted::Below(prefix, files),
+        })
+    });
+    let clean = |wanted: Vec<Wanted<'_>>| remove_others(&tree, &wanted, &open_top(dest)?, &mut PathBuf::from("/"));
+    wanted.collect::<io::Result<_>>().and_then(clean).map_err(Error::io("clean", dest))
+}
+
+/// What a result has in a directory.
+enum Wanted<'a> {
+    /// What is in this one.
+    Tree(OpenDir),
+    /// A directory of this name, and in it these files.
+    Below(&'a str, &'a Files),
+}
+
+impl Wanted<'_> {
+    /// Whether it has the name; if that is a directory, what it has in there.
+    fn get(&self, name: &CStr) -> io::Result<Option<Option<OpenDir>>> {
+        match self {
+            Self::Below(below, files) => {
+                let is_it = below.as_bytes() == name.to_bytes();
+                is_it.then(|| files.open_dir(Path::new("/")).map(Some)).transpose()
+            }
+            Self::Tree(dir) => match dir.stat(name) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error),
+                Ok(stat) if kind(&stat) == FileType::Directory => dir.open_dir(name).map(|dir| Some(Some(dir))),
+                Ok(_) => Ok(Some(None)),
+            },
+        }
+    }
 }
 
 /// A directory inside another that what is written goes into first; removed when dropped.
@@ -189,17 +221,18 @@ fn move_one(from: &OpenDir, to: &OpenDir, name: &CStr, path: &Path, options: &Op
     }
 }
 
-/// Removes what is in a directory and not in the result.
-fn remove_others(tree: &Tree, wanted: &OpenDir, found: &OpenDir, path: &mut PathBuf) -> io::Result<()> {
+/// Removes what is in a directory and in no result.
+fn remove_others(tree: &Tree, wanted: &[Wanted<'_>], found: &OpenDir, path: &mut PathBuf) -> io::Result<()> {
     for name in found.names()? {
         path.push(OsStr::from_bytes(name.to_bytes()));
-        match wanted.stat(&name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => tree.remove_all(path)?,
-            Err(error) => return Err(error),
-            Ok(stat) if kind(&stat) == FileType::Directory => {
-                remove_others(tree, &wanted.open_dir(&name)?, &found.open_dir(&name)?, path)?;
-            }
-            _ => {}
+        let having: Vec<_> =
+            wanted.iter().filter_map(|wanted| wanted.get(&name).transpose()).collect::<io::Result<_>>()?;
+        let is_wanted = !having.is_empty();
+        let inside: Vec<_> = having.into_iter().flatten().map(Wanted::Tree).collect();
+        if !is_wanted {
+            tree.remove_all(path)?;
+        } else if !inside.is_empty() && kind(&found.stat(&name)?) == FileType::Directory {
+            remove_others(tree, &inside, &found.open_dir(&name)?, path)?;
         }
         path.pop();
     }

@@ -69,3 +69,36 @@ fn what_a_killed_export_left_aside_goes_and_what_a_living_one_has_stays() {
     fixture.export(Kind::Local, &[]).unwrap();
     assert_eq!(names(&fixture), ["d", "l"]);
 }
+
+#[test]
+fn what_no_result_has_is_removed_at_the_top_and_below() {
+    let check = |platforms: &[&str], attrs: &[(&str, &str)], stays: &[&str]| {
+        let fixture = Fixture::new(platforms);
+        for stale in ["stale", "linux_amd64/stale", "d/stale", "linux_s390x/d"] {
+            fs::create_dir_all(fixture.dest().join(stale)).unwrap();
+        }
+        let attrs: Vec<_> = attrs.iter().copied().chain([("mode", "delete")]).collect();
+        fixture.export(Kind::Local, &attrs).unwrap();
+        assert_eq!(names(&fixture), stays);
+        let stale = |dir: &str| fixture.dest().join(dir).join("stale").exists();
+        assert!(!stale("linux_amd64") && !stale("d"), "{platforms:?}");
+    };
+    check(&["linux/amd64"], &[], &["d", "l"]);
+    check(&["linux/amd64"], &[("platform-split", "true")], &["linux_amd64"]);
+    check(&["linux/arm64", "linux/amd64"], &[], &["linux_amd64", "linux_arm64"]);
+}
+
+#[test]
+fn what_one_of_several_results_has_in_a_directory_stays() {
+    let mut fixture = Fixture::new(&["linux/arm64", "linux/amd64"]);
+    let tree = step(&fixture.snapshots, &Committed::default(), |root| {
+        fs::create_dir(root.join("d")).unwrap();
+        fs::write(root.join("d/other"), "x").unwrap();
+    });
+    fixture.built[0].tree = tree;
+    fs::create_dir_all(fixture.dest().join("d/stale")).unwrap();
+    fixture.export(Kind::Local, &[("mode", "delete"), ("platform-split", "false")]).unwrap();
+    assert_eq!(names(&fixture), ["d", "l"]);
+    let inside = |name: &str| fixture.dest().join("d").join(name).exists();
+    assert_eq!(["f", "other", "stale"].map(inside), [true, true, false]);
+}
