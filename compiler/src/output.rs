@@ -13,6 +13,9 @@ pub(crate) const CONFIG: &str = "containerimage.config";
 /// Key of the description that holds what a result runs on.
 const PLATFORM: &str = "platform";
 
+/// Key of the description that says of a result of one platform that it is a list; the name of the frontend's option.
+const LISTED: &str = "multi-platform";
+
 /// Key of the description that holds seconds since the epoch that timestamps are to be set to; the name of the exporters'
 /// attribute.
 const EPOCH: &str = "source-date-epoch";
@@ -132,6 +135,8 @@ pub struct Output {
     pub image: Vec<u8>,
     /// The config of the base image, if there is one.
     pub base_image: Option<Arc<ImageConfig>>,
+    /// Whether it is of a list of platforms, even one of one.
+    pub listed: bool,
     /// Seconds since the epoch that timestamps are to be set to.
     pub epoch: Option<i64>,
     /// What a bill of materials of it is made of, beside it.
@@ -265,11 +270,14 @@ impl Plan {
     /// The config says nothing of the time it was made: the reader adds that, and the layers.
     #[must_use]
     pub fn described(mut self) -> Self {
+        let is_alone = self.outputs.len() == 1;
         for (result, output) in self.graph.outputs.iter_mut().zip(&self.outputs) {
             let config = String::from_utf8_lossy(&output.image).into_owned();
             let description = &mut result.meta.description;
             description.insert(CONFIG, config);
             description.insert(PLATFORM, output.platform.to_string());
+            // Several are a list for whoever sees them.
+            description.extend((is_alone && output.listed).then(|| (LISTED, "true".to_owned())));
             description.extend(output.epoch.map(|epoch| (EPOCH, epoch.to_string())));
         }
         self

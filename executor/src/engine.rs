@@ -270,8 +270,8 @@ impl Engine {
     ) -> Result<Response> {
         let decoded = llb::decode(&request.definition).map_err(|error| Error::Definition(error.to_string()))?;
         ops::check(&decoded.graph, &request.allow)?;
-        let count = decoded.graph.outputs.len();
-        request.outputs.iter().try_for_each(|output| exporters::check(output, output.results(count).len()))?;
+        let results = &decoded.graph.outputs;
+        request.outputs.iter().try_for_each(|output| exporters::check(output, is_list(output, results)))?;
         let wanted = exporters::wanted(&request.outputs, request.epoch)?;
         let packs = Packs::new(exporters::pace());
         // Packing ahead stops with the request, and when nothing will come of it any more.
@@ -413,6 +413,7 @@ fn first_file(files: &Files, names: &[String], most: u64) -> Result<Option<(Stri
 
 /// A result with what the terminal vertex says of it.
 fn describe(terminal: llb::Output, tree: Committed, host: &Platform) -> Result<Built> {
+    let listed = is_listed(&terminal);
     let description = &terminal.meta.description;
     let platform = match (description.get("platform"), terminal.platform) {
         (Some(text), _) => Platform::parse(text, host)
@@ -423,7 +424,19 @@ fn describe(terminal: llb::Output, tree: Committed, host: &Platform) -> Result<B
     };
     let config = description.get("containerimage.config").map(|text| text.clone().into_bytes());
     let base_config = description.get("containerimage.base.config").map(|text| text.clone().into_bytes());
-    Ok(Built { tree, platform, config, base_config })
+    let name = description.get("image.name").cloned();
+    Ok(Built { tree, platform, config, base_config, listed, name })
+}
+
+/// Whether a result is of a list, even of one.
+fn is_listed(terminal: &llb::Output) -> bool {
+    terminal.meta.description.get("multi-platform").is_some_and(|text| text == "true")
+}
+
+/// Whether what an output gets is a list.
+fn is_list(output: &Output, results: &[llb::Output]) -> bool {
+    let results = results.get(output.results(results.len())).unwrap_or_default();
+    results.len() > 1 || results.iter().any(is_listed)
 }
 
 /// The platform this process runs on, in normal form.

@@ -43,6 +43,7 @@ impl Planner<'_> {
             edge: state.root,
             image: image.to_json_with(&history),
             base_image: state.base_image,
+            listed: self.settings.multi_platform,
             epoch: self.epoch,
             scan,
             needs: crate::Needs::default(),

@@ -53,13 +53,13 @@ impl Annotations {
         Ok(())
     }
 
-    /// Checks that there is what they are on. `platforms` are those of the results.
-    pub(super) fn check(&self, platforms: &[String]) -> Result<()> {
+    /// Checks that there is what they are on: the `platforms` of the results, an index where they are a `list`.
+    pub(super) fn check(&self, platforms: &[String], list: bool) -> Result<()> {
         for (on, platform) in self.0.keys() {
             if !platform.is_empty() && !platforms.contains(platform) {
                 return Err(Error::Invalid(format!("invalid annotation: no platform {platform} found in source")));
             }
-            if platforms.len() == 1 && matches!(on, On::Index | On::IndexDescriptor) {
+            if !list && matches!(on, On::Index | On::IndexDescriptor) {
                 return Err(Error::Invalid("index annotations not supported for single platform export".into()));
             }
         }
@@ -142,7 +142,11 @@ mod tests {
     fn what_they_are_on_must_exist() {
         let both = ["linux/amd64".to_owned(), "linux/arm64".to_owned()];
         let check = |attr: &str, platforms: &[String]| {
-            parsed(&[attr]).check(platforms).err().map(|error| error.to_string()).unwrap_or_default()
+            parsed(&[attr])
+                .check(platforms, platforms.len() > 1)
+                .err()
+                .map(|error| error.to_string())
+                .unwrap_or_default()
         };
         assert_eq!(check("annotation-index.k", &both), "");
         assert_eq!(

@@ -40,8 +40,8 @@ pub(super) fn check(attrs: &ImageAttrs, dest: Option<&Path>) -> Result<()> {
 }
 
 /// The same for an archive of Docker's, which holds one image.
-pub(super) fn check_docker(attrs: &ImageAttrs, dest: Option<&Path>, results: usize) -> Result<()> {
-    if results > 1 {
+pub(super) fn check_docker(attrs: &ImageAttrs, dest: Option<&Path>, list: bool) -> Result<()> {
+    if list {
         return Err(Error::Invalid("docker exporter does not currently support exporting manifest lists".into()));
     }
     check(attrs, dest)

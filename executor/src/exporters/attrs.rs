@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use oci::Reference;
 
-use super::Kind;
 use super::annotations::Annotations;
+use super::{Built, Kind};
 use crate::layer::Compression;
 use crate::{Error, Result};
 
@@ -52,6 +52,8 @@ const ALL: &[Kind] = &[Kind::Image, Kind::Oci, Kind::Docker, Kind::Load, Kind::T
 pub(super) struct ImageAttrs {
     /// Names, normalised, with a tag.
     pub(super) names: Vec<Reference>,
+    /// Whether the result says what it is called.
+    pub(super) named_by_result: bool,
     /// Whether it goes to the registries its names are of.
     pub(super) push: bool,
     /// Whether it is pushed without its tags.
@@ -109,6 +111,7 @@ impl ImageAttrs {
         let (mut compression, mut level, mut artifact) = ("", None, false);
         for (key, value) in attrs {
             match &**key {
+                "name" if value == "*" => read.named_by_result = true,
                 "name" => read.names = names(value)?,
                 "push" => read.push = boolean(key, value)?,
                 "push-by-digest" => read.by_digest = boolean(key, value)?,
@@ -148,6 +151,20 @@ impl ImageAttrs {
         read.annotations.check_types(docker_types)?;
         Ok(read)
     }
+
+    /// The same with the names that the result has, where it is to say them.
+    ///
+    /// **Errors**: it says none, or what is no name.
+    pub(super) fn named_by(mut self, built: &Built) -> Result<Self> {
+        if self.named_by_result {
+            let name = built.name.as_deref().ok_or_else(|| Error::Unsupported {
+                what: "name=* for a result that nobody named".into(),
+                why: "it is for frontends that say image.name; name the image".into(),
+            })?;
+            self.names = names(name)?;
+        }
+        Ok(self)
+    }
 }
 
 impl TreeAttrs {
@@ -175,12 +192,6 @@ impl TreeAttrs {
 }
 
 fn names(value: &str) -> Result<Vec<Reference>> {
-    if value == "*" {
-        return Err(Error::Unsupported {
-            what: "name=* (the name that a frontend gives its result)".into(),
-            why: "outputs are checked before a frontend runs; name the image".into(),
-        });
-    }
     let parse = |name: &str| {
         let parsed = Reference::parse(name).map_err(|error| Error::Invalid(format!("failed to parse {name}: {error}")));
         parsed.map(Reference::or_latest)
@@ -273,11 +284,7 @@ mod tests {
             "unknown output attribute \"compresion-level\" (did you mean compression-level?)",
         );
         check(&[("colour", "red")], "unknown output attribute \"colour\"");
-        check(
-            &[("name", "*")],
-            "name=* (the name that a frontend gives its result) is not supported: outputs are checked before a frontend \
-             runs; name the image",
-        );
+        check(&[("name", "*"), ("push", "true")], "");
         check(&[("tar", "false")], "output attribute \"tar\" is not for type=image, it is for type=oci, type=docker");
         check(&[("mode", "delete")], "output attribute \"mode\" is not for type=image, it is for type=local");
         check(&[("oci-artifact", "perhaps")], "non-bool value specified for oci-artifact: \"perhaps\"");

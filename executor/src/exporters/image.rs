@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::attrs::ImageAttrs;
 use super::layers::{self, LayerBlob, Wanted};
-use super::{Built, Context, Metadata, config};
+use super::{Built, Context, Metadata, config, is_list};
 use crate::layer::UNCOMPRESSED;
 use crate::registry::Push;
 use crate::store::{self, Image, write_blob};
@@ -27,7 +27,7 @@ pub(super) struct Written {
 
 /// Refuses to push what has no name.
 pub(super) fn check(attrs: &ImageAttrs) -> Result<()> {
-    if attrs.push && attrs.names.is_empty() && attrs.dangling_prefix.is_none() {
+    if attrs.push && attrs.names.is_empty() && !attrs.named_by_result && attrs.dangling_prefix.is_none() {
         return Err(Error::Invalid(
             "cannot push an image without a name: add `-t NAME`, or `name=` to the output".into(),
         ));
@@ -70,7 +70,7 @@ pub(super) fn write(
     context: Context<'_>,
 ) -> Result<Written> {
     let platforms: Vec<_> = built.iter().map(|built| built.platform.short()).collect();
-    attrs.annotations.check(&platforms)?;
+    attrs.annotations.check(&platforms, is_list(built))?;
     let trees: Vec<_> = built.iter().map(|built| &built.tree).collect();
     let exporting = context.progress.part("exporting layers", 0);
     let layers = layers::blobs(&trees, wanted, context)?;
@@ -85,7 +85,7 @@ pub(super) fn write(
     for (built, layers) in built.iter().zip(&layers) {
         described.push(write_manifest(built, layers, attrs, docker, &mut written, context)?);
     }
-    if let [_] = described.as_slice() {
+    if !is_list(built) {
         written.root = described.remove(0);
         written.config = Some(written.manifests[0].config.digest.clone());
         return Ok(written);

@@ -14,10 +14,10 @@ use crate::{Error, Result};
 use engine::Engine;
 
 /// Refuses what cannot be loaded, and says so when there is no engine.
-pub(super) fn check(attrs: &ImageAttrs, results: usize) -> Result<()> {
+pub(super) fn check(attrs: &ImageAttrs, list: bool) -> Result<()> {
     archive::check_attrs(attrs)?;
     let engine = Engine::find(attrs.engine.as_deref())?;
-    if results > 1 && engine.is_docker() {
+    if list && engine.is_docker() {
         return Err(Error::Unsupported {
             what: "loading an image of several platforms into Docker".into(),
             why: "its archives hold one; use type=oci or type=registry, or build for one platform".into(),

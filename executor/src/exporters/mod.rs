@@ -63,6 +63,10 @@ pub struct Built {
     pub config: Option<Vec<u8>>,
     /// Config of the image it was built on, as JSON: times of its history are kept when those of the result are fixed.
     pub base_config: Option<Vec<u8>>,
+    /// Whether it is of a list of platforms, even one of one.
+    pub listed: bool,
+    /// What whoever made the definition calls it: `name=*` of an output.
+    pub name: Option<String>,
 }
 
 impl Built {
@@ -127,8 +131,13 @@ impl Kind {
     }
 }
 
-/// Finds out before a build what would make its export fail whatever is built. `results`: how many it gets.
-pub fn check(output: &Output, results: usize) -> Result<()> {
+/// Whether results are exported as a list: an index, a directory for each.
+fn is_list(built: &[Built]) -> bool {
+    built.len() > 1 || built.iter().any(|built| built.listed)
+}
+
+/// Finds out before a build what would make its export fail whatever is built. `list`: whether it gets one.
+pub fn check(output: &Output, list: bool) -> Result<()> {
     let dest = output.dest.as_deref();
     let image = || attrs::ImageAttrs::parse(output.kind, &output.attrs, None);
     let tree = || attrs::TreeAttrs::parse(output.kind, &output.attrs, None);
@@ -136,8 +145,8 @@ pub fn check(output: &Output, results: usize) -> Result<()> {
         Kind::CacheOnly => Ok(()),
         Kind::Image => image::check(&image()?),
         Kind::Oci => archive::check(&image()?, dest),
-        Kind::Docker => archive::check_docker(&image()?, dest, results),
-        Kind::Load => load::check(&image()?, results),
+        Kind::Docker => archive::check_docker(&image()?, dest, list),
+        Kind::Load => load::check(&image()?, list),
         Kind::Tar => tree().and_then(|_| dest::check_file(dest)),
         Kind::Local => tree().and_then(|_| dest::check_dir(dest)),
     }
@@ -148,7 +157,7 @@ pub fn export(built: &[Built], output: &Output, context: Context<'_>) -> Result<
     if built.is_empty() {
         return Err(Error::Definition("there is no result to export".into()));
     }
-    let image = || attrs::ImageAttrs::parse(output.kind, &output.attrs, context.epoch);
+    let image = || attrs::ImageAttrs::parse(output.kind, &output.attrs, context.epoch)?.named_by(&built[0]);
     let tree = || attrs::TreeAttrs::parse(output.kind, &output.attrs, context.epoch);
     match output.kind {
         Kind::CacheOnly => Ok(Metadata::new()),

@@ -33,7 +33,7 @@ pub(super) fn export(built: &[Built], output: &Output, attrs: &TreeAttrs, contex
 
 /// The trees by the directory they go to; empty is the top.
 pub(super) fn open(built: &[Built], attrs: &TreeAttrs, context: Context<'_>) -> Result<Vec<(String, Files)>> {
-    let split = attrs.split.unwrap_or(built.len() > 1);
+    let split = attrs.split.unwrap_or(super::is_list(built));
     let mut opened = Vec::new();
     let mut seen = BTreeMap::new();
     for built in built {

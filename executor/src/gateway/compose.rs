@@ -12,6 +12,7 @@ const DESCRIBED: &[(&str, &str)] = &[
     ("containerimage.config", "containerimage.config"),
     ("containerimage.base.config", "containerimage.base.config"),
     ("source.date.epoch", "source-date-epoch"),
+    ("image.name", "image.name"),
 ];
 
 /// The bytes of the definition.
@@ -27,12 +28,14 @@ pub fn compose(returned: &Returned) -> Result<Vec<u8>> {
             add(&mut graph, definition, platform, returned, "", false)?;
         }
         Results::Many(all) => {
-            for (id, definition) in all {
-                let named = platforms.iter().find(|named| named.id == *id);
-                let Some(Named { platform, .. }) = named else {
-                    return Err(Error::Invalid(format!("the frontend does not say what result {id:?} runs on")));
+            if let Some(id) = all.keys().find(|id| platforms.iter().all(|named| named.id != **id)) {
+                return Err(Error::Invalid(format!("the frontend does not say what result {id:?} runs on")));
+            }
+            for Named { id, platform } in &platforms {
+                let Some(definition) = all.get(id) else {
+                    return Err(Error::Invalid(format!("failed to find ref for ID {id}")));
                 };
-                add(&mut graph, definition, Some(platform), returned, &format!("/{id}"), all.len() > 1)?;
+                add(&mut graph, definition, Some(platform), returned, &format!("/{id}"), true)?;
             }
         }
     }
@@ -45,17 +48,18 @@ fn add(
     platform: Option<&Platform>,
     returned: &Returned,
     suffix: &str,
-    several: bool,
+    listed: bool,
 ) -> Result<()> {
     let decoded = llb::decode(definition).map_err(|error| Error::Definition(error.to_string()))?;
     let edge = graph.graft(&decoded.graph);
-    let mut output = Output { edge, platform: platform.filter(|_| several).cloned(), ..Output::default() };
+    let mut output = Output { edge, platform: platform.filter(|_| listed).cloned(), ..Output::default() };
     let description = &mut output.meta.description;
     for (key, name) in DESCRIBED {
         let said = returned.metadata.get(&format!("{key}{suffix}")).or_else(|| returned.metadata.get(*key));
         description.extend(said.map(|value| (*name, String::from_utf8_lossy(value).into_owned())));
     }
     description.extend(platform.map(|platform| ("platform", platform.to_string())));
+    description.extend(listed.then(|| ("multi-platform", "true".to_owned())));
     graph.outputs.push(output);
     Ok(())
 }
@@ -77,7 +81,7 @@ mod tests {
         Returned { results, metadata }
     }
 
-    const TWO: &str = r#"{"Platforms":[{"ID":"linux/amd64","Platform":{"architecture":"amd64","os":"linux"}},{"ID":"linux/arm64","Platform":{"architecture":"arm64","os":"linux"}}]}"#;
+    const TWO: &str = r#"{"Platforms":[{"ID":"linux/arm64","Platform":{"architecture":"arm64","os":"linux"}},{"ID":"linux/amd64","Platform":{"architecture":"amd64","os":"linux"}}]}"#;
 
     #[test]
     fn one_result_is_described() {
@@ -87,7 +91,18 @@ mod tests {
         let description = &graph.outputs[0].meta.description;
         assert_eq!(description["containerimage.config"], "{}");
         assert_eq!(description["source-date-epoch"], "7");
-        assert_eq!(description["platform"], "linux/amd64");
+        assert_eq!(description["platform"], "linux/arm64");
+        assert!(description.get("multi-platform").is_none());
+    }
+
+    #[test]
+    fn a_list_of_one_says_that_it_is_a_list_and_how_it_is_called() {
+        const ONE: &str = r#"{"Platforms":[{"ID":"x","Platform":{"architecture":"arm64","os":"linux"}}]}"#;
+        let all = BTreeMap::from([("x".to_owned(), definition("a"))]);
+        let bytes = compose(&returned(Results::Many(all), &[(PLATFORMS, ONE), ("image.name", "n")])).unwrap();
+        let graph = llb::decode(&bytes).unwrap().graph;
+        let description = &graph.outputs[0].meta.description;
+        assert_eq!((&*description["multi-platform"], &*description["image.name"]), ("true", "n"));
     }
 
     #[test]
@@ -97,7 +112,8 @@ mod tests {
         let metadata = [("containerimage.config/linux/arm64", r#"{"arm":1}"#), (PLATFORMS, TWO)];
         let bytes = compose(&returned(Results::Many(all), &metadata)).unwrap();
         let outputs = llb::decode(&bytes).unwrap().graph.outputs;
-        assert_eq!(outputs.len(), 2);
+        let platforms: Vec<_> = outputs.iter().map(|output| &*output.meta.description["platform"]).collect();
+        assert_eq!(platforms, ["linux/arm64", "linux/amd64"], "as the frontend lists them");
         let arm = outputs.iter().find(|output| output.meta.description["platform"] == "linux/arm64").unwrap();
         assert_eq!(arm.meta.description["containerimage.config"], r#"{"arm":1}"#);
     }

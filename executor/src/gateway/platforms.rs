@@ -52,37 +52,71 @@ pub(super) fn of(returned: &Returned) -> Result<Vec<Named>> {
     Ok(platforms)
 }
 
-/// What there is to say when results are not of the platforms that `opts` ask for.
+/// What there is to say when results are not of the platforms that `opts` ask for, or not of the host's when they ask for
+/// none.
 pub(super) fn warning(opts: &BTreeMap<String, String>, returned: &Returned) -> Result<Option<String>> {
-    let wanted = opts.get("platform").map(String::as_str).unwrap_or_default();
+    let host = crate::host_platform();
+    let wanted = opts.get("platform").cloned().unwrap_or_else(|| host.to_string());
     // parity: of nothing nobody says what it is for; requests that are no builds are answered so.
     let is_nothing = match &returned.results {
         Results::None => true,
         Results::One(definition) => definition.is_empty() && !returned.metadata.contains_key(PLATFORMS),
         Results::Many(_) => false,
     };
-    if wanted.is_empty() || is_nothing {
+    if is_nothing {
         return Ok(None);
     }
     let mut asked = BTreeSet::new();
     for text in wanted.split(',') {
-        let Ok(platform) = Platform::parse(text, &crate::host_platform()) else {
+        let Ok(platform) = Platform::parse(text, &host) else {
             return Ok(Some(format!("Invalid platform result requested {text:?}")));
         };
-        if !asked.insert(platform.normalize().to_string()) {
+        if !asked.insert(platform.normalize()) {
             return Ok(Some(format!("Duplicate platform result requested {text:?}")));
         }
     }
-    let named = of(returned)?;
-    let has_many = matches!(returned.results, Results::Many(_));
-    if !has_many && asked.len() > 1 {
-        return Ok(Some("Multiple platforms requested but result is not multi-platform".to_owned()));
+    let given: Vec<_> = match of(returned)?.into_iter().map(|named| named.platform.normalize()).collect::<Vec<_>>() {
+        none if none.is_empty() => said_by_config(returned, &host)?,
+        given => given,
+    };
+    Ok(mismatch(&wanted, &asked, &given, matches!(returned.results, Results::Many(_))))
+}
+
+/// The platform of a result nobody lists: what its image config says, else the host's.
+fn said_by_config(returned: &Returned, host: &Platform) -> Result<Vec<Platform>> {
+    let Some(config) = returned.metadata.get("containerimage.config") else { return Ok(vec![host.clone()]) };
+    let platform: Platform =
+        serde_json::from_slice(config).map_err(|error| Error::Invalid(format!("image config of a result: {error}")))?;
+    match (platform.os.is_empty(), platform.architecture.is_empty()) {
+        (false, false) => Ok(vec![platform.normalize()]),
+        (true, true) => Ok(vec![host.clone()]),
+        _ => Err(Error::Invalid("invalid image config: os and architecture must be specified together".into())),
     }
-    // One result whose platform nobody says is taken for what was asked for.
-    let given: BTreeSet<_> = named.into_iter().map(|named| named.platform.normalize().to_string()).collect();
-    let listed = |all: &BTreeSet<String>| all.iter().map(String::as_str).collect::<Vec<_>>().join(",");
-    Ok((!given.is_empty() && given != asked)
-        .then(|| format!("Requested platforms {} do not match result platforms {}", listed(&asked), listed(&given))))
+}
+
+/// What there is to say of two sets of platforms; `wanted` is how the first was written.
+fn mismatch(wanted: &str, asked: &BTreeSet<Platform>, given: &[Platform], has_many: bool) -> Option<String> {
+    if let (1, [given]) = (asked.len(), given) {
+        let versionless = Platform { os_version: String::new(), ..given.clone() };
+        // A version nobody asked for is no difference.
+        let shown = if asked.iter().any(|asked| asked.os_version.is_empty()) { &versionless } else { given };
+        let matches = asked.contains(given) || asked.contains(shown);
+        return (!matches)
+            .then(|| format!("Requested platform {wanted:?} does not match result platform {:?}", shown.to_string()));
+    }
+    if !has_many && asked.len() > 1 {
+        return Some("Multiple platforms requested but result is not multi-platform".to_owned());
+    }
+    let same = asked.len() == given.len() && given.iter().all(|platform| asked.contains(platform));
+    let listed = |all: &mut dyn Iterator<Item = &Platform>| {
+        let mut all: Vec<_> = all.map(ToString::to_string).collect();
+        all.sort();
+        all.join(",")
+    };
+    (!same).then(|| {
+        let (asked, given) = (listed(&mut asked.iter()), listed(&mut given.iter()));
+        format!("Requested platforms {asked} do not match result platforms {given}")
+    })
 }
 
 #[cfg(test)]
@@ -120,7 +154,8 @@ mod tests {
     fn what_was_asked_for_and_what_came() {
         let one = || Results::One(b"x".to_vec());
         let check = |wanted: &str, returned: Returned, expected: Option<&str>| {
-            let opts = [("platform".to_owned(), wanted.to_owned())].into();
+            let opts = (!wanted.is_empty()).then(|| ("platform".to_owned(), wanted.to_owned()));
+            let opts = opts.into_iter().collect();
             assert_eq!(warning(&opts, &returned).unwrap().as_deref(), expected, "{wanted}");
         };
         let both = list(&[("a", "linux/amd64"), ("b", "linux/arm64")]);
@@ -134,6 +169,18 @@ mod tests {
         check("linux/amd64,linux/arm64", returned(one(), None), Some(single));
         let other = "Requested platforms linux/amd64 do not match result platforms linux/amd64,linux/arm64";
         check("linux/amd64", returned(many(), Some(&both)), Some(other));
+        check(
+            "",
+            returned(many(), Some(&both)),
+            Some("Requested platforms linux/amd64 do not match result platforms linux/amd64,linux/arm64"),
+        );
+        let arm = list(&[("a", "linux/arm64")]);
+        let differs = "Requested platform \"linux/amd64\" does not match result platform \"linux/arm64\"";
+        check("linux/amd64", returned(one(), Some(&arm)), Some(differs));
+        let mut told = returned(one(), None);
+        told.metadata.insert("containerimage.config".into(), br#"{"os":"linux","architecture":"arm64"}"#.to_vec());
+        check("linux/amd64", told.clone(), Some(differs));
+        check("linux/arm64", told.clone(), None);
         let twice = "Duplicate platform result requested \"linux/x86_64\"";
         check("linux/amd64,linux/x86_64", returned(many(), Some(&both)), Some(twice));
     }

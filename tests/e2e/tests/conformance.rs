@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 /// Descriptions that `llbc` adds to terminal vertices for the executor; BuildKit hands them over beside the definition.
-const ADDED: &[&str] = &["containerimage.config", "platform", "source-date-epoch"];
+const ADDED: &[&str] = &["containerimage.config", "platform", "multi-platform", "source-date-epoch"];
 
 fn corpus() -> PathBuf {
     e2e::workspace().join("tests/conformance")

@@ -367,6 +367,7 @@ fn output(fs: Fs) -> Output {
         edge: fs.edge,
         image: image.to_json(),
         base_image: None,
+        listed: false,
         epoch: None,
         scan: crate::Scan::default(),
         exports: fs.exports.into_iter().collect(),
