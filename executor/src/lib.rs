@@ -52,6 +52,7 @@ pub mod store;
 mod temp;
 mod unsynced;
 pub mod userns;
+mod wire_stat;
 
 pub use cancel::Cancel;
 pub use engine::{Engine, FailedStep, Output, Part, Request, Response};

@@ -9,26 +9,15 @@ use std::path::Path;
 
 use ::gateway::message::{FileRange, Stat as WireStat};
 use ::gateway::{Code, MAX_MESSAGE, Status};
-use rustix::fs::{FileType, Stat};
 
 use crate::cache::glob;
 use crate::snapshot::Files;
+use crate::wire_stat::{self, GO_SYMLINK};
 
 type Answer<T> = Result<T, Status>;
 
 /// Most entries of a directory that are listed.
 const MAX_ENTRIES: usize = 100_000;
-
-/// Go's bits of file modes, beside the permissions.
-const GO_DIRECTORY: u32 = 1 << 31;
-const GO_SYMLINK: u32 = 1 << 27;
-const GO_DEVICE: u32 = 1 << 26;
-const GO_FIFO: u32 = 1 << 25;
-const GO_SOCKET: u32 = 1 << 24;
-const GO_SETUID: u32 = 1 << 23;
-const GO_SETGID: u32 = 1 << 22;
-const GO_CHARACTER: u32 = 1 << 21;
-const GO_STICKY: u32 = 1 << 20;
 
 /// The bytes of a file, or a range of them.
 pub(super) fn read(files: &Files, path: &str, range: Option<&FileRange>) -> Answer<Vec<u8>> {
@@ -76,7 +65,8 @@ pub(super) fn list(files: &Files, path: &str, pattern: &str) -> Answer<Vec<WireS
             let message = format!("{path} has more than {MAX_ENTRIES} entries");
             return Err(Status::new(Code::ResourceExhausted, message));
         }
-        let mut entry = wire(&String::from_utf8_lossy(name.to_bytes()), &directory.stat(name).map_err(failed)?);
+        let mut entry =
+            wire_stat::of(&String::from_utf8_lossy(name.to_bytes()), &directory.stat(name).map_err(failed)?);
         if entry.mode & GO_SYMLINK != 0 {
             entry.linkname = directory.readlink(name).map_err(failed)?.to_string_lossy().into_owned();
         }
@@ -91,39 +81,7 @@ pub(super) fn stat(files: &Files, path: &str) -> Answer<WireStat> {
     let real = files.real_path(Path::new(path), true).map_err(failed)?;
     let stat = files.stat(&real).map_err(failed)?.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
     let name = real.file_name().map_or(".".into(), |name| String::from_utf8_lossy(name.as_bytes()));
-    Ok(wire(&name, &stat))
-}
-
-fn wire(path: &str, stat: &Stat) -> WireStat {
-    let is_device = matches!(FileType::from_raw_mode(stat.st_mode), FileType::BlockDevice | FileType::CharacterDevice);
-    let device = if is_device { stat.st_rdev } else { 0 };
-    WireStat {
-        path: path.to_owned(),
-        mode: go_mode(stat.st_mode),
-        uid: stat.st_uid,
-        gid: stat.st_gid,
-        size: stat.st_size,
-        mod_time: stat.st_mtime.saturating_mul(1_000_000_000).saturating_add(stat.st_mtime_nsec as i64),
-        devmajor: i64::from(rustix::fs::major(device)),
-        devminor: i64::from(rustix::fs::minor(device)),
-        ..WireStat::default()
-    }
-}
-
-/// A mode in Go's bits.
-fn go_mode(mode: u32) -> u32 {
-    let kind = match FileType::from_raw_mode(mode) {
-        FileType::Directory => GO_DIRECTORY,
-        FileType::Symlink => GO_SYMLINK,
-        FileType::Fifo => GO_FIFO,
-        FileType::Socket => GO_SOCKET,
-        FileType::BlockDevice => GO_DEVICE,
-        FileType::CharacterDevice => GO_DEVICE | GO_CHARACTER,
-        _ => 0,
-    };
-    let special = [(libc::S_ISUID, GO_SETUID), (libc::S_ISGID, GO_SETGID), (libc::S_ISVTX, GO_STICKY)];
-    let special = special.iter().filter(|(bit, _)| mode & bit != 0).map(|(_, go)| go).sum::<u32>();
-    kind | special | mode & 0o777
+    Ok(wire_stat::of(&name, &stat))
 }
 
 /// parity: in the words of Go's `PathError`, with the path as the frontend wrote it.
@@ -145,6 +103,7 @@ fn too_large(path: &str) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire_stat::GO_DIRECTORY;
 
     fn tree() -> (tempfile::TempDir, Files) {
         let directory = tempfile::tempdir().unwrap();
@@ -186,12 +145,5 @@ mod tests {
         assert_eq!(stat(&files, "in").unwrap().size, 10);
         assert_eq!(stat(&files, ".").unwrap().path, ".");
         assert_eq!(stat(&files, "x").unwrap_err().message, "lstat x: no such file or directory");
-    }
-
-    #[test]
-    fn modes_in_bits_of_go() {
-        assert_eq!(go_mode(0o104_755), GO_SETUID | 0o755);
-        assert_eq!(go_mode(0o041_777), GO_DIRECTORY | GO_STICKY | 0o777);
-        assert_eq!(go_mode(0o020_600), GO_DEVICE | GO_CHARACTER | 0o600);
     }
 }

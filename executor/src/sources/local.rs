@@ -9,6 +9,7 @@
 
 mod follow;
 mod listing;
+mod metadata;
 mod stat_cache;
 #[cfg(test)]
 mod tests;
@@ -27,7 +28,7 @@ use super::{Context, Key, Pinned, Source};
 use crate::session::Session;
 use crate::snapshot::stack::{kind, open_dir};
 use crate::snapshot::{Committed, Contents, Files, LayerId, Node, Snapshots, entry};
-use crate::store::{Store, Temp};
+use crate::store::{Store, Temp, TempPath};
 use crate::{Cancel, Error, Result};
 
 use listing::Filter;
@@ -46,10 +47,13 @@ impl Source for LocalSource {
         let root = context.session.locals.get(name).ok_or_else(|| {
             Error::NotFound(format!("local directory {name:?} was not given: name it with --local {name}=DIR"))
         })?;
-        let local = Arc::new(Local::open(root, &filter(&source.attrs)?, context.store.root(), context.cancel)?);
+        let mut local = Local::open(root, &filter(&source.attrs)?, context.store.root(), context.cancel)?;
+        if let Some(whole) = metadata::only(&source.attrs)? {
+            local = metadata::reduce(&local, &whole, context)?;
+        }
         let id = LayerId::random()?;
         let id = LayerId(format!("{PREFIX}{}", id.0).into());
-        context.session.opened.insert(id.clone(), local);
+        context.session.opened.insert(id.clone(), Arc::new(local));
         Ok(Box::new(Listed { id }))
     }
 }
@@ -109,6 +113,8 @@ pub struct Local {
     root: PathBuf,
     listing: Arc<Node>,
     cache: StatCache,
+    /// Keeps what was made for this build alone.
+    made: Option<TempPath>,
 }
 
 impl Local {
@@ -116,7 +122,7 @@ impl Local {
         let root = root.canonicalize().map_err(Error::io("open", root))?;
         let mut cache = StatCache::load(store, &root);
         let listing = listing::list(&root, filter, &mut cache, cancel)?;
-        Ok(Self { root, listing: Arc::new(listing), cache })
+        Ok(Self { root, listing: Arc::new(listing), cache, made: None })
     }
 
     fn files(&self) -> Result<Files> {
@@ -124,7 +130,7 @@ impl Local {
     }
 
     fn remember(&self, temp: &Temp) -> Result<()> {
-        self.cache.save(&self.listing, temp)
+        if self.made.is_some() { Ok(()) } else { self.cache.save(&self.listing, temp) }
     }
 }
 
@@ -233,29 +239,19 @@ fn socket(node: &Node, to: BorrowedFd, name: &CStr) -> std::io::Result<()> {
 
 /// What the attributes let be seen. Those that say how a client and a daemon tell which files they both have
 /// (`local.session`, `local.unique`, `local.sharedkeyhint`, `local.differ`) mean nothing where nothing is sent.
-///
-/// **Errors**: what would make another tree and is not there yet.
 fn filter(attrs: &BTreeMap<String, String>) -> Result<Filter> {
-    match attrs.get("local.metadatatransfer").map(String::as_str) {
-        None | Some("0" | "f" | "F" | "false" | "FALSE" | "False") => {}
-        Some("1" | "t" | "T" | "true" | "TRUE" | "True") => {
-            let what = "a local source of metadata only (local.metadatatransfer)".into();
-            let why = "directories are read in place here; use the source without it".into();
-            return Err(Error::Unsupported { what, why });
-        }
-        Some(other) => {
-            return Err(Error::Definition(format!("invalid value for local.metadatatransfer {other:?}")));
-        }
-    }
     match attrs.get("local.differ").map(String::as_str) {
         None | Some("" | "none" | "metadata") => {}
         Some(other) => return Err(Error::Definition(format!("unknown local.differ {other:?}: none or metadata"))),
     }
-    let list = |key: &str| match attrs.get(key) {
-        None => Ok(Vec::new()),
-        Some(text) => serde_json::from_str::<Option<Vec<String>>>(text)
-            .map(Option::unwrap_or_default)
-            .map_err(|error| Error::Definition(format!("{key} of a local source is no list of texts: {error}"))),
-    };
+    let list = |key| patterns(attrs, key);
     Filter::new(list("local.includepattern")?, list("local.excludepatterns")?, list("local.followpaths")?)
+}
+
+/// A list of texts.
+fn patterns(attrs: &BTreeMap<String, String>, key: &str) -> Result<Vec<String>> {
+    let Some(text) = attrs.get(key) else { return Ok(Vec::new()) };
+    serde_json::from_str::<Option<Vec<String>>>(text)
+        .map(Option::unwrap_or_default)
+        .map_err(|error| Error::Definition(format!("{key} of a local source is no list of texts: {error}")))
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::sources::git::tests::Remote;
 
-/// The attributes of BuildKit v0.32 (`solver/pb/attr.go`); `local.metadatatransferexclude` alone does nothing.
+/// The attributes of BuildKit v0.32 (`solver/pb/attr.go`).
 const ATTRIBUTES: &[&str] = &[
     "git.authheadersecret",
     "git.authtokensecret",
@@ -43,6 +43,7 @@ const ATTRIBUTES: &[&str] = &[
     "local.followpaths",
     "local.includepattern",
     "local.metadatatransfer",
+    "local.metadatatransferexclude",
     "local.session",
     "local.sharedkeyhint",
     "local.unique",
@@ -96,6 +97,7 @@ fn list(root: &Path, below: &Path, files: &mut Vec<String>) {
                 true => format!("-> {}", fs::read_link(root.join(&name)).unwrap().display()),
                 false => match fs::read(root.join(&name)).unwrap() {
                     bytes if bytes.starts_with(b"# v2 git bundle") => "a git bundle".to_owned(),
+                    bytes if name.as_os_str() == ".fsutil-metadata" => listed(&bytes),
                     bytes => String::from_utf8(bytes).unwrap(),
                 },
             };
@@ -104,6 +106,18 @@ fn list(root: &Path, below: &Path, files: &mut Vec<String>) {
             files.push(format!("{} {mode:o} {owner} {content}{time}", name.display()));
         }
     }
+}
+
+/// The paths in a list of metadata: entries behind their lengths, each of which begins with its path.
+fn listed(mut bytes: &[u8]) -> String {
+    let mut paths = Vec::new();
+    while let Some((length, rest)) = bytes.split_first_chunk::<4>() {
+        let (entry, rest) = rest.split_at(u32::from_le_bytes(*length) as usize);
+        assert_eq!(entry[0], 0x0a, "the first field is a text");
+        paths.push(String::from_utf8(entry[2..2 + usize::from(entry[1])].to_vec()).unwrap());
+        bytes = rest;
+    }
+    paths.join("+")
 }
 
 /// Builds a source with each attribute and without.
@@ -265,13 +279,25 @@ fn directories() -> Vec<String> {
     fs::create_dir_all(dir.join("sub")).unwrap();
     fs::write(dir.join("a"), "1").unwrap();
     fs::write(dir.join("sub/b"), "2").unwrap();
+    fs::write(dir.join("sub/c"), "3").unwrap();
     place.session.locals.insert("context".into(), dir);
+    const LIST: &str = "same key: .fsutil-metadata 644 0:0 a+sub+sub/b+sub/c";
+    let with_list = [("local.metadatatransfer", "true")];
+    let some = "same key: .fsutil-metadata 644 0:0 a+sub+sub/b+sub/c, sub/b 644 0:0 2";
+    let few = "same key: .fsutil-metadata 644 0:0 sub+sub/b+sub/c, sub/b 644 0:0 2, sub/c 644 0:0 3";
+    let whole = [("local.metadatatransfer", "true"), ("local.metadatatransferexclude", r#"["sub"]"#)];
+    check(&place, "local://context", &whole, &[("local.includepattern", r#"["sub"]"#, Tree(few))]);
+    let rows = [
+        ("local.metadatatransferexclude", r#"["**/b", "none"]"#, Tree(some)),
+        ("local.metadatatransferexclude", "x", Fails("is no list of texts")),
+    ];
+    check(&place, "local://context", &with_list, &rows);
     check(
         &place,
         "local://context",
         &[],
         &[
-            ("local.includepattern", r#"["sub"]"#, Tree("same key: sub/b 644 0:0 2")),
+            ("local.includepattern", r#"["sub"]"#, Tree("same key: sub/b 644 0:0 2, sub/c 644 0:0 3")),
             ("local.includepattern", "sub", Fails("local.includepattern of a local source is no list of texts")),
             ("local.excludepatterns", r#"["sub"]"#, Tree("same key: a 644 0:0 1")),
             ("local.followpaths", r#"["a"]"#, Tree("same key: a 644 0:0 1")),
@@ -281,7 +307,9 @@ fn directories() -> Vec<String> {
             ("local.differ", "none", SAME),
             ("local.differ", "other", Fails("unknown local.differ \"other\"")),
             ("local.metadatatransfer", "false", SAME),
-            ("local.metadatatransfer", "true", Fails("metadata only (local.metadatatransfer) is not supported")),
+            ("local.metadatatransfer", "perhaps", Fails("invalid value for local.metadatatransfer \"perhaps\"")),
+            ("local.metadatatransferexclude", "[]", SAME),
+            ("local.metadatatransfer", "true", Tree(LIST)),
         ],
     )
 }
