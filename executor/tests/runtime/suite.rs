@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use executor::runtime::{Mount, MountSource, Network, Root, Spec};
@@ -180,12 +180,16 @@ fn a_sandbox_reaches_the_outside_and_nothing_reaches_it() {
     let listener = std::net::TcpListener::bind((address, 0)).unwrap();
     let hidden = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let (port, hidden) = (listener.local_addr().unwrap().port(), hidden.local_addr().unwrap().port());
+    // Interfaces of other processes come and go meanwhile; who comes to the listener says which are this one's.
+    let ways_out = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = ways_out.clone();
     std::thread::spawn(move || {
         for client in listener.incoming().flatten() {
+            let std::net::IpAddr::V4(from) = client.peer_addr().unwrap().ip() else { continue };
+            seen.lock().unwrap().push(way_out((from.to_bits() - u32::from_be_bytes([10, 212, 0, 0])) / 4));
             let _ = std::io::Write::write_all(&mut &client, b"outside\n");
         }
     });
-    let before = interfaces();
     each(|runtime| {
         let rig = Rig::new();
         let script = format!(
@@ -194,6 +198,7 @@ fn a_sandbox_reaches_the_outside_and_nothing_reaches_it() {
         );
         let sandbox = || Spec { network: Network::Sandbox, ..rig.sh(&script) };
         assert_eq!(stdout(runtime, &sandbox()), "outside\nhidden\n2\n");
+        assert!(ways_out.lock().unwrap().last().unwrap().exists());
         // Two at once have addresses of their own and do not see each other.
         let server = Spec {
             network: Network::Sandbox,
@@ -214,7 +219,7 @@ fn a_sandbox_reaches_the_outside_and_nothing_reaches_it() {
             assert!(said.ends_with("no\n"), "{said}");
         });
     });
-    wait_for("the interfaces to go", || interfaces() == before);
+    wait_for("the ways out to go", || !ways_out.lock().unwrap().iter().any(|way| way.exists()));
 }
 
 #[test]
@@ -231,8 +236,14 @@ fn each_of_several_in_a_row_has_a_network_of_its_own() {
     });
 }
 
-fn interfaces() -> std::collections::BTreeSet<std::ffi::OsString> {
-    fs::read_dir("/sys/class/net").unwrap().map(|entry| entry.unwrap().file_name()).collect()
+/// The host's end of a way out of sandboxes, by its number.
+fn way_out(number: u32) -> PathBuf {
+    PathBuf::from(format!("/sys/class/net/llbc{number}"))
+}
+
+/// How long a process sleeps that a test looks for, so that no other test's is taken for it.
+fn nap(pid: u32) -> String {
+    (10_000_000 + pid).to_string()
 }
 
 #[test]
@@ -539,7 +550,7 @@ fn limits_of_the_process() {
 #[test]
 fn cancelling_kills_everything() {
     each(|runtime| {
-        let rig = Rig::new();
+        let (rig, nap) = (Rig::new(), nap(std::process::id()));
         let cancel = Cancel::default();
         let started = Instant::now();
         let error = std::thread::scope(|scope| {
@@ -547,12 +558,12 @@ fn cancelling_kills_everything() {
                 std::thread::sleep(Duration::from_millis(300));
                 cancel.cancel();
             });
-            let script = "trap '' TERM INT; (trap '' TERM; sleep 4321) & sleep 4321";
-            run_until(runtime, &rig.sh(script), &cancel).map(|ran| ran.exit).unwrap_err()
+            let script = format!("trap '' TERM INT; (trap '' TERM; sleep {nap}) & sleep {nap}");
+            run_until(runtime, &rig.sh(&script), &cancel).map(|ran| ran.exit).unwrap_err()
         });
         assert!(matches!(error, Error::Cancelled), "{error}");
         assert!(started.elapsed() < Duration::from_secs(5));
-        assert!(!is_running("4321"));
+        assert!(!is_running(&nap));
         assert!(!is_mounted_below(&rig.root()));
     });
 }
@@ -566,21 +577,25 @@ fn an_executor_that_is_killed_leaves_nothing() {
         return be_the_victim(&victim);
     }
     for runtime in ["embedded", "runc", "crun"] {
-        let rig = Rig::new();
-        let (groups, interfaces_before) = (control_groups(), interfaces());
+        let (rig, nap) = (Rig::new(), nap(std::process::id()));
         let mut child = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "suite::an_executor_that_is_killed_leaves_nothing"])
             .env(VICTIM, format!("{runtime}:{}", rig.root().display()))
             .stdout(std::process::Stdio::null())
             .spawn()
             .unwrap();
-        wait_for("the container to start", || is_running("7654"));
+        let pid = child.id();
+        wait_for("the container to start", || is_running(&nap));
+        // The first number that was free.
+        let way_out = (pid..pid + 8).map(|number| way_out(number % (1 << 14))).find(|way| way.exists()).unwrap();
+        let groups = control_groups_of(&nap);
+        assert!(groups.iter().all(|group| group.is_dir()) && !groups.is_empty());
         child.kill().unwrap();
         child.wait().unwrap();
-        wait_for("the container to end", || !is_running("7654"));
-        wait_for("its group to go", || control_groups().is_subset(&groups));
-        let bundle = std::env::temp_dir().join(format!("llbc-{}-0", child.id()));
-        wait_for("its interfaces to go", || interfaces() == interfaces_before);
+        wait_for("the container to end", || !is_running(&nap));
+        wait_for("its group to go", || !groups.iter().any(|group| group.exists()));
+        let bundle = std::env::temp_dir().join(format!("llbc-{pid}-0"));
+        wait_for("its interfaces to go", || !way_out.exists());
         wait_for("its bundle to go", || !bundle.exists());
         wait_for("its mount points to go", || !rig.root().join("point").exists());
         assert!(!is_mounted_below(&rig.root()));
@@ -590,23 +605,26 @@ fn an_executor_that_is_killed_leaves_nothing() {
 fn be_the_victim(victim: &str) {
     let (runtime, root) = victim.split_once(':').unwrap();
     let rig = Rig::at(root.into());
-    let mut spec = Spec { network: Network::Sandbox, ..rig.sh("sleep 7654") };
+    let nap = nap(std::os::unix::process::parent_id());
+    let mut spec = Spec { network: Network::Sandbox, ..rig.sh(&format!("sleep {nap}")) };
     spec.mounts = vec![Mount { dest: "/point".into(), source: MountSource::Tmpfs { size: 0 }, readonly: false }];
     let _ = run(&*crate::rig::named(runtime), &spec);
 }
 
-fn control_groups() -> std::collections::BTreeSet<std::path::PathBuf> {
-    let hierarchies = fs::read_dir("/sys/fs/cgroup").unwrap().map(|entry| entry.unwrap().path());
-    let children =
-        |dir: std::path::PathBuf| fs::read_dir(dir).into_iter().flatten().filter_map(|e| Some(e.ok()?.path()));
-    let two_levels = hierarchies.chain(["/sys/fs/cgroup".into()]).flat_map(|dir| {
-        let first: Vec<_> = children(dir).filter(|path| path.is_dir()).collect();
-        let second: Vec<_> =
-            first.iter().filter(|dir| dir.ends_with("llbc")).flat_map(|dir| children(dir.clone())).collect();
-        first.into_iter().chain(second)
-    });
-    let name = |path: &std::path::PathBuf| path.file_name().unwrap().to_string_lossy().starts_with("llbc-");
-    two_levels.filter(|path| path.is_dir() && name(path)).collect()
+/// The groups of its own that a running process is in; where there are several hierarchies, each has one.
+fn control_groups_of(argument: &str) -> Vec<PathBuf> {
+    let listed = fs::read_to_string(process(argument).unwrap().join("cgroup")).unwrap();
+    let group = |line: &str| {
+        let [_, controllers, path] = line.splitn(3, ':').collect::<Vec<_>>().try_into().ok()?;
+        let hierarchy = match controllers {
+            "" => "unified",
+            named => named.strip_prefix("name=").unwrap_or(named),
+        };
+        let hierarchy = Some(Path::new("/sys/fs/cgroup").join(hierarchy)).filter(|path| path.is_dir());
+        let hierarchy = hierarchy.unwrap_or_else(|| "/sys/fs/cgroup".into());
+        path.contains("llbc-").then(|| hierarchy.join(path.trim_start_matches('/')))
+    };
+    listed.lines().filter_map(group).collect()
 }
 
 fn wait_for(what: &str, done: impl Fn() -> bool) {
@@ -620,11 +638,11 @@ fn wait_for(what: &str, done: impl Fn() -> bool) {
 #[test]
 fn what_is_left_in_the_background_dies_with_the_process() {
     each(|runtime| {
-        let rig = Rig::new();
+        let (rig, nap) = (Rig::new(), nap(std::process::id()));
         let started = Instant::now();
-        assert_eq!(stdout(runtime, &rig.sh("sleep 5432 & echo done")), "done\n");
+        assert_eq!(stdout(runtime, &rig.sh(&format!("sleep {nap} & echo done"))), "done\n");
         assert!(started.elapsed() < Duration::from_secs(5));
-        assert!(!is_running("5432"));
+        assert!(!is_running(&nap));
     });
 }
 
@@ -734,8 +752,14 @@ fn memory_that_runs_out_is_named() {
 
 /// Whether a process with this argument runs on the machine.
 fn is_running(argument: &str) -> bool {
-    let commands = fs::read_dir("/proc").unwrap().filter_map(|entry| fs::read(entry.ok()?.path().join("cmdline")).ok());
-    commands
-        .filter(|command| command.starts_with(b"sleep"))
-        .any(|command| command.split(|byte| *byte == 0).any(|word| word == argument.as_bytes()))
+    process(argument).is_some()
+}
+
+/// Where /proc has the `sleep` with an argument.
+fn process(argument: &str) -> Option<PathBuf> {
+    let is_it = |path: &PathBuf| {
+        let command = fs::read(path.join("cmdline")).unwrap_or_default();
+        command.starts_with(b"sleep") && command.split(|byte| *byte == 0).any(|word| word == argument.as_bytes())
+    };
+    fs::read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path())).find(is_it)
 }
