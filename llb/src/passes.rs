@@ -16,6 +16,7 @@
 mod algebra;
 mod constants;
 mod dead;
+mod direct;
 #[cfg(test)]
 mod equality;
 mod fuse;
@@ -95,6 +96,13 @@ pub const PASSES: &[Pass] = &[
         level: Level::O1,
         about: "makes constant trees where they are copied",
         run: constants::run,
+    },
+    // Before `fuse`: what is copied directly may come from where its neighbours copy from.
+    Pass {
+        name: "direct",
+        level: Level::O1,
+        about: "copies directly what was only copied on the way",
+        run: direct::run,
     },
     Pass { name: "fuse", level: Level::O1, about: "makes file operations in a row one", run: fuse::run },
     // Sees more in one vertex than in two.

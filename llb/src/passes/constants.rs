@@ -50,7 +50,7 @@ pub(super) fn is_constant(node: &Node) -> bool {
 }
 
 /// Whether a vertex copies from a tree, and neither changes it nor looks up owners in it.
-fn is_only_read(node: &Node, tree: usize) -> bool {
+pub(super) fn is_only_read(node: &Node, tree: usize) -> bool {
     let Op::File(actions) = &node.op else { return false };
     let position = node.inputs.iter().position(|edge| edge.node == id(tree)).map(|position| position as i64);
     let looks_up = |kind: &FileActionKind| {
@@ -61,7 +61,8 @@ fn is_only_read(node: &Node, tree: usize) -> bool {
     !actions.iter().any(|action| Some(action.input) == position || looks_up(&action.kind))
 }
 
-fn agree(a: &Node, b: &Node) -> bool {
+/// Whether one vertex can do the work of both.
+pub(super) fn agree(a: &Node, b: &Node) -> bool {
     let of = |node: &Node| (node.meta.export_cache, node.platform.clone(), node.constraints.clone(), node.lossy);
     of(a) == of(b)
 }
@@ -91,12 +92,17 @@ fn inline(graph: &mut Graph, constant: usize, index: usize) {
     second.iter_mut().for_each(|action| super::fuse::renumber(action, &of_vertex));
     actions.append(second);
     *second = actions;
-    // The name is that of the step; of the constant only what the daemon must support matters.
-    let mut meta = std::mem::take(&mut constant_node.meta);
+    say_of(constant_node, node);
+}
+
+/// Says of a vertex what was said of one whose tree it copied. The name is that of the step; of the other only what the daemon
+/// must support, and whether it may be cached, matters.
+pub(super) fn say_of(copied: &mut Node, node: &mut Node) {
+    let mut meta = std::mem::take(&mut copied.meta);
     meta.progress_group = None;
     merge_metadata(&mut meta, &node.meta);
     node.meta = meta;
-    for location in std::mem::take(&mut constant_node.locations) {
+    for location in std::mem::take(&mut copied.locations) {
         super::fuse::add_location(&mut node.locations, location);
     }
 }

@@ -88,3 +88,18 @@ fn writing_through_hard_links_is_found_out() {
 fn changing_a_stack_that_is_looked_into_is_found_out() {
     check_found("algebra", Why::MergedLater);
 }
+
+#[test]
+fn copying_directly_what_changes_on_the_way_is_found_out() {
+    check_found("direct", Why::ChangedOnTheWay);
+}
+
+#[test]
+fn copying_directly_what_gets_another_name_is_found_out() {
+    check_found("direct", Why::NamedOnTheWay);
+}
+
+#[test]
+fn copying_directly_a_part_that_a_link_leads_to_is_found_out() {
+    check_found("direct", Why::PartOnTheWay);
+}

@@ -64,6 +64,8 @@ pub enum Rewrite {
     Fused,
     /// A constant tree is made where it is copied.
     Inlined,
+    /// What was only copied on the way is copied from where it came from.
+    Direct,
     /// A directory that is there is not made again.
     DirectoryMade(String),
     /// A vertex without actions is what it worked on.
@@ -127,6 +129,12 @@ pub enum Why {
     TooManyActions,
     /// The operation has several results.
     SeveralOutputs,
+    /// A copy on the way changes what is copied, or one of both takes only some files.
+    ChangedOnTheWay,
+    /// What was copied on the way may have got another name.
+    NamedOnTheWay,
+    /// Only a part is taken of what was copied on the way.
+    PartOnTheWay,
     /// All of the directory is used.
     AllUsed,
     /// A path of the directory holds characters that mean something in patterns.
@@ -272,6 +280,7 @@ impl fmt::Display for Rewrite {
             Self::Same => f.write_str("one vertex now: they do the same"),
             Self::Fused => f.write_str("one file operation now"),
             Self::Inlined => f.write_str("a constant tree is made where it is copied"),
+            Self::Direct => f.write_str("copied from where it came from, and not on the way"),
             Self::DirectoryMade(path) => write!(f, "{path} is there already, and not made again"),
             Self::NothingLeft => f.write_str("removed: nothing is left to do"),
             Self::OutputUnused { dest } => write!(f, "the changes at {dest} are not kept: nobody uses them"),
@@ -303,6 +312,9 @@ impl fmt::Display for Why {
             Self::SaidDifferently => "worker constraints, cache export or progress groups differ",
             Self::TooManyActions => "the vertex would become too big",
             Self::SeveralOutputs => "the first has several results",
+            Self::ChangedOnTheWay => "the first copy changes owners, modes or times, or one takes only some files",
+            Self::NamedOnTheWay => "a file would be copied under the name that it has in between",
+            Self::PartOnTheWay => "it takes a part of what was copied, and links may lead to that",
             Self::AllUsed => "all of the directory is used",
             Self::PatternCharacters(path) => {
                 return write!(f, "{path} holds characters that mean something in patterns");

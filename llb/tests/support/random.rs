@@ -115,6 +115,10 @@ pub fn graph(seed: u64, processes: bool) -> Graph {
             let last = chain(random, &mut graph, &trees);
             trees.push(last);
         }
+        if random.once_in(16) {
+            let last = relay(random, &mut graph, &trees);
+            trees.push(last);
+        }
         let outputs = llb::verify::output_count(&node.op);
         let id = graph.add(node);
         trees.extend((0..outputs as u32).map(|index| id.output(index)));
@@ -219,6 +223,36 @@ fn chain(random: &mut Random, graph: &mut Graph, trees: &[Edge]) -> Edge {
         below = Some(graph.add(Node::new(Op::File(vec![action]), inputs)).output(0));
     }
     below.unwrap_or(trees[0])
+}
+
+/// A copy on nothing, and a copy of what it made: a stage that only collects something.
+fn relay(random: &mut Random, graph: &mut Graph, trees: &[Edge]) -> Edge {
+    const PLACES: &[&str] = &["/", "/", "/a", "/a/", "/f", "/p", "/p/", "/d/x"];
+    let copy = |random: &mut Random, src: &str, dest: &str| {
+        FileActionKind::Copy(Box::new(CopyAction {
+            src: src.to_owned(),
+            dest: dest.to_owned(),
+            owner: if random.once_in(9) { owner(random, 0) } else { None },
+            mode: if random.once_in(9) { 0o711 } else { -1 },
+            follow_symlink: !random.once_in(9),
+            dir_copy_contents: true,
+            create_dest_path: true,
+            timestamp: if random.once_in(6) { 1_700_000_000_000_000_000 } else { -1 },
+            ..CopyAction::default()
+        }))
+    };
+    let (place, src) = (*random.pick(PLACES), SOURCES[random.below(SOURCES.len())]);
+    let src = if random.once_in(3) { "/" } else { src };
+    let kind = copy(random, src, place);
+    let action = FileAction { input: -1, secondary_input: 0, output: 0, kind };
+    let between = graph.add(Node::new(Op::File(vec![action]), vec![*random.pick(trees)])).output(0);
+    let base = if random.once_in(4) { None } else { Some(tree(random, trees)) };
+    let src = if random.once_in(4) { SOURCES[random.below(SOURCES.len())] } else { place };
+    let dest = *random.pick(DESTS);
+    let kind = copy(random, src, dest);
+    let action = FileAction { input: base.map_or(-1, |_| 1), secondary_input: 0, output: 0, kind };
+    let inputs = std::iter::once(between).chain(base).collect();
+    graph.add(Node::new(Op::File(vec![action]), inputs)).output(0)
 }
 
 fn process(random: &mut Random, trees: &[Edge]) -> Node {
