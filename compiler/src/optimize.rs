@@ -73,7 +73,7 @@ fn gone(before: &[NodeId], after: &[NodeId], log: &Log) -> Option<Vec<bool>> {
     let does = after
         .iter()
         .enumerate()
-        .flat_map(|(layer, node)| log.origins()[node.0 as usize].iter().map(move |origin| (*origin, layer)));
+        .flat_map(|(layer, node)| log.origins(*node).iter().map(move |origin| (*origin, layer)));
     let does: BTreeMap<NodeId, usize> = does.collect();
     let now: Vec<Option<usize>> = before.iter().map(|node| does.get(node).copied()).collect();
     let last = |at: usize| now[at].is_some() && !now[at + 1..].contains(&now[at]);

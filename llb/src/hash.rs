@@ -1,4 +1,4 @@
-//! Maps keyed by digest that keep the order of insertion.
+//! Maps keyed by digest, or by a hash, that keep the order of insertion.
 //!
 //! `IndexMap` never lets hash order reach output. Digests are random already, so a cheap hash of their text will do:
 //! who could make digests collide in it has broken SHA-256.
@@ -9,7 +9,10 @@ use indexmap::{Equivalent, IndexMap};
 use oci::Digest;
 
 /// Values by digest, in the order in which they came.
-pub(crate) type DigestMap<V> = IndexMap<Digest, V, BuildHasherDefault<DigestHasher>>;
+pub(crate) type DigestMap<V> = IndexMap<Digest, V, BuildHasherDefault<WordHasher>>;
+
+/// Values by numbers that are hashes already.
+pub(crate) type Numbers<V> = IndexMap<u64, V, BuildHasherDefault<WordHasher>>;
 
 /// The text of a digest, to look one up by.
 #[derive(Hash)]
@@ -21,17 +24,20 @@ impl Equivalent<Digest> for Text<'_> {
     }
 }
 
-/// Hashes the text of a digest by multiplication.
+/// Hashes words of eight bytes by multiplication: for what is no more than slow where two are alike.
 #[derive(Default)]
-pub(crate) struct DigestHasher(u64);
+pub(crate) struct WordHasher(u64);
 
-impl Hasher for DigestHasher {
+impl Hasher for WordHasher {
     fn write(&mut self, bytes: &[u8]) {
         const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-        for chunk in bytes.chunks(8) {
+        let mut add = |word| self.0 = (self.0.rotate_left(5) ^ u64::from_le_bytes(word)).wrapping_mul(SPREAD);
+        let (words, rest) = bytes.as_chunks();
+        words.iter().copied().for_each(&mut add);
+        if !rest.is_empty() {
             let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.0 = (self.0.rotate_left(5) ^ u64::from_le_bytes(word)).wrapping_mul(SPREAD);
+            word[..rest.len()].copy_from_slice(rest);
+            add(word);
         }
     }
 

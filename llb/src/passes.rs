@@ -135,7 +135,9 @@ fn run_all(graph: &mut Graph, log: &mut Log, watch: &mut dyn FnMut(&Pass, &Graph
     for pass in PASSES.iter().filter(|pass| pass.level <= options.level) {
         log.enter(pass.name, graph);
         (pass.run)(graph, log);
-        dead::sweep(graph, log);
+        if log.has_changed() {
+            dead::sweep(graph, log);
+        }
         debug_assert!(is_sound(graph), "pass {} broke the graph: {:?}", pass.name, verify::verify(graph));
         watch(pass, graph);
     }
@@ -191,7 +193,7 @@ mod testing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text;
+    use crate::{NodeId, text};
 
     fn at(level: Level) -> Options {
         Options { level, ..Options::default() }
@@ -212,7 +214,8 @@ mod tests {
     fn the_sample_keeps_its_proportions() {
         let mut graph = crate::sample::build(1000);
         let log = optimize(&mut graph, at(Level::O2));
-        assert_eq!(log.origins().len(), graph.nodes.len());
+        let done: usize = (0..graph.nodes.len() as u32).map(|node| log.origins(NodeId(node)).len()).sum();
+        assert!(done >= graph.nodes.len());
         assert!(is_sound(&graph));
     }
 

@@ -24,6 +24,9 @@ use crate::{Diff, Edge, Graph, Node, Op};
 const FAR: usize = 64;
 
 pub(super) fn run(graph: &mut Graph, log: &mut Log) {
+    if !graph.nodes.iter().any(|node| matches!(node.op, Op::Merge(_) | Op::Diff(_))) {
+        return;
+    }
     let mut forward = Forward::new(graph);
     let mut counts = counts(graph);
     let merged = merged(graph);

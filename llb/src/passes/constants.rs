@@ -20,13 +20,18 @@ use crate::verify::output_count;
 use crate::{FileAction, FileActionKind, Graph, Node, Op, UserOpt};
 
 pub(super) fn run(graph: &mut Graph, log: &mut Log) {
+    let constants: Vec<bool> = graph.nodes.iter().map(is_constant).collect();
+    if !constants.contains(&true) {
+        return;
+    }
     let counts = counts(graph);
     for index in 0..graph.nodes.len() {
         if !matches!(graph.nodes[index].op, Op::File(_)) {
             continue;
         }
-        for constant in graph.nodes[index].inputs.iter().map(|edge| edge.node.0 as usize).collect::<Vec<_>>() {
-            if !is_constant(&graph.nodes[constant]) || !is_only_read(&graph.nodes[index], constant) {
+        let inputs = graph.nodes[index].inputs.iter().map(|edge| edge.node.0 as usize);
+        for constant in inputs.filter(|&input| constants[input]).collect::<Vec<_>>() {
+            if !is_only_read(&graph.nodes[index], constant) {
                 continue;
             }
             if counts[constant] != 1 {

@@ -30,10 +30,15 @@ use crate::{CopyAction, Edge, FileAction, FileActionKind, Graph, Node, Op};
 const SPECIAL: [char; 4] = ['*', '?', '[', '\\'];
 
 pub(super) fn run(graph: &mut Graph, log: &mut Log) {
+    let ways: Vec<bool> = graph.nodes.iter().map(|node| only_copy(node).is_some()).collect();
+    if !ways.contains(&true) {
+        return;
+    }
     let counts = counts(graph);
     for index in 0..graph.nodes.len() {
         let Op::File(_) = graph.nodes[index].op else { continue };
-        for between in graph.nodes[index].inputs.iter().map(|edge| edge.node.0 as usize).collect::<Vec<_>>() {
+        let inputs = graph.nodes[index].inputs.iter().map(|edge| edge.node.0 as usize);
+        for between in inputs.filter(|&input| ways[input]).collect::<Vec<_>>() {
             let (node, way) = (&graph.nodes[index], &graph.nodes[between]);
             let Some((first, _)) = only_copy(way) else { continue };
             let copies = copies_from(node, between);

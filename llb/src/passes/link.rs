@@ -34,7 +34,8 @@ pub(super) fn run(graph: &mut Graph, log: &mut Log) {
     let mut is_seen = vec![false; graph.nodes.len()];
     let mut chains = Vec::new();
     for top in (0..graph.nodes.len()).rev().filter(|&top| matches!(graph.nodes[top].op, Op::File(_))) {
-        if is_seen[top] {
+        let is_on_file = |base: Edge| matches!(graph.nodes[base.node.0 as usize].op, Op::File(_));
+        if is_seen[top] || !base(&graph.nodes[top]).is_some_and(is_on_file) {
             continue;
         }
         let (chain, from_nothing) = chain(graph, &counts, top);

@@ -12,14 +12,38 @@ use crate::{Graph, NodeId};
 #[derive(Clone, Debug)]
 pub struct Log {
     pub(super) options: Options,
-    /// For each vertex of the graph as it is now the given ones whose work it does, in the order of the work.
-    origins: Vec<Vec<NodeId>>,
+    /// For each vertex of the graph as it is now the given ones whose work it does.
+    origins: Vec<Origins>,
     /// Given vertices that must stay layers of their own.
     pinned: Vec<bool>,
     entries: Vec<Entry>,
     /// A condition that a pass does not look at: tests of the tests.
     #[cfg(test)]
     pub(super) overruled: Option<(&'static str, Why)>,
+}
+
+/// The given vertices whose work a vertex does, in the order of the work: for most one, which needs no allocation.
+#[derive(Clone, Debug)]
+enum Origins {
+    One(NodeId),
+    Many(Vec<NodeId>),
+}
+
+impl Origins {
+    fn as_slice(&self) -> &[NodeId] {
+        match self {
+            Self::One(node) => std::slice::from_ref(node),
+            Self::Many(nodes) => nodes,
+        }
+    }
+
+    /// Takes them away.
+    fn take(&mut self) -> Vec<NodeId> {
+        match std::mem::replace(self, Self::Many(Vec::new())) {
+            Self::One(node) => vec![node],
+            Self::Many(nodes) => nodes,
+        }
+    }
 }
 
 /// What one pass did.
@@ -156,7 +180,7 @@ impl Log {
                 pinned[node.0 as usize] = true;
             }
         }
-        let origins = ids.map(|id| vec![NodeId(id)]).collect();
+        let origins = ids.map(|id| Origins::One(NodeId(id))).collect();
         Self {
             options,
             origins,
@@ -182,9 +206,14 @@ impl Log {
         self.entries.iter().any(|entry| !entry.changes.is_empty())
     }
 
-    /// The given vertices whose work each vertex does now. **Shape**: one entry per vertex of the graph, in its order.
-    pub fn origins(&self) -> &[Vec<NodeId>] {
-        &self.origins
+    /// The given vertices whose work a vertex of the graph does now.
+    pub fn origins(&self, node: NodeId) -> &[NodeId] {
+        self.origins[node.0 as usize].as_slice()
+    }
+
+    /// Whether the pass that runs has changed anything.
+    pub(super) fn has_changed(&self) -> bool {
+        self.entries.last().is_some_and(|entry| !entry.changes.is_empty())
     }
 
     /// Begins the entry of a pass.
@@ -230,21 +259,22 @@ impl Log {
 
     /// Whether a vertex is a layer of an output.
     pub(super) fn is_layer(&self, node: usize) -> bool {
-        self.origins[node].iter().any(|origin| self.pinned[origin.0 as usize])
+        self.origins[node].as_slice().iter().any(|origin| self.pinned[origin.0 as usize])
     }
 
     /// Notes that the work of a vertex is done by another: before its own if it came before.
     pub(super) fn absorb(&mut self, into: usize, from: usize) {
-        let mut origins = std::mem::take(&mut self.origins[from]);
-        if from < into {
-            std::mem::swap(&mut origins, &mut self.origins[into]);
+        let (mut first, mut second) = (self.origins[from].take(), self.origins[into].take());
+        if from > into {
+            std::mem::swap(&mut first, &mut second);
         }
-        self.origins[into].append(&mut origins);
+        first.append(&mut second);
+        self.origins[into] = Origins::Many(first);
     }
 
     /// Notes that the work of a vertex is not done any more.
     pub(super) fn forget(&mut self, node: usize) {
-        self.origins[node].clear();
+        self.origins[node] = Origins::Many(Vec::new());
     }
 
     /// Makes room for vertices that are new, at these numbers, ascending.
@@ -253,8 +283,8 @@ impl Log {
         let mut new = new.iter().copied().peekable();
         while old.len() > 0 || new.peek().is_some() {
             let is_new = new.next_if_eq(&self.origins.len()).is_some();
-            let origins = if is_new { Vec::new() } else { old.next().unwrap_or_default() };
-            self.origins.push(origins);
+            let origins = if is_new { None } else { old.next() };
+            self.origins.push(origins.unwrap_or(Origins::Many(Vec::new())));
         }
     }
 
@@ -269,7 +299,7 @@ impl Log {
     }
 
     fn places(&self, nodes: &[usize]) -> Vec<NodeId> {
-        nodes.iter().flat_map(|&node| &self.origins[node]).copied().collect()
+        nodes.iter().flat_map(|&node| self.origins[node].as_slice()).copied().collect()
     }
 }
 

@@ -57,8 +57,12 @@ fn made(kind: &FileActionKind) -> Option<String> {
 
 /// Removes actions that make directories which the actions before made; returns their paths.
 fn remove_known(actions: &mut Vec<FileAction>, inputs: usize) -> Vec<String> {
-    let mut known: BTreeSet<String> = BTreeSet::new();
     let mut removed = Vec::new();
+    // What is known was made by an action before.
+    if actions.len() < 2 {
+        return removed;
+    }
+    let mut known: BTreeSet<String> = BTreeSet::new();
     // Where each position is now, in actions that were kept.
     let mut places: Vec<i64> = (0..inputs as i64).collect();
     let mut kept: Vec<FileAction> = Vec::with_capacity(actions.len());

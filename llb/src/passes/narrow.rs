@@ -12,6 +12,7 @@
 //! pattern where the copy does not. Frontends that know what they use (the Dockerfile's does) have said so already: what
 //! has such attributes stays. Linear in edges and actions.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::{Log, Rewrite, Why};
@@ -97,16 +98,28 @@ fn note(node: &Node, used: &mut [Option<Used>]) {
 }
 
 fn add(used: &mut [Option<Used>], source: usize, path: &str) {
-    let path = oci::text::clean_path(&format!("/{path}")).trim_start_matches('/').to_owned();
+    let Some(Some(Used::Paths(paths))) = used.get_mut(source) else { return };
+    let path = clean(path);
     if path.is_empty() {
         return all(used, source, Why::AllUsed);
     }
     if path.contains(SPECIAL) {
-        return all(used, source, Why::PatternCharacters(path));
+        return all(used, source, Why::PatternCharacters(path.into_owned()));
     }
-    if let Some(Some(Used::Paths(paths))) = used.get_mut(source) {
-        paths.insert(path);
+    // Many copy the same.
+    if !paths.contains(&*path) {
+        paths.insert(path.into_owned());
     }
+}
+
+/// A path below the root, as it is written where it is clean already.
+fn clean(path: &str) -> Cow<'_, str> {
+    let below = path.trim_start_matches('/');
+    let is_clean = below.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    if is_clean {
+        return below.into();
+    }
+    oci::text::clean_path(&format!("/{path}")).trim_start_matches('/').to_owned().into()
 }
 
 #[cfg(test)]

@@ -19,6 +19,9 @@ use crate::{ContentCache, Edge, Exec, Graph, Mount, MountKind, Op};
 
 pub(super) fn run(graph: &mut Graph, log: &mut Log) {
     let several: Vec<bool> = graph.nodes.iter().map(|node| is_exec(&node.op) && output_count(&node.op) > 1).collect();
+    if !several.contains(&true) {
+        return;
+    }
     let used: BTreeSet<Edge> = edges(graph).filter(|edge| several[edge.node.0 as usize]).collect();
     let mut moved = BTreeMap::new();
     for index in (0..graph.nodes.len()).filter(|&index| several[index]) {

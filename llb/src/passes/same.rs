@@ -8,38 +8,44 @@
 //!
 //! Sound because equal vertices have equal digests: encoding writes them once, and what is said of both is merged in the
 //! same way. The gain is that later passes see all uses of a result. Vertices that a later rewrite makes equal (stages of
-//! several platforms that do not depend on the platform, two names of one image) are computed once for all. Expected
-//! linear in the size of the graph: each operation is hashed once.
+//! several platforms that do not depend on the platform, two names of one image) are computed once for all. Linear in
+//! the size of the graph: each operation is hashed once, and compared with one other at most.
 
-use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
+
+use indexmap::map::Entry;
 
 use super::uses::Forward;
 use super::{Log, Rewrite};
 use crate::encode::merge_metadata;
+use crate::hash::{Numbers, WordHasher};
 use crate::{Graph, Node};
 
 pub(super) fn run(graph: &mut Graph, log: &mut Log) {
     let mut forward = Forward::new(graph);
-    let mut known: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+    let mut known: Numbers<usize> = Numbers::with_capacity_and_hasher(graph.nodes.len(), Default::default());
     for index in 0..graph.nodes.len() {
         forward.inputs(graph, index);
-        let candidates = known.entry(hash(&graph.nodes[index])).or_default();
-        match candidates.iter().find(|&&first| are_equal(&graph.nodes[first], &graph.nodes[index])) {
-            None => candidates.push(index),
-            Some(&first) => {
-                log.done(&[first, index], Rewrite::Same);
-                log.absorb(first, index);
-                forward.set_node(index, first);
-                say_both(graph, first, index);
+        let first = match known.entry(hash(&graph.nodes[index])) {
+            Entry::Vacant(free) => {
+                free.insert(index);
+                continue;
             }
+            Entry::Occupied(taken) => *taken.get(),
+        };
+        // Others with the same hash are left as they are.
+        if are_equal(&graph.nodes[first], &graph.nodes[index]) {
+            log.done(&[first, index], Rewrite::Same);
+            log.absorb(first, index);
+            forward.set_node(index, first);
+            say_both(graph, first, index);
         }
     }
     forward.outputs(graph);
 }
 
 fn hash(node: &Node) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = WordHasher::default();
     (&node.op, &node.inputs, &node.platform, &node.constraints).hash(&mut hasher);
     hasher.finish()
 }
