@@ -13,8 +13,11 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::Sandbox;
 use crate::process::{self, Error, Result};
+use crate::{Buildkit, Sandbox};
+
+/// How much is optimized, as options say it.
+pub const LEVELS: [&str; 3] = ["-O0", "-O1", "-O2"];
 
 /// The store of images, as definitions name it.
 const STORE: &str = "corpus";
@@ -47,6 +50,8 @@ pub struct Case {
     pub name: String,
     /// What BuildKit makes of it, as encoded LLB.
     pub definition: PathBuf,
+    /// The config of its image.
+    config: Value,
     /// Local directories, each with the paths that are copied from it.
     locals: BTreeSet<(String, String)>,
     /// Paths that are copied from anything else.
@@ -69,7 +74,9 @@ pub fn cases() -> Result<Vec<Case>> {
             if dump.is_file() {
                 let dump = read(&dump)?;
                 let name = folder.strip_prefix(&root).unwrap_or(&folder).display().to_string();
-                cases.push(Case::new(name, definition, &dump)?);
+                let expected: Value =
+                    serde_json::from_str(&read(&folder.join("expect.json"))?).map_err(Error::when(&name))?;
+                cases.push(Case { config: on_one_layer(&expected["image"]), ..Case::new(name, definition, &dump)? });
             }
         }
     }
@@ -93,6 +100,7 @@ impl Case {
         let mut case = Self {
             name,
             definition,
+            config: Value::Null,
             locals: BTreeSet::new(),
             places: BTreeSet::new(),
             programs: BTreeSet::new(),
@@ -147,6 +155,20 @@ impl Case {
     }
 }
 
+/// The config of an image on the one that stands in for all others, which has one layer. Those that the corpus was recorded
+/// with say of each of theirs that it is of a `rootfs`.
+fn on_one_layer(config: &Value) -> Value {
+    let is_more = |entry: &Value| {
+        let made = entry["created_by"].as_str().unwrap_or_default();
+        made.starts_with("ADD rootfs-") && !made.starts_with("ADD rootfs-0")
+    };
+    let mut config = config.clone();
+    if let Some(history) = config["history"].as_array_mut() {
+        history.retain(|entry| !is_more(entry));
+    }
+    config
+}
+
 fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
@@ -197,7 +219,23 @@ impl Bench {
             let line = line.replace("\"local.session\": \"test-session\", ", "").replace("\"arm64\"", "\"amd64\"");
             let _ = writeln!(given, "{}", self.with_images(line, index));
         }
+        // Of the result; a text in JSON is one here, too.
+        if !case.config.is_null() {
+            let config = Value::from(case.config.to_string());
+            let _ = writeln!(given, "  ! description={{\"containerimage.config\": {config}}}");
+        }
         given
+    }
+
+    /// The definitions of a case, one for each of [`LEVELS`].
+    pub fn definitions(&self, case: &Case) -> [PathBuf; 3] {
+        let name = case.name.replace('/', "-");
+        let given = self.sandbox.write(&format!("{name}.llb"), &self.text(case));
+        LEVELS.map(|level| {
+            let file = self.sandbox.directory().join(format!("{name}{level}.pb"));
+            self.sandbox.succeed(self.sandbox.llbc().args(["opt", level]).arg(&given).arg("-o").arg(&file));
+            file
+        })
     }
 
     fn with_images(&self, line: String, index: usize) -> String {
@@ -233,9 +271,23 @@ impl Bench {
     ///
     /// **Errors**: programs that cannot be started. What fails is a value.
     pub fn run(&self, definition: &Path, locals: &Path, flags: &[&str]) -> Result<process::Run> {
-        let mut command: Command = self.sandbox.executor();
-        command.arg(definition).args(self.places(locals)).args(flags);
-        process::run(command.args(["--allow=network.host", "--allow=security.insecure"]))
+        process::run(self.executor(definition, locals).args(flags))
+    }
+
+    /// The executor with a definition.
+    pub fn executor(&self, definition: &Path, locals: &Path) -> Command {
+        let mut command = self.sandbox.executor();
+        command.arg(definition).args(self.places(locals));
+        command.args(["--allow=network.host", "--allow=security.insecure"]);
+        command
+    }
+
+    /// The same by BuildKit, whose daemon does not allow everything.
+    pub fn buildkit(&self, buildkit: &Buildkit, definition: &Path) -> Command {
+        let (mut command, client) = (Command::new("sh"), buildkit.client());
+        command.args(["-c", "exec \"$@\" < \"$0\""]).arg(definition).arg(client.get_program()).args(client.get_args());
+        command.args(["build", "--progress=plain"]).args(self.places(&self.locals()));
+        command
     }
 }
 

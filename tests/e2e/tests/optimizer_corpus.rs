@@ -1,4 +1,5 @@
-//! Every build of the conformance corpus that a pass changes is run at each level: the same trees, or the same failure.
+//! Every build of the conformance corpus that a pass changes is run at each level: the same trees and configs, or the same
+//! failure.
 #![allow(clippy::unwrap_used)] // An integration test is no `#[test]` to clippy where it is a plain function.
 
 use std::collections::BTreeSet;
@@ -6,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
-use e2e::corpus::{self, Bench, Case};
-use e2e::{Buildkit, Tree, process};
+use e2e::corpus::{self, Bench, LEVELS};
+use e2e::{Buildkit, Tree, image, process};
 use serde_json::Value;
 
-/// What came of a build: its tree, or that it failed.
-type Made = Result<Tree, String>;
+/// What came of a build: its tree and its config, or that it failed.
+type Made = Result<(Tree, Value), String>;
 
 /// Builds, on all processors.
 fn for_each<T: Sync>(items: &[T], act: impl Fn(&T) + Sync) {
@@ -28,19 +29,6 @@ fn for_each<T: Sync>(items: &[T], act: impl Fn(&T) + Sync) {
     });
 }
 
-const LEVELS: [&str; 3] = ["-O0", "-O1", "-O2"];
-
-/// The definitions of a case, by level.
-fn definitions(bench: &Bench, case: &Case) -> [PathBuf; 3] {
-    let name = case.name.replace('/', "-");
-    let given = bench.sandbox.write(&format!("{name}.llb"), &bench.text(case));
-    LEVELS.map(|level| {
-        let file = bench.sandbox.directory().join(format!("{name}{level}.pb"));
-        bench.sandbox.succeed(bench.sandbox.llbc().args(["opt", level]).arg(&given).arg("-o").arg(&file));
-        file
-    })
-}
-
 /// Those definitions that are not those of a level below; the first is `-O0`.
 fn different(definitions: &[PathBuf; 3]) -> Vec<(&'static str, &PathBuf)> {
     let mut known: Vec<Vec<u8>> = Vec::new();
@@ -54,15 +42,42 @@ fn different(definitions: &[PathBuf; 3]) -> Vec<(&'static str, &PathBuf)> {
 }
 
 fn build(bench: &Bench, definition: &Path) -> Made {
-    let tar = definition.with_extension("tar");
-    let output = format!("--output=type=tar,dest={}", tar.display());
-    let run = bench.run(definition, &bench.locals(), &["--progress=plain", &output]).unwrap();
+    let [tar, image] = ["tar", "oci"].map(|extension| definition.with_extension(extension));
+    let outputs =
+        [("tar", &tar), ("oci", &image)].map(|(kind, file)| format!("--output=type={kind},dest={}", file.display()));
+    let run = bench.run(definition, &bench.locals(), &["--progress=plain", &outputs[0], &outputs[1]]).unwrap();
     if !run.status.success() {
         return Err(run.err());
     }
     let tree = Tree::from_tar(std::fs::File::open(&tar).unwrap()).unwrap().without_times();
-    std::fs::remove_file(&tar).unwrap();
-    Ok(tree)
+    let config = without_layers(image::config(&image).unwrap());
+    [tar, image].iter().for_each(|file| std::fs::remove_file(file).unwrap());
+    Ok((tree, config))
+}
+
+/// A config without what layers say: their digests, when they were made, and which step made one. There must be as many as
+/// the history says.
+fn without_layers(mut config: Value) -> Value {
+    let layers = config["rootfs"]["diff_ids"].as_array().map(Vec::len);
+    let history = config["history"].as_array_mut().unwrap();
+    let layered = history.iter().filter(|entry| entry["empty_layer"] != true).count();
+    assert_eq!(Some(layered), layers, "{history:#?}");
+    for entry in history {
+        let entry = entry.as_object_mut().unwrap();
+        ["empty_layer", "created"].iter().for_each(|key| drop(entry.remove(*key)));
+    }
+    config["rootfs"] = Value::Null;
+    config["created"] = Value::Null;
+    config
+}
+
+/// Two builds that were made must be alike.
+fn difference(given: &(Tree, Value), made: &(Tree, Value), level: &str) -> Vec<String> {
+    let mut found = given.0.difference(&made.0, ("-O0", level));
+    if given.1 != made.1 {
+        found.push(format!("{} is the config, and {} at {level}", given.1, made.1));
+    }
+    found
 }
 
 #[test]
@@ -74,7 +89,7 @@ fn every_build_of_the_corpus_makes_the_same_at_every_level() {
     let bench = Bench::new(&cases);
     let (failures, failed, made) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     for_each(&cases, |case| {
-        let definitions = definitions(&bench, case);
+        let definitions = bench.definitions(case);
         let definitions = different(&definitions);
         if definitions.len() == 1 {
             return;
@@ -83,7 +98,7 @@ fn every_build_of_the_corpus_makes_the_same_at_every_level() {
         for (level, definition) in &definitions[1..] {
             match (&given, &build(&bench, definition)) {
                 (Ok(given), Ok(made)) => {
-                    let difference = given.difference(made, ("-O0", level));
+                    let difference = difference(given, made, level);
                     if !difference.is_empty() {
                         failures.lock().unwrap().push(format!("{}: {difference:#?}", case.name));
                     }
@@ -156,19 +171,17 @@ fn run_again(bench: &Bench, definition: &Path, locals: &Path, file: &Path) -> us
     ran.len()
 }
 
-/// The same by BuildKit, whose daemon does not allow everything.
+/// The same by BuildKit.
 fn build_by_buildkit(bench: &Bench, buildkit: &Buildkit, definition: &Path) -> Made {
     let tar = definition.with_extension("buildkit.tar");
-    let mut command = Command::new("sh");
-    let client = buildkit.client();
-    command.args(["-c", "exec \"$@\" < \"$0\""]).arg(definition).arg(client.get_program()).args(client.get_args());
-    command.args(["build", "--progress=plain"]).args(bench.places(&bench.locals()));
+    let mut command = bench.buildkit(buildkit, definition);
     command.arg(format!("--output=type=tar,dest={}", tar.display()));
     let run = process::run(&mut command).unwrap();
     if !run.status.success() {
         return Err(run.err());
     }
-    Ok(Tree::from_tar(std::fs::File::open(&tar).unwrap()).unwrap().without_times())
+    // It takes configs from frontends alone.
+    Ok((Tree::from_tar(std::fs::File::open(&tar).unwrap()).unwrap().without_times(), Value::Null))
 }
 
 #[test]
@@ -185,12 +198,12 @@ fn buildkit_makes_the_same_at_every_level() {
     let bench = Bench::new(&cases);
     let mut built = 0;
     for case in &cases {
-        let definitions = definitions(&bench, case);
+        let definitions = bench.definitions(case);
         let given = build_by_buildkit(&bench, &buildkit, &definitions[0]);
         for (level, definition) in &different(&definitions)[1..] {
             match (&given, &build_by_buildkit(&bench, &buildkit, definition)) {
                 (Ok(given), Ok(made)) => {
-                    let difference = given.difference(made, ("-O0", level));
+                    let difference = difference(given, made, level);
                     assert!(difference.is_empty(), "{} at {level}: {difference:#?}", case.name);
                     built += 1;
                 }
@@ -220,7 +233,7 @@ fn what_runs_again_is_what_the_documentation_counts() {
         let locals = bench.sandbox.directory().join(format!("locals-{}", case.name.replace('/', "-")));
         process::succeed(Command::new("cp").arg("-r").arg(bench.locals()).arg(&locals)).unwrap();
         let file = locals.join("context").join(&row.file);
-        let ran = definitions(&bench, case).map(|definition| run_again(&bench, &definition, &locals, &file));
+        let ran = bench.definitions(case).map(|definition| run_again(&bench, &definition, &locals, &file));
         if ran[..] != row.again[..] {
             wrong.lock().unwrap().push(format!("{}: {ran:?} ran again, not {:?}", case.name, row.again));
         }
