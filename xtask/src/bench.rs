@@ -1,6 +1,7 @@
 //! `cargo xtask bench [WORDS]`: what we cost, side by side with docker, buildah and, where one is at hand, BuildKit, on the
 //! same machine in the same run. Words choose the workloads whose names hold one of them; `compile [FILE…]` is compiling
-//! alone, in process, `hlb` checking a long program, `lsp` the language server, and `start [PROGRAM…]` the start of frontends.
+//! alone, in process, `hlb` checking a long program, `lsp` the language server, `start [PROGRAM…]` the start of frontends, and
+//! `levels [CASE…]` builds of the conformance corpus at each level of the optimizer.
 //!
 //! Absolute figures drift with the machine and its load; ratios of one run do not, so those are what the tables are
 //! for. Docker's steps run without a network, which spares its engine work. A daemon's processor time and memory count
@@ -14,6 +15,7 @@ mod apart;
 mod builders;
 mod compile;
 mod hlb;
+mod levels;
 mod lsp;
 mod start;
 mod table;
@@ -44,6 +46,11 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         && first == "start"
     {
         return start::run(programs);
+    }
+    if let [first, cases @ ..] = words
+        && first == "levels"
+    {
+        return levels::run(cases);
     }
     if words == ["lsp"] || words == ["hlb"] {
         shell::step("build llbc", &mut cargo(&["build", "--release", "--package", "cli"]))?;
@@ -93,6 +100,7 @@ fn help() -> String {
         "usage: cargo xtask bench [WORD…]     workloads whose names hold a word; without words everything
        cargo xtask bench compile [FILE…]  compiling alone, in process
        cargo xtask bench hlb              checking a long program
+       cargo xtask bench levels [CASE…]   builds of the corpus at each level of the optimizer
        cargo xtask bench lsp              the language server
        cargo xtask bench start [PROGRAM…] the start of the frontend, and of other frontends
 
