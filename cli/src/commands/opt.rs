@@ -60,8 +60,11 @@ pub(super) fn graph(settings: &Settings, source: Source) -> Result<Graph> {
 /// What was done and what was not, pass by pass; then what it gained.
 fn explain(given: &Graph, graph: &Graph, log: &Log) -> String {
     let mut text = String::new();
-    for entry in log.entries() {
-        explain_pass(&mut text, given, entry);
+    let (idle, busy): (Vec<_>, Vec<_>) = log.entries().iter().partition(|entry| is_idle(entry));
+    busy.into_iter().for_each(|entry| explain_pass(&mut text, given, entry));
+    let idle: Vec<&str> = idle.into_iter().map(|entry| entry.pass).collect();
+    if !idle.is_empty() {
+        let _ = writeln!(text, "nothing to do: {}\n", idle.join(", "));
     }
     let path = |graph: &Graph| shape::critical_path(graph).len();
     let _ = writeln!(
@@ -86,10 +89,12 @@ fn explain_pass(text: &mut String, given: &Graph, entry: &Entry) {
         let _ = writeln!(text, "  left alone: {}", refusal.why);
         name_all(text, given, &refusal.at);
     }
-    if entry.changes.is_empty() && entry.refusals.is_empty() {
-        text.push_str("  nothing to do\n");
-    }
     text.push('\n');
+}
+
+/// Whether a pass neither did nor left alone anything.
+fn is_idle(entry: &Entry) -> bool {
+    entry.changes.is_empty() && entry.refusals.is_empty()
 }
 
 fn name_all(text: &mut String, given: &Graph, nodes: &[NodeId]) {
