@@ -28,6 +28,7 @@ pub fn json(module: &Module) -> Value {
     out.list("head", module.head.iter().map(step));
     out.list("defs", module.defs.iter().map(def));
     out.list("goals", module.goals.iter().map(goal));
+    out.list("contexts", module.contexts.iter().map(|own| json!([own.name.text, own.path])));
     out.list("includes", module.includes.iter().map(|include| include.path.as_str().into()));
     out.list("diagnostics", module.diagnostics.iter().map(diagnostic));
     out.into()
@@ -269,6 +270,7 @@ fn opt(opt: &Opt) -> Value {
         OptKind::Env(pairs) => ("env", pairs.iter().map(pair).collect::<Vec<_>>().into()),
         OptKind::Dir(value) => ("dir", string(value)),
         OptKind::User(value) => ("user", string(value)),
+        OptKind::Exported => ("exported", true.into()),
         OptKind::When(value) => ("when", condition(value)),
         OptKind::KeepGitDir(value) => ("keep-git-dir", (*value).into()),
         OptKind::Checksum(value) => ("checksum", string(value)),

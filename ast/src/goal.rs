@@ -90,6 +90,15 @@ impl Expected {
     }
 }
 
+/// A directory beside the text that is a named context, unless whoever builds gives another of that name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beside {
+    /// The name of the context.
+    pub name: Name,
+    /// The directory, from that of the text that everything begins with.
+    pub path: String,
+}
+
 /// Another text whose tables are taken, too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Include {

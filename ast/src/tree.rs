@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::{Block, Call, Checks, Condition, Diagnostic, Expr, FileId, Goal, Import, Include, Signature, Span};
+use crate::{Beside, Block, Call, Checks, Condition, Diagnostic, Expr, FileId, Goal, Import, Include, Signature, Span};
 
 /// Text of the user's: bytes, because a Dockerfile need not be UTF-8.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,6 +65,8 @@ pub struct Module {
     pub defs: Vec<Def>,
     /// What can be asked for beside the definitions, in file order; a goal hides a definition of its name.
     pub goals: Vec<Goal>,
+    /// Directories that the text has as contexts.
+    pub contexts: Vec<Beside>,
     /// Texts whose tables belong to this one and are not there yet: what is said here may be incomplete.
     pub includes: Vec<Include>,
     /// Lint configuration in the text; what is wrong with it matters only when nothing overrides it.
@@ -449,6 +451,9 @@ pub enum OptKind {
     Dir(Str),
     /// The user of this process alone.
     User(Str),
+    /// Whether arguments are variables of processes, in a language where they are none by themselves. One with a default has
+    /// that value, whatever whoever builds says.
+    Exported,
     /// When the step is taken at all; otherwise it does nothing.
     When(Condition),
     /// A device.

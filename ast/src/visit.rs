@@ -75,7 +75,8 @@ fn option_strings<'s>(option: &'s OptKind, visit: &mut impl FnMut(&'s Str)) {
             }
         }
         OptKind::When(condition) => condition.strings(visit),
-        OptKind::Link(_)
+        OptKind::Exported
+        | OptKind::Link(_)
         | OptKind::Parents(_)
         | OptKind::KeepGitDir(_)
         | OptKind::Unpack(_)

@@ -26,13 +26,21 @@ impl Compiled {
 /// One of the compiler's doors.
 type Door = fn(&Source, &Options, Facts, &dyn World) -> Outcome;
 
-/// Reads the build file.
-pub(crate) fn source(settings: &Settings) -> Result<Source> {
+/// Reads the build file. The directories that it has as contexts are then those of the settings.
+pub(crate) fn source(settings: &mut Settings) -> Result<Source> {
     remote::prepare(settings)?;
-    match &settings.input {
-        Input::Remote(address) => remote::source(settings, address),
-        input => Ok(Source::new(input.name(), world::read(input)?)),
+    let source = match &settings.input {
+        Input::Remote(address) => remote::source(settings, address)?,
+        input => Source::new(input.name(), world::read(input)?),
+    };
+    let (module, _) = load(settings, &source)?;
+    let directory = settings.input.directory().unwrap_or_default();
+    for ast::Beside { name, path } in module.contexts {
+        if !settings.options.opts.contains_key(&format!("context:{}", name.text)) {
+            settings.locals.entry(name.text).or_insert_with(|| directory.join(path));
+        }
     }
+    Ok(source)
 }
 
 /// Parses a text with all that it includes, and gives those texts.
@@ -42,8 +50,9 @@ pub(crate) fn load(settings: &Settings, source: &Source) -> Result<(Module, Vec<
 }
 
 /// Reads a build file and sends it through a door.
-pub(crate) fn read(settings: &Settings, door: Door) -> Result<Compiled> {
-    run(settings, source(settings)?, door)
+pub(crate) fn read(settings: &mut Settings, door: Door) -> Result<Compiled> {
+    let source = source(settings)?;
+    run(settings, source, door)
 }
 
 /// Sends a text through a door, and writes the lock file if one is asked for.

@@ -295,7 +295,23 @@ fn with_request<T>(
     let trigger = parse_trigger.as_ref().map(|parse| parse as &plan::TriggerParser<'_>);
     let modules = Modules::new();
     let (stopped, included) = (&|| false, &[]);
+    let own;
+    let options = if module.contexts.is_empty() {
+        options
+    } else {
+        own = with_contexts(module, options);
+        &own
+    };
     work(&Request { module, source, options, purpose, trigger, watch: None, stopped, included, modules: &modules })
+}
+
+/// The options with the contexts that the text has: directories of the client by their names.
+fn with_contexts(module: &Module, options: &Options) -> Options {
+    let mut options = options.clone();
+    for ast::Beside { name, .. } in &module.contexts {
+        options.opts.entry(format!("context:{}", name.text)).or_insert_with(|| format!("local:{}", name.text));
+    }
+    options
 }
 
 /// Everything there is to say of a draft; what it found is used up.

@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use oci::Platform;
+use serde_json::json;
+
+use crate::Plan;
 
 /// Options of a build. The command line, `--opt` and a gateway's options all end here.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +27,26 @@ pub struct Options {
 }
 
 impl Options {
+    /// Makes the images of another build a named context, one for each platform.
+    pub fn lend(&mut self, context: &str, build: &str, plan: &Plan) {
+        for (at, output) in plan.outputs.iter().enumerate() {
+            let names = [format!("{context}::{}", output.platform), context.to_owned()];
+            let names = if at == 0 { &names[..] } else { &names[..1] };
+            let input = format!("{build}::{}", output.platform);
+            for name in names {
+                self.opts.insert(format!("context:{name}"), format!("input:{input}"));
+            }
+            let config = oci::base64::encode(&output.image);
+            let metadata = json!({ "containerimage.config": config }).to_string();
+            self.opts.insert(format!("input-metadata:{input}"), metadata);
+            let result = llb::Output { edge: output.edge, ..llb::Output::default() };
+            let mut graph = llb::Graph { outputs: vec![result], ..plan.graph.clone() };
+            // They are places of another text.
+            graph.nodes.iter_mut().for_each(|node| node.locations.clear());
+            self.inputs.insert(input, graph);
+        }
+    }
+
     /// Whether the daemon has a capability.
     pub fn supports(&self, cap: &str) -> bool {
         self.llb_caps.as_ref().is_none_or(|caps| caps.contains(cap))

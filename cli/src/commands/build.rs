@@ -37,12 +37,12 @@ fn start(args: &Build, choose: &dyn Fn(&Module, Vec<String>) -> Vec<String>) -> 
     // First of all, while there is one thread.
     executor::userns::enter().map_err(Failure::Build)?;
     let words = words::read(args)?;
-    let settings = compile_settings(args, words.context.as_deref())?;
+    let mut settings = compile_settings(args, words.context.as_deref())?;
     if args.frontend.check {
         // parity: `docker build --check` fails on warnings too.
-        return check::settings(&settings, FailOn::Warning);
+        return check::settings(&mut settings, FailOn::Warning);
     }
-    let source = pipeline::source(&settings)?;
+    let source = pipeline::source(&mut settings)?;
     if let Some((image, command)) = other_frontend(&settings, &source) {
         return by_frontend(args, settings, &image, command);
     }

@@ -65,7 +65,7 @@ pub(super) fn run(args: &Check) -> Result<()> {
 }
 
 /// Checks one file with settings that are there already, for people.
-pub(super) fn settings(settings: &Settings, fail_on: FailOn) -> Result<()> {
+pub(super) fn settings(settings: &mut Settings, fail_on: FailOn) -> Result<()> {
     let report = report(settings)?;
     let reports = [report];
     print(&reports, CheckFormat::Human, settings.error_format)?;
@@ -112,16 +112,16 @@ fn check(job: &Job, options: &CompileOptions, rules: &[String], patience: &Arc<P
     settings.options.rules = rules.to_vec();
     settings.patience = Some(patience.clone());
     match &job.input {
-        Input::File(path) if fix => fix::until_stable(path, || report(&settings)),
+        Input::File(path) if fix => fix::until_stable(path, || report(&mut settings)),
         Input::Stdin | Input::Piped(_) if fix => {
             Err(Failure::usage("--fix needs a file, and standard input is none", None))
         }
         Input::Remote(_) if fix => Err(Failure::usage("--fix needs a file on this machine", None)),
-        _ => report(&settings),
+        _ => report(&mut settings),
     }
 }
 
-fn report(settings: &Settings) -> Result<Report> {
+fn report(settings: &mut Settings) -> Result<Report> {
     let compiled = pipeline::read(settings, compiler::check)?;
     let diagnostics = compiled.outcome.diagnostics;
     Ok(Report { file: settings.input.name(), sources: compiled.sources, diagnostics })

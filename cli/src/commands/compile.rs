@@ -10,8 +10,8 @@ use crate::{definition, files, pipeline, printer};
 
 pub(super) fn run(args: &Compile) -> Result<()> {
     let target = Target::new(args.output.as_deref())?;
-    let settings = Settings::new(Input::new(&args.file), &args.options)?;
-    let compiled = pipeline::read(&settings, compiler::compile)?;
+    let mut settings = Settings::new(Input::new(&args.file), &args.options)?;
+    let compiled = pipeline::read(&mut settings, compiler::compile)?;
     let bytes = definition::encode(pipeline::definition_plan(&settings, compiled)?)?;
     target.write(&bytes)
 }

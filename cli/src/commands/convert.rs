@@ -17,8 +17,8 @@ pub(super) fn run(args: &Convert) -> Result<()> {
     }
     // Nobody is asked for images: the languages are compared, not what they would build today.
     let options = CompileOptions { offline: true, ..CompileOptions::default() };
-    let settings = Settings::new(Input::new(&args.file), &options)?;
-    let source = pipeline::source(&settings)?;
+    let mut settings = Settings::new(Input::new(&args.file), &options)?;
+    let source = pipeline::source(&mut settings)?;
     let language = language(args.to);
     match compiler::convert(&source, language, args.lossy, &Host::new(&settings)?) {
         Ok(text) => match &args.output {

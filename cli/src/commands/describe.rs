@@ -10,8 +10,8 @@ use crate::{pipeline, printer};
 
 /// What the target takes: arguments, secrets, agents, caches.
 pub(super) fn outline(args: &Describe) -> Result<()> {
-    let settings = Settings::new(Input::new(&args.file), &args.options)?;
-    let compiled = pipeline::read(&settings, compiler::survey)?;
+    let mut settings = Settings::new(Input::new(&args.file), &args.options)?;
+    let compiled = pipeline::read(&mut settings, compiler::survey)?;
     errors(&settings, &compiled.sources, &compiled.outcome.diagnostics)?;
     let source = compiled.source();
     let outline = outline::outline(&compiled.outcome.module, &source.lines, &compiled.outcome.captures);
@@ -20,8 +20,8 @@ pub(super) fn outline(args: &Describe) -> Result<()> {
 
 /// The stages of a file. Needs no image, so nobody is asked.
 pub(super) fn targets(args: &Describe) -> Result<()> {
-    let settings = Settings::new(Input::new(&args.file), &args.options)?;
-    let source = pipeline::source(&settings)?;
+    let mut settings = Settings::new(Input::new(&args.file), &args.options)?;
+    let source = pipeline::source(&mut settings)?;
     let module = compiler::parse(&source);
     match targets::targets(&module, &source.lines) {
         Ok(targets) => print(args.json, &targets.text(), targets.json(&source.bytes)),

@@ -21,8 +21,8 @@ pub(super) fn run(args: &Diff) -> Result<()> {
 }
 
 fn load(file: &str, args: &Diff) -> Result<Graph> {
-    let settings = Settings::new(Input::new(file), &args.options)?;
-    let source = pipeline::source(&settings)?;
+    let mut settings = Settings::new(Input::new(file), &args.options)?;
+    let source = pipeline::source(&mut settings)?;
     let mut graph = opt::graph(&settings, source)?;
     compiler::optimize::definition(&mut graph, settings.passes);
     Ok(graph)

@@ -11,8 +11,8 @@ use crate::settings::{Input, Settings};
 use crate::{definition, pipeline, printer};
 
 pub(super) fn run(args: &Dump) -> Result<()> {
-    let settings = Settings::new(Input::new(&args.file), &args.options)?;
-    let source = pipeline::source(&settings)?;
+    let mut settings = Settings::new(Input::new(&args.file), &args.options)?;
+    let source = pipeline::source(&mut settings)?;
     if args.format.passes {
         return opt::dump(&settings, source);
     }

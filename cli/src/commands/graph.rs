@@ -15,8 +15,8 @@ use crate::{pipeline, printer};
 const STYLE: &str = include_str!("graph/style.css");
 
 pub(super) fn run(args: &GraphArgs) -> Result<()> {
-    let settings = Settings::new(Input::new(&args.file), &args.options)?;
-    let source = pipeline::source(&settings)?;
+    let mut settings = Settings::new(Input::new(&args.file), &args.options)?;
+    let source = pipeline::source(&mut settings)?;
     let name = source.name.clone();
     let given = opt::graph(&settings, source)?;
     let text = if args.svg { drawing(&given, settings.passes) } else { page(&name, &given, settings.passes) };

@@ -37,7 +37,7 @@ fn find(args: &ModuleArgs, modules: Modules) -> Result<Option<Found>> {
     // Whatever is built of it, it imports the same.
     let mut settings = Settings::new(input, &CompileOptions { target: None, ..args.options.clone() })?;
     settings.modules = modules;
-    let compiled = pipeline::read(&settings, compiler::imports)?;
+    let compiled = pipeline::read(&mut settings, compiler::imports)?;
     let name = compiled.source().name.clone();
     if printer::diagnostics(settings.error_format, &compiled.sources, &compiled.outcome.diagnostics) {
         return Err(Failure::Diagnosed);

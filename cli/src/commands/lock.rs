@@ -20,7 +20,8 @@ use crate::world::Host;
 use crate::{files, pipeline, printer};
 
 pub(super) fn run(args: &LockArgs) -> Result<()> {
-    let settings = settings(args)?;
+    let mut settings = settings(args)?;
+    let source = pipeline::source(&mut settings)?;
     let path = match (&args.output, settings.input.directory()) {
         (Some(path), _) => path.clone(),
         (None, Some(directory)) => directory.join(LOCK),
@@ -29,7 +30,7 @@ pub(super) fn run(args: &LockArgs) -> Result<()> {
     let known = known(&path, &args.update)?;
     let host = Host::with(&settings, known.clone());
     let mut facts = Facts::default();
-    let sources = compile_all(&settings, &host, &mut facts)?;
+    let sources = compile_all(&settings, &source, &host, &mut facts)?;
     let mut lock = Lock::default();
     lock.record(&facts);
     let open: Vec<llb::Source> = sources
@@ -93,12 +94,16 @@ fn known(path: &Path, update: &[String]) -> Result<Lock> {
 }
 
 /// Compiles everything that can be built, and gives the remote sources that are not pinned by the text.
-fn compile_all(settings: &Settings, host: &Host<'_>, facts: &mut Facts) -> Result<BTreeMap<String, llb::Source>> {
-    let source = pipeline::source(settings)?;
-    let (module, _) = compiler::load(&source, &settings.options, facts, host);
+fn compile_all(
+    settings: &Settings,
+    source: &Source,
+    host: &Host<'_>,
+    facts: &mut Facts,
+) -> Result<BTreeMap<String, llb::Source>> {
+    let (module, _) = compiler::load(source, &settings.options, facts, host);
     let mut open = BTreeMap::new();
     for name in everything(&module, settings) {
-        open.extend(unpinned(compile(settings, &source, name, host, facts)?.graph));
+        open.extend(unpinned(compile(settings, source, name, host, facts)?.graph));
     }
     for definition in facts.definitions() {
         let wrong = |error| Failure::message("lock", format!("a filesystem of a module: {error}"), "report this");

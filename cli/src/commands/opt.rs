@@ -18,7 +18,7 @@ pub(super) fn run(args: &Opt) -> Result<()> {
     if args.options.optimize.is_none() {
         settings.passes.level = Level::O1;
     }
-    let source = pipeline::source(&settings)?;
+    let source = pipeline::source(&mut settings)?;
     let given = graph(&settings, source)?;
     let mut graph = given.clone();
     let log = compiler::optimize::definition(&mut graph, settings.passes);

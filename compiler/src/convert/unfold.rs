@@ -14,7 +14,8 @@ use frontends::Unsaid;
 use llb::{Edge, FileActionKind, Graph, NodeId};
 use oci::{ContainerConfig, ImageConfig, Platform};
 
-use super::steps::{self, Settings};
+use super::settings::{self, Settings};
+use super::steps;
 use crate::{Facts, Options, Order, Outcome, World};
 
 /// What a program says of parameters: the arguments that mark them.
@@ -93,6 +94,7 @@ pub(super) fn unfold(source: &Source, module: &Module, world: &dyn World) -> Res
         head: head.collect(),
         defs,
         goals: Vec::new(),
+        contexts: Vec::new(),
         includes: Vec::new(),
         checks: Ok(Checks::default()),
         diagnostics: Vec::new(),
@@ -207,7 +209,9 @@ impl<'a> Unfolding<'a> {
             let Some(plan) = &target.outcome.plan else { continue };
             let offset = graph.nodes.len() as u32;
             graph.graft(&plan.graph);
-            spans.extend(plan.graph.nodes.iter().map(|node| super::place(node, source).unwrap_or(target.name.span)));
+            spans.extend(
+                plan.graph.nodes.iter().map(|node| super::compare::place(node, source).unwrap_or(target.name.span)),
+            );
             let edge = result(plan).and_then(|output| output.edge);
             ends.push(edge.map(|edge| Edge { node: NodeId(edge.node.0 + offset), index: edge.index }));
         }
@@ -425,8 +429,8 @@ impl<'a> Unfolding<'a> {
         let (first, mut settings) = self.start(&base);
         let mut steps = vec![first];
         for (at, id) in nodes.iter().enumerate() {
-            let next = nodes[at + 1..].iter().find_map(|id| steps::wanted(self.node(*id)));
-            let next = next.or_else(|| told.map(steps::Wanted::of_image));
+            let next = nodes[at + 1..].iter().find_map(|id| settings::wanted(self.node(*id)));
+            let next = next.or_else(|| told.map(settings::Wanted::of_image));
             self.vertex(*id, next.as_ref(), &mut settings, &mut steps);
         }
         (steps, settings)

@@ -168,6 +168,12 @@ impl<V> Assignments<V> {
         }
     }
 
+    /// Forgets the entry of this key.
+    pub(super) fn remove(&mut self, key: &str) {
+        self.entries.retain(|(known, _)| **known != *key);
+        self.index = None;
+    }
+
     /// Adds an entry, even if there is one of this key: look-ups find the first.
     pub(super) fn push(&mut self, key: Arc<str>, value: V) {
         let at = self.entries.len();

@@ -201,6 +201,7 @@ impl<'s> Parser<'s> {
             head: self.head,
             defs: self.defs,
             goals: Vec::new(),
+            contexts: Vec::new(),
             includes: Vec::new(),
             checks: checks_directive(input.bytes),
             diagnostics,

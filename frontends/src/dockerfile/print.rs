@@ -101,6 +101,8 @@ fn flag(kind: &OptKind) -> String {
         OptKind::Env(values) => {
             values.iter().map(|value| format!("--env={}", pair(value))).collect::<Vec<_>>().join(" ")
         }
+        // It is what ARG of a Dockerfile does.
+        OptKind::Exported => String::new(),
         OptKind::When(condition) => format!("--when={}", self::condition(condition)),
     }
 }

@@ -21,6 +21,7 @@ pub(super) fn lower(text: &str, file: &File, id: FileId) -> Module {
         head: Vec::new(),
         defs: Vec::new(),
         goals: Vec::new(),
+        contexts: Vec::new(),
         includes: Vec::new(),
         checks: Ok(ast::Checks::default()),
         diagnostics: Vec::new(),

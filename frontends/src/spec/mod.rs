@@ -27,6 +27,7 @@ use include::Gathered;
 use model::Spec;
 use read::Reader;
 
+pub use print::several;
 pub use schema::{json as json_schema, reference};
 
 /// The row of [`crate::LANGUAGES`].
@@ -121,6 +122,7 @@ fn refused(file: FileId, offset: usize) -> Module {
         head: Vec::new(),
         defs: Vec::new(),
         goals: Vec::new(),
+        contexts: Vec::new(),
         includes: Vec::new(),
         checks: Ok(Checks::default()),
         diagnostics: vec![error],

@@ -233,6 +233,8 @@ tables! {
         "stage" => stage: Text,
         /// A named context, given with `--build-context`.
         "context" => context: Text,
+        /// The directory that `context` is when none is given: a context of its own, with an ignore file of its own.
+        "path" => path: Text,
         /// Patterns of what is taken of `local`; everything when nothing is said.
         "include" => include: Vec<Text>,
         /// Patterns of what is left out.
@@ -281,6 +283,9 @@ tables! {
         "from" => from: Text,
         /// Where its steps run: `build` (this machine), `target` (as the image), or a platform.
         "platform" => platform: Text,
+        /// Variables of the processes of this stage and of those on it, but not of the image. `V = "${var.V}"` is not there
+        /// where the variable has no value.
+        "args" => args: Map<Scalar>,
         /// Variables of processes and of the image.
         "env" => env: Map<Scalar>,
         /// Working directory of processes and of the image.

@@ -235,6 +235,36 @@ fn sources_say_one_thing() {
         &format!("[source]\ns = {{ http = \"https://x.test/y\", sha256 = \"12\" }}\n{use_it}"),
         &["\"12\": not a SHA-256 checksum"],
     );
+    check(&format!("[source]\ns = {{ local = \".\", path = \"x\" }}\n{use_it}"), &["\"x\": `path` means nothing here"]);
+}
+
+#[test]
+fn directories_beside_the_spec_are_contexts() {
+    let module = parse(
+        "[source]\napp = { context = \"app-dir\", path = \"../app\" }\n[image.a]\nfrom = \"x\"\nfile = [{ from = \"app:main\", to = \"/m\" }]",
+    );
+    assert!(module.diagnostics.is_empty(), "{:?}", module.diagnostics);
+    let contexts: Vec<(&str, &str)> =
+        module.contexts.iter().map(|own| (own.name.text.as_str(), own.path.as_str())).collect();
+    assert_eq!(contexts, [("app-dir", "../app")]);
+}
+
+#[test]
+fn files_that_are_all_of_a_stage_are_no_copy() {
+    let spec = |more: &str| format!("[stage.s]\nfrom = \"x\"\n[files.f]\nfrom = \"stage.s\"\nto = \"out\"\n{more}");
+    assert_eq!(steps(&spec("")), ["FROM s"]);
+    assert_eq!(steps(&spec("only = [\"a\"]")), ["FROM scratch", "COPY --from=s --include=a / /"]);
+    check("[files.f]\nfrom = \"stage.t\"\nto = \"out\"", &["\"stage.t\": there is no stage \"t\""]);
+}
+
+#[test]
+fn arguments_of_a_stage_are_declared_where_they_are_said() {
+    let stage = "[var]\nv = { default = \"1\" }\n[image.a]\nfrom = \"x\"\nargs = { v = \"${var.v}\", w = \"${var.v}-w\" }\nlabels = { l = \"${var.v}\" }";
+    assert_eq!(steps(stage), ["FROM x", "ARG v", "ARG w=${v}-w", "LABEL l=${v}"]);
+    check(
+        "[var]\nv = {}\n[image.a]\nfrom = \"x\"\nargs = { v = \"2\" }\nlabels = { l = \"${var.v}\" }",
+        &["v: `v` is a variable of the stage, too, and `${var.v}` would be its value"],
+    );
 }
 
 #[test]

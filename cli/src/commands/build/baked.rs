@@ -77,8 +77,8 @@ fn unit<'b>(args: &Build, target: &'b Target, wanted: bool) -> Result<Unit<'b>> 
     let (build, inline) = build(args, target)?;
     super::check_supported(&build.frontend)?;
     let words = super::words::read(&build)?;
-    let settings = super::compile_settings(&build, words.context.as_deref())?;
-    let source = pipeline::source(&settings)?;
+    let mut settings = super::compile_settings(&build, words.context.as_deref())?;
+    let source = pipeline::source(&mut settings)?;
     Ok(Unit { target, wanted, build, settings, source, based_on: based_on(target), _inline: inline })
 }
 

@@ -14,7 +14,7 @@ const MOST_ROUNDS: usize = 10;
 /// Checks and mends a file until no safe fix is left; what remains is reported.
 ///
 /// A file with errors is left alone: its findings are not all of them.
-pub(super) fn until_stable(path: &Path, check: impl Fn() -> Result<Report>) -> Result<Report> {
+pub(super) fn until_stable(path: &Path, mut check: impl FnMut() -> Result<Report>) -> Result<Report> {
     for _ in 0..MOST_ROUNDS {
         let report = check()?;
         let failed = report.diagnostics.iter().any(|found| found.severity == Severity::Error && found.at.is_some());

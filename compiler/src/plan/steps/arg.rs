@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ast::Param;
+use ast::{OptKind, Param};
 
 use crate::plan::environment::{Lookup, Scope, Value};
 use crate::plan::history::Layer;
@@ -21,10 +21,11 @@ impl Planner<'_> {
         params: &[Param],
     ) -> Done {
         let mut created_by = String::from("ARG");
+        let is_exported = command.step.opts.iter().any(|opt| opt.kind == OptKind::Exported);
         for (at, param) in params.iter().enumerate() {
             let key: Arc<str> = param.name.text.as_str().into();
             self.note_at(command, NoteKind::Sets { instruction: "ARG", key: key.clone() });
-            let value = self.arg_value(state, command, param)?;
+            let value = self.arg_value(state, command, param, is_exported)?;
             self.captures.stage_arg(id, command, at, &key, &value);
             created_by.extend([" ", &*key]);
             match value {
@@ -36,7 +37,12 @@ impl Planner<'_> {
                     if !is_hidden_arg(&key) {
                         state.env.set(key.clone(), value.clone());
                     }
-                    state.args.set(key, value);
+                    if is_exported {
+                        // It is then a variable, and no argument that processes do not see.
+                        state.args.remove(&key);
+                    } else {
+                        state.args.set(key, value);
+                    }
                 }
             }
         }
@@ -44,9 +50,9 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn arg_value(&mut self, state: &State, command: &Command<'_>, param: &Param) -> Done<Given> {
+    fn arg_value(&mut self, state: &State, command: &Command<'_>, param: &Param, is_exported: bool) -> Done<Given> {
         let key = param.name.text.as_str();
-        if let Some(value) = self.build_args.get(key) {
+        if let Some(value) = self.build_args.get(key).filter(|_| !is_exported || param.default.is_none()) {
             return Ok(Given::Value { value: Some(value.clone()), inherited: false });
         }
         if let Some(default) = &param.default {

@@ -170,7 +170,11 @@ impl Printer<'_> {
         for step in def.body.steps() {
             match &step.op {
                 Op::From(base) => self.base(&mut function, step, base),
-                Op::Arg(params) => params.iter().for_each(|param| self.argument(&mut function, param)),
+                Op::Arg(params) => {
+                    let is_exported =
+                        self.module.dialect.exports_args || step.opts.iter().any(|opt| opt.kind == OptKind::Exported);
+                    params.iter().for_each(|param| self.argument(&mut function, param, is_exported));
+                }
                 _ => self.step(&mut function, step),
             }
         }
@@ -197,7 +201,7 @@ impl Printer<'_> {
         }
         let mut head = Function::default();
         for (_, param) in self.module.params() {
-            self.argument(&mut head, param);
+            self.argument(&mut head, param, false);
         }
         let reference = self.text(base, &head.scope);
         for (name, default) in head.params.iter().filter(|(name, _)| reference.mentions(name)) {
@@ -221,7 +225,7 @@ impl Printer<'_> {
     }
 
     /// Declares an argument: its value here, or that of the module.
-    fn argument(&mut self, function: &mut Function, param: &Param) {
+    fn argument(&mut self, function: &mut Function, param: &Param, is_exported: bool) {
         let name = &param.name.text;
         let module = self.module;
         let global = || module.params().map(|(_, param)| param).find(|known| known.name.text == *name);
@@ -238,7 +242,7 @@ impl Printer<'_> {
         self.parameter(function, name, &default, param.name.span);
         let is_hidden = function.scope.values.contains_key(name);
         function.scope.values.entry(name.clone()).or_insert_with(|| Template::of(name));
-        if !is_hidden && !function.scope.args.contains(name) {
+        if is_exported && !is_hidden && !function.scope.args.contains(name) {
             function.scope.args.push(name.clone());
         }
     }

@@ -104,10 +104,8 @@ impl Printer<'_> {
             _ => return self.unsaid(step.span, "a document that a program reads"),
         };
         let mut options: Vec<String> = Vec::new();
-        if self.module.dialect.exports_args {
-            let args = function.scope.args.iter();
-            options.extend(args.map(|arg| format!("env {} {}", string(arg), function.scope.values[arg].print())));
-        }
+        let seen = function.scope.args.iter();
+        options.extend(seen.map(|arg| format!("env {} {}", string(arg), function.scope.values[arg].print())));
         if let ([program], false) = (&args[..], command.shell) {
             if program.contains(|c: char| !c.is_ascii_alphanumeric() && !"/._-".contains(c)) {
                 return self.unsaid(step.span, "one argument that is a program, and has signs that mean something");
@@ -130,7 +128,7 @@ impl Printer<'_> {
                 }
                 OptKind::Dir(dir) => options.push(format!("dir {}", self.text(dir, &function.scope).print())),
                 OptKind::User(user) => options.push(format!("user {}", self.text(user, &function.scope).print())),
-                OptKind::When(_) => {}
+                OptKind::When(_) | OptKind::Exported => {}
                 _ => self.unsaid(opt.span, "an option of a process"),
             }
         }

@@ -1,9 +1,10 @@
 //! What is copied: from sources, from stages, from the build context.
 
-use ast::{Body, Copy, Def, Document, Name, Op, OptKind, Span, Step, Str};
+use ast::{Beside, Body, Copy, Def, Document, Name, Op, OptKind, Span, Step, Str};
 
-use super::super::model::{Checksum, Source};
+use super::super::model::{Checksum, Source, Spec};
 use super::super::read::{At, Text};
+use super::super::results::Files;
 use super::super::text::literal;
 use super::{Lowering, make, order};
 use crate::dockerfile::print;
@@ -19,6 +20,22 @@ pub(super) enum Origin<'s> {
     Defined(&'s str),
     /// A source.
     Source(&'s Text, &'s Source),
+}
+
+/// The directories that sources are where nobody gives another context of their name.
+pub(super) fn contexts(spec: &Spec) -> Vec<Beside> {
+    let beside = |(_, source): &(Text, Source)| {
+        let (name, path) = (source.context.as_ref()?, source.path.as_ref()?);
+        Some(Beside { name: Name { text: name.value.clone(), span: name.span }, path: path.value.clone() })
+    };
+    spec.sources().iter().filter_map(beside).collect()
+}
+
+/// The stage or image that files are all of: they are its own, and no copy.
+pub(super) fn whole(files: &Files) -> Option<&str> {
+    let from = files.from.as_ref()?;
+    let is_all = files.only.is_none() && files.except.is_none() && !from.value.contains(':');
+    order::defined(&from.value).filter(|_| is_all)
 }
 
 /// How it is copied.
@@ -168,6 +185,14 @@ impl<'s> Lowering<'_, 's> {
             ("stage", source.stage.as_ref()),
             ("context", source.context.as_ref()),
         ];
+        if let Some(path) = source.path.as_ref().filter(|_| source.context.is_none()) {
+            self.error(
+                "`path` means nothing here",
+                path.span,
+                "it is the directory of a `context`; one of the build context is `local`",
+            );
+            return false;
+        }
         let said: Vec<(&str, Span)> =
             kinds.iter().filter_map(|(kind, text)| Some((*kind, text.as_ref()?.span))).collect();
         match said[..] {

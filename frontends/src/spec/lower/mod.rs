@@ -74,6 +74,8 @@ struct Lowering<'l, 's> {
     fetched_names: BTreeSet<String>,
     /// Variables that stages and those below them set to something of their own, by the names of the stages.
     set: BTreeMap<String, BTreeMap<String, Span>>,
+    /// Arguments that processes of stages see, by the names of the stages.
+    exported: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// The module of a spec.
@@ -87,6 +89,7 @@ pub(super) fn module(file: FileId, spec: &Spec, reader: &mut Reader) -> Module {
         fetched: Vec::new(),
         fetched_names: BTreeSet::new(),
         set: BTreeMap::new(),
+        exported: BTreeMap::new(),
     };
     let head = lowering.head();
     let mut defs = Vec::new();
@@ -105,6 +108,7 @@ pub(super) fn module(file: FileId, spec: &Spec, reader: &mut Reader) -> Module {
         head,
         defs,
         goals,
+        contexts: copy::contexts(spec),
         includes: Vec::new(),
         checks: Ok(checks(spec)),
         diagnostics: Vec::new(),
@@ -154,7 +158,10 @@ impl<'s> Lowering<'_, 's> {
         };
         match target.stage() {
             Some(stage) => self.stage(name, stage, target),
-            None => self.push(Op::From(literal("scratch", span)), Vec::new(), span),
+            None => {
+                let base = if let Target::Files(files) = target { copy::whole(files) } else { None };
+                self.push(Op::From(literal(base.unwrap_or("scratch"), span)), Vec::new(), span);
+            }
         }
         match target {
             Target::Stage(_) => {}
@@ -168,6 +175,10 @@ impl<'s> Lowering<'_, 's> {
         self.names.in_stage = false;
         let mut steps = std::mem::take(&mut self.steps);
         self.check_hidden(name, &steps);
+        let exported = self.exported(&steps);
+        let used = self.names.take_used();
+        self.names.put_used(used.into_iter().filter(|used| !exported.contains(used)).collect());
+        self.exported.insert(name.value.clone(), exported);
         self.declare(&mut steps, name.span);
         Def {
             name: Some(Name { text: name.value.clone(), span: name.span }),
@@ -205,6 +216,10 @@ impl<'s> Lowering<'_, 's> {
                     let own = pairs.iter().filter(|pair| !is_itself(pair));
                     set.extend(own.map(|pair| (pair.key.raw().lossy().into_owned(), pair.key.span)));
                 }
+                Op::Arg(params) => {
+                    let own = params.iter().filter(|param| param.default.is_some());
+                    set.extend(own.map(|param| (param.name.text.clone(), param.name.span)));
+                }
                 _ => {}
             }
         }
@@ -215,6 +230,22 @@ impl<'s> Lowering<'_, 's> {
         }
         self.names.put_used(used);
         self.set.insert(name.value.clone(), set);
+    }
+
+    /// The arguments that processes see after the steps, and that are declared by that.
+    fn exported(&self, steps: &[Step]) -> BTreeSet<String> {
+        let mut exported = BTreeSet::new();
+        for step in steps {
+            match &step.op {
+                Op::From(base) => exported.extend(self.exported.get(&*base.raw().lossy()).cloned().unwrap_or_default()),
+                Op::Arg(params) => {
+                    let own = params.iter().filter(|param| param.default.is_none());
+                    exported.extend(own.map(|param| param.name.text.clone()));
+                }
+                _ => {}
+            }
+        }
+        exported
     }
 
     /// Declares the arguments that the steps use, after the first.

@@ -51,6 +51,11 @@ impl<'s> Lowering<'_, 's> {
         let Some(from) = &files.from else {
             return self.error("the files have no `from`", files.span, "say from = \"stage.NAME:/PATH\"");
         };
+        if let Some(name) = super::copy::whole(files) {
+            let table = if from.value.starts_with("stage.") { "stage" } else { "image" };
+            self.is_defined(table, name, from.span);
+            return;
+        }
         let how = How {
             only: files.only.as_deref().unwrap_or_default(),
             except: files.except.as_deref().unwrap_or_default(),

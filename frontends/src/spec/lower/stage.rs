@@ -1,13 +1,13 @@
 //! A stage: what it starts from, its settings, its steps.
 
-use ast::{Command, Document, Mount, MountField, Op, OptKind, Pair, Span, Str, Text as Bytes};
+use ast::{Command, Document, Mount, MountField, Op, OptKind, Pair, Param, Span, Str, Text as Bytes};
 
 use super::super::model::{self, Cache, CacheUse, Image, Network, Stage, Step, entries};
 use super::super::read::{At, Scalar, Text};
 use super::super::text::{literal, refuse_references};
 use super::super::when;
 use super::copy::How;
-use super::{Lowering, order};
+use super::{Lowering, order, parameter};
 
 impl<'s> Lowering<'_, 's> {
     /// The first step.
@@ -51,6 +51,7 @@ impl<'s> Lowering<'_, 's> {
             let words = shell.iter().map(|word| literal(&word.value, word.span)).collect();
             self.push(Op::Shell(words), Vec::new(), span);
         }
+        self.args(stage);
         let is_first = stage.from.as_ref().is_none_or(|from| order::defined(&from.value).is_none());
         let common = defaults.filter(|_| is_first);
         for env in [common.map(|defaults| &defaults.env), Some(&stage.env)].into_iter().flatten() {
@@ -65,6 +66,16 @@ impl<'s> Lowering<'_, 's> {
         if let Some(workdir) = workdir {
             let dir = self.template(workdir);
             self.push(Op::Dir(dir), Vec::new(), workdir.span);
+        }
+    }
+
+    /// Variables of processes alone: arguments that they see.
+    fn args(&mut self, stage: &'s Stage) {
+        for (name, Scalar(value, _)) in entries(&stage.args) {
+            let template = self.template(value);
+            let is_own = value.value == format!("${{var.{}}}", name.value);
+            let param = Param { default: (!is_own).then_some(template), ..parameter(name) };
+            self.push(Op::Arg(vec![param]), vec![OptKind::Exported], name.span.to(value.span));
         }
     }
 

@@ -2,7 +2,8 @@
 
 use ast::{Command, Copy, Document, Mount, Op, OptKind, Step};
 
-use super::words::{self, string};
+use super::several::Named;
+use super::words::{self, string, unquoted};
 use super::{Printer, Scope};
 
 impl Printer<'_> {
@@ -36,7 +37,7 @@ impl Printer<'_> {
             }
         };
         let (mut lists, mut devices) = (Lists::default(), Vec::new());
-        let mut env: Vec<String> = self.arguments(step, scope);
+        let mut env: Vec<String> = self.arguments(scope);
         for opt in &step.opts {
             match &opt.kind {
                 OptKind::Mount(mount) => self.mount(step, mount, at, scope, &mut lists),
@@ -59,30 +60,29 @@ impl Printer<'_> {
     }
 
     /// Arguments that are variables of every process after them.
-    fn arguments(&mut self, step: &Step, scope: &Scope) -> Vec<String> {
-        if self.module.dialect.exports_args {
-            let mut seen: Vec<&String> = Vec::new();
-            for arg in scope.args.iter().filter(|arg| !scope.env.contains(*arg)) {
-                if !seen.contains(&arg) {
-                    seen.push(arg);
-                }
-            }
-            let args: Vec<String> = seen.into_iter().cloned().collect();
-            return args.iter().filter_map(|arg| self.argument(step, arg)).collect();
+    fn arguments(&mut self, scope: &Scope) -> Vec<String> {
+        if !self.module.dialect.exports_args {
+            return Vec::new();
         }
-        Vec::new()
+        let mut seen: Vec<&String> = Vec::new();
+        for arg in scope.args.iter().filter(|arg| !scope.env.contains(*arg) && !scope.exported.contains(*arg)) {
+            if !seen.contains(&arg) {
+                seen.push(arg);
+            }
+        }
+        seen.iter().filter_map(|arg| self.argument(arg, scope)).collect()
     }
 
-    fn argument(&mut self, step: &Step, arg: &str) -> Option<String> {
+    /// An argument as a variable of a process; nothing if it has no value.
+    pub(super) fn argument(&self, arg: &str, scope: &Scope) -> Option<String> {
         if let Some((known, _)) = super::super::text::KNOWN.iter().find(|(_, argument)| *argument == arg) {
             return Some(format!("{} = \"${{{known}}}\"", words::key(arg)));
         }
-        let has_default = self.vars.iter().any(|(name, default, _)| name == arg && default.is_some());
-        if !has_default {
-            self.unsaid(step.span, "an argument without a value that processes see: give it a default");
-            return None;
-        }
-        Some(format!("{} = \"${{var.{arg}}}\"", words::key(arg)))
+        let value = match &scope.values {
+            Some(values) => values.get(arg)?.clone(),
+            None => format!("${{var.{arg}}}"),
+        };
+        Some(format!("{} = {}", words::key(arg), string(&value)))
     }
 
     fn mount(&mut self, step: &Step, mount: &Mount, at: usize, scope: &Scope, lists: &mut Lists) {
@@ -170,24 +170,33 @@ impl Printer<'_> {
 
     /// A path of another stage, of an image, or of the build context, as a reference.
     fn place(&mut self, from: Option<&str>, path: Option<&str>, at: usize) -> String {
-        let Some(from) = from else {
+        let own = self.told.and_then(|told| told.context.clone());
+        let named = from.and_then(|from| self.told?.contexts.get(&from.to_lowercase()).cloned());
+        let name = match (from, named, own) {
+            (_, Some(Named::Image(reference)), _) => Some(self.source("image", &reference, "")),
+            (_, Some(Named::Result(name)), _) => Some(self.shared.result(&name)),
+            (_, Some(Named::Directory(source)), _) | (None, None, Some(source)) => Some(source),
+            (Some(from), None, _) => Some(self.reference(from, at).unwrap_or_else(|| self.source("image", from, ""))),
+            (None, None, None) => None,
+        };
+        let Some(name) = name else {
             return match path.map(|path| path.trim_start_matches("./")) {
                 None | Some("" | ".") => ".".to_owned(),
                 Some(path) => format!("./{path}"),
             };
         };
-        let name = self.reference(from, at).unwrap_or_else(|| self.source("image", from, ""));
+        let path = path.filter(|path| !matches!(*path, "." | "./" | "/"));
         path.map_or_else(|| name.clone(), |path| format!("{name}:{path}"))
     }
 
     /// A source, which is declared once.
     fn source(&mut self, kind: &str, value: &str, more: &str) -> String {
         let line = format!("{{ {kind} = {}{more} }}", string(value));
-        if let Some((name, _)) = self.sources.iter().find(|(_, known)| *known == line) {
+        if let Some((name, _)) = self.shared.sources.iter().find(|(_, known)| *known == line) {
             return name.clone();
         }
-        let name = format!("{kind}-{}", self.sources.len() + 1);
-        self.sources.push((name.clone(), line));
+        let name = format!("{kind}-{}", self.shared.sources.len() + 1);
+        self.shared.sources.push((name.clone(), line));
         name
     }
 
@@ -199,13 +208,13 @@ impl Printer<'_> {
         }
         let content = document.chomped();
         let line = format!("{{ inline = {} }}", string(&String::from_utf8_lossy(&content)));
-        match self.sources.iter().find(|(name, _)| *name == document.name) {
+        match self.shared.sources.iter().find(|(name, _)| *name == document.name) {
             Some((_, known)) if *known != line => {
                 self.unsaid(document.span, "two documents of one name: give one another");
                 return None;
             }
             Some(_) => {}
-            None => self.sources.push((document.name.clone(), line)),
+            None => self.shared.sources.push((document.name.clone(), line)),
         }
         Some(document.name.clone())
     }
@@ -329,9 +338,4 @@ impl Lists {
 fn is_script(command: &Command, document: &Document) -> bool {
     let [line] = &command.args[..] else { return false };
     line.lossy().trim() == crate::dockerfile::print::opener(document)
-}
-
-/// The text of a string of TOML.
-fn unquoted(text: &str) -> String {
-    serde_json::from_str(text).unwrap_or_default()
 }

@@ -53,7 +53,10 @@ impl<'w> Words<'w> {
             Some((known, _)) if is_arg || self.scope.env.is_empty() && self.scope.args.is_empty() => {
                 format!("${{{known}}}")
             }
-            _ if is_arg => format!("${{var.{name}}}"),
+            _ if is_arg => match &self.scope.values {
+                Some(values) => values.get(name).cloned().unwrap_or_default(),
+                None => format!("${{var.{name}}}"),
+            },
             _ => format!("${{env.{name}}}"),
         }
     }
@@ -83,6 +86,11 @@ pub(super) fn is_known(name: &str) -> bool {
 pub(super) fn string(text: &str) -> String {
     // The escapes of JSON are among those of TOML, but for one character.
     serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
+}
+
+/// The text of a string of TOML.
+pub(super) fn unquoted(text: &str) -> String {
+    serde_json::from_str(text).unwrap_or_default()
 }
 
 /// A key of TOML.
