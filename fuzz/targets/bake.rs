@@ -19,6 +19,13 @@ mod failure {
     }
 }
 
+/// What the reader asks of texts that name places.
+mod settings {
+    pub(crate) fn is_address(text: &str) -> bool {
+        text.contains("://")
+    }
+}
+
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(bytes);
     for name in ["docker-bake.hcl", "docker-bake.json"] {

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::failure::{Failure, Result};
+use crate::settings::is_address;
 pub(crate) use resolve::LOCAL_PLATFORM;
 
 /// Whether a file is one of these, by its name.
@@ -37,6 +38,10 @@ pub(crate) struct Bake {
     pub(crate) targets: Vec<Target>,
     /// Groups with their members, in file order.
     pub(crate) groups: Vec<(String, Vec<String>)>,
+    /// Variables with the values that they have when nobody gives them others, as texts.
+    pub(crate) variables: Vec<(String, String)>,
+    /// Targets that others inherit from.
+    pub(crate) parents: BTreeSet<String>,
 }
 
 /// Most steps from a group to its members, or from a target to what it inherits: more is a circle.
@@ -63,6 +68,55 @@ impl Bake {
             self.add(name, 0, &mut chosen, &mut done)?;
         }
         Ok(chosen)
+    }
+
+    /// The targets with those that they are built on.
+    pub(crate) fn needed<'b>(&'b self, targets: &[&'b Target]) -> Result<Vec<&'b Target>> {
+        let mut all = targets.to_vec();
+        let mut at = 0;
+        while at < all.len() {
+            for (_, name) in based_on(all[at]) {
+                let Some(target) = self.targets.iter().find(|known| known.name == name) else {
+                    let known = self.targets.iter().map(|target| target.name.as_str());
+                    let text = format!("target {}: there is no target {name}", all[at].name);
+                    let text = ast::with_suggestion(text, ast::suggest(&name, known));
+                    return Err(Failure::message("bake", text, "`contexts` names it"));
+                };
+                if !all.iter().any(|known| known.name == name) {
+                    all.push(target);
+                }
+            }
+            at += 1;
+        }
+        Ok(all)
+    }
+
+    /// Everything that is built, each after what it is built on: not what is only there to be inherited.
+    ///
+    /// **Errors**: targets that are built on each other in a circle, and names that nothing has.
+    pub(crate) fn in_order(&self) -> Result<Vec<&Target>> {
+        let in_groups: BTreeSet<&String> = self.groups.iter().flat_map(|(_, members)| members).collect();
+        let says = |target: &Target| {
+            ["context", "dockerfile", "dockerfile-inline", "target"].iter().any(|key| target.keys.contains_key(*key))
+        };
+        let is_built = |target: &&Target| {
+            in_groups.contains(&target.name)
+                || !target.name.starts_with('_') && (says(target) || !self.parents.contains(&target.name))
+        };
+        let all = self.needed(&self.targets.iter().filter(is_built).collect::<Vec<_>>())?;
+        let mut order: Vec<&Target> = Vec::new();
+        while order.len() < all.len() {
+            let is_done = |name: &str| order.iter().any(|target| target.name == name);
+            let is_ready =
+                |target: &&&Target| !is_done(&target.name) && based_on(target).iter().all(|(_, other)| is_done(other));
+            let Some(next) = all.iter().find(is_ready) else {
+                let open: Vec<&str> =
+                    all.iter().filter(|target| !is_done(&target.name)).map(|target| target.name.as_str()).collect();
+                return Err(circle(&open));
+            };
+            order.push(next);
+        }
+        Ok(order)
     }
 
     /// Adds a target, or the members of a group; `done` are the groups whose members are there.
@@ -96,6 +150,60 @@ impl Bake {
         done.insert(group);
         Ok(())
     }
+}
+
+/// Targets that are built on each other.
+pub(crate) fn circle(open: &[&str]) -> Failure {
+    let text = format!("targets are built on each other in a circle: {}", open.join(", "));
+    Failure::message("bake", text, "take one out of the contexts of another")
+}
+
+/// The contexts of a target that are targets: their names, and those.
+pub(crate) fn based_on(target: &Target) -> Vec<(String, String)> {
+    let contexts = target.keys.get("contexts").and_then(Value::as_object).into_iter().flatten();
+    let other = |(context, value): (&String, &Value)| {
+        Some((context.clone(), value.as_str()?.strip_prefix("target:")?.to_owned()))
+    };
+    contexts.filter_map(other).collect()
+}
+
+fn text(target: &Target, key: &str) -> Option<String> {
+    target.keys.get(key).map(shown)
+}
+
+/// The context, which is here when nothing is said.
+pub(crate) fn context(target: &Target) -> String {
+    text(target, "context").unwrap_or_else(|| ".".to_owned())
+}
+
+/// The build file in it.
+pub(crate) fn dockerfile(target: &Target) -> String {
+    text(target, "dockerfile").unwrap_or_else(|| "Dockerfile".to_owned())
+}
+
+pub(crate) fn shown(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// A map as `KEY=VALUE`.
+pub(crate) fn pairs(value: &Value) -> Vec<String> {
+    value.as_object().into_iter().flatten().map(|(key, value)| format!("{key}={}", shown(value))).collect()
+}
+
+/// A list of texts; an entry that is a map is written as a flag has it.
+pub(crate) fn list(value: &Value) -> Vec<String> {
+    let entry = |value: &Value| if value.is_object() { pairs(value).join(",") } else { shown(value) };
+    match value {
+        Value::Array(values) => values.iter().map(entry).collect(),
+        other => vec![entry(other)],
+    }
+}
+
+/// Its path from here.
+pub(crate) fn file(target: &Target) -> String {
+    let (context, dockerfile) = (context(target), dockerfile(target));
+    let is_elsewhere = is_address(&context) || dockerfile.starts_with('/');
+    if is_elsewhere { dockerfile } else { format!("{context}/{dockerfile}") }
 }
 
 const HELP: &str = "docs/spec.md says what of bake files is there";

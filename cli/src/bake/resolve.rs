@@ -1,6 +1,6 @@
 //! From blocks to targets: variables, inheritance, matrices, groups.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hcl::Expression;
 use hcl::eval::{Context, Evaluate as _};
@@ -58,8 +58,7 @@ type Keys = BTreeMap<String, Value>;
 pub(super) fn resolve(blocks: Vec<Block>, variable: &dyn Fn(&str) -> Option<String>) -> Result<Bake, String> {
     let mut context = Context::new();
     functions::declare(&mut context);
-    declare_variables(&mut context, &blocks, variable)?;
-    let mut bake = Bake::default();
+    let mut bake = Bake { variables: declare_variables(&mut context, &blocks, variable)?, ..Bake::default() };
     for block in &blocks {
         match block.kind.as_str() {
             "target" => targets(&mut bake, &blocks, block, &context)?,
@@ -80,7 +79,8 @@ fn declare_variables(
     context: &mut Context<'_>,
     blocks: &[Block],
     variable: &dyn Fn(&str) -> Option<String>,
-) -> Result<(), String> {
+) -> Result<Vec<(String, String)>, String> {
+    let mut usual = Vec::new();
     context.declare_var(LOCAL_PLATFORM, variable(LOCAL_PLATFORM).unwrap_or_default());
     let mut open: Vec<&Block> = blocks.iter().filter(|block| block.kind == "variable").collect();
     while !open.is_empty() {
@@ -91,6 +91,7 @@ fn declare_variables(
             if default.as_ref().is_ok_and(|default| size(default) > MOST_BYTES) {
                 return Err(format!("variable {} has more than {MOST_BYTES} bytes", block.name));
             }
+            usual.extend(default.as_ref().ok().map(|default| (block.name.clone(), functions::shown(default))));
             match (variable(&block.name), default) {
                 (Some(given), default) => context.declare_var(block.name.as_str(), typed(given, default.ok().as_ref())),
                 (None, Ok(hcl::Value::Null)) => context.declare_var(block.name.as_str(), ""),
@@ -106,7 +107,7 @@ fn declare_variables(
         }
         open = later;
     }
-    Ok(())
+    Ok(usual)
 }
 
 /// Bytes of the texts in a value.
@@ -132,7 +133,7 @@ fn typed(given: String, default: Option<&hcl::Value>) -> hcl::Value {
 fn targets(bake: &mut Bake, blocks: &[Block], block: &Block, context: &Context<'_>) -> Result<(), String> {
     let attribute = |name: &str| block.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value);
     let Some(matrix) = attribute("matrix") else {
-        let keys = Inheritance::keys(blocks, block, context)?;
+        let keys = Inheritance::keys(blocks, block, context, &mut bake.parents)?;
         bake.targets.push(Target { name: block.name.clone(), keys });
         return Ok(());
     };
@@ -161,7 +162,7 @@ fn targets(bake: &mut Bake, blocks: &[Block], block: &Block, context: &Context<'
             context.declare_var(axis, value);
         }
         let name = functions::shown(&name.evaluate(&context).map_err(|error| error.to_string())?);
-        let keys = Inheritance::keys(blocks, block, &context)?;
+        let keys = Inheritance::keys(blocks, block, &context, &mut bake.parents)?;
         members.push(name.clone());
         bake.targets.push(Target { name, keys });
     }
@@ -179,8 +180,16 @@ struct Inheritance<'b, 'c> {
 
 impl<'b, 'c> Inheritance<'b, 'c> {
     /// The keys of a target, whose expressions are evaluated in `context`.
-    fn keys(blocks: &'b [Block], block: &'b Block, context: &'b Context<'c>) -> Result<Keys, String> {
-        Self { blocks, context, known: BTreeMap::new() }.merged(block, 0)
+    fn keys(
+        blocks: &'b [Block],
+        block: &'b Block,
+        context: &'b Context<'c>,
+        parents: &mut BTreeSet<String>,
+    ) -> Result<Keys, String> {
+        let mut inheritance = Self { blocks, context, known: BTreeMap::new() };
+        let keys = inheritance.merged(block, 0)?;
+        parents.extend(inheritance.known.into_keys());
+        Ok(keys)
     }
 
     fn merged(&mut self, block: &Block, depth: usize) -> Result<Keys, String> {

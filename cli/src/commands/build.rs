@@ -5,6 +5,8 @@ mod goals;
 mod print;
 mod words;
 
+pub(super) use baked::usual;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

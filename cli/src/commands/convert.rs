@@ -1,36 +1,61 @@
 //! `llbc convert`: a build file in another language, with everything it says or not at all.
 
-use ast::Sources;
+mod baked;
+
+use ast::{Source, Sources};
 
 use crate::args::{CompileOptions, Convert, Target};
 use crate::failure::{Failure, Result};
 use crate::settings::{Input, Settings};
-use crate::world::Host;
+use crate::world::{self, Host};
 use crate::{bake, pipeline, printer};
 
 pub(super) fn run(args: &Convert) -> Result<()> {
-    if bake::is_bake(&args.file) {
-        return Err(Failure::unsupported(
-            "converting a bake file",
-            "`llbc build -f` builds it; its targets name the Dockerfiles that can be converted",
-        ));
-    }
     // Nobody is asked for images: the languages are compared, not what they would build today.
     let options = CompileOptions { offline: true, ..CompileOptions::default() };
     let mut settings = Settings::new(Input::new(&args.file), &options)?;
-    let source = pipeline::source(&mut settings)?;
     let language = language(args.to);
+    let source = if bake::is_bake(&args.file) {
+        let spec = baked(args, &settings)?;
+        if args.to == Target::Toml {
+            return written(args, &spec);
+        }
+        // The spec has no file: what is wrong with it is shown in its own words.
+        Source::new(format!("{} as build.toml", args.file), spec.into_bytes())
+    } else {
+        pipeline::source(&mut settings)?
+    };
     match compiler::convert(&source, language, args.lossy, &Host::new(&settings)?) {
-        Ok(text) => match &args.output {
-            Some(path) => super::write_whole(path, text.as_bytes()),
-            None => printer::data(text.as_bytes()),
-        },
+        Ok(text) => written(args, &text),
         Err((found, included)) => {
             let sources: Sources = std::iter::once(source).chain(included).collect();
             printer::diagnostics(settings.error_format, &sources, &found);
             Err(Failure::Diagnosed)
         }
     }
+}
+
+fn written(args: &Convert, text: &str) -> Result<()> {
+    match &args.output {
+        Some(path) => super::write_whole(path, text.as_bytes()),
+        None => printer::data(text.as_bytes()),
+    }
+}
+
+/// A bake file as a spec.
+fn baked(args: &Convert, settings: &Settings) -> Result<String> {
+    let source = Source::new(args.file.clone(), world::read(&settings.input)?);
+    let (mut builds, mut found) = baked::builds(&source)?;
+    builds.exporting = args.to != Target::Toml;
+    let text = match compiler::several(&builds, args.lossy, &Host::new(settings)?) {
+        Ok(text) if found.is_empty() || args.lossy => return Ok(text),
+        Ok(_) => Vec::new(),
+        Err(more) => more,
+    };
+    found.extend(text);
+    let sources: Sources = std::iter::once(source).chain(builds.texts).collect();
+    printer::diagnostics(settings.error_format, &sources, &found);
+    Err(Failure::Diagnosed)
 }
 
 fn language(target: Target) -> &'static frontends::Language {

@@ -219,14 +219,6 @@ fn what_is_missing_is_named() {
 }
 
 #[test]
-fn what_does_not_exist_yet_says_so() {
-    let sandbox = Sandbox::new();
-    sandbox.write("docker-bake.hcl", "target \"a\" {}\n");
-    let said = sandbox.fail(1, &mut sandbox.shell("llbc convert docker-bake.hcl --to hlb > out"));
-    assert!(said.contains("not supported yet") && said.contains("help: "), "{said}");
-}
-
-#[test]
 fn the_ignore_file_is_found_in_the_context() {
     let sandbox = Sandbox::new();
     sandbox.write("Dockerfile", SCRATCH);

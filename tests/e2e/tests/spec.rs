@@ -199,8 +199,6 @@ fn files_of_bake_are_built() {
     );
     sandbox.succeed(&mut sandbox.shell("llbc build -f docker-bake.json"));
     assert_eq!(sandbox.read("out-c/line"), "in\n");
-    let refused = sandbox.fail(1, &mut sandbox.shell("llbc convert docker-bake.json --to toml"));
-    assert!(refused.contains("converting a bake file is not supported"), "{refused}");
     let refused = sandbox.fail(1, &mut sandbox.shell("llbc build -f docker-bake.json nope"));
     assert!(refused.contains("there is no target nope"), "{refused}");
 }
@@ -241,6 +239,73 @@ fn targets_of_bake_share_a_graph() {
     assert_eq!(printed["target"].as_object().unwrap().len(), 3);
     let refused = sandbox.fail(1, &mut sandbox.shell("llbc build -f docker-bake.hcl round"));
     assert!(refused.contains("in a circle: round"), "{refused}");
+}
+
+/// Bake files as specs, which build the same: directories of their own, values of arguments, targets that are contexts,
+/// variables that stay ones.
+#[test]
+fn files_of_bake_become_specs() {
+    let sandbox = Sandbox::with_base();
+    sandbox.write("lib/Dockerfile", "FROM base AS lib\nARG WORD=none\nCOPY . /lib\nRUN echo $WORD > /word\n");
+    sandbox.write("lib/data", "data\n");
+    sandbox.write("lib/.dockerignore", "hidden\n");
+    sandbox.write("lib/hidden", "");
+    sandbox.write(
+        "app/Dockerfile",
+        "ARG KIND=plain\nFROM lower AS app\nARG KIND\nRUN echo $KIND $WORD > /kind\nFROM app AS shown\nARG MORE\nRUN env | grep -v HOSTNAME > /env\n",
+    );
+    sandbox.write(
+        "docker-bake.hcl",
+        "variable \"WORD\" { default = \"hi\" }\n\
+         group \"default\" { targets = [\"lib\", \"app\"] }\n\
+         target \"_all\" { \n labels = { \"org.example.word\" = \"w-${WORD}\" }\n}\n\
+         target \"lib\" {\n inherits = [\"_all\"]\n context = \"lib\"\n args = { WORD = WORD }\n tags = [\"acme/lib:${WORD}\"]\n}\n\
+         target \"app\" {\n name = \"app-${kind}\"\n matrix = { kind = [\"a\", \"b\"] }\n context = \"app\"\n \
+         contexts = { lower = \"target:lib\" }\n args = { KIND = kind }\n output = [\"out-${kind}\"]\n}\n",
+    );
+    sandbox.succeed(&mut sandbox.shell("llbc convert docker-bake.hcl --to toml -o build.toml"));
+    let spec = sandbox.read("build.toml");
+    for part in [
+        "tags = [\"acme/lib:${var.WORD}\"]",
+        "\"org.example.word\" = \"w-${var.WORD}\"",
+        "path = \"lib\"",
+        "KIND = \"a\"",
+    ] {
+        assert!(spec.contains(part), "{part}: {spec}");
+    }
+    sandbox.succeed(&mut sandbox.shell("llbc build -f docker-bake.hcl app && mv out-a bake-a && mv out-b bake-b"));
+    sandbox.succeed(&mut sandbox.shell("llbc build -f build.toml app --build-arg WORD=hi"));
+    for kind in ["a", "b"] {
+        sandbox.succeed(&mut sandbox.shell(&format!("diff -r bake-{kind} out-{kind} && cat out-{kind}/lib/data")));
+        assert!(!sandbox.has(&format!("out-{kind}/lib/hidden")));
+    }
+    let printed = sandbox.succeed(&mut sandbox.shell("llbc build -f build.toml --print")).out();
+    let printed: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(printed["target"]["lib"]["tags"][0], "acme/lib:hi");
+    sandbox
+        .succeed(&mut sandbox.shell("llbc convert docker-bake.hcl --to hlb --lossy > main.hlb && llbc check main.hlb"));
+
+    // What a spec does not say is named where it stands.
+    sandbox.write(
+        "docker-bake.json",
+        r#"{"variable": {"AT": {"default": "a"}}, "target": {"default": {"dockerfile-inline": "FROM base AS a\n", "target": "${AT}", "no-cache": true}}}"#,
+    );
+    let refused = sandbox.fail(1, &mut sandbox.shell("llbc convert docker-bake.json --to toml"));
+    for words in [
+        "no word for a variable that decides what is built",
+        "no word for `no-cache`: it is a flag",
+        "docker-bake.json:1:",
+    ] {
+        assert!(refused.contains(words), "{words}: {refused}");
+    }
+    sandbox.succeed(&mut sandbox.shell("llbc convert docker-bake.json --to toml --lossy"));
+    // One Dockerfile may be all there is.
+    sandbox.write(
+        "docker-bake.json",
+        r#"{"target": {"default": {"dockerfile": "lib/Dockerfile", "args": {"WORD": "x"}}}}"#,
+    );
+    let dockerfile = sandbox.succeed(&mut sandbox.shell("llbc convert docker-bake.json --to dockerfile")).out();
+    assert!(dockerfile.contains("ARG WORD=x"), "{dockerfile}");
 }
 
 /// Copies an example beside the sandbox's base.

@@ -9,9 +9,8 @@ use serde_json::Value;
 
 use super::start;
 use crate::args::Build;
-use crate::bake::{Bake, LOCAL_PLATFORM, Target};
+use crate::bake::{self, Bake, LOCAL_PLATFORM, Target, based_on, context, dockerfile, list, pairs, shown};
 use crate::failure::{Failure, Result};
-use crate::settings::is_address;
 use crate::{pipeline, printer, world};
 use together::Unit;
 
@@ -27,7 +26,7 @@ pub(super) fn run(args: &Build, file: &str) -> Result<()> {
     // First of all, while there is one thread.
     executor::userns::enter().map_err(Failure::Build)?;
     let mut units = Vec::new();
-    for target in needed(&bake, &targets)? {
+    for target in bake.needed(&targets)? {
         let wanted = targets.iter().any(|known| known.name == target.name);
         units.push(unit(args, target, wanted)?);
     }
@@ -39,38 +38,12 @@ pub(super) fn run(args: &Build, file: &str) -> Result<()> {
 
 /// A variable of the environment, or one that is always there.
 fn variable(name: &str) -> Option<String> {
-    let always = || (name == LOCAL_PLATFORM).then(|| executor::host_platform().to_string());
-    std::env::var(name).ok().or_else(always)
+    std::env::var(name).ok().or_else(|| usual(name))
 }
 
-/// The targets with those that they are built on.
-fn needed<'b>(bake: &'b Bake, targets: &[&'b Target]) -> Result<Vec<&'b Target>> {
-    let mut all = targets.to_vec();
-    let mut at = 0;
-    while at < all.len() {
-        for (_, name) in based_on(all[at]) {
-            let Some(target) = bake.targets.iter().find(|known| known.name == name) else {
-                let known = bake.targets.iter().map(|target| target.name.as_str());
-                let text = format!("target {}: there is no target {name}", all[at].name);
-                let text = ast::with_suggestion(text, ast::suggest(&name, known));
-                return Err(Failure::message("bake", text, "`contexts` names it"));
-            };
-            if !all.iter().any(|known| known.name == name) {
-                all.push(target);
-            }
-        }
-        at += 1;
-    }
-    Ok(all)
-}
-
-/// The contexts of a target that are targets: their names, and those.
-fn based_on(target: &Target) -> Vec<(String, String)> {
-    let contexts = target.keys.get("contexts").and_then(Value::as_object).into_iter().flatten();
-    let other = |(context, value): (&String, &Value)| {
-        Some((context.clone(), value.as_str()?.strip_prefix("target:")?.to_owned()))
-    };
-    contexts.filter_map(other).collect()
+/// A variable that is always there.
+pub(in crate::commands) fn usual(name: &str) -> Option<String> {
+    (name == LOCAL_PLATFORM).then(|| executor::host_platform().to_string())
 }
 
 fn unit<'b>(args: &Build, target: &'b Target, wanted: bool) -> Result<Unit<'b>> {
@@ -109,10 +82,8 @@ type Inline = Option<tempfile::NamedTempFile>;
 /// The build of a target. What the command line says of results and of speed holds for all.
 fn build(args: &Build, target: &Target) -> Result<(Build, Inline)> {
     let mut build = args.clone();
-    let (context, dockerfile) = (context(target), dockerfile(target));
-    let is_elsewhere = is_address(&context) || dockerfile.starts_with('/');
-    build.file = Some(if is_elsewhere { dockerfile } else { format!("{context}/{dockerfile}") });
-    build.words = vec![context];
+    build.file = Some(bake::file(target));
+    build.words = vec![context(target)];
     let mut inline = None;
     for (key, value) in &target.keys {
         let one = || shown(value);
@@ -165,42 +136,10 @@ fn unsupported(target: &Target, what: &str, help: &str) -> Failure {
     Failure::unsupported(&format!("target {}: {what}", target.name), help)
 }
 
-fn text(target: &Target, key: &str) -> Option<String> {
-    target.keys.get(key).map(shown)
-}
-
-/// The context, which is here when nothing is said.
-fn context(target: &Target) -> String {
-    text(target, "context").unwrap_or_else(|| ".".to_owned())
-}
-
-/// The build file in it.
-fn dockerfile(target: &Target) -> String {
-    text(target, "dockerfile").unwrap_or_else(|| "Dockerfile".to_owned())
-}
-
-fn shown(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-/// A map as `KEY=VALUE`.
-fn pairs(value: &Value) -> Vec<String> {
-    value.as_object().into_iter().flatten().map(|(key, value)| format!("{key}={}", shown(value))).collect()
-}
-
-/// A list of texts; an entry that is a map is written as a flag has it.
-fn list(value: &Value) -> Vec<String> {
-    let entry = |value: &Value| if value.is_object() { pairs(value).join(",") } else { shown(value) };
-    match value {
-        Value::Array(values) => values.iter().map(entry).collect(),
-        other => vec![entry(other)],
-    }
-}
-
 /// As `docker buildx bake --print` shows it.
 fn print(bake: &Bake, args: &Build, targets: &[&Target]) -> Result<()> {
     let mut shown = serde_json::Map::new();
-    for target in &needed(bake, targets)? {
+    for target in &bake.needed(targets)? {
         let mut keys = serde_json::Map::new();
         keys.insert("context".to_owned(), context(target).into());
         keys.insert("dockerfile".to_owned(), dockerfile(target).into());

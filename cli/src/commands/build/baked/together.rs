@@ -6,15 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use ast::{Source, Sources};
-use compiler::{Facts, Options, Plan};
+use compiler::{Facts, Plan};
 use executor::{Output, Part};
 use llb::Graph;
-use serde_json::json;
 
 use super::super::goals;
 use super::{Inline, unsupported};
 use crate::args::Build;
-use crate::bake::Target;
+use crate::bake::{Target, circle};
 use crate::failure::{Failure, Result};
 use crate::settings::Settings;
 use crate::world::Host;
@@ -73,8 +72,7 @@ fn order(units: &[Unit<'_>]) -> Result<Vec<usize>> {
         let Some(next) = next else {
             let open = units.iter().enumerate().filter(|(at, _)| !order.contains(at));
             let open: Vec<&str> = open.map(|(_, unit)| unit.target.name.as_str()).collect();
-            let text = format!("targets are built on each other in a circle: {}", open.join(", "));
-            return Err(Failure::message("bake", text, "take one out of the contexts of another"));
+            return Err(circle(&open));
         };
         order.push(next);
     }
@@ -86,7 +84,7 @@ fn planned(unit: &Unit<'_>, plans: &BTreeMap<String, Plan>) -> Result<Option<Pla
     let mut options = unit.settings.options.clone();
     for (context, target) in &unit.based_on {
         if let Some(plan) = plans.get(target) {
-            lend(&mut options, context, target, plan);
+            options.lend(context, target, plan);
         }
     }
     let host = Host::new(&unit.settings)?;
@@ -98,26 +96,6 @@ fn planned(unit: &Unit<'_>, plans: &BTreeMap<String, Plan>) -> Result<Option<Pla
     let Some(mut plan) = outcome.plan else { return Ok(None) };
     host.pin(&mut plan.graph)?;
     Ok(Some(plan))
-}
-
-/// Makes the images of a target a named context, one for each platform.
-fn lend(options: &mut Options, context: &str, target: &str, plan: &Plan) {
-    for (at, output) in plan.outputs.iter().enumerate() {
-        let names = [format!("{context}::{}", output.platform), context.to_owned()];
-        let names = if at == 0 { &names[..] } else { &names[..1] };
-        let input = format!("{target}::{}", output.platform);
-        for name in names {
-            options.opts.insert(format!("context:{name}"), format!("input:{input}"));
-        }
-        let config = oci::base64::encode(&output.image);
-        let metadata = json!({ "containerimage.config": config }).to_string();
-        options.opts.insert(format!("input-metadata:{input}"), metadata);
-        let mut graph =
-            Graph { outputs: vec![llb::Output { edge: output.edge, ..Default::default() }], ..plan.graph.clone() };
-        // They are places of another text.
-        graph.nodes.iter_mut().for_each(|node| node.locations.clear());
-        options.inputs.insert(input, graph);
-    }
 }
 
 /// What directories are called: names that only one has stay.
