@@ -59,6 +59,8 @@ struct Group {
 struct Status<'a> {
     id: &'a str,
     vertex: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
     #[serde(skip_serializing_if = "is_zero")]
     total: u64,
     current: u64,
@@ -99,6 +101,7 @@ impl Raw {
             Event::Status { digest, id, current, total, started, completed } => status.statuses.push(Status {
                 id,
                 vertex: digest.as_str(),
+                name: action(id),
                 total: *total,
                 current: *current,
                 timestamp: time(now),
@@ -154,6 +157,11 @@ impl Raw {
             Event::Status { .. } | Event::Log { .. } | Event::Warning { .. } => {}
         }
     }
+}
+
+/// What BuildKit calls what is done, where it says so.
+fn action(id: &str) -> Option<&str> {
+    id.split(' ').next().filter(|word| ["extracting", "transferring"].contains(word))
 }
 
 fn is_zero(number: &u64) -> bool {

@@ -345,7 +345,7 @@ fn tty_shows_ended_and_running_steps() {
          => [2/3] RUN make                            1.1s
          => => # cc x.c
          => => # progress 20%
-         => => sha256:1 1.50MB / 2.00MB               1.2s",
+         => => sha256:1 1.50MB / 2.00MB 1.25MB/s      1.2s",
     );
 }
 
@@ -434,4 +434,40 @@ fn raw_lines_are_solve_status() {
 "#
     );
     assert_eq!(out, want);
+}
+
+#[test]
+fn a_step_that_starts_again_is_open_and_counts_what_it_worked() {
+    let script = "0 vertex a FROM base
+         0 start a
+         0.5 done a
+         3 start a
+         4 status a sha256:abc 4000000 8000000";
+    tty(
+        script,
+        (60, 10),
+        "
+        [+] Building 4.0s (0/1)
+         => FROM base                                           1.5s
+         => => sha256:abc 4.00MB / 8.00MB 1.00MB/s              4.0s",
+    );
+    let ended = format!("{script}\n4 end-status a sha256:abc 8000000 8000000\n5 done a");
+    tty(
+        &ended,
+        (60, 10),
+        "
+        [+] Building 5.0s (1/1)
+         => FROM base                                           2.5s
+         => => sha256:abc 8.00MB / 8.00MB                       4.0s",
+    );
+    plain(
+        &ended,
+        "
+        #1 FROM base
+        #1 DONE 0.5s
+
+        #1 FROM base
+        #1 sha256:abc 8.00MB / 8.00MB 4.0s done
+        #1 DONE 2.5s",
+    );
 }

@@ -39,8 +39,8 @@ pub(super) struct Step {
 struct Member {
     digest: Digest,
     is_weak: bool,
-    started: Option<SystemTime>,
-    completed: Option<SystemTime>,
+    /// When it worked, the last time last: a step starts again when its layers are pulled.
+    worked: Vec<(SystemTime, Option<SystemTime>)>,
     cached: bool,
     error: Option<String>,
 }
@@ -74,8 +74,7 @@ impl Trace {
             }
             Event::Started { digest, at } => self.change(digest, |member| member.start(*at)),
             Event::Completed { digest, at, cached, error } => self.change(digest, |member| {
-                member.started.get_or_insert(*at);
-                member.completed = Some(*at);
+                member.complete(*at);
                 member.cached = *cached;
                 member.error.clone_from(error);
             }),
@@ -107,8 +106,7 @@ impl Trace {
         let member = Member {
             digest: digest.clone(),
             is_weak: group.is_some_and(|group| group.weak),
-            started: None,
-            completed: None,
+            worked: Vec::new(),
             cached: false,
             error: None,
         };
@@ -159,7 +157,7 @@ impl Step {
     }
 
     fn is_visible(&self) -> bool {
-        self.members.iter().any(|member| member.started.is_some() && (!member.is_weak || member.error.is_some()))
+        self.members.iter().any(|member| !member.worked.is_empty() && (!member.is_weak || member.error.is_some()))
     }
 
     fn put(&mut self, status: Status) {
@@ -176,22 +174,22 @@ impl Step {
 
     /// When it last started.
     pub(super) fn started(&self) -> Option<SystemTime> {
-        self.members.iter().filter_map(|member| member.started).max()
+        self.members.iter().filter_map(|member| Some(member.worked.first()?.0)).max()
     }
 
     /// When all of it that started had ended.
     pub(super) fn completed(&self) -> Option<SystemTime> {
         let mut last = None;
-        for member in self.members.iter().filter(|member| member.started.is_some()) {
-            last = last.max(Some(member.completed?));
+        for (_, completed) in self.members.iter().filter_map(|member| member.worked.last()) {
+            last = last.max(Some((*completed)?));
         }
         last
     }
 
     /// Time spent in it until `now`, overlaps counted once.
     pub(super) fn duration(&self, now: SystemTime) -> Duration {
-        let interval = |member: &Member| Some((member.started?, member.completed.unwrap_or(now)));
-        let mut intervals: Vec<_> = self.members.iter().filter_map(interval).collect();
+        let worked = self.members.iter().flat_map(|member| &member.worked);
+        let mut intervals: Vec<_> = worked.map(|(start, stop)| (*start, stop.unwrap_or(now))).collect();
         intervals.sort_unstable();
         let (mut total, mut until) = (Duration::ZERO, SystemTime::UNIX_EPOCH);
         for (start, stop) in intervals {
@@ -216,12 +214,27 @@ impl Step {
 
 impl Member {
     fn start(&mut self, at: SystemTime) {
-        self.started.get_or_insert(at);
-        self.completed = None;
+        if self.worked.last().is_none_or(|(_, stop)| stop.is_some()) {
+            self.worked.push((at, None));
+        }
+    }
+
+    fn complete(&mut self, at: SystemTime) {
+        self.start(at);
+        if let Some((_, stop)) = self.worked.last_mut() {
+            *stop = Some(at);
+        }
     }
 }
 
 impl Status {
+    /// Bytes in a second, of what has gone on for one at least.
+    pub(super) fn rate(&self, now: SystemTime) -> Option<String> {
+        let seconds = now.duration_since(self.started).ok()?.as_secs_f64();
+        let is_moving = self.completed.is_none() && self.current > 0 && seconds >= 1.0;
+        is_moving.then(|| format!("{}/s", bytes((self.current as f64 / seconds) as u64)))
+    }
+
     /// `3.40MB / 5.00MB`, as much of it as is known.
     pub(super) fn amount(&self) -> Option<String> {
         match (self.current, self.total) {

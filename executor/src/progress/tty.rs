@@ -54,7 +54,8 @@ struct Tail {
 /// One line of a screen.
 struct Line {
     name: String,
-    amount: Option<String>,
+    /// How much of it is done, the longest way to say it first.
+    amounts: Vec<String>,
     seconds: f64,
     end: Option<End>,
     /// The step whose output may follow.
@@ -133,7 +134,7 @@ impl Tty {
             let step = &self.trace.steps[*position];
             lines.push(Line {
                 name: named(step),
-                amount: None,
+                amounts: Vec::new(),
                 seconds: step.duration(now).as_secs_f64(),
                 end: step.end(),
                 log_of: Some(*position),
@@ -141,7 +142,7 @@ impl Tty {
             lines.extend(step.statuses.iter().map(|status| status_line(status, now)));
             lines.extend(step.warnings.iter().map(|warning| Line {
                 name: format!("WARN: {warning}"),
-                amount: None,
+                amounts: Vec::new(),
                 seconds: 0.0,
                 end: Some(End::Cancelled),
                 log_of: None,
@@ -172,7 +173,7 @@ impl Tty {
         let seconds = if line.seconds < 0.05 { 0.0 } else { line.seconds };
         let (prefix, timer) = (" => ", format!(" {seconds:3.1}s"));
         let mut left = width.checked_sub(prefix.len() + timer.len() + 1)?;
-        let amount = line.amount.as_deref().filter(|amount| left > amount.len() + MIN_NAME);
+        let amount = line.amounts.iter().find(|amount| left > amount.len() + MIN_NAME);
         left -= amount.map_or(0, |amount| amount.len() + 1);
         if left < MIN_NAME {
             return None;
@@ -223,9 +224,11 @@ fn named(step: &Step) -> String {
 
 fn status_line(status: &Status, now: SystemTime) -> Line {
     let until = status.completed.unwrap_or(now);
+    let amount = status.amount();
+    let with_rate = amount.as_ref().zip(status.rate(now)).map(|(amount, rate)| format!("{amount} {rate}"));
     Line {
         name: format!("=> {}", status.id),
-        amount: status.amount(),
+        amounts: with_rate.into_iter().chain(amount).collect(),
         seconds: until.duration_since(status.started).unwrap_or_default().as_secs_f64(),
         end: status.completed.map(|_| End::Done),
         log_of: None,

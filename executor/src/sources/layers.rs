@@ -31,6 +31,7 @@ pub(super) fn make(
     context.snapshots.import(id, &mut |dir| {
         if context.store.blobs().size(&blob.digest)?.is_some() {
             let file = context.store.blobs().open(&blob.digest)?;
+            let _part = context.progress.part(extracting(blob), 0);
             return unpack(Box::new(file), dir, diff_id, context.cancel);
         }
         download_and_unpack(blob, diff_id, content, dir, context)
@@ -46,13 +47,21 @@ fn download_and_unpack(
 ) -> Result<Contents> {
     let (sender, receiver) = sync_channel(CHUNKS_IN_FLIGHT);
     std::thread::scope(|scope| {
-        let download = scope.spawn(move || download(blob, content, Some(sender), context));
+        // What is left to unpack then is what is waited for.
+        let download = scope.spawn(move || {
+            download(blob, content, Some(sender), context).map(|()| context.progress.part(extracting(blob), 0))
+        });
         let unpacked =
             unpack(Box::new(Chunks { receiver, current: Vec::new(), start: 0 }), dir, diff_id, context.cancel);
         // A download that broke off makes the unpacking fail too: its reason is the better one.
-        download.join().expect("downloads do not panic")?;
+        let _part = download.join().expect("downloads do not panic")?;
         unpacked
     })
+}
+
+/// What is shown while a layer is unpacked, in BuildKit's words.
+fn extracting(blob: &Descriptor) -> String {
+    format!("extracting {}", blob.digest)
 }
 
 /// Moves a blob into the store and hands its bytes on; whoever takes them may stop taking them.

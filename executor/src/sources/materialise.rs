@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Condvar, Mutex, MutexGuard};
+use std::time::SystemTime;
 
 use oci::Digest;
 
 use super::{Context, find};
+use crate::progress::{self, Event};
 use crate::snapshot::{Committed, LayerId};
-use crate::{Error, Result, progress};
+use crate::{Error, Result};
 
 /// Layers fetched at once for one asker: registries answer a few requests in parallel well, many badly.
 const AT_ONCE: usize = 4;
@@ -19,6 +21,8 @@ pub struct Fetching {
     ended: Condvar,
     /// The vertices that layers come from, where their progress is shown.
     shown_at: Mutex<HashMap<LayerId, Digest>>,
+    /// How many layers are being fetched for each of them.
+    working: Mutex<HashMap<Digest, usize>>,
 }
 
 impl Fetching {
@@ -59,23 +63,31 @@ impl Fetching {
         if super::local::make_layer(id, context.snapshots, context.session, context.cancel)? {
             return Ok(());
         }
-        let known = context.store.layer(&id.0)?;
         let digest = self.shown_at.lock().expect("no panic while the map is held").get(id).cloned();
-        let progress = &progress::Vertex {
-            sink: context.progress.sink,
-            digest: digest.unwrap_or_else(|| context.progress.digest.clone()),
-        };
-        let context = Context { progress, ..context };
-        let mut failure = None;
-        for origin in &known.origins {
-            match find(origin).and_then(|source| source.layer(id, origin, context)) {
-                Ok(()) => return Ok(()),
-                Err(Error::Cancelled) => return Err(Error::Cancelled),
-                Err(error) => failure = Some(error),
-            }
+        let Some(digest) = digest else { return fetch_from(id, context) };
+        let progress = &progress::Vertex { sink: context.progress.sink, digest };
+        self.during(progress, || fetch_from(id, Context { progress, ..context }))
+    }
+
+    /// Does work of a vertex that has ended before: it is shown as going on, until all such work of it has ended.
+    fn during(&self, vertex: &progress::Vertex<'_>, work: impl FnOnce() -> Result<()>) -> Result<()> {
+        let digest = || vertex.digest.clone();
+        let mut working = self.working.lock().expect("no panic while the map is held");
+        let count = working.entry(digest()).or_default();
+        if *count == 0 {
+            vertex.sink.event(Event::Started { digest: digest(), at: SystemTime::now() });
         }
-        Err(failure
-            .unwrap_or_else(|| Error::NotFound(format!("layer {} is lost: nothing says where it came from", id.0))))
+        *count += 1;
+        drop(working);
+        let done = work();
+        let mut working = self.working.lock().expect("no panic while the map is held");
+        let count = working.entry(digest()).or_default();
+        *count -= 1;
+        if *count == 0 {
+            let error = done.as_ref().err().map(ToString::to_string);
+            vertex.sink.event(Event::Completed { digest: digest(), at: SystemTime::now(), cached: false, error });
+        }
+        done
     }
 
     fn wait_for_turn(&self, id: &LayerId) -> Turn<'_> {
@@ -90,6 +102,20 @@ impl Fetching {
     fn running(&self) -> MutexGuard<'_, BTreeSet<LayerId>> {
         self.running.lock().expect("no panic while the set is held")
     }
+}
+
+/// Gets a layer from the first of its origins that has it.
+fn fetch_from(id: &LayerId, context: Context<'_>) -> Result<()> {
+    let known = context.store.layer(&id.0)?;
+    let mut failure = None;
+    for origin in &known.origins {
+        match find(origin).and_then(|source| source.layer(id, origin, context)) {
+            Ok(()) => return Ok(()),
+            Err(Error::Cancelled) => return Err(Error::Cancelled),
+            Err(error) => failure = Some(error),
+        }
+    }
+    Err(failure.unwrap_or_else(|| Error::NotFound(format!("layer {} is lost: nothing says where it came from", id.0))))
 }
 
 /// The right to fetch a layer.
