@@ -35,7 +35,7 @@ impl Console {
         signals::cancel_on_signal(&cancel)?;
         let tail = Tail::new(progress.renderer());
         if let Some(notice) = userns::notice() {
-            tail.event(Event::Warning { digest: None, message: notice.into() });
+            tail.event(Event::Warning { digest: None, message: notice.into(), about: None });
         }
         Ok(Self { tail, cancel })
     }

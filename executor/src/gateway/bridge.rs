@@ -290,7 +290,7 @@ impl<'a> Bridge<'a> {
     }
 
     fn warn(&self, request: &WarnRequest) -> Answer<WarnResponse> {
-        container::warn(self.sink, wire::warning(request));
+        self.sink.event(wire::warning(request));
         Ok(WarnResponse {})
     }
 

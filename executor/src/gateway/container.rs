@@ -230,5 +230,5 @@ fn outcome(frontend: &Frontend<'_>, bridge: &Bridge<'_>, exit: Result<Exit>) -> 
 
 /// Says something to who watches the build.
 pub(super) fn warn(sink: &dyn Sink, message: String) {
-    sink.event(Event::Warning { digest: None, message });
+    sink.event(Event::Warning { digest: None, message, about: None });
 }

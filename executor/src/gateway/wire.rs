@@ -1,13 +1,15 @@
 //! Errors, warnings and names, between this crate's form and the protocol's.
 
 use ::gateway::message::{
-    ResolveSourceGitResponse, ResolveSourceHttpResponse, ResolveSourceMetaResponse, Timestamp, WarnRequest,
+    self, ResolveSourceGitResponse, ResolveSourceHttpResponse, ResolveSourceMetaResponse, Timestamp, WarnRequest,
 };
 use ::gateway::{Code, Detail, Status};
 use llb::{Position, Range, SourceInfo};
+use oci::Digest;
 use serde::Deserialize;
 
 use crate::Error;
+use crate::progress::{About, Event};
 use crate::sources::Meta;
 
 /// Type of the detail that holds a place in a text.
@@ -74,11 +76,31 @@ fn place(detail: &Detail) -> Option<(SourceInfo, Vec<Range>)> {
     Some((info, ranges.collect()))
 }
 
-/// A warning as one line.
-pub(super) fn warning(request: &WarnRequest) -> String {
+/// A warning: one line for people, all of it for programs.
+pub(super) fn warning(request: &WarnRequest) -> Event {
     let text = String::from_utf8_lossy(&request.short);
     let line = text.lines().next().unwrap_or_default();
-    if request.url.is_empty() { line.to_owned() } else { format!("{line}: {}", request.url) }
+    let message = if request.url.is_empty() { line.to_owned() } else { format!("{line}: {}", request.url) };
+    let position = |at: Option<message::Position>| {
+        let at = at.unwrap_or_default();
+        Position { line: at.line, character: at.character }
+    };
+    let ranges = request.ranges.iter().map(|range| Range { start: position(range.start), end: position(range.end) });
+    let source = request.info.as_ref().map(|info| SourceInfo {
+        filename: info.filename.clone(),
+        data: info.data.clone(),
+        language: info.language.clone(),
+        ..SourceInfo::default()
+    });
+    let about = About {
+        vertex: Digest::parse(&request.digest).ok(),
+        level: request.level,
+        short: request.short.clone(),
+        detail: request.detail.clone(),
+        url: request.url.clone(),
+        source: source.map(|source| (source, ranges.collect())),
+    };
+    Event::Warning { digest: None, message, about: Some(Box::new(about)) }
 }
 
 /// What is known of a source, for a frontend.

@@ -136,7 +136,7 @@ fn sandbox_or_host(context: Context<'_>) -> Network {
         "steps of this build use the host's network, as there can be no sandbox: {error}. --network=sandbox makes that \
          an error, --network=none isolates steps"
     );
-    context.progress.sink.event(Event::Warning { digest: None, message });
+    context.progress.sink.event(Event::Warning { digest: None, message, about: None });
     Network::Host
 }
 

@@ -83,7 +83,26 @@ pub enum Event {
         digest: Option<Digest>,
         /// One line.
         message: String,
+        /// What programs are told besides.
+        about: Option<Box<About>>,
     },
+}
+
+/// What a warning is about, as a frontend says it.
+#[derive(Clone, Debug, Default)]
+pub struct About {
+    /// The vertex; perhaps one that only the frontend knows.
+    pub vertex: Option<Digest>,
+    /// How bad it is: 1 is worst.
+    pub level: i64,
+    /// The line, without the address.
+    pub short: Vec<u8>,
+    /// More of it.
+    pub detail: Vec<Vec<u8>>,
+    /// Where to read about it.
+    pub url: String,
+    /// The text it is about, and where in it.
+    pub source: Option<(llb::SourceInfo, Vec<llb::Range>)>,
 }
 
 /// Takes events; called from many threads.
@@ -119,7 +138,7 @@ impl Vertex<'_> {
 
     /// Something to tell the user.
     pub fn warn(&self, message: impl Into<String>) {
-        self.sink.event(Event::Warning { digest: Some(self.digest.clone()), message: message.into() });
+        self.sink.event(Event::Warning { digest: Some(self.digest.clone()), message: message.into(), about: None });
     }
 
     /// A part of the work, which ends when the returned value is dropped.

@@ -58,7 +58,7 @@ struct Voice {
 impl Plain {
     /// Takes an event at a time; returns what to print.
     pub(super) fn event(&mut self, event: &Event, now: SystemTime) -> String {
-        if let Event::Warning { digest: None, message } = event {
+        if let Event::Warning { digest: None, message, .. } = event {
             self.say(&format!("WARN: {message}\n"));
             return std::mem::take(&mut self.out);
         }

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use oci::{Digest, base64};
 use serde::Serialize;
 
-use super::Event;
+use super::{About, Event};
 
 /// Turns events into lines.
 #[derive(Default)]
@@ -82,12 +82,71 @@ struct Log<'a> {
 struct Warning<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     vertex: Option<&'a str>,
-    level: u8,
+    #[serde(skip_serializing_if = "is_level_zero")]
+    level: i64,
     short: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    detail: Vec<String>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    url: &'a str,
+    #[serde(rename = "sourceInfo", skip_serializing_if = "Option::is_none")]
+    source: Option<Source<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    range: Vec<Range>,
+}
+
+#[derive(Serialize)]
+struct Source<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
+    filename: &'a str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    data: String,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    language: &'a str,
+}
+
+#[derive(Serialize)]
+struct Range {
+    start: Position,
+    end: Position,
+}
+
+#[derive(Serialize)]
+struct Position {
+    #[serde(skip_serializing_if = "is_nought")]
+    line: i32,
+    #[serde(skip_serializing_if = "is_nought")]
+    character: i32,
+}
+
+impl<'a> Warning<'a> {
+    fn of(digest: Option<&'a Digest>, message: &str, about: Option<&'a About>) -> Self {
+        let vertex = digest.or(about.and_then(|about| about.vertex.as_ref())).map(Digest::as_str);
+        let Some(about) = about else {
+            let short = base64::encode(message.as_bytes());
+            return Self { vertex, level: WARNING_LEVEL, short, detail: vec![], url: "", source: None, range: vec![] };
+        };
+        let position = |at: llb::Position| Position { line: at.line, character: at.character };
+        let range = |range: &llb::Range| Range { start: position(range.start), end: position(range.end) };
+        let (source, ranges) = about.source.as_ref().map(|(source, ranges)| (source, ranges.as_slice())).unzip();
+        Self {
+            vertex,
+            level: about.level,
+            short: base64::encode(&about.short),
+            detail: about.detail.iter().map(|detail| base64::encode(detail)).collect(),
+            url: &about.url,
+            source: source.map(|source| Source {
+                filename: &source.filename,
+                data: base64::encode(&source.data),
+                language: &source.language,
+            }),
+            range: ranges.unwrap_or_default().iter().map(range).collect(),
+        }
+    }
 }
 
 /// The level of BuildKit's own warnings.
-const WARNING_LEVEL: u8 = 1;
+const WARNING_LEVEL: i64 = 1;
 
 impl Raw {
     /// The line of an event.
@@ -114,11 +173,9 @@ impl Raw {
                 data: base64::encode(data),
                 timestamp: time(*at),
             }),
-            Event::Warning { digest, message } => status.warnings.push(Warning {
-                vertex: digest.as_ref().map(Digest::as_str),
-                level: WARNING_LEVEL,
-                short: base64::encode(message.as_bytes()),
-            }),
+            Event::Warning { digest, message, about } => {
+                status.warnings.push(Warning::of(digest.as_ref(), message, about.as_deref()));
+            }
         }
         let mut line = serde_json::to_string(&status).expect("strings and numbers are valid JSON");
         line.push('\n');
@@ -162,6 +219,14 @@ impl Raw {
 /// What BuildKit calls what is done, where it says so.
 fn action(id: &str) -> Option<&str> {
     id.split(' ').next().filter(|word| ["extracting", "transferring"].contains(word))
+}
+
+fn is_nought(number: &i32) -> bool {
+    *number == 0
+}
+
+fn is_level_zero(level: &i64) -> bool {
+    *level == 0
 }
 
 fn is_zero(number: &u64) -> bool {

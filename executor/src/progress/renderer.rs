@@ -90,7 +90,7 @@ impl Sink for Display {
         if state.has_ended {
             return;
         }
-        if let Event::Warning { digest: None, message } = &event
+        if let Event::Warning { digest: None, message, about: None } = &event
             && !state.notices.insert(message.clone())
         {
             return;

@@ -55,7 +55,7 @@ fn event(line: &str) -> (SystemTime, Option<Event>) {
         "err" => Event::Log { digest, stream: 2, data: data(), at },
         "status" => status(None),
         "end-status" => status(Some(at)),
-        "warn" => Event::Warning { digest: (step != "-").then_some(digest), message: rest.into() },
+        "warn" => Event::Warning { digest: (step != "-").then_some(digest), message: rest.into(), about: None },
         _ => panic!("no such event: {line}"),
     };
     (at, Some(event))
@@ -470,4 +470,25 @@ fn a_step_that_starts_again_is_open_and_counts_what_it_worked() {
         #1 sha256:abc 8.00MB / 8.00MB 4.0s done
         #1 DONE 2.5s",
     );
+}
+
+#[test]
+fn programs_get_all_of_a_warning() {
+    let source = llb::SourceInfo { filename: "Dockerfile".into(), data: b"FROM a".to_vec(), ..Default::default() };
+    let at = |line| llb::Position { line, character: 0 };
+    let about = About {
+        vertex: Some(Digest::sha256(b"")),
+        level: 3,
+        short: b"short".to_vec(),
+        detail: vec![b"one".to_vec(), b"two".to_vec()],
+        url: "https://example.com".into(),
+        source: Some((source, vec![llb::Range { start: at(2), end: at(4) }])),
+    };
+    let event = Event::Warning { digest: None, message: "for people".into(), about: Some(Box::new(about)) };
+    let line = Raw::default().event(&event, UNIX_EPOCH);
+    let expected = format!(
+        r#"{{"warnings":[{{"vertex":"{}","level":3,"short":"c2hvcnQ=","detail":["b25l","dHdv"],"url":"https://example.com","sourceInfo":{{"filename":"Dockerfile","data":"RlJPTSBh"}},"range":[{{"start":{{"line":2}},"end":{{"line":4}}}}]}}]}}"#,
+        Digest::sha256(b"")
+    );
+    assert_eq!(line.trim(), expected);
 }

@@ -88,7 +88,7 @@ impl Trace {
                 };
                 self.with(digest, |step| step.put(status))
             }
-            Event::Warning { digest: Some(digest), message } => {
+            Event::Warning { digest: Some(digest), message, .. } => {
                 self.with(digest, |step| step.warnings.push(message.clone()))
             }
             Event::Log { digest, .. } => self.with(digest, |_| ()),

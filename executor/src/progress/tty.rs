@@ -69,7 +69,7 @@ impl Tty {
 
     /// Takes an event.
     pub(super) fn event(&mut self, event: &Event) {
-        if let Event::Warning { digest: None, message } = event {
+        if let Event::Warning { digest: None, message, .. } = event {
             self.notices.push(message.clone());
         }
         let Some(position) = self.trace.take(event) else { return };
