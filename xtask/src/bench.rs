@@ -23,9 +23,11 @@ mod workloads;
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use e2e::Registry;
 use e2e::measure::{Cost, measure, median, reset_peak, spent_by};
+use tempfile::TempDir;
 
 use crate::setup;
 use crate::shell::{self, Result, cargo};
@@ -73,8 +75,9 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
     }
     let builders = builders::all()?;
     let mut table = Table::new(builders.iter().map(|builder| builder.name()));
+    let mut shared = Shared(None);
     for workload in chosen {
-        let (costs, limit) = shell::timed(workload.name, || costs(workload, &builders))?;
+        let (costs, limit) = shell::timed(workload.name, || costs(workload, &builders, &mut shared))?;
         // What is measured is not lost with what fails later.
         shell::say(&table.add(workload.name, costs, limit));
     }
@@ -110,21 +113,42 @@ Everything lies in TMPDIR. Workloads:
     )
 }
 
+/// So much time of one builder is enough for a workload: what disturbs a short run is small beside a long one.
+const ENOUGH: Duration = Duration::from_secs(5);
+
+/// A context that is filled, for the workloads that share it.
+struct Shared(Option<TempDir>);
+
+impl Shared {
+    /// The context of a workload: its own, or that of the one before it.
+    fn of(&mut self, workload: &Workload) -> Result<TempDir> {
+        if let Some(context) = self.0.take().filter(|_| workload.shares_context) {
+            return Ok(context);
+        }
+        let context = tempfile::tempdir()?;
+        (workload.prepare)(context.path())?;
+        Ok(context)
+    }
+
+    fn keep(&mut self, workload: &Workload, context: TempDir) {
+        self.0 = workload.shares_context.then_some(context);
+    }
+}
+
 /// The median cost of a workload for each builder (`None` where it cannot do it) and the limit; builders take turns, so
 /// that drift hits all of them.
-fn costs(workload: &Workload, builders: &[Box<dyn Builder>]) -> Result<(Vec<Option<Cost>>, Cost)> {
-    let context = tempfile::tempdir()?;
+fn costs(workload: &Workload, builders: &[Box<dyn Builder>], shared: &mut Shared) -> Result<(Vec<Option<Cost>>, Cost)> {
+    let context = shared.of(workload)?;
     let needs_registry = workload.output == Output::Registry || matches!(workload.start, Start::Pulled);
     let registry = if needs_registry { Some(Registry::start()?) } else { None };
     let bench = Bench { workload, context: context.path(), registry: registry.as_ref() };
-    (workload.prepare)(context.path())?;
     std::fs::write(context.path().join("Dockerfile"), (workload.dockerfile)())?;
     if matches!(workload.start, Start::Cached | Start::Changed(_)) {
         for builder in builders {
             bench.attempt(builder.as_ref(), 0)?;
         }
     }
-    let mut costs = vec![Vec::new(); builders.len()];
+    let mut costs = vec![Vec::<Cost>::new(); builders.len()];
     let mut limits = Vec::new();
     for round in 1..=workload.runs {
         match workload.start {
@@ -133,10 +157,13 @@ fn costs(workload: &Workload, builders: &[Box<dyn Builder>]) -> Result<(Vec<Opti
             Start::NoCache | Start::Cached => {}
         }
         for (builder, costs) in builders.iter().zip(&mut costs) {
-            costs.extend(bench.attempt(builder.as_ref(), round)?);
+            if costs.iter().map(|cost| cost.wall).sum::<Duration>() < ENOUGH {
+                costs.extend(bench.attempt(builder.as_ref(), round)?);
+            }
         }
         limits.push(measure(Command::new("sh").args(["-c", workload.limit]).current_dir(context.path()))?);
     }
+    shared.keep(workload, context);
     let median = |costs: Vec<Cost>| (!costs.is_empty()).then(|| median(costs));
     Ok((costs.into_iter().map(median).collect(), e2e::measure::median(limits)))
 }

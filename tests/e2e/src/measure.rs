@@ -1,7 +1,8 @@
 //! What a program cost: wall time, processor time and peak memory, of itself and of everything it waited for.
 
+use std::io::Write;
 use std::mem::MaybeUninit;
-use std::process::{Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::process::{Error, Result};
@@ -34,15 +35,53 @@ impl Cost {
 /// Runs a program that must succeed, its output thrown away.
 pub fn measure(command: &mut Command) -> Result<Cost> {
     let shown = format!("{command:?}");
+    let mut waiting = Waiting::start(command).map_err(Error::when(format!("cannot start {shown}")))?;
     let started = Instant::now();
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-    let child = child.map_err(Error::when(format!("cannot start {shown}")))?;
-    let (status, usage) = wait(child.id()).map_err(Error::when(format!("cannot wait for {shown}")))?;
+    waiting.go.write_all(b"\n").map_err(Error::when(format!("cannot start {shown}")))?;
+    let (status, usage) = wait(waiting.process).map_err(Error::when(format!("cannot wait for {shown}")))?;
     let wall = started.elapsed();
     if status != 0 {
         return Err(Error(format!("{shown}: wait status {status:#x}")));
     }
     Ok(Cost { wall, cpu: time(usage.ru_utime) + time(usage.ru_stime), peak: usage.ru_maxrss as u64 * 1024 })
+}
+
+/// A shell forks another, which becomes the program once it reads a line, and says who that is.
+const WAIT: &str = r#"exec 3<&0; (read -r go <&3 && exec "$@" </dev/null 3<&-) >/dev/null 2>&1 & echo $!"#;
+
+/// A process that becomes a program when it is told to go.
+///
+/// The kernel adds the memory of who starts a program to the peak of the program, so that starting it from here would
+/// measure this process. The process that waits was forked by a shell that has ended, and is this one's by inheritance.
+struct Waiting {
+    process: u32,
+    go: ChildStdin,
+}
+
+impl Waiting {
+    fn start(command: &Command) -> std::io::Result<Self> {
+        // SAFETY: it changes who inherits the children of children, and nothing in memory.
+        if unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) } < 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+        let mut shell = Command::new("sh");
+        shell.args(["-c", WAIT, "sh"]).arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        if let Some(directory) = command.get_current_dir() {
+            shell.current_dir(directory);
+        }
+        let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let go = shell.stdin.take().expect("it is piped");
+        let said = std::io::read_to_string(shell.stdout.take().expect("it is piped"))?;
+        shell.wait()?;
+        let process = said.trim().parse().map_err(std::io::Error::other)?;
+        Ok(Self { process, go })
+    }
 }
 
 /// The median by wall time.
@@ -135,6 +174,16 @@ mod tests {
         assert!(cost.wall >= Duration::from_millis(50) && cost.peak > 100_000, "{cost:?}");
         assert!(cost.cpu > Duration::ZERO && cost.cpu < cost.wall, "{cost:?}");
         assert!(measure(&mut Command::new("false")).is_err());
+        assert!(measure(&mut Command::new("/nowhere/nothing")).is_err());
+        let of_its_own = r#"[ "$A" = "a b" ] && [ "$0" = "c d" ] && [ -d self ]"#;
+        measure(Command::new("sh").args(["-c", of_its_own, "c d"]).env("A", "a b").current_dir("/proc")).unwrap();
+    }
+
+    #[test]
+    fn memory_of_who_measures_is_not_the_programs() {
+        let large = vec![1_u8; 64 << 20];
+        let cost = measure(&mut Command::new("true")).unwrap();
+        assert!(std::hint::black_box(&large).iter().all(|byte| *byte == 1) && cost.peak < 32 << 20, "{cost:?}");
     }
 
     #[test]

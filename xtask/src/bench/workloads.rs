@@ -11,9 +11,12 @@ pub(super) struct Workload {
     pub(super) dockerfile: fn() -> String,
     /// Fills the context before the first run.
     pub(super) prepare: fn(&Path) -> io::Result<()>,
+    /// Whether it takes the context of the workload before it, filled and built, when that shares it too. All that do so
+    /// fill it in the same way.
+    pub(super) shares_context: bool,
     pub(super) start: Start,
     pub(super) output: Output,
-    /// Runs of each builder; the median counts.
+    /// Runs of each builder, at most; the median counts.
     pub(super) runs: usize,
     /// What the machine cannot do without, as a line for the shell that runs in the context; its wall time is the limit.
     /// What it writes lies beside the context, on the same file system as everything else.
@@ -61,6 +64,7 @@ const NOTHING: Workload = Workload {
     name: "",
     dockerfile: String::new,
     prepare: |_| Ok(()),
+    shares_context: false,
     start: Start::NoCache,
     output: Output::Nowhere,
     runs: 5,
@@ -107,6 +111,13 @@ pub(super) const ALL: &[Workload] = &[
         ..CONTEXT
     },
     Workload {
+        name: "20,000 files, push to a new repository",
+        start: Start::Cached,
+        output: Output::Registry,
+        limit: "true",
+        ..CONTEXT
+    },
+    Workload {
         name: "20,000 files, all but one ignored",
         dockerfile: || format!("FROM {BASE}\nCOPY . /context/\n"),
         prepare: |context| {
@@ -149,15 +160,14 @@ pub(super) const ALL: &[Workload] = &[
         limit: WRITE,
         ..NOTHING
     },
+    // The image that is pulled has the files; what is built on it has its Dockerfile alone.
     Workload {
-        name: "20,000 files, push to a new repository",
-        start: Start::Cached,
-        output: Output::Registry,
+        name: "20,000 files, pulled as a base",
+        start: Start::Pulled,
         limit: "true",
+        shares_context: false,
         ..CONTEXT
     },
-    // The image that is pulled has the files; what is built on it has its Dockerfile alone.
-    Workload { name: "20,000 files, pulled as a base", start: Start::Pulled, limit: "true", ..CONTEXT },
     Workload { name: "base and one layer, docker archive", output: Output::DockerArchive, ..SMALL },
     Workload { name: "base and one layer, tar", output: Output::Tar, ..SMALL },
     Workload { name: "base and one layer, local directory", output: Output::Local, ..SMALL },
@@ -167,8 +177,13 @@ pub(super) const ALL: &[Workload] = &[
 const TWENTY: &str = "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do unshare -mpf true; done";
 const WRITE: &str = "mkdir ../bench-limit; cd ../bench-limit; i=0; while [ $i -lt 20000 ]; do echo $i > $i; i=$((i+1)); done; cd ..; rm -r bench-limit";
 
-const CONTEXT: Workload =
-    Workload { dockerfile: || format!("FROM {BASE}\nCOPY . /context/\n"), prepare: make_files, runs: 3, ..NOTHING };
+const CONTEXT: Workload = Workload {
+    dockerfile: || format!("FROM {BASE}\nCOPY . /context/\n"),
+    prepare: make_files,
+    shares_context: true,
+    runs: 3,
+    ..NOTHING
+};
 const LARGE_FILE: Workload =
     Workload { dockerfile: || format!("FROM {BASE}\nCOPY large /\n"), prepare: make_large, runs: 1, ..NOTHING };
 const SMALL: Workload = Workload { dockerfile: || runs(1), limit: "unshare -mpf true", ..NOTHING };
