@@ -53,7 +53,7 @@ pub(super) struct Tar {
 
 impl Tar {
     /// Writes it. Layers never change, so that the bytes are those it was measured by.
-    pub(super) fn write(&self, out: &mut dyn Write, context: Context<'_>) -> Result<()> {
+    pub(super) fn write<W: Write>(&self, out: &mut W, context: Context<'_>) -> Result<()> {
         let (dirs, contents) = self.layer.read(context.snapshots)?;
         write_diff(&dirs, &contents, self.clamp, out, context.cancel)
     }

@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -32,12 +32,17 @@ impl Clamp {
     }
 }
 
+/// Bytes read at once; larger files are copied by the kernel where that can.
+const BUFFER: usize = 256 << 10;
+/// Bytes copied between two looks whether to stop.
+const STRETCH: u64 = 16 << 20;
+
 /// Writes the tar of a layer, its end included. **Shape**: `dirs` are its directories, lowest first, nearly always one.
-pub fn write_diff(
+pub fn write_diff<W: Write>(
     dirs: &[PathBuf],
     contents: &Contents,
     clamp: Clamp,
-    out: &mut dyn Write,
+    out: &mut W,
     cancel: &Cancel,
 ) -> Result<()> {
     let mut walk = Walk {
@@ -47,7 +52,7 @@ pub fn write_diff(
         quiet: contents.quiet.iter().map(Vec::as_slice).collect(),
         path: Vec::new(),
         links: HashMap::new(),
-        buffer: vec![0; 256 << 10],
+        buffer: vec![0; BUFFER],
     };
     let open = |dir: &PathBuf| File::open(dir).map(OwnedFd::from);
     let written = dirs.iter().rev().map(open).collect::<io::Result<Vec<_>>>().and_then(|roots| {
@@ -65,8 +70,8 @@ fn lossy(path: &[u8]) -> String {
     String::from_utf8_lossy(path).into_owned()
 }
 
-struct Walk<'a> {
-    out: &'a mut dyn Write,
+struct Walk<'a, W> {
+    out: &'a mut W,
     clamp: Clamp,
     cancel: &'a Cancel,
     quiet: std::collections::HashSet<&'a [u8]>,
@@ -77,7 +82,7 @@ struct Walk<'a> {
     buffer: Vec<u8>,
 }
 
-impl Walk<'_> {
+impl<W: Write> Walk<'_, W> {
     /// Writes what is in a directory. **Shape**: its parts, topmost first.
     fn dir(&mut self, parts: &[OwnedFd]) -> io::Result<()> {
         if self.cancel.is_cancelled() {
@@ -137,21 +142,36 @@ impl Walk<'_> {
         if size == 0 {
             return Ok(());
         }
-        let mut file = entry::open_file(dir, name)?;
+        let file = entry::open_file(dir, name)?;
+        if size > BUFFER as u64 {
+            self.copy(&file, size)?
+        } else {
+            self.read(&file, size as usize)?
+        }
+        self.out.write_all(padding(size))
+    }
+
+    fn read(&mut self, mut file: &File, size: usize) -> io::Result<()> {
+        let buffer = &mut self.buffer[..size];
+        file.read_exact(buffer).map_err(shorter)?;
+        self.out.write_all(buffer)
+    }
+
+    /// The library has the kernel copy between files, and what is buffered follows; all else goes through a buffer.
+    fn copy(&mut self, file: &File, size: u64) -> io::Result<()> {
         let mut left = size;
         while left > 0 {
-            let want = self.buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            let length = file.read(&mut self.buffer[..want])?;
-            if length == 0 {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter"));
+            let stretch = file.take(left.min(STRETCH));
+            let copied = io::copy(&mut BufReader::with_capacity(BUFFER, stretch), self.out)?;
+            if copied == 0 {
+                return Err(shorter(io::ErrorKind::UnexpectedEof.into()));
             }
-            self.out.write_all(&self.buffer[..length])?;
-            left -= length as u64;
+            left -= copied;
             if self.cancel.is_cancelled() {
                 return Err(io::ErrorKind::Interrupted.into());
             }
         }
-        self.out.write_all(padding(size))
+        Ok(())
     }
 
     fn other(&mut self, dir: BorrowedFd, name: &CStr, stat: &Stat, kind: Kind, link: &[u8]) -> io::Result<()> {
@@ -201,6 +221,13 @@ impl Walk<'_> {
             header.xattrs.insert(xattr::CAPABILITY.to_bytes().to_vec(), capability);
         }
         write_header(self.out, &header)
+    }
+}
+
+fn shorter(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => io::Error::new(error.kind(), "the file became shorter"),
+        _ => error,
     }
 }
 

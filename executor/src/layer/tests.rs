@@ -308,6 +308,24 @@ fn times_are_clamped() {
 }
 
 #[test]
+fn what_the_kernel_copies_stands_where_it_would_be_written() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("a"), "small").unwrap();
+    let large: Vec<u8> = (0_u32..20 << 20).map(|at| (at % 251) as u8).collect();
+    fs::write(root.path().join("b"), &large[..large.len() - 100]).unwrap();
+    fs::write(root.path().join("c"), "small").unwrap();
+    let path = root.path().with_extension("tar");
+    let mut out = io::BufWriter::new(fs::File::create(&path).unwrap());
+    write_diff(&[root.path().to_owned()], &Contents::default(), Clamp::default(), &mut out, &Cancel::default())
+        .unwrap();
+    drop(out);
+    let written = fs::read(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    assert!(written == tar_of(root.path(), &Contents::default()), "a file and memory get different bytes");
+    assert!(written[3 * 512..][..large.len() - 100] == large[..large.len() - 100], "the bytes are not the file's");
+}
+
+#[test]
 fn quiet_directories_are_left_out() {
     let root = tempfile::tempdir().unwrap();
     fs::create_dir_all(root.path().join("d/e")).unwrap();
