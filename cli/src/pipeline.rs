@@ -2,6 +2,7 @@
 
 use ast::{Module, Source, Sources};
 use compiler::{Facts, Options, Outcome, Plan, World};
+use executor::store::Store;
 
 use crate::failure::{Failure, Result};
 use crate::settings::{Input, Settings};
@@ -14,6 +15,8 @@ pub(crate) struct Compiled {
     pub(crate) outcome: Outcome,
     /// The text, as file 0.
     pub(crate) sources: Sources,
+    /// The executor's store, if it was looked in.
+    pub(crate) store: Option<Store>,
 }
 
 impl Compiled {
@@ -62,7 +65,7 @@ pub(crate) fn run(settings: &Settings, source: Source, door: Door) -> Result<Com
         // one thread. What cannot be done without says so by itself.
         let _ = executor::userns::enter();
     }
-    let host = Host::new(settings)?;
+    let mut host = Host::new(settings)?;
     let mut outcome = door(&source, &settings.options, Facts::default(), &host);
     if let Some(plan) = &mut outcome.plan {
         host.pin(&mut plan.graph)?;
@@ -71,7 +74,7 @@ pub(crate) fn run(settings: &Settings, source: Source, door: Door) -> Result<Com
         files::replace(path, host.record(&outcome.facts).as_bytes())?;
     }
     let sources = std::iter::once(source).chain(outcome.modules.iter().cloned()).collect();
-    Ok(Compiled { outcome, sources })
+    Ok(Compiled { outcome, sources, store: host.into_store() })
 }
 
 /// The same as [`plan`], optimized as the settings ask.

@@ -92,6 +92,11 @@ impl<'s> Host<'s> {
         Self { settings, lock, network: Arc::new(network), building: Mutex::default() }
     }
 
+    /// The executor's store, if it was looked in and nobody still does.
+    pub(crate) fn into_store(self) -> Option<Store> {
+        Arc::into_inner(self.network)?.store.into_inner()?.ok()
+    }
+
     /// Makes the sources of a graph those that are written down.
     ///
     /// **Errors**: one that is not, where everything must be.
@@ -110,7 +115,7 @@ impl<'s> Host<'s> {
     }
 
     /// The facts files and what was answered beside them, as text.
-    pub(crate) fn record(mut self, facts: &compiler::Facts) -> String {
+    pub(crate) fn record(&mut self, facts: &compiler::Facts) -> String {
         self.lock.record(facts);
         self.lock.print()
     }

@@ -118,7 +118,11 @@ impl Engine {
 
     /// Opens the store directory at `root` and runs processes with another runtime than the embedded one.
     pub fn with_runtime(root: impl Into<PathBuf>, runtime: Arc<dyn Runtime>) -> Result<Self> {
-        let store = Store::open(root)?;
+        Self::over(Store::open(root)?, runtime)
+    }
+
+    /// Works with a store that is open.
+    pub fn over(store: Store, runtime: Arc<dyn Runtime>) -> Result<Self> {
         let snapshots = snapshot::open(store.root())?;
         Ok(Self { store, snapshots, runtime, fetching: Fetching::default() })
     }

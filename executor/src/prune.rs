@@ -18,6 +18,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use crate::snapshot::{Snapshots, copied};
@@ -28,8 +29,10 @@ pub use filter::{Filter, duration};
 pub use policy::{Amount, Limits, Policy};
 pub use records::{Kind, Record, Usage, usage};
 
-/// How often the store is looked at after a build, when the disk is not short of space.
+/// How often the store is looked at after a build; and when the disk is short of space. Looking takes longer than a build
+/// of which all is cached, and what was just left is not worth less a moment later.
 const LOOK_EVERY: Duration = Duration::from_secs(3600);
+const LOOK_WHEN_SHORT: Duration = Duration::from_secs(60);
 /// File whose time says when that was last done.
 const LOOKED: &str = "gc";
 
@@ -58,18 +61,25 @@ pub fn prune(store: &Store, snapshots: &dyn Snapshots, request: &Request, cancel
 
 /// What a build does at its end: prunes by the policy when it is time and nobody else uses the store.
 pub fn collect(store: &Store, snapshots: &dyn Snapshots, policy: &Policy) -> Result<Vec<Record>> {
-    let looked = store.root().join(LOOKED);
-    let age = fs::metadata(&looked).and_then(|meta| meta.modified()).ok().and_then(|time| time.elapsed().ok());
-    let is_short = policy::free(store.root())? < policy.limits(store.root())?.min_free;
-    if !is_short && age.is_some_and(|age| age < LOOK_EVERY) {
+    if !is_due(store.root(), policy)? {
         return Ok(Vec::new());
     }
     let Some(alone) = store.try_alone()? else { return Ok(Vec::new()) };
+    let looked = store.root().join(LOOKED);
     File::create(&looked).map_err(Error::io("write", &looked))?;
     let request = Request { limits: policy.limits(store.root())?, ..Request::default() };
     let (removed, trash) = prune_alone(store, snapshots, &request)?;
     drop((alone, trash));
     Ok(removed)
+}
+
+/// Whether it is time to look at the store in a directory, which need not be opened for it.
+pub fn is_due(root: &Path, policy: &Policy) -> Result<bool> {
+    let looked = fs::metadata(root.join(LOOKED)).and_then(|meta| meta.modified());
+    // A clock that was set back since says nothing.
+    let Some(age) = looked.ok().and_then(|time| time.elapsed().ok()) else { return Ok(true) };
+    let is_short = policy::free(root)? < policy.limits(root)?.min_free;
+    Ok(age >= if is_short { LOOK_WHEN_SHORT } else { LOOK_EVERY })
 }
 
 fn prune_alone(store: &Store, snapshots: &dyn Snapshots, request: &Request) -> Result<(Vec<Record>, Vec<TempPath>)> {

@@ -72,13 +72,15 @@ fn start(args: &Build, choose: &dyn Fn(&Module, Vec<String>) -> Vec<String>) -> 
 /// Builds one definition, or what a program does.
 fn one(args: &Build, mut settings: Settings, source: Source, name: Option<&String>) -> Result<()> {
     settings.options.opts.extend(name.map(|name| ("target".to_owned(), name.clone())));
-    let compiled = pipeline::run(&settings, source, compiler::compile)?;
+    let mut compiled = pipeline::run(&settings, source, compiler::compile)?;
     if compiled.outcome.plan.as_ref().is_some_and(program::is_program) {
         let plan = pipeline::plan(&settings, compiled)?;
         return program::run(&plan, settings.passes, &|output| run_settings(args, output));
     }
+    let store = compiled.store.take();
     let plan = pipeline::optimized(&settings, compiled)?;
     let mut run = run_settings(args, None)?;
+    run.store = store;
     lend(settings, &mut run);
     executor::cli::run(definition::encode(plan)?, run).map_err(Failure::Build)
 }

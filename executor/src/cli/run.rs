@@ -12,8 +12,8 @@ use super::shell::Shell;
 use super::{OnError, Settings, print, print_bytes, say, signals};
 use crate::gateway::{self, Frontend, Returned};
 use crate::progress::{Event, Sink};
-use crate::prune::Policy;
-use crate::runtime::OciRuntime;
+use crate::prune::{self, Policy};
+use crate::runtime::{Embedded, OciRuntime, Runtime};
 use crate::{Cancel, Engine, Error, Request, Response, Result, userns};
 
 /// The option of a request that is no build.
@@ -94,8 +94,8 @@ impl Console {
     }
 
     /// Works with an engine, without outputs.
-    fn engine<T>(&self, settings: Settings, work: impl FnOnce(&Engine, &mut Request) -> Result<T>) -> Result<T> {
-        let engine = engine(&settings.root, settings.oci_runtime.as_deref())?;
+    fn engine<T>(&self, mut settings: Settings, work: impl FnOnce(&Engine, &mut Request) -> Result<T>) -> Result<T> {
+        let engine = engine(&mut settings)?;
         let mut request = request(settings, &self.cancel);
         request.outputs.clear();
         let done = work(&engine, &mut request);
@@ -118,14 +118,14 @@ impl Console {
 
     fn start(
         &self,
-        settings: Settings,
+        mut settings: Settings,
         prepare: impl FnOnce(&Engine, &mut Request, &dyn Sink) -> Result<Next>,
     ) -> Result<Done> {
         let shell = match settings.on_error {
             OnError::Fail => None,
             OnError::Shell => Some(Shell::new(settings.stdin_is_taken)?),
         };
-        let engine = engine(&settings.root, settings.oci_runtime.as_deref())?;
+        let engine = engine(&mut settings)?;
         let mut request = request(settings, &self.cancel);
         let done = work(&engine, &mut request, &self.tail, shell.as_ref(), prepare);
         done.inspect_err(|error| self.explain(error, &request.definition))
@@ -215,6 +215,7 @@ impl Aside {
     /// Keeps the store to the policy.
     fn collect(&self) {
         if self.collect
+            && prune::is_due(&self.root, &Policy::default()).is_ok_and(|is_due| is_due)
             && let Ok(engine) = Engine::open(&self.root)
         {
             collect(&engine);
@@ -277,10 +278,14 @@ fn collect(engine: &Engine) {
 }
 
 /// An engine over the store, with the runtime asked for.
-fn engine(root: &Path, runtime: Option<&Path>) -> Result<Engine> {
-    match runtime {
-        Some(program) => Engine::with_runtime(root, Arc::new(OciRuntime::find(program)?)),
-        None => Engine::open(root),
+fn engine(settings: &mut Settings) -> Result<Engine> {
+    let runtime: Arc<dyn Runtime> = match &settings.oci_runtime {
+        Some(program) => Arc::new(OciRuntime::find(program)?),
+        None => Arc::new(Embedded::new()),
+    };
+    match settings.store.take() {
+        Some(store) => Engine::over(store, runtime),
+        None => Engine::with_runtime(&settings.root, runtime),
     }
 }
 

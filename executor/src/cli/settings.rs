@@ -9,12 +9,15 @@ use crate::exporters::Kind;
 use crate::registry::Asking;
 use crate::runtime::{Network as StepNetwork, NetworkMode};
 use crate::session::Session;
+use crate::store::Store;
 use crate::{Error, Expectation, Output, Result};
 
 /// A run, ready for the engine.
 pub struct Settings {
     /// The store.
     pub root: PathBuf,
+    /// The same, when it is open already.
+    pub store: Option<Store>,
     /// What the build may read.
     pub session: Session,
     /// Where results go.
@@ -52,6 +55,7 @@ impl Settings {
     pub fn new(args: &RunArgs, store: &StoreArgs) -> Result<Self> {
         Ok(Self {
             root: store.directory(),
+            store: None,
             session: Session {
                 secrets: session::secrets(&args.secrets)?,
                 ssh: session::agents(&args.ssh)?,

@@ -60,6 +60,10 @@ impl Place {
         self.store.db().read(|db| db.query_row("SELECT count(*) FROM result", [], |row| row.get(0))).unwrap()
     }
 
+    fn looked_at(&self, time: SystemTime) {
+        File::create(self.store.root().join(LOOKED)).unwrap().set_modified(time).unwrap();
+    }
+
     /// Names an image whose one layer is this.
     fn name(&self, layer: &LayerId) {
         let put = |bytes: &[u8]| write_blob(self.store.blobs(), &mut &*bytes, None).unwrap();
@@ -155,9 +159,21 @@ fn a_build_keeps_to_the_policy_when_nobody_else_builds() {
     assert_eq!(collect(), 3);
     // And not again so soon, unless the clock was set back since: nobody waits until it is there again.
     assert_eq!(collect(), 0);
-    let looked = place.store.root().join(LOOKED);
     let ahead = SystemTime::now() + Duration::from_secs(1 << 20);
-    File::options().write(true).open(&looked).unwrap().set_modified(ahead).unwrap();
+    place.looked_at(ahead);
     collect();
-    assert!(fs::metadata(&looked).unwrap().modified().unwrap() < ahead);
+    assert!(fs::metadata(place.store.root().join(LOOKED)).unwrap().modified().unwrap() < ahead);
+}
+
+#[test]
+fn a_store_on_a_disk_that_is_short_of_space_is_looked_at_more_often() {
+    let (place, _) = place();
+    let plenty = Policy::new(Amount::Percent(75), Amount::Bytes(0), Amount::Bytes(0));
+    let short = Policy::new(Amount::Percent(75), Amount::Bytes(0), Amount::Percent(100));
+    let is_due = || [&plenty, &short].map(|policy| is_due(place.store.root(), policy).unwrap());
+    assert_eq!(is_due(), [true, true], "never looked at");
+    for (age, due) in [(0, [false, false]), (120, [false, true]), (7200, [true, true])] {
+        place.looked_at(SystemTime::now() - Duration::from_secs(age));
+        assert_eq!(is_due(), due, "{age} seconds ago");
+    }
 }

@@ -111,7 +111,7 @@ pub(super) fn run(args: &Build, settings: Settings, source: &Source, asked: &Ask
 
 /// One graph of all results. What was answered for one is not asked for another.
 fn plan(settings: &Settings, source: &Source, asked: &Asked) -> Result<(Plan, Vec<Planned>)> {
-    let host = Host::new(settings)?;
+    let mut host = Host::new(settings)?;
     let mut facts = Facts::default();
     let (mut plans, mut planned, mut count) = (Vec::new(), Vec::new(), 0);
     let mut told: Vec<Diagnostic> = Vec::new();
