@@ -15,8 +15,8 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
-use super::Event;
 use super::trace::{End, Status, Step, Trace};
+use super::{Event, visible};
 
 /// How long a step keeps the word while others wait.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -59,7 +59,7 @@ impl Plain {
     /// Takes an event at a time; returns what to print.
     pub(super) fn event(&mut self, event: &Event, now: SystemTime) -> String {
         if let Event::Warning { digest: None, message, .. } = event {
-            self.say(&format!("WARN: {message}\n"));
+            self.say(&format!("WARN: {}\n", visible(message)));
             return std::mem::take(&mut self.out);
         }
         if let Some(position) = self.trace.take(event) {
@@ -108,8 +108,9 @@ impl Plain {
         let step = &self.trace.steps[position];
         let voice = self.voices.entry(position).or_default();
         if let Event::Status { id, .. } = event {
-            if !voice.changed.contains(id) {
-                voice.changed.push(id.clone());
+            let id = visible(id).into_owned();
+            if !voice.changed.contains(&id) {
+                voice.changed.push(id);
             }
             return;
         }

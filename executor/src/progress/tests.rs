@@ -473,6 +473,28 @@ fn a_step_that_starts_again_is_open_and_counts_what_it_worked() {
 }
 
 #[test]
+fn what_others_say_is_no_command_to_the_terminal() {
+    let script = "0 vertex a RUN x
+         0 warn - no\u{1b}tice
+         0 start a
+         0 status a down\u{1b}loading 1 0
+         0.5 warn a care\u{1b}ful
+         1 end-status a down\u{1b}loading 1 0
+         1 fail a no user \u{1b}[31m";
+    plain(
+        script,
+        r"
+        WARN: no\u{1b}tice
+        #1 RUN x
+        #1 down\u{1b}loading 1B 0.5s
+        #1 WARN: care\u{1b}ful
+        #1 down\u{1b}loading 1B 1.0s done
+        #1 ERROR: no user \u{1b}[31m",
+    );
+    assert!(!screen(script, Size { width: 80, height: 20 }, false).contains('\u{1b}'));
+}
+
+#[test]
 fn programs_get_all_of_a_warning() {
     let source = llb::SourceInfo { filename: "Dockerfile".into(), data: b"FROM a".to_vec(), ..Default::default() };
     let at = |line| llb::Position { line, character: 0 };

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use oci::Digest;
 
-use super::Event;
+use super::{Event, visible};
 
 /// How an error ends that is nobody's fault: the build was stopped.
 const CANCELLED: &str = "context canceled";
@@ -76,11 +76,11 @@ impl Trace {
             Event::Completed { digest, at, cached, error } => self.change(digest, |member| {
                 member.complete(*at);
                 member.cached = *cached;
-                member.error.clone_from(error);
+                member.error = error.as_deref().map(|error| visible(error).into_owned());
             }),
             Event::Status { digest, id, current, total, started, completed } => {
                 let status = Status {
-                    id: id.clone(),
+                    id: visible(id).into_owned(),
                     current: *current,
                     total: *total,
                     started: *started,
@@ -89,7 +89,7 @@ impl Trace {
                 self.with(digest, |step| step.put(status))
             }
             Event::Warning { digest: Some(digest), message, .. } => {
-                self.with(digest, |step| step.warnings.push(message.clone()))
+                self.with(digest, |step| step.warnings.push(visible(message).into_owned()))
             }
             Event::Log { digest, .. } => self.with(digest, |_| ()),
             Event::Warning { digest: None, .. } => None,

@@ -14,9 +14,9 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
 use std::time::SystemTime;
 
-use super::Event;
 use super::style::Style;
 use super::trace::{End, Status, Step, Trace};
+use super::{Event, visible};
 
 /// Bytes of an unfinished line that are looked at.
 const MAX_LINE: usize = 4096;
@@ -70,7 +70,7 @@ impl Tty {
     /// Takes an event.
     pub(super) fn event(&mut self, event: &Event) {
         if let Event::Warning { digest: None, message, .. } = event {
-            self.notices.push(message.clone());
+            self.notices.push(visible(message).into_owned());
         }
         let Some(position) = self.trace.take(event) else { return };
         if let Event::Log { data, .. } = event {
@@ -200,7 +200,7 @@ impl Tail {
             let room = MAX_LINE.saturating_sub(self.open.len());
             self.open.extend_from_slice(&piece[..piece.len().min(room)]);
             if piece.ends_with(b"\n") {
-                let line = visible(&std::mem::take(&mut self.open));
+                let line = last_words(&std::mem::take(&mut self.open));
                 if !line.trim().is_empty() {
                     self.lines.push_back(line);
                 }
@@ -256,7 +256,7 @@ fn cut(text: &str, width: usize) -> String {
 }
 
 /// What a terminal would show of a line: nothing of control sequences, and only what follows the last carriage return.
-fn visible(line: &[u8]) -> String {
+fn last_words(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     let text = text.trim_end_matches(['\n', '\r']);
     let text = text.rsplit('\r').next().unwrap_or(text);

@@ -161,6 +161,45 @@ fn secrets_reach_steps_and_nothing_else() {
     assert_eq!(traces.out(), "", "the secret is in the store");
 }
 
+/// Whether a process of this machine has a text among its arguments.
+fn is_an_argument(text: &str) -> bool {
+    let processes = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path().join("cmdline"));
+    processes.filter_map(|path| std::fs::read(path).ok()).any(|all| String::from_utf8_lossy(&all).contains(text))
+}
+
+#[test]
+fn a_secret_is_in_no_log_no_list_of_processes_and_no_key() {
+    let sandbox = Sandbox::with_base();
+    let mounts = "--mount=type=secret,id=key,env=KEY --mount=type=secret,id=file,target=/f";
+    let mark = format!("mark-{}", std::process::id());
+    sandbox.write(
+        "Dockerfile",
+        &format!("FROM base\nRUN {mounts} cat /f; echo $KEY; set > /dev/stderr; sleep 3; : {mark}\n"),
+    );
+    sandbox.write("key.txt", "hunter2-of-a-file");
+    for runtime in ["", "--oci-runtime=crun"] {
+        let build = format!(
+            "exec llbc build --no-cache --progress=plain {runtime} --secret id=key,env=TOKEN --secret id=file,src=key.txt -o type=oci,compression=uncompressed,dest=image.tar ."
+        );
+        let mut command = sandbox.shell(&build);
+        let child = command.env("TOKEN", "hunter2-of-a-variable").stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let runs = || is_an_argument(&mark);
+        assert!(process::wait_until(std::time::Duration::from_secs(60), runs), "the step does not start");
+        assert!(!is_an_argument("hunter2"), "{runtime}");
+        let run = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&run.stderr);
+        assert!(run.status.success() && said.contains("KEY=") && !said.contains("hunter2"), "{said}");
+    }
+    let places = [sandbox.store(), sandbox.directory().join("image.tar")];
+    let traces = process::run(std::process::Command::new("grep").args(["-rlE", "hunter2"]).args(places)).unwrap();
+    assert_eq!(traces.out(), "");
+    // Another secret is the same step.
+    sandbox.write("key.txt", "another");
+    let again =
+        "TOKEN=another llbc build --progress=plain --secret id=key,env=TOKEN --secret id=file,src=key.txt -o tree .";
+    assert!(sandbox.succeed(&mut sandbox.shell(again)).err().contains("CACHED"));
+}
+
 #[test]
 fn a_key_in_a_file_is_an_agent_in_a_step() {
     if !e2e::have(&["ssh-keygen"]) {
