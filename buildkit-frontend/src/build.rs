@@ -52,8 +52,9 @@ pub(crate) fn build(session: &Session<'_>) -> Result<Solved, Status> {
 fn passes(session: &Session<'_>) -> Result<passes::Options, Status> {
     let asked = OPTIMIZE.iter().find_map(|name| Some((name, session.opt(name)?)));
     let level = match asked {
-        None | Some((_, "0")) => passes::Level::O0,
-        Some((_, "1")) => passes::Level::O1,
+        Some((_, "0")) => passes::Level::O0,
+        // What never repeats work is done where nobody says how much.
+        None | Some((_, "1")) => passes::Level::O1,
         Some((_, "2")) => passes::Level::O2,
         Some((name, other)) => {
             return Err(status::unknown(&format!("invalid {name} {other}: the levels are 0, 1 and 2")));

@@ -586,7 +586,8 @@ pub(crate) struct CompileOptions {
     /// Channel of the Dockerfile language
     #[arg(long, value_enum, default_value = "stable")]
     pub(crate) channel: Channel,
-    /// Optimization: 0 (BuildKit's own graph; the default), 1 (less work) or 2 (also fewer, bigger layers)
+    /// Optimization: 0 (BuildKit's own graph), 1 (less work) or 2 (also fewer, bigger layers) [default: 1 for build, test and
+    /// opt, else 0]
     #[arg(short = 'O', value_name = "LEVEL")]
     pub(crate) optimize: Option<String>,
     /// Optimize without changing the layers of the image

@@ -21,6 +21,9 @@ use crate::failure::{Failure, Result};
 use crate::settings::Settings;
 use crate::{bake, definition, pipeline};
 
+/// How much is optimized where nobody says it: all that never repeats work.
+const OPTIMIZE: &str = "1";
+
 pub(super) fn run(args: &Build) -> Result<()> {
     if let Some(file) = args.file.as_deref().filter(|file| bake::is_bake(file)) {
         return baked::run(args, file);
@@ -130,6 +133,7 @@ fn compile_settings(args: &Build, context: Option<&str>) -> Result<Settings> {
     if let Context::Directory(directory) = &found.context {
         options.context_dir.get_or_insert(directory.clone());
     }
+    options.optimize.get_or_insert_with(|| OPTIMIZE.to_owned());
     let mut settings = Settings::new(found.input, &options)?;
     match found.context {
         Context::Directory(_) => {}

@@ -2,7 +2,7 @@
 //! as Docker shows its own.
 #![allow(clippy::unwrap_used)] // An integration test is no `#[test]` to clippy where it is a plain function.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::Path;
 
@@ -134,7 +134,9 @@ impl Bench {
         [("ours", syntax.as_str()), ("theirs", "")].map(|(who, first)| {
             self.write(&format!("Dockerfile.{who}"), &format!("{first}{text}"));
             let tag = format!("{name}-{who}:frontend");
-            let arguments = [&["-t", &tag], arguments].concat();
+            // Layers are compared, too.
+            let same: &[&str] = if who == "ours" { &["--build-arg", "LLBC_OPT=0"] } else { &[] };
+            let arguments = [&["-t", &tag], same, arguments].concat();
             self.build(&format!("Dockerfile.{who}"), &arguments).unwrap_or_else(|error| panic!("{name}: {error}"));
             tag
         })
@@ -170,15 +172,24 @@ impl Bench {
         process::succeed_with_input(&mut command, &stdin.map(|path| std::fs::read(path).unwrap()).unwrap_or_default())
     }
 
-    /// The tree of an image, and the steps of its build that were shown.
-    fn optimized(&self, level: &str) -> (Tree, usize) {
-        let argument = format!("LLBC_OPT={level}");
-        let tag = format!("level:{level}");
-        let run = self.build("Dockerfile.steps", &["--no-cache", "-t", &tag, "--build-arg", &argument]).unwrap();
-        let names: Vec<String> = run.err().lines().filter_map(step).collect();
-        let container = process::succeed(self.docker.client().args(["create", &tag, "true"])).unwrap().out();
-        let tar = process::succeed(self.docker.client().args(["export", container.trim()])).unwrap().stdout;
-        (Tree::from_tar(&tar[..]).unwrap().without_times(), names.len())
+    /// Tree and config of an image built at a level, and the steps of its build that were shown. `None` is the level of who
+    /// says none.
+    fn optimized(&self, file: &str, level: Option<&str>) -> (Tree, Value, usize) {
+        let argument = level.map(|level| format!("LLBC_OPT={level}"));
+        let tag = format!("level:{}", level.unwrap_or("default"));
+        let mut arguments = vec!["--no-cache", "-t", &tag];
+        arguments.extend(argument.iter().flat_map(|argument| ["--build-arg", argument]));
+        let run = self.build(file, &arguments).unwrap_or_else(|error| panic!("{file} at {level:?}: {error}"));
+        // A step is named again when others were shown meanwhile.
+        let names: BTreeSet<String> = run.err().lines().filter_map(step).collect();
+        let client = |arguments: &[&str]| process::succeed(self.docker.client().args(arguments)).unwrap();
+        // What is not started needs no program.
+        let container = client(&["create", &tag, "true"]).out();
+        let tar = client(&["export", container.trim()]).stdout;
+        client(&["rm", container.trim()]);
+        let config = client(&["image", "inspect", "--format={{json .Config}}", &tag]).out();
+        let tree = Tree::from_tar(&tar[..]).unwrap().without_times();
+        (tree, serde_json::from_str(&config).unwrap(), names.len())
     }
 
     /// Builds a file by this frontend that cannot be built; what the client says.
@@ -419,7 +430,7 @@ fn contexts_may_be_anywhere() {
 }
 
 #[test]
-fn the_engine_builds_every_language_and_optimizes() {
+fn the_engine_builds_every_language() {
     let Some(bench) = Bench::new() else { return };
     let syntax = format!("# syntax={}\n", bench.syntax);
     let cat = |tag: &str| {
@@ -443,11 +454,39 @@ fn the_engine_builds_every_language_and_optimizes() {
         let said = bench.build(file, &[]).expect_err("the file cannot be built").to_string();
         assert!(said.contains(words), "{words}\n{said}");
     }
+}
 
-    let steps = "FROM BASE\nWORKDIR /a\nCOPY a.txt .\nCOPY b.txt .\nCOPY dir sub/\nWORKDIR /b\nRUN cat /a/a.txt > c\n";
-    bench.write("Dockerfile.steps", &format!("{syntax}{}", steps.replace("BASE", BASE)));
-    let ((tree, plain), (same, fewer)) = (bench.optimized("0"), bench.optimized("2"));
-    let difference = same.difference(&tree, ("-O2", "-O0"));
-    assert!(difference.is_empty(), "{}", difference.join("\n"));
-    assert!(fewer < plain, "{fewer} steps of {plain}");
+/// What passes find something to do in, beside those of [`SAME`] in which they do.
+const STEPS: &[(&str, &str)] = &[
+    ("steps", "FROM BASE\nWORKDIR /a\nCOPY a.txt .\nCOPY b.txt .\nCOPY dir sub/\nWORKDIR /b\nRUN cat /a/a.txt > c\n"),
+    (
+        "collected",
+        "FROM BASE AS made\nRUN mkdir -m 700 /out && echo 1 > /out/1\nFROM scratch AS only\nCOPY --from=made /out /\nFROM BASE\nWORKDIR /w\nCOPY --from=only / /to/\n",
+    ),
+    (
+        "owners",
+        "FROM BASE\nWORKDIR /w\nCOPY --chown=nobody:nogroup a.txt b.txt ./\nUSER nobody\nWORKDIR deep\nCOPY dir .\n",
+    ),
+];
+
+#[test]
+fn the_engine_makes_the_same_at_every_level() {
+    let Some(bench) = Bench::new() else { return };
+    let is_worth_it = |(name, _): &&(&str, &str)| ["workdir", "stages", "from-stage", "env", "add"].contains(name);
+    for (name, text) in STEPS.iter().chain(SAME.iter().filter(is_worth_it)) {
+        let file = format!("Dockerfile.{name}");
+        bench.write(&file, &format!("# syntax={}\n{}", bench.syntax, text.replace("BASE", BASE)));
+        let (tree, config, plain) = bench.optimized(&file, Some("0"));
+        let steps = [None, Some("1"), Some("2")].map(|level| {
+            let (other, other_config, steps) = bench.optimized(&file, level);
+            let difference = other.difference(&tree, ("this level", "-O0"));
+            assert!(difference.is_empty(), "{name} at {level:?}\n{}", difference.join("\n"));
+            assert_eq!(other_config, config, "{name} at {level:?}");
+            steps
+        });
+        assert_eq!(steps[0], steps[1], "{name}: -O1 is what nobody asks for");
+        if STEPS.iter().any(|(known, _)| known == name) {
+            assert!(steps[1] < plain && steps[2] <= steps[1], "{name}: {steps:?} steps of {plain}");
+        }
+    }
 }

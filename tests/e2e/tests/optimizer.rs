@@ -27,6 +27,12 @@ const BUILDS: &[(&str, &str)] = &[
          COPY --link --from=two /2 /x/2\nCOPY a.txt /y/\nCOPY dir /y/dir\n",
     ),
     (
+        "collected on the way",
+        "FROM base AS made\nRUN mkdir -p /out/d && chmod 700 /out && echo 1 > /out/1 && ln /out/1 /out/d/2 && ln -s 1 /out/3\n\
+         FROM scratch AS only\nCOPY --from=made /out /\nFROM scratch AS context\nCOPY . /\nFROM base\n\
+         COPY --from=only / /made\nCOPY --from=context dir/deep /deep/\n",
+    ),
+    (
         "overwriting",
         "FROM base\nCOPY a.txt /f\nCOPY b.txt /f\nCOPY dir /d\nCOPY a.txt /d/c.txt\nRUN rm /d/c.txt\nCOPY dir /d\n",
     ),
@@ -41,10 +47,11 @@ fn sandbox(dockerfile: &str) -> Sandbox {
     sandbox
 }
 
-/// The tree, the config without what layers say, and the numbers of layers and of history entries that have one.
+/// Builds what flags name: the tree, the config without what layers say, and the numbers of layers and of history entries that
+/// have one.
 fn build(sandbox: &Sandbox, flags: &str) -> (Tree, Value, usize, usize) {
     let script = format!(
-        "llbc build {flags} --progress=quiet -o type=tar,dest=t.tar -o type=oci,dest=i.tar . && mkdir -p oci && tar -xf i.tar -C oci"
+        "llbc build --progress=quiet -o type=tar,dest=t.tar -o type=oci,dest=i.tar {flags} && mkdir -p oci && tar -xf i.tar -C oci"
     );
     sandbox.succeed(&mut sandbox.shell(&script));
     let tree = Tree::from_tar(std::fs::File::open(sandbox.directory().join("t.tar")).unwrap()).unwrap();
@@ -57,21 +64,48 @@ fn build(sandbox: &Sandbox, flags: &str) -> (Tree, Value, usize, usize) {
     (tree, config["config"].clone(), layers, layered)
 }
 
+/// Builds the same at each level, which must agree; who says none has the first.
+#[track_caller]
+fn check_levels(sandbox: &Sandbox, name: &str, what: &str) {
+    let (tree, config, layers, layered) = build(sandbox, &format!("-O0 {what}"));
+    assert_eq!(layers, layered, "{name}");
+    let mut counts = Vec::new();
+    for flags in ["", "-O1", "-O2", "-O2 --preserve-layers"] {
+        let (other, other_config, other_layers, other_layered) = build(sandbox, &format!("{flags} {what}"));
+        let difference = tree.difference(&other, ("-O0", flags));
+        assert!(difference.is_empty(), "{name} at {flags}: {difference:#?}");
+        assert_eq!(config, other_config, "{name} at {flags}");
+        assert_eq!(other_layers, other_layered, "{name} at {flags}: a history entry for each layer");
+        let as_many = if flags.contains("preserve") { layers..=layers } else { 1..=layers };
+        assert!(as_many.contains(&other_layers), "{name} at {flags}: {layers} layers became {other_layers}");
+        counts.push(other_layers);
+    }
+    assert_eq!(counts[0], counts[1], "{name}: -O1 is what nobody asks for");
+}
+
 #[test]
 fn levels_agree_on_trees_and_configs() {
     for (name, dockerfile) in BUILDS {
-        let sandbox = sandbox(dockerfile);
-        let (tree, config, layers, layered) = build(&sandbox, "-O0");
-        assert_eq!(layers, layered, "{name}");
-        for flags in ["-O1", "-O2", "-O2 --preserve-layers"] {
-            let (other, other_config, other_layers, other_layered) = build(&sandbox, flags);
-            let difference = tree.difference(&other, ("-O0", flags));
-            assert!(difference.is_empty(), "{name}: {difference:#?}");
-            assert_eq!(config, other_config, "{name} at {flags}");
-            assert_eq!(other_layers, other_layered, "{name} at {flags}: a history entry for each layer");
-            let as_many = if flags.contains("preserve") { layers..=layers } else { 1..=layers };
-            assert!(as_many.contains(&other_layers), "{name} at {flags}: {layers} layers became {other_layers}");
-        }
+        check_levels(&sandbox(dockerfile), name, ".");
+    }
+}
+
+/// Examples that need no more than the base that tests have, and how they are built.
+const EXAMPLES: &[(&str, &str)] = &[
+    ("hello", "--build-context busybox=docker-image://base -f hello/Dockerfile hello"),
+    ("words", "--build-arg base=base -f words/build.toml words"),
+    ("editions", "--build-arg base=base -f editions/build.toml words-pro"),
+    ("static", "--build-context busybox:stable=docker-image://base -f static/build.toml static"),
+    ("hlb", "--offline --target site --build-arg base=base -f hlb/build.hlb"),
+    ("bake", "--build-arg BASE=base --target loud -f bake/app/Dockerfile bake/app"),
+];
+
+#[test]
+fn levels_agree_on_the_examples() {
+    for (name, what) in EXAMPLES {
+        let sandbox = Sandbox::with_base();
+        sandbox.succeed(sandbox.shell("cp -r \"$FROM\" .").env("FROM", e2e::workspace().join("examples").join(name)));
+        check_levels(&sandbox, name, what);
     }
 }
 

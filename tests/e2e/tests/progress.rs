@@ -64,7 +64,7 @@ fn programs_are_told_what_buildkit_tells_them() {
     std::fs::copy(base::busybox().unwrap(), sandbox.directory().join("busybox.tar")).unwrap();
     let name = "docker.io/library/app:1";
     let ours = sandbox.succeed(&mut sandbox.shell(&format!(
-        "llbc build --no-cache --progress=rawjson --metadata-file ours.json -t {name} -o type=oci,dest=ours.tar ."
+        "llbc build -O0 --no-cache --progress=rawjson --metadata-file ours.json -t {name} -o type=oci,dest=ours.tar ."
     )));
     let (shape, names, parts) = told(&ours.err());
     for field in

@@ -123,7 +123,10 @@ impl Bench {
         build
             .env("LLBC_ROOT", self.file("store"))
             .env("DOCKER_HOST", format!("unix://{}", self.docker.socket().display()));
-        build.args(["build", "--load", "--progress=plain", "-t", &self.tag()]).args(self.options()).arg(self.context());
+        build
+            .args(["build", "-O0", "--load", "--progress=plain", "-t", &self.tag()])
+            .args(self.options())
+            .arg(self.context());
         process::succeed(&mut build).unwrap();
         let inspect = ["image", "inspect", "--format={{.Id}}", &self.tag()].map(str::to_owned);
         process::succeed(self.docker.client().args(inspect)).unwrap().out().trim().to_owned()

@@ -82,7 +82,7 @@ fn the_same_as_in_buildkit() {
     let Some(buildkit) = Buildkit::get() else { return };
     let buildkit = buildkit.unwrap();
     let sandbox = place();
-    build(&sandbox, "", ",compression=uncompressed", "ours.tar");
+    build(&sandbox, "-O0", ",compression=uncompressed", "ours.tar");
     let mut command = buildkit.client();
     command.current_dir(sandbox.directory()).args(["build", "--frontend=dockerfile.v0", "--local=context=."]);
     command.args(["--local=dockerfile=.", &format!("--opt=build-arg:SOURCE_DATE_EPOCH={EPOCH}")]);
