@@ -19,7 +19,7 @@ const GAP: (usize, usize) = (22, 34);
 const HEAD: usize = 34;
 const MARGIN: usize = 16;
 /// Characters of a name that fit into a box.
-const FITS: usize = 31;
+const FITS: usize = 29;
 
 /// Where a vertex is drawn: its upper left corner.
 type Place = (usize, usize);
