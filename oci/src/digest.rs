@@ -120,14 +120,11 @@ impl Digest {
     fn from_hash(algorithm: Algorithm, hash: &[u8]) -> Self {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let name = algorithm.as_str();
-        let mut text = String::with_capacity(name.len() + 1 + hash.len() * 2);
-        text.push_str(name);
-        text.push(':');
-        for byte in hash {
-            text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            text.push(char::from(DIGITS[usize::from(byte & 15)]));
-        }
-        Self(text.into())
+        let mut text = Vec::with_capacity(name.len() + 1 + hash.len() * 2);
+        text.extend_from_slice(name.as_bytes());
+        text.push(b':');
+        text.extend(hash.iter().flat_map(|b| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]]));
+        Self(String::from_utf8(text).expect("names and digits are ASCII").into())
     }
 }
 

@@ -54,6 +54,10 @@ impl Reference {
     /// Whether a text is what [`Self::parse`] takes.
     pub fn check(text: &str) -> Result<(), ReferenceError> {
         check_identifier(text)?;
+        // Most names of stages are nothing but letters and digits, and so is the path that they stand for.
+        if is_plain(text.as_bytes()) && text.len() < MAX_PATH - OFFICIAL.len() {
+            return Ok(());
+        }
         let full = written_out(text)?;
         let digest = checked_parts(&full)?.digest;
         digest.map(Digest::check).transpose().map_err(ReferenceError::Digest).map(|_| ())
@@ -82,6 +86,19 @@ impl Reference {
     /// The digest, if there is one.
     pub fn digest(&self) -> Option<&Digest> {
         self.digest.as_ref()
+    }
+
+    /// The whole reference, written out: `docker.io/library/alpine:3.20`.
+    pub fn full(&self) -> String {
+        let (tag, digest) = (self.tag.as_ref().map_or(0, String::len), self.digest.as_ref().map(|d| d.as_str().len()));
+        let mut text = String::with_capacity(self.domain.len() + self.path.len() + tag + digest.unwrap_or(0) + 3);
+        if !self.domain.is_empty() {
+            text.push_str(&self.domain);
+            text.push('/');
+        }
+        text.push_str(&self.path);
+        self.push_object(&mut text);
+        text
     }
 
     /// Domain and path: `docker.io/library/alpine`.
@@ -159,20 +176,7 @@ impl Reference {
 
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.domain.is_empty() {
-            f.write_str(&self.domain)?;
-            f.write_str("/")?;
-        }
-        f.write_str(&self.path)?;
-        if let Some(tag) = &self.tag {
-            f.write_str(":")?;
-            f.write_str(tag)?;
-        }
-        if let Some(digest) = &self.digest {
-            f.write_str("@")?;
-            f.write_str(digest.as_str())?;
-        }
-        Ok(())
+        f.write_str(&self.full())
     }
 }
 
@@ -182,6 +186,13 @@ impl std::str::FromStr for Reference {
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
         Self::parse(text)
     }
+}
+
+/// What stands before and after the first of an ASCII character. Texts are short here: a plain loop is done before a search
+/// has started.
+fn cut(text: &str, at: u8) -> Option<(&str, &str)> {
+    let at = text.bytes().position(|b| b == at)?;
+    Some((&text[..at], &text[at + 1..]))
 }
 
 fn join_name(domain: &str, path: &str) -> String {
@@ -198,7 +209,7 @@ fn check_identifier(text: &str) -> Result<(), ReferenceError> {
 /// The text with everything that is implied.
 fn written_out(text: &str) -> Result<String, ReferenceError> {
     let (domain, official, remainder) = split_domain(text);
-    let repository = remainder.split_once(':').map_or(remainder, |(repository, _)| repository);
+    let repository = cut(remainder, b':').map_or(remainder, |(repository, _)| repository);
     if has_uppercase(repository) {
         return Err(ReferenceError::UppercaseRepository([official, repository].concat()));
     }
@@ -212,14 +223,14 @@ fn has_uppercase(text: &str) -> bool {
 /// Splits off what counts as a registry and fills in the defaults of Docker Hub: the registry, `library/` where that is
 /// implied, and the rest.
 fn split_domain(text: &str) -> (&str, &'static str, &str) {
-    let Some((first, rest)) = text.split_once('/') else { return (HUB, OFFICIAL, text) };
+    let Some((first, rest)) = cut(text, b'/') else { return (HUB, OFFICIAL, text) };
     let (domain, remainder) = match first {
         LEGACY_HUB => (HUB, rest),
         "localhost" => (first, rest),
-        _ if first.contains(['.', ':']) || has_uppercase(first) => (first, rest),
+        _ if first.bytes().any(|b| matches!(b, b'.' | b':')) || has_uppercase(first) => (first, rest),
         _ => (HUB, text),
     };
-    let official = if domain == HUB && !remainder.contains('/') { OFFICIAL } else { "" };
+    let official = if domain == HUB && cut(remainder, b'/').is_none() { OFFICIAL } else { "" };
     (domain, official, remainder)
 }
 
@@ -254,13 +265,13 @@ struct Parts<'a> {
 
 /// `[domain/]path[:tag][@digest]`, `None` when a part breaks the grammar.
 fn split_parts(text: &str) -> Option<Parts<'_>> {
-    let (rest, digest) = match text.split_once('@') {
+    let (rest, digest) = match cut(text, b'@') {
         Some((rest, digest)) => (rest, Some(digest).filter(|digest| is_digest_like(digest)).map(Some)?),
         None => (text, None),
     };
-    let last = rest.rfind('/').map_or(0, |slash| slash + 1);
-    let (name, tag) = match rest[last..].find(':') {
-        Some(colon) => (&rest[..last + colon], Some(&rest[last + colon + 1..]).filter(|tag| is_tag(tag)).map(Some)?),
+    let last = rest.bytes().rposition(|b| b == b'/').map_or(0, |slash| slash + 1);
+    let (name, tag) = match cut(&rest[last..], b':') {
+        Some((component, tag)) => (&rest[..last + component.len()], Some(tag).filter(|tag| is_tag(tag)).map(Some)?),
         None => (rest, None),
     };
     let (domain, path) = split_name(name)?;
@@ -269,7 +280,7 @@ fn split_parts(text: &str) -> Option<Parts<'_>> {
 
 /// The first component is the domain if it can be one, else part of the path.
 fn split_name(name: &str) -> Option<(&str, &str)> {
-    if let Some((domain, path)) = name.split_once('/')
+    if let Some((domain, path)) = cut(name, b'/')
         && is_domain(domain)
         && is_path(path)
     {
@@ -284,36 +295,46 @@ fn is_domain(text: &str) -> bool {
             let valid = !address.is_empty() && address.bytes().all(|b| b.is_ascii_hexdigit() || b == b':');
             return valid && (after.is_empty() || after.strip_prefix(':').is_some_and(is_port));
         }
-        None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
+        None => cut(text, b':').map_or((text, None), |(host, port)| (host, Some(port))),
     };
-    host.split('.').all(is_domain_component) && port.is_none_or(is_port)
+    host.as_bytes().split(|b| *b == b'.').all(is_domain_component) && port.is_none_or(is_port)
 }
 
 fn is_port(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-fn is_domain_component(text: &str) -> bool {
+fn is_domain_component(text: &[u8]) -> bool {
     !text.is_empty()
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        && !text.starts_with('-')
-        && !text.ends_with('-')
+        && text.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-')
+        && !text.starts_with(b"-")
+        && !text.ends_with(b"-")
 }
 
 fn is_path(text: &str) -> bool {
-    text.split('/').all(is_path_component)
+    text.as_bytes().split(|b| *b == b'/').all(is_path_component)
+}
+
+fn is_alphanumeric(b: u8) -> bool {
+    b.is_ascii_lowercase() || b.is_ascii_digit()
+}
+
+/// Whether a path component needs no closer look.
+fn is_plain(component: &[u8]) -> bool {
+    !component.is_empty() && component.iter().all(|b| is_alphanumeric(*b))
 }
 
 /// Letters and digits, joined by one `.`, one or two `_`, or any number of `-`.
-fn is_path_component(text: &str) -> bool {
-    let alphanumeric = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    let bytes = text.as_bytes();
+fn is_path_component(bytes: &[u8]) -> bool {
+    if is_plain(bytes) {
+        return true;
+    }
     let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return false };
-    if !alphanumeric(*first) || !alphanumeric(*last) {
+    if !is_alphanumeric(*first) || !is_alphanumeric(*last) {
         return false;
     }
     // Two separators cannot touch: each run between letters is one separator.
-    bytes.split(|b| alphanumeric(*b)).all(|run| matches!(run, b"." | b"_" | b"__") || run.iter().all(|b| *b == b'-'))
+    bytes.split(|b| is_alphanumeric(*b)).all(|run| matches!(run, b"." | b"_" | b"__") || run.iter().all(|b| *b == b'-'))
 }
 
 fn is_tag(text: &str) -> bool {
@@ -365,6 +386,18 @@ mod tests {
             Err(error) => error.to_string(),
         };
         assert_eq!(actual, expected, "{text}");
+    }
+
+    /// The short way of checking gives what parsing does, up to the longest path.
+    #[test]
+    fn checking_is_parsing() {
+        let mut texts: Vec<String> = (245..=256).map(|length| "a".repeat(length)).collect();
+        texts.extend(
+            ["", "base", "b4se", "Base", "a.b", "a..b", "a:1", "a/b", HEX, "a/", ":", "a@b"].map(str::to_owned),
+        );
+        for text in texts {
+            assert_eq!(Reference::check(&text).err(), Reference::parse(&text).err(), "{text}");
+        }
     }
 
     #[test]
