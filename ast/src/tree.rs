@@ -248,9 +248,14 @@ pub struct Step {
 impl Step {
     /// The keyword as written: the first word of the text.
     pub fn keyword_text(&self) -> std::borrow::Cow<'_, str> {
+        crate::word::decode(self.keyword_bytes())
+    }
+
+    /// The bytes of the keyword as written.
+    pub fn keyword_bytes(&self) -> &[u8] {
         let text = &self.text.0;
         let end = text.iter().position(|b| b.is_ascii_whitespace() || *b == 0x0b).unwrap_or(text.len());
-        crate::word::decode(&text[..end])
+        &text[..end]
     }
 }
 

@@ -33,11 +33,10 @@ pub fn settings(module: &Module, options: &Options) -> Result<Checks, Box<Diagno
 /// Warnings after the first error are left out, for BuildKit would not have got that far; further errors are not.
 /// `source` is the module's file.
 pub fn report(module: &Module, source: &Source, checks: &Checks, findings: &[Finding]) -> Vec<Diagnostic> {
-    let steps = steps(module).map(|(step, _)| step).collect();
-    let lines = &source.lines;
-    let mut report =
-        Report { lines, checks, steps, commented: commented(module), silenced: Vec::new(), out: Vec::new() };
-    report.silenced = report.steps.iter().flat_map(|step| hadolint(step, "global ignore=")).collect();
+    let steps = steps(module);
+    let commented = steps.iter().filter_map(|step| Some((step.span.start, step.checks.as_deref()?))).collect();
+    let silenced = steps.iter().flat_map(|step| hadolint(step, "global ignore=")).collect();
+    let mut report = Report { lines: &source.lines, checks, steps, commented, silenced, out: Vec::new() };
     let first_error = module.diagnostics.iter().find(|diagnostic| diagnostic.severity == Severity::Error);
     match first_error.map(|error| error.code) {
         Some(code::SYNTAX) => {}
@@ -60,11 +59,6 @@ pub fn report(module: &Module, source: &Source, checks: &Checks, findings: &[Fin
     report.out
 }
 
-/// The steps that have settings of their own, by where they start.
-fn commented(module: &Module) -> Vec<(u32, &Checks)> {
-    steps(module).filter_map(|(step, _)| Some((step.span.start, step.checks.as_deref()?))).collect()
-}
-
 /// The rules that the comments above a step name for hadolint, under a keyword.
 fn hadolint(step: &Step, keyword: &str) -> Vec<String> {
     let list = |comment: &ast::Comment| {
@@ -75,9 +69,13 @@ fn hadolint(step: &Step, keyword: &str) -> Vec<String> {
     step.comments.iter().filter_map(list).flatten().collect()
 }
 
-/// Every instruction in file order; of those that begin a stage, the stage.
-fn steps(module: &Module) -> impl Iterator<Item = (&Step, Option<&ast::Def>)> {
-    visit::steps(module).map(|(step, def)| (step, def.filter(|def| def.span.start == step.span.start)))
+/// Every instruction in file order.
+fn steps(module: &Module) -> Vec<&Step> {
+    let count = module.defs.iter().map(|def| visit::def_steps(def).len()).sum::<usize>();
+    let mut steps = Vec::with_capacity(module.head.len() + count);
+    steps.extend(&module.head);
+    module.defs.iter().for_each(|def| steps.extend(visit::def_steps(def)));
+    steps
 }
 
 struct Report<'a> {
@@ -85,6 +83,7 @@ struct Report<'a> {
     checks: &'a Checks,
     /// Every step, in file order.
     steps: Vec<&'a Step>,
+    /// Those that have settings of their own, by where they start.
     commented: Vec<(u32, &'a Checks)>,
     /// Names that hadolint has for rules, silenced for the whole file.
     silenced: Vec<String>,
@@ -94,21 +93,20 @@ struct Report<'a> {
 impl Report<'_> {
     /// The rules on the text, up to the first error.
     fn text(&mut self, module: &Module, error: Option<Span>) {
-        for (step, _) in steps(module) {
-            let Some(blank) = &step.blank else { continue };
-            for rule in RULES {
-                if let Check::Blank(check) = rule.check {
-                    self.hit(rule, step.span, check(blank));
-                }
+        let blank = self.rules(|rule| if let Check::Blank(check) = rule.check { Some(check) } else { None });
+        for step in visit::steps(module).map(|(step, _)| step) {
+            let Some(lines) = &step.blank else { continue };
+            for (rule, check) in &blank {
+                self.hit(rule, step.span, check(lines));
             }
         }
-        for (step, stage) in steps(module) {
+        let rules = self.rules(|rule| if let Check::Instruction(check) = rule.check { Some(check) } else { None });
+        for (step, def) in visit::steps(module) {
             let failed = error.is_some_and(|error| error.start < step.span.end.max(step.span.start + 1));
+            let stage = def.filter(|def| def.span.start == step.span.start);
             let instruction = Instruction { step, stage, parsed: !failed };
-            for rule in RULES {
-                if let Check::Instruction(check) = rule.check
-                    && let Some(hit) = check(&instruction)
-                {
+            for (rule, check) in &rules {
+                if let Some(hit) = check(&instruction) {
                     self.hit(rule, step.span, hit);
                 }
             }
@@ -118,39 +116,38 @@ impl Report<'_> {
         }
     }
 
+    /// The rules of a kind that may run somewhere in the file, and what they do.
+    fn rules<C>(&self, check: impl Fn(&Rule) -> Option<C>) -> Vec<(&'static Rule, C)> {
+        let wanted = |rule: &&'static Rule| Some((*rule, check(rule)?)).filter(|(rule, _)| self.wanted(rule));
+        RULES.iter().filter_map(wanted).collect()
+    }
+
     /// The rules on stages and on the whole.
     fn stages(&mut self, module: &Module) {
         let mut earlier = BTreeSet::new();
         // Functions are no stages; checking told what is wrong with their names.
         let stages = module.defs.iter().filter(|_| !module.dialect.functions);
+        let rules = self.rules(|rule| if let Check::Stage(check) = rule.check { Some(check) } else { None });
         for def in stages {
             let Some(from) = visit::def_steps(def).first() else { continue };
-            for rule in RULES {
-                if let Check::Stage(check) = rule.check
-                    && let Some(hit) = check(&Stage { def, from, earlier: &earlier })
-                {
+            for (rule, check) in &rules {
+                if let Some(hit) = check(&Stage { def, from, earlier: &earlier }) {
                     self.hit(rule, from.span, hit);
                 }
             }
             earlier.extend(def.name.as_ref().map(|name| name.text.as_str()));
         }
-        for rule in RULES {
-            if let Check::Module(check) = rule.check {
-                for hit in check(module) {
-                    let whole = hit.whole;
-                    self.hit(rule, whole, hit);
-                }
+        for (rule, check) in self.rules(|rule| if let Check::Module(check) = rule.check { Some(check) } else { None }) {
+            for hit in check(module) {
+                let whole = hit.whole;
+                self.hit(rule, whole, hit);
             }
         }
     }
 
     /// The rules on what shells are told. They see the text alone, so an error of planning is no reason to stop.
     fn runs(&mut self, module: &Module, source: &Source) {
-        let rules = RULES.iter().copied().filter_map(|rule| match rule.check {
-            Check::Run(check) if self.wanted(rule) => Some((rule, check)),
-            _ => None,
-        });
-        let rules: Vec<_> = rules.collect();
+        let rules = self.rules(|rule| if let Check::Run(check) = rule.check { Some(check) } else { None });
         if rules.is_empty() {
             return;
         }

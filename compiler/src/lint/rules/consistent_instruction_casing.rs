@@ -37,27 +37,38 @@ pub(super) static RULE: Rule = Rule {
 fn check(module: &Module) -> Vec<Hit> {
     let (mut lower, mut upper) = (0, 0);
     for step in steps(module) {
-        let name = step.keyword_text();
         // A keyword without letters of either case would count as lower; none has none.
-        if case::is_lower(&name) {
-            lower += 1;
-        } else if case::is_upper(&name) {
-            upper += 1;
+        match cases(step) {
+            (true, _) => lower += 1,
+            (_, true) => upper += 1,
+            _ => {}
         }
     }
-    steps(module).filter_map(|step| violation(step, lower > upper)).collect()
+    let majority_is_lower = lower > upper;
+    let is_wrong = |step: &&Step| {
+        let (is_lower, is_upper) = cases(step);
+        if majority_is_lower { !is_lower } else { !is_upper }
+    };
+    steps(module).filter(is_wrong).map(|step| violation(step, majority_is_lower)).collect()
 }
 
-fn violation(step: &Step, majority_is_lower: bool) -> Option<Hit> {
+/// Whether the keyword is in lower case, and whether it is in upper case. Most are ASCII: then nothing is decoded.
+fn cases(step: &Step) -> (bool, bool) {
+    let bytes = step.keyword_bytes();
+    if bytes.is_ascii() {
+        return (!bytes.iter().any(u8::is_ascii_uppercase), !bytes.iter().any(u8::is_ascii_lowercase));
+    }
+    let name = step.keyword_text();
+    (case::is_lower(&name), case::is_upper(&name))
+}
+
+fn violation(step: &Step, majority_is_lower: bool) -> Hit {
     let name = step.keyword_text();
     let (wanted, name_of_case) =
         if majority_is_lower { (case::lower(&name), "lowercase") } else { (case::upper(&name), "uppercase") };
-    if name == wanted {
-        return None;
-    }
     let message = format!("Command '{name}' should match the case of the command majority ({name_of_case})");
     let fix = replace("write the keyword like the others", step.keyword, wanted.into_owned());
-    Some(Hit { at: step.keyword, whole: step.span, message, fix: Some(fix) })
+    Hit { at: step.keyword, whole: step.span, message, fix: Some(fix) }
 }
 
 /// The steps of stages; what stands before the first does not count.
