@@ -321,7 +321,7 @@ pub enum Op {
     /// Removes what the patterns match.
     Remove(Vec<Str>),
     /// Applies a function to the value so far.
-    Call(Call),
+    Call(Box<Call>),
     /// Replaces the value; options are added to it.
     Value(Expr),
     /// Could not be parsed; a diagnostic says why.

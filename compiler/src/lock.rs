@@ -171,7 +171,7 @@ impl Lock {
     pub fn pin_images(&self, graph: &mut Graph) {
         for node in &mut graph.nodes {
             let Op::Source(source) = &mut node.op else { continue };
-            if let Some(pinned) = self.pinned_image(source, node.platform.as_ref()) {
+            if let Some(pinned) = self.pinned_image(source, node.platform.as_deref()) {
                 source.identifier = pinned;
             }
         }
@@ -478,7 +478,7 @@ mod tests {
         let pinned = |lock: &str, name: &str, architecture: &str| {
             let source = Source { identifier: format!("docker-image://{name}"), ..Source::default() };
             let node = llb::Node {
-                platform: Some(Platform::new("linux", architecture)),
+                platform: Some(Platform::new("linux", architecture).into()),
                 ..llb::Node::new(Op::Source(source), Vec::new())
             };
             let mut graph = Graph { nodes: vec![node], ..Graph::default() };

@@ -44,6 +44,7 @@ mod url;
 mod wrong;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ast::{Diagnostic, FileId, Module, Severity, Source, Span, Step};
 use llb::SourceInfo;
@@ -311,7 +312,10 @@ fn planner<'a>(of: Of<'a>, facts: &'a Facts, shared: &'a mut Shared, target: Opt
         goal,
         facts,
         escape: escape_of(request.module),
-        target: Target { platform: target.unwrap_or(&settings.build_platforms[0]).clone(), implicit: target.is_none() },
+        target: Target {
+            platform: Arc::new(target.unwrap_or(&settings.build_platforms[0]).clone()),
+            implicit: target.is_none(),
+        },
         shared,
         noting: true,
         build_args: settings.build_args.iter().map(|(key, value)| (*key, (*value).into())).collect(),

@@ -131,7 +131,7 @@ fn fields(first: &Graph, second: &Graph, (a, b): (NodeId, NodeId), partner: &BTr
     let (old, new) = (&first.nodes[a.0 as usize], &second.nodes[b.0 as usize]);
     let mut found = Vec::new();
     differ("", Some(&json(&old.op)), Some(&json(&new.op)), &mut found);
-    differ("platform", Some(&json(&old.platform)), Some(&json(&new.platform)), &mut found);
+    differ("platform", Some(&json(&old.platform.as_deref())), Some(&json(&new.platform.as_deref())), &mut found);
     differ("constraints", Some(&json(&old.constraints)), Some(&json(&new.constraints)), &mut found);
     // An input that has become another vertex is a change of this one; one that changed itself is not.
     for position in 0..old.inputs.len().max(new.inputs.len()) {

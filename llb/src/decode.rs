@@ -74,6 +74,7 @@ pub fn understand(definition: Definition) -> Result<Decoded, DecodeError> {
         let inputs = inputs.into_iter().map(edge).collect();
         let locations = locations(definition.source.as_ref(), digest);
         let Parsed { platform, constraints, .. } = parsed;
+        let platform = platform.map(Into::into);
         let node = Node { op, inputs, platform, constraints, meta, locations, lossy: false };
         nodes[ranks[position] as usize] = Some((node, digest.clone()));
     }

@@ -58,8 +58,9 @@ pub struct Node {
     pub op: Op,
     /// What it works on, in wire order.
     pub inputs: Vec<Edge>,
-    /// What it runs on.
-    pub platform: Option<Platform>,
+    /// What it runs on. Shared: most vertices have the same.
+    #[serde(serialize_with = "platform")]
+    pub platform: Option<Arc<Platform>>,
     /// Worker filters; `Some` and empty on every vertex a frontend makes.
     pub constraints: Option<Vec<String>>,
     /// What is said of it.
@@ -83,9 +84,9 @@ pub struct Metadata {
     /// What the daemon must support.
     pub caps: Words,
     /// Vertices shown as one.
-    pub progress_group: Option<ProgressGroup>,
+    pub progress_group: Option<Box<ProgressGroup>>,
     /// Limits of a process.
-    pub linux_resources: Option<LinuxResources>,
+    pub linux_resources: Option<Box<LinuxResources>>,
 }
 
 /// Vertices shown as one.
@@ -235,6 +236,10 @@ pub struct ExecMeta {
 
 fn shared<S: Serializer>(list: &Arc<[String]>, serializer: S) -> Result<S::Ok, S::Error> {
     list.as_ref().serialize(serializer)
+}
+
+fn platform<S: Serializer>(platform: &Option<Arc<Platform>>, serializer: S) -> Result<S::Ok, S::Error> {
+    platform.as_deref().serialize(serializer)
 }
 
 /// Proxy variables.

@@ -28,7 +28,13 @@ impl Texts {
         let key = key.into();
         match self.find(&key) {
             Ok(at) => self.0[at].1 = text.into(),
-            Err(at) => self.0.insert(at, (key, text.into())),
+            Err(at) => {
+                // Most vertices have a name and an instruction.
+                if self.0.is_empty() {
+                    self.0.reserve_exact(2);
+                }
+                self.0.insert(at, (key, text.into()));
+            }
         }
     }
 

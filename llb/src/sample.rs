@@ -47,7 +47,7 @@ pub fn build(vertices: usize) -> Graph {
 
 fn add(graph: &mut Graph, op: Op, inputs: Vec<Edge>, name: &str, line: usize) -> Edge {
     let mut node = Node::new(op, inputs);
-    node.platform = matches!(node.op, Op::Exec(_)).then(|| oci::Platform::new("linux", "amd64"));
+    node.platform = matches!(node.op, Op::Exec(_)).then(|| oci::Platform::new("linux", "amd64").into());
     node.meta.description.insert("llb.customname", name);
     node.meta.description.insert("com.docker.dockerfile.v1.command", format!("RUN {name}"));
     node.meta.caps.extend(["exec.meta.base", "exec.meta.setsdefaultpath", "exec.mount.bind"]);

@@ -112,7 +112,7 @@ type Report<'r> = &'r mut dyn FnMut(Flaw);
 
 fn check_node(graph: &Graph, node: &Node, report: Report<'_>) {
     match &node.op {
-        Op::Source(source) => check_source(source, node.platform.as_ref(), report),
+        Op::Source(source) => check_source(source, node.platform.as_deref(), report),
         Op::Exec(exec) => exec::check(exec, node, report),
         Op::File(actions) => file::check(actions, node.inputs.len(), report),
         Op::Build(build) => {

@@ -491,7 +491,7 @@ impl<'a> Unfolding<'a> {
                     }
                 }
                 let settings = self.image_settings(*id);
-                let own = platform.filter(|platform| *platform != self.platform);
+                let own = platform.filter(|platform| **platform != self.platform);
                 let own = own.map(|platform| {
                     let name = Str { kind: StrKind::Lit(Text(platform.to_string().into_bytes())), span: at };
                     ast::Opt { kind: OptKind::Platform(name), span: at }
@@ -517,7 +517,7 @@ impl<'a> Unfolding<'a> {
     fn image_settings(&self, id: NodeId) -> Settings {
         let llb::Op::Source(source) = &self.node(id).op else { return Settings::of_nothing() };
         let reference = source.identifier.trim_start_matches("docker-image://").to_owned();
-        let platform = self.node(id).platform.clone().unwrap_or_else(|| self.platform.clone());
+        let platform = self.node(id).platform.as_deref().unwrap_or(&self.platform).clone();
         let question = crate::Question::Image { reference, platform, mode: crate::ResolveMode::Default };
         let config = match self.world.answer(&[question]).pop() {
             Some(Ok(crate::Answer::Image(image))) => ImageConfig::from_json(&image.config).unwrap_or_default(),

@@ -111,7 +111,7 @@ impl Planner<'_> {
 
     /// A stage whose base is not known: whatever it does, its variables may be anything.
     fn unknown_state(&self) -> State {
-        let mut state = State::new(self.target.platform.clone(), ImageConfig::empty(self.target.platform.clone()));
+        let mut state = State::new(self.target.platform.clone(), ImageConfig::empty((*self.target.platform).clone()));
         state.env.incomplete = true;
         state
     }
@@ -128,7 +128,7 @@ impl Planner<'_> {
 
     fn resolve_base(&mut self, id: StageId, reference: Reference, needed: bool) -> Done {
         let stage = &mut self.stages[id];
-        let name = std::mem::replace(&mut stage.base_name, reference.to_string());
+        let name = std::mem::replace(&mut stage.base_name, reference.full());
         let platform = self.or_target(self.stages[id].platform.as_ref());
         if needed && self.stages[id].named.is_some() {
             return self.resolve_named(id);
@@ -136,7 +136,7 @@ impl Planner<'_> {
         if !needed {
             // parity: what is not needed now but for a trigger later keeps what was made of it: a stage loses a number, and
             // an image is not pinned.
-            let edge = self.add_image(id, &reference.to_string(), &platform);
+            let edge = self.add_image(id, &reference.full(), &platform);
             self.stages[id].root = Some(edge);
             self.stages[id].platform = Some(platform);
             return Ok(());
@@ -156,11 +156,11 @@ impl Planner<'_> {
         let loaded = self.load(&context, Some(self.stages[id].paths))?;
         let image = loaded.image.unwrap_or_default();
         // parity: what is no image has no platform, and no config at all.
-        let mut state = State::new(Platform::default(), ImageConfig::default());
+        let mut state = State::new(Arc::default(), ImageConfig::default());
         state.root = loaded.edge;
         if !image.platform.os.is_empty() && !image.platform.architecture.is_empty() {
-            state.platform = image.platform.clone();
-            self.stages[id].platform = Some(image.platform.clone());
+            state.platform = Arc::new(image.platform.clone());
+            self.stages[id].platform = Some(state.platform.clone());
         }
         state.adopt(&image);
         self.set_base_image(&mut state, ImageConfig { created: None, ..image });
@@ -169,7 +169,10 @@ impl Planner<'_> {
     }
 
     /// A context in place of the image. `false`: there is none.
-    fn resolve_context(&mut self, id: StageId, platform: &Platform) -> Done<bool> {
+    fn resolve_context(&mut self, id: StageId, platform: &Arc<Platform>) -> Done<bool> {
+        if !self.settings.has_contexts {
+            return Ok(false);
+        }
         let name = self.stages[id].base_name.clone();
         let Some(context) = self.named_context(&name, Some(platform))? else { return Ok(false) };
         let loaded = self.load(&context, Some(self.stages[id].paths))?;
@@ -180,29 +183,29 @@ impl Planner<'_> {
         }
         let image = loaded.image.unwrap_or_else(|| image::scratch(platform));
         state.base_image = Some(Arc::new(image.clone()));
-        state.process_platform = Some(platform.normalize());
+        state.process_platform = Some(normal(platform));
         self.set_base_image(&mut state, ImageConfig { created: None, ..image });
         self.set_state(id, Box::new(state));
         self.stages[id].platform = Some(platform.clone());
         Ok(true)
     }
 
-    fn resolve_registry(&mut self, id: StageId, name: &str, reference: Reference, platform: Platform) -> Done {
-        let canonical = reference.to_string();
+    fn resolve_registry(&mut self, id: StageId, name: &str, reference: Reference, platform: Arc<Platform>) -> Done {
+        let canonical = self.stages[id].base_name.clone();
         let answer = self.resolve_image(&canonical, Some(&platform), self.settings.resolve_mode);
         let answer = answer.map(|(digest, config)| (digest, ImageConfig::from_json(config)));
         let (digest, image) = answer.map_err(|stop| self.suggest_image(stop, name))?;
         let base = image.map_err(|error| Stop::error(format!("failed to parse image config: {error}")))?;
         let platform = if self.stages[id].platform.is_none() && self.target.implicit {
-            super::platform::of_image(&base, &platform, &self.settings.build_platforms)
+            super::platform::of_image(&base, platform, &self.settings.build_platforms)
         } else {
             platform
         };
-        let pinned = digest.map_or_else(|| canonical.clone(), |digest| reference.with_digest(digest).to_string());
+        let pinned = digest.map_or(canonical, |digest| reference.with_digest(digest).full());
         let mut state = State::new(platform.clone(), ImageConfig::default());
         if !image::is_scratch(&base) {
             state.root = Some(self.add_image(id, &pinned, &platform));
-            state.process_platform = Some(platform.normalize());
+            state.process_platform = Some(normal(&platform));
             self.note_base_platform(id, name, &platform, &base.platform);
         }
         self.stages[id].base_name = pinned;
@@ -214,7 +217,7 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn add_image(&mut self, id: StageId, reference: &str, platform: &Platform) -> llb::Edge {
+    fn add_image(&mut self, id: StageId, reference: &str, platform: &Arc<Platform>) -> llb::Edge {
         let number = self.next_step(id);
         let name = self.step_name(number, false, &format!("FROM {reference}"), Some(platform), None);
         let stage = &self.stages[id];
@@ -256,6 +259,12 @@ impl Planner<'_> {
         };
         self.note(span, kind);
     }
+}
+
+/// The platform in normal form, which it mostly has.
+fn normal(platform: &Arc<Platform>) -> Arc<Platform> {
+    let normal = platform.normalize();
+    if normal == **platform { platform.clone() } else { normal.into() }
 }
 
 #[cfg(test)]

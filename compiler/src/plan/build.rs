@@ -4,6 +4,7 @@
 //! inputs that come out equal. Capabilities are those of a daemon that has them all.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use llb::{
     CacheSharing, CdiDevice, CopyAction, Edge, Exec, ExecMeta, FileAction, FileActionKind, Graph, LinuxResources,
@@ -48,6 +49,7 @@ impl Said {
 
     /// The same at a further place.
     pub(super) fn at(mut self, location: Location) -> Self {
+        self.locations.reserve_exact(1);
         self.locations.push(location);
         self
     }
@@ -57,7 +59,7 @@ fn add(
     graph: &mut Graph,
     op: Op,
     inputs: Vec<Edge>,
-    platform: Option<Platform>,
+    platform: Option<Arc<Platform>>,
     said: Said,
     caps: &[&'static str],
 ) -> Edge {
@@ -69,7 +71,7 @@ fn add(
     graph.add(node).output(0)
 }
 
-fn source(graph: &mut Graph, identifier: String, attrs: Attrs, platform: Option<&Platform>, said: Said) -> Edge {
+fn source(graph: &mut Graph, identifier: String, attrs: Attrs, platform: Option<&Arc<Platform>>, said: Said) -> Edge {
     let op = Op::Source(Source { identifier, attrs: attrs.map });
     add(graph, op, Vec::new(), platform.cloned(), said, &attrs.caps)
 }
@@ -99,7 +101,7 @@ pub(super) fn image(
     graph: &mut Graph,
     reference: &str,
     mode: ResolveMode,
-    platform: Option<&Platform>,
+    platform: Option<&Arc<Platform>>,
     said: Said,
 ) -> Edge {
     let mut attrs = Attrs { caps: vec!["source.image"], ..Attrs::default() };
@@ -117,7 +119,7 @@ pub(super) fn oci_layout(
     reference: &str,
     session: &str,
     store: &str,
-    platform: Option<&Platform>,
+    platform: Option<&Arc<Platform>>,
     said: Said,
 ) -> Edge {
     let mut attrs = Attrs { caps: vec!["source.ocilayout"], ..Attrs::default() };
@@ -330,7 +332,7 @@ pub(super) fn exec(
     secrets: Vec<(String, SecretMount)>,
     sockets: Vec<(String, SecretMount)>,
     process: Process,
-    platform: Option<Platform>,
+    platform: Option<Arc<Platform>>,
     mut said: Said,
 ) -> Edge {
     let caps = exec_caps(&mounts, &secrets, &sockets, &process);
@@ -351,7 +353,7 @@ pub(super) fn exec(
         secret_env: process.secret_env,
         cdi_devices: process.devices,
     };
-    said.meta.linux_resources = process.resources;
+    said.meta.linux_resources = process.resources.map(Box::new);
     let edge = add(graph, Op::Exec(Box::new(op)), inputs, platform, said, &caps);
     graph.nodes[edge.node.0 as usize].lossy = process.lossy;
     edge

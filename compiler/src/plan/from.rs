@@ -26,6 +26,7 @@ impl<'a> Planner<'a> {
 
     /// Adds the stages of the text. One that is wrong stays in its place, and nothing is known of it.
     pub(super) fn add_stages(&mut self) {
+        self.stages.reserve(self.request.module.defs.len());
         for (at, def) in self.request.module.defs.iter().enumerate() {
             let name = def.name.as_ref().map_or("", |name| name.text.as_str());
             let Some((from, rest)) = def.body.steps().split_first() else {
@@ -82,12 +83,12 @@ impl<'a> Planner<'a> {
         let written =
             from.opts.iter().find_map(|opt| if let OptKind::Platform(p) = &opt.kind { Some(p) } else { None });
         let platform = match written.filter(|platform| !platform.raw().0.is_empty()) {
-            Some(platform) => Some(self.stage_platform(at, name, from.span, platform)?),
+            Some(platform) => Some(self.stage_platform(at, name, from.span, platform)?.into()),
             None => None,
         };
         let stage = self.new_stage(value, place);
         let mut stage = Stage { name, label: name.to_owned(), platform, text: Some(from), ..stage };
-        stage.named = self.stage_context(&stage)?;
+        stage.named = self.stage_context(&stage)?.map(Box::new);
         if stage.named.is_some() {
             self.captures.forget(at);
         }

@@ -1,5 +1,7 @@
 //! Named contexts: what takes the place of a stage or an image. Mirrors `dockerui/namedcontext.go` of BuildKit v0.32.
 
+use std::sync::Arc;
+
 use llb::Edge;
 use oci::{Digest, ImageConfig, Platform, Reference, ignore};
 
@@ -23,7 +25,7 @@ pub(super) struct NamedContext {
     /// Its name as the option has it, perhaps with a platform.
     key: String,
     /// The platform wanted.
-    platform: Option<Platform>,
+    platform: Option<Arc<Platform>>,
     /// Where images are looked up.
     mode: ResolveMode,
 }
@@ -56,7 +58,7 @@ impl Planner<'_> {
     }
 
     /// The context of a name, unless the name is taken.
-    pub(super) fn named_context(&mut self, name: &str, platform: Option<&Platform>) -> Done<Option<NamedContext>> {
+    pub(super) fn named_context(&mut self, name: &str, platform: Option<&Arc<Platform>>) -> Done<Option<NamedContext>> {
         if go::equal_fold(name, SCRATCH) || go::equal_fold(name, "context") {
             return Ok(None);
         }
@@ -69,7 +71,7 @@ impl Planner<'_> {
     pub(super) fn find_context(
         &mut self,
         name: &str,
-        platform: Option<Platform>,
+        platform: Option<Arc<Platform>>,
         mode: ResolveMode,
     ) -> Done<Option<NamedContext>> {
         let invalid = |error| Stop::error(format!("invalid context name {name}: {error}"));
@@ -78,7 +80,7 @@ impl Planner<'_> {
         }
         let familiar = Reference::parse(name).map_err(invalid)?.familiar();
         let name = familiar.strip_suffix(":latest").unwrap_or(&familiar);
-        let wanted = platform.as_ref().unwrap_or(&self.settings.build_platforms[0]).normalize();
+        let wanted = platform.as_deref().unwrap_or(&self.settings.build_platforms[0]).normalize();
         let keys = [format!("{name}::{wanted}"), name.to_owned()];
         let found = keys.into_iter().find_map(|key| {
             let input = self.settings.opt(&format!("context:{key}"))?.to_owned();
@@ -125,7 +127,7 @@ impl Planner<'_> {
         }
         let reference = Reference::parse(name).map_err(|error| Stop::error(error.to_string()))?;
         let reference = reference.or_latest().to_string();
-        let mut image = self.ask_image(&reference, context.platform.as_ref(), context.mode)?;
+        let mut image = self.ask_image(&reference, context.platform.as_deref(), context.mode)?;
         image.created = None;
         let said = Said::named(format!("[context {}] {name}", context.key));
         let platform = Some(self.or_target(context.platform.as_ref()));
@@ -141,7 +143,7 @@ impl Planner<'_> {
             .map_err(|error| Stop::error(format!("could not parse oci-layout reference {}: {error}", quote(name))))?;
         let reference = named.with_digest(digest.clone()).to_string();
         let asked = format!("oci-layout://{store}@{digest}");
-        let image = self.ask_image(&asked, context.platform.as_ref(), context.mode)?;
+        let image = self.ask_image(&asked, context.platform.as_deref(), context.mode)?;
         let said = Said::named(format!("[context {}] OCI load from client", context.key));
         let platform = Some(self.or_target(context.platform.as_ref()));
         let (session, graph) = (self.settings.session, &mut self.shared.graph);
@@ -235,7 +237,7 @@ impl Planner<'_> {
     }
 
     /// A platform, or else the one the build is for.
-    pub(super) fn or_target(&self, platform: Option<&Platform>) -> Platform {
+    pub(super) fn or_target(&self, platform: Option<&Arc<Platform>>) -> Arc<Platform> {
         platform.unwrap_or(&self.target.platform).clone()
     }
 }
@@ -283,7 +285,7 @@ impl State {
             go::join(&self.dir, &image.config.working_dir)
         };
         if !image.platform.architecture.is_empty() && !image.platform.os.is_empty() {
-            self.process_platform = Some(image.platform.normalize());
+            self.process_platform = Some(image.platform.normalize().into());
         }
     }
 }

@@ -57,7 +57,7 @@ pub(super) struct Shared {
 /// The platform a build is for.
 pub(super) struct Target {
     /// It.
-    pub(super) platform: Platform,
+    pub(super) platform: Arc<Platform>,
     /// Whether nobody asked for it: then images keep theirs.
     pub(super) implicit: bool,
 }

@@ -1,6 +1,7 @@
 //! Platforms in a build: the arguments that are always there, and how step names show them.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use oci::{ImageConfig, Platform};
 
@@ -29,10 +30,13 @@ pub(super) fn predefined<'p>(
 }
 
 /// The platform an image brings along when nobody asked for one.
-pub(super) fn of_image(image: &ImageConfig, target: &Platform, supported: &[Platform]) -> Platform {
+pub(super) fn of_image(image: &ImageConfig, target: Arc<Platform>, supported: &[Platform]) -> Arc<Platform> {
     let fits =
         |platform: &&Platform| platform.os == image.platform.os && platform.architecture == image.platform.architecture;
-    [target].into_iter().chain(supported).find(fits).unwrap_or(target).clone()
+    if fits(&&*target) {
+        return target;
+    }
+    supported.iter().find(fits).cloned().map_or(target, Arc::new)
 }
 
 /// The platform as step names show it, with the one that is compiled for where the step knows another: `linux/amd64->arm64`.

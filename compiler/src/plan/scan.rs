@@ -86,7 +86,7 @@ pub fn scanner(options: &Options) -> Option<Scanner> {
 impl Scanner {
     /// What must be known of its image.
     pub fn question(&self) -> Question {
-        Question::Image { reference: self.image.clone(), platform: self.platform.clone(), mode: self.mode }
+        Question::Image { reference: self.image.clone(), platform: (*self.platform).clone(), mode: self.mode }
     }
 
     /// A graph whose one output is the bill of materials of one result of a plan.

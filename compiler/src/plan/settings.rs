@@ -9,6 +9,7 @@ mod csv;
 pub use attributes::{CacheImport, cache_imports};
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ast::{Checks, Diagnostic, parse_bool};
 use llb::{HostIp, LinuxResources, NetMode, Ulimit};
@@ -65,7 +66,7 @@ pub struct Scanner {
     /// Canonical reference.
     pub(super) image: String,
     /// Where it runs.
-    pub(super) platform: Platform,
+    pub(super) platform: Arc<Platform>,
     /// Where it is looked up.
     pub(super) mode: ResolveMode,
     /// What it is told, by name.
@@ -141,7 +142,7 @@ fn read(options: &Options) -> Result<Settings<'_>, Bad> {
     let multi_platform = multi_platform(opts, target_platforms.len())?;
     attributes::check_cache_imports(opts.text("cache-imports"))?;
     let scanner = attributes::scanner(opts)?.map(|(image, parameters)| {
-        let platform = build_platforms[0].clone();
+        let platform = Arc::new(build_platforms[0].clone());
         Scanner { image, platform, mode: resolve_mode, parameters }
     });
     check_checks(opts)?;

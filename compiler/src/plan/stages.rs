@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
+use std::sync::Arc;
 
 use ast::word::Mode;
 use ast::{Op, OptKind, Span, Step, Str};
@@ -38,9 +39,9 @@ pub(super) struct Stage<'a> {
     /// The stage it is built on.
     pub(super) base: Option<StageId>,
     /// The context that takes its place.
-    pub(super) named: Option<NamedContext>,
+    pub(super) named: Option<Box<NamedContext>>,
     /// Its platform, as far as known.
-    pub(super) platform: Option<Platform>,
+    pub(super) platform: Option<Arc<Platform>>,
     /// The instruction that brings it in; mounts have none.
     pub(super) span: Option<Span>,
     /// That instruction as its language prints it; empty for anonymous stages.
@@ -173,12 +174,14 @@ impl<'a> Planner<'a> {
 
     /// Adds a command to a stage, with the stages it reads from; `None` when it cannot be.
     pub(super) fn connect(&mut self, step: StepRef<'a>, trigger: bool) -> Done<Command<'a>> {
-        let from = |opt: &ast::Opt| if let OptKind::From(from) = &opt.kind { Some(from.clone()) } else { None };
+        let mut options = step.opts.iter();
         let sources = match &step.op {
-            Op::Copy(_) => match step.opts.iter().find_map(from).filter(|from| !from.raw().0.is_empty()) {
-                Some(from) => vec![self.copy_source(&from, step.span)?],
-                None => Vec::new(),
-            },
+            Op::Copy(_) => {
+                match options.find_map(|opt| if let OptKind::From(from) = &opt.kind { Some(from) } else { None }) {
+                    Some(from) if !from.raw().0.is_empty() => vec![self.copy_source(from, step.span)?],
+                    _ => Vec::new(),
+                }
+            }
             Op::Run(_) => self.mount_sources(&step),
             _ => Vec::new(),
         };
@@ -233,6 +236,10 @@ impl<'a> Planner<'a> {
         let stage = &mut self.stages[id];
         for command in &commands {
             stage.deps.extend(command.sources.iter().map(|source| (*source, command.span())));
+        }
+        if stage.commands.is_empty() {
+            stage.commands = commands;
+            return;
         }
         let at = if first { 0 } else { stage.commands.len() };
         stage.commands.splice(at..at, commands);

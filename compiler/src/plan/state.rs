@@ -26,9 +26,9 @@ pub(super) struct State {
     /// Network of processes.
     pub(super) network: NetMode,
     /// What processes run on, in normal form; `None` is what the build is for.
-    pub(super) process_platform: Option<Platform>,
+    pub(super) process_platform: Option<Arc<Platform>>,
     /// What the stage is for, as asked.
-    pub(super) platform: Platform,
+    pub(super) platform: Arc<Platform>,
     /// The image config without history and variables.
     pub(super) image: ImageConfig,
     /// Its variables.
@@ -58,7 +58,7 @@ pub(super) struct Once {
 
 impl State {
     /// A stage that starts from nothing.
-    pub(super) fn new(platform: Platform, image: ImageConfig) -> Self {
+    pub(super) fn new(platform: Arc<Platform>, image: ImageConfig) -> Self {
         let mut state = Self {
             root: None,
             dir: "/".to_owned(),

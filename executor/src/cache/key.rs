@@ -60,7 +60,7 @@ pub fn of_vertex(node: &Node, host: &Platform) -> Result<VertexKey> {
     let plain = |digest| Ok(VertexKey { digest, inputs: vec![InputKey::default(); inputs] });
     match &node.op {
         Op::Source(source) => unreachable!("source {} is keyed by what it is pinned to", source.identifier),
-        Op::Exec(exec) => of_exec(exec, node.platform.as_ref().unwrap_or(host), inputs),
+        Op::Exec(exec) => of_exec(exec, node.platform.as_deref().unwrap_or(host), inputs),
         Op::File(actions) => of_file(actions, inputs),
         Op::Merge(merged) => plain(of_merge(merged)),
         Op::Diff(diff) => plain(of_diff(*diff)),

@@ -106,7 +106,7 @@ fn spec(exec: &llb::Exec, mounted: &mounts::Mounted, context: Context<'_>) -> Re
         insecure: exec.security == llb::SecurityMode::Insecure,
         ulimits: meta.ulimit.iter().map(|limit| (limit.name.clone(), limit.soft, limit.hard)).collect(),
         cgroup_parent: meta.cgroup_parent.clone(),
-        resources: context.node.meta.linux_resources.clone().unwrap_or_default(),
+        resources: context.node.meta.linux_resources.as_deref().cloned().unwrap_or_default(),
         remove_mount_stubs_recursive: meta.remove_mount_stubs_recursive,
         stdin: None,
         terminal: false,

@@ -34,7 +34,7 @@ impl<'a> Report<'a> {
                 digest: step.digest.clone(),
                 name: step.name.clone(),
                 inputs: step.inputs.iter().map(|input| vertices[input.vertex].step.digest.clone()).collect(),
-                group: step.node.meta.progress_group.clone(),
+                group: step.node.meta.progress_group.as_deref().cloned(),
             });
         }
     }

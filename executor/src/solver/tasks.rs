@@ -77,7 +77,7 @@ impl Job<'_> {
     }
 
     fn platform(&self) -> &Platform {
-        self.step.node.platform.as_ref().unwrap_or(self.build.host)
+        self.step.node.platform.as_deref().unwrap_or(self.build.host)
     }
 
     fn progress(&self) -> progress::Vertex<'_> {

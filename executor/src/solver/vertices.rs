@@ -87,7 +87,7 @@ impl Vertices {
     fn push(&mut self, id: VertexId, digest: Digest, mut node: llb::Node, inputs: Vec<scheduler::Edge>) {
         let input_names: Vec<_> = inputs.iter().map(|input| self[input.vertex].step.name.as_str()).collect();
         let name = names::of_node(&node, &input_names);
-        node.platform = node.platform.map(|platform| platform.normalize());
+        node.platform = node.platform.map(|platform| platform.normalize().into());
         self.all.push(Vertex {
             step: Arc::new(Step { id, digest, name, node, inputs }),
             keys: Vec::new(),

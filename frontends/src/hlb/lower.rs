@@ -174,7 +174,7 @@ impl<'t> Lowering<'t> {
                     continue;
                 }
                 Statement::Call(call, _) => {
-                    (Op::Call(self.call(call)), call_at(call), call.name.at(), self.callee(&call.name))
+                    (Op::Call(Box::new(self.call(call))), call_at(call), call.name.at(), self.callee(&call.name))
                 }
                 Statement::Expr(expr, _) => {
                     let value = match &expr.kind {

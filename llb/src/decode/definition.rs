@@ -31,19 +31,19 @@ fn metadata(message: proto::OpMetadata) -> Metadata {
         description: message.description.into_iter().collect(),
         export_cache: message.export_cache.map(|export| export.value),
         caps: message.caps.into_iter().filter_map(|(cap, asked)| asked.then_some(cap)).collect(),
-        progress_group: message.progress_group.map(|group| ProgressGroup {
-            id: group.id,
-            name: group.name,
-            weak: group.weak,
-        }),
-        linux_resources: message.linux_resources.map(|resources| LinuxResources {
-            memory: resources.memory,
-            memory_swap: resources.memory_swap,
-            cpu_shares: resources.cpu_shares.cast_signed(),
-            cpu_period: resources.cpu_period.cast_signed(),
-            cpu_quota: resources.cpu_quota,
-            cpuset_cpus: resources.cpuset_cpus,
-            cpuset_mems: resources.cpuset_mems,
+        progress_group: message
+            .progress_group
+            .map(|group| Box::new(ProgressGroup { id: group.id, name: group.name, weak: group.weak })),
+        linux_resources: message.linux_resources.map(|resources| {
+            Box::new(LinuxResources {
+                memory: resources.memory,
+                memory_swap: resources.memory_swap,
+                cpu_shares: resources.cpu_shares.cast_signed(),
+                cpu_period: resources.cpu_period.cast_signed(),
+                cpu_quota: resources.cpu_quota,
+                cpuset_cpus: resources.cpuset_cpus,
+                cpuset_mems: resources.cpuset_mems,
+            })
         }),
     }
 }

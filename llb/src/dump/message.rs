@@ -101,8 +101,8 @@ pub(super) fn metadata(metadata: &Metadata) -> proto::OpMetadata {
         description: metadata.description.iter().map(|(key, text)| (key.to_string(), text.clone())).collect(),
         export_cache: metadata.export_cache.map(|value| proto::ExportCache { value }),
         caps: metadata.caps.iter().map(|cap| (cap.to_string(), true)).collect::<BTreeMap<_, _>>(),
-        progress_group: metadata.progress_group.as_ref().map(progress_group),
-        linux_resources: metadata.linux_resources.as_ref().map(linux_resources),
+        progress_group: metadata.progress_group.as_deref().map(progress_group),
+        linux_resources: metadata.linux_resources.as_deref().map(linux_resources),
     }
 }
 

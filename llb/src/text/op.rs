@@ -79,14 +79,14 @@ pub(super) fn read_meta(mut args: Args) -> Result<Metadata> {
     for (at, name, mut args) in args.calls() {
         match name.as_str() {
             "group" => {
-                meta.progress_group = Some(ProgressGroup {
+                meta.progress_group = Some(Box::new(ProgressGroup {
                     id: args.next_string("the id of the group is")?,
                     name: args.next_string("the name of the group is")?,
                     weak: args.flag("weak"),
-                });
+                }));
             }
             "resources" => {
-                meta.linux_resources = Some(LinuxResources {
+                meta.linux_resources = Some(Box::new(LinuxResources {
                     memory: args.number("memory", 0)?,
                     memory_swap: args.number("memory_swap", 0)?,
                     cpu_shares: args.number("cpu_shares", 0)?,
@@ -94,7 +94,7 @@ pub(super) fn read_meta(mut args: Args) -> Result<Metadata> {
                     cpu_quota: args.number("cpu_quota", 0)?,
                     cpuset_cpus: args.string("cpuset_cpus")?,
                     cpuset_mems: args.string("cpuset_mems")?,
-                });
+                }));
             }
             _ => return unknown(at, &name),
         }

@@ -131,6 +131,7 @@ impl Reader {
         if self.numbers.last_key_value().is_some_and(|(&last, _)| last >= number) {
             return error(at(&id), "numbers of vertices must ascend");
         }
+        let platform = platform.map(Into::into);
         let node = Node { platform, constraints, lossy, ..Node::new(op, inputs) };
         self.numbers.insert(number, self.graph.add(node));
         self.subject = Subject::Node;

@@ -147,7 +147,7 @@ fn print_node(line: &mut Line, node: &Node) {
             line.ints("outputs", outputs.iter().copied());
         }
     }
-    print_platform(line, node.platform.as_ref());
+    print_platform(line, node.platform.as_deref());
     match &node.constraints {
         None => line.word("unconstrained"),
         Some(filters) => line.strings("constraints", filters.iter()),

@@ -262,7 +262,7 @@ fn process(random: &mut Random, trees: &[Edge]) -> Node {
     let mounts = vec![mount("/", 0, 0), mount("/m", 1, second)];
     let meta = ExecMeta { args: vec![format!("run {}", random.below(3))], cwd: "/".into(), ..ExecMeta::default() };
     let mut node = Node::new(Op::Exec(Box::new(Exec { meta, mounts, ..Exec::default() })), inputs);
-    node.platform = Some(oci::Platform::new("linux", "amd64"));
+    node.platform = Some(oci::Platform::new("linux", "amd64").into());
     node
 }
 

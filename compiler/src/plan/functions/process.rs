@@ -186,7 +186,7 @@ impl Evaluator<'_> {
         let process = Process { meta, network, security, secret_env, ..Process::default() };
         let platform = fs.process_platform.as_ref().unwrap_or(&fs.platform).normalize();
         let graph = &mut self.shared.graph;
-        let edge = build::exec(graph, mounts, mounted.secrets, mounted.sockets, process, Some(platform), said);
+        let edge = build::exec(graph, mounts, mounted.secrets, mounted.sockets, process, Some(platform.into()), said);
         let Op::Exec(exec) = &mut graph.nodes[edge.node.0 as usize].op else { return };
         let bound = mounted.mounts.iter().find(|mount| mount.bound.is_some() && !mount.is_cache());
         let number = set_outputs(&mut exec.mounts, bound);

@@ -43,7 +43,7 @@ impl Evaluator<'_> {
             Question::Image { reference: reference.clone(), platform: platform.clone(), mode: ResolveMode::Default };
         let said = self.said(call.trace);
         let graph = &mut self.shared.graph;
-        let edge = build::image(graph, &reference, ResolveMode::Default, Some(&platform), said);
+        let edge = build::image(graph, &reference, ResolveMode::Default, Some(&platform.clone().into()), said);
         let mut fs = Fs { process_platform: Some(platform.clone()), ..Fs::source(edge, platform) };
         match self.need(question, at) {
             Ok(Answer::Image(image)) => {

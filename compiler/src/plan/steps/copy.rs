@@ -301,7 +301,8 @@ impl Planner<'_> {
     ) {
         self.shared.groups += 1;
         let name = self.step_name(number, command.trigger, text, Some(&state.platform), Some(&state.env));
-        let group = |weak| Some(ProgressGroup { id: format!("pg-{}", self.shared.groups), name: name.clone(), weak });
+        let id = format!("pg-{}", self.shared.groups);
+        let group = |weak| Some(Box::new(ProgressGroup { id: id.clone(), name: name.clone(), weak }));
         let linked = format!("LINK {text}");
         let linked = self.step_name(number, command.trigger, &linked, Some(&state.platform), Some(&state.env));
         let meta =

@@ -215,7 +215,7 @@ impl Planner<'_> {
             if summary.is_empty() { Cow::Borrowed(written) } else { [written, summary.as_bytes()].concat().into() };
         let shown = self.shown_command(&text, env);
         let number = self.next_step(id);
-        let platform = state.process_platform.as_ref();
+        let platform = state.process_platform.as_deref();
         let name = self.step_name(number, command.trigger, &shown, platform, Some(&state.env));
         let key = self.request.module.dialect.description_key;
         let mut said =
@@ -278,7 +278,8 @@ impl Planner<'_> {
             }
         }
         if process.shell {
-            script.args = with_shell(state, script.args.join(" "));
+            let line = if let [line] = &mut script.args[..] { std::mem::take(line) } else { script.args.join(" ") };
+            script.args = with_shell(state, line);
         }
         Ok(script)
     }

@@ -110,7 +110,7 @@ fn everything_of_a_process_but_hosts_addresses_and_proxies() {
 #[test]
 fn the_platform_of_the_vertex_wins_over_the_host() {
     let mut node = node(exec(vec![root()]), 1);
-    node.platform = Some(Platform { variant: "v7".into(), ..Platform::new("linux", "arm") });
+    node.platform = Some(Platform { variant: "v7".into(), ..Platform::new("linux", "arm") }.into());
     let json = of_mounts("").replace("amd64\"", "arm\",\"Variant\":\"v7\"");
     assert_eq!(of_vertex(&node, &host()).unwrap().digest, Digest::sha256(json.as_bytes()));
 }
