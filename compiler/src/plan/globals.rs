@@ -36,8 +36,9 @@ impl Planner<'_> {
             if !self.declared.iter().any(|name| self.build_args.contains_key(name)) {
                 // No build argument changes anything: one pass tells both.
                 self.globals = self.module_args(Values::Given)?;
-                let globals = self.globals.clone();
+                let globals = std::mem::take(&mut self.globals);
                 self.note_default_bases(&globals);
+                self.globals = globals;
                 return Ok(());
             }
             // An error here is no reason to stop: build arguments may mend it.

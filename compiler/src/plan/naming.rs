@@ -1,7 +1,6 @@
 //! Names of steps: `[builder 2/5] RUN make`.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use ast::word::Mode;
 use oci::Platform;
@@ -61,9 +60,11 @@ impl Planner<'_> {
             name.push_str(&stage.label);
             name.push(' ');
         }
-        let width = stage.total.ilog10() as usize + 1;
-        let trigger = if trigger { "ONBUILD " } else { "" };
-        let _ = write!(name, "{:width$}/{}] {trigger}{text}", step.number, stage.total);
+        push_padded(&mut name, step.number, stage.total.ilog10());
+        name.push('/');
+        push_padded(&mut name, stage.total, 0);
+        name.push_str(if trigger { "] ONBUILD " } else { "] " });
+        name.push_str(text);
         name
     }
 
@@ -96,6 +97,16 @@ impl Planner<'_> {
     }
 }
 
+/// Appends a number as wide as one with so many digits behind its first.
+fn push_padded(text: &mut String, number: usize, after_first: u32) {
+    let digits = number.checked_ilog10().unwrap_or(0);
+    (digits..after_first).for_each(|_| text.push(' '));
+    for place in (0..=digits).rev() {
+        let digit = number / 10_usize.pow(place) % 10;
+        text.push(char::from(b'0' + digit as u8));
+    }
+}
+
 /// The first line of a document, for the name of the step that runs it.
 pub(super) fn document_summary(document: &str) -> String {
     let trimmed = document.trim().replace("\r\n", "\n");
@@ -107,7 +118,17 @@ pub(super) fn document_summary(document: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::document_summary;
+    use super::{document_summary, push_padded};
+
+    #[test]
+    fn numbers_are_as_wide_as_the_last() {
+        let padded = |number, after_first| {
+            let mut text = String::new();
+            push_padded(&mut text, number, after_first);
+            text
+        };
+        assert_eq!([padded(7, 0), padded(7, 2), padded(10, 1), padded(120, 2)], ["7", "  7", "10", "120"]);
+    }
 
     #[test]
     fn summaries() {

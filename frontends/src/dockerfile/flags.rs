@@ -100,7 +100,7 @@ pub(super) type FlagError = (String, Range<u32>);
 
 /// Holds words against the flags an instruction has.
 pub(super) fn check<'f>(words: &'f [Word<'_>], specs: &[Spec]) -> (Vec<Flag<'f>>, Vec<FlagError>) {
-    let mut flags: Vec<Flag<'f>> = Vec::new();
+    let mut flags: Vec<Flag<'f>> = Vec::with_capacity(words.len());
     let mut errors = Vec::new();
     for word in words {
         match check_one(word, specs, &flags) {

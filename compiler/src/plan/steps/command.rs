@@ -87,10 +87,12 @@ impl Planner<'_> {
 /// A command line as the image's shell runs it.
 pub(super) fn with_shell(state: &State, line: String) -> Vec<String> {
     let default: &[&str] = if state.image.platform.os == "windows" { &["cmd", "/S", "/C"] } else { &["/bin/sh", "-c"] };
-    let mut args = match &state.image.config.shell[..] {
-        [] => default.iter().map(|word| (*word).to_owned()).collect(),
-        shell => shell.to_vec(),
-    };
+    let shell = &state.image.config.shell[..];
+    let mut args = Vec::with_capacity(default.len().max(shell.len()) + 1);
+    match shell {
+        [] => args.extend(default.iter().map(|word| (*word).to_owned())),
+        shell => args.extend_from_slice(shell),
+    }
     args.push(line);
     args
 }

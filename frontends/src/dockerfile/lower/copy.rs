@@ -43,7 +43,8 @@ pub(super) fn lower(parsed: &Instruction<'_>, name: &str, specs: &[Spec], loweri
     if opener(dest).is_some() {
         lowering.error(format!("{name} cannot accept a heredoc as a destination"), &dest.range);
     }
-    let mut copy = Copy { sources: Vec::new(), documents: Vec::new(), dest: lowering.word(dest) };
+    let mut copy =
+        Copy { sources: Vec::with_capacity(sources.len()), documents: Vec::new(), dest: lowering.word(dest) };
     for source in sources {
         match opener(source) {
             Some(opener) => copy.documents.push(document(opener, source, lowering)),

@@ -130,6 +130,8 @@ impl Lowering<'_> {
         for (message, range) in errors {
             self.error(message, &range);
         }
+        // Most instructions have one, and each that is not wrong becomes an option.
+        self.opts.reserve_exact(flags.len());
         flags
     }
 
