@@ -68,6 +68,6 @@ pub(super) fn shown(value: &Value) -> String {
     }
 }
 
-fn truth(value: &Value) -> bool {
+pub(super) fn truth(value: &Value) -> bool {
     value.as_bool().unwrap_or_else(|| value.as_str() == Some("true"))
 }

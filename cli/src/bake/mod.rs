@@ -270,6 +270,24 @@ target "tools" {
         assert_eq!(bake.chosen(&[]).expect("there is one").len(), 1);
     }
 
+    #[test]
+    fn variables_have_types_and_say_what_they_take() {
+        let text = "variable \"N\" {\n  type = number\n  default = 1\n  validation {\n    condition = N > 0\n    error_message = \"N is ${N}\"\n  }\n}\n\
+                    target \"a\" { args = { N = N + 1 } }\n";
+        let with = |value: &'static str| {
+            Bake::read("docker-bake.hcl", text, &move |name| (name == "N").then(|| value.to_owned()))
+        };
+        let why = |value| match with(value) {
+            Err(Failure::Message(message)) => message.text,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(target(&with("4").expect("it is right"), "a"), serde_json::json!({ "args": { "N": 5 } }));
+        assert!(why("0").ends_with("variable N: N is 0"));
+        assert!(why("x").ends_with("variable N: x is no number"));
+        let json = r#"{"variable": {"V": {"default": "x", "validation": [{"condition": "${V == \"y\"}"}]}}, "target": {"a": {}}}"#;
+        assert!(Bake::read("docker-bake.json", json, &|_| None).is_err());
+    }
+
     /// Without memory of what was seen, each step would double the work: 2⁵⁰.
     #[test]
     fn what_is_named_twice_is_looked_at_once() {

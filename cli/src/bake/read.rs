@@ -7,6 +7,8 @@ pub(super) struct Block {
     pub(super) kind: String,
     pub(super) name: String,
     pub(super) attributes: Vec<(String, Expression)>,
+    /// Blocks in it that have no name: what a variable must be like.
+    pub(super) validations: Vec<Vec<(String, Expression)>>,
 }
 
 /// The blocks of a text of HCL.
@@ -14,10 +16,17 @@ pub(super) fn hcl(text: &str) -> Result<Vec<Block>, String> {
     let body = hcl::parse(text).map_err(|error| error.to_string())?;
     let block = |block: hcl::Block| {
         let name = block.labels.first().map(|label| label.as_str().to_owned()).unwrap_or_default();
-        let attributes = block.body.into_attributes().map(|attribute| (attribute.key.into_inner(), attribute.expr));
-        Block { kind: block.identifier.into_inner(), name, attributes: attributes.collect() }
+        let is_validation = |inner: &&hcl::Block| inner.identifier.as_str() == "validation";
+        let validations =
+            block.body.blocks().filter(is_validation).map(|inner| attributes(inner.body.clone())).collect();
+        let kind = block.identifier.into_inner();
+        Block { kind, name, validations, attributes: attributes(block.body) }
     };
     Ok(body.into_blocks().map(block).collect())
+}
+
+fn attributes(body: hcl::Body) -> Vec<(String, Expression)> {
+    body.into_attributes().map(|attribute| (attribute.key.into_inner(), attribute.expr)).collect()
 }
 
 /// The blocks of a text of JSON: an object of kinds, each an object of names. Its strings are templates.
@@ -29,8 +38,23 @@ pub(super) fn json(text: &str) -> Result<Vec<Block>, String> {
         let serde_json::Value::Object(named) = named else { return Err(format!("{kind} is no object")) };
         for (name, value) in named {
             let serde_json::Value::Object(keys) = value else { return Err(format!("{kind} {name} is no object")) };
-            let attributes = keys.into_iter().map(|(key, value)| (key, expression(value))).collect();
-            blocks.push(Block { kind: kind.clone(), name, attributes });
+            let (mut attributes, mut validations) = (Vec::new(), Vec::new());
+            for (key, value) in keys {
+                match value {
+                    value @ (serde_json::Value::Array(_) | serde_json::Value::Object(_)) if key == "validation" => {
+                        let all = if let serde_json::Value::Array(all) = value { all } else { vec![value] };
+                        let keys = |value| match value {
+                            serde_json::Value::Object(keys) => keys,
+                            _ => serde_json::Map::new(),
+                        };
+                        let read =
+                            |value| keys(value).into_iter().map(|(key, value)| (key, expression(value))).collect();
+                        validations.extend(all.into_iter().map(read).collect::<Vec<_>>());
+                    }
+                    value => attributes.push((key, expression(value))),
+                }
+            }
+            blocks.push(Block { kind: kind.clone(), name, attributes, validations });
         }
     }
     Ok(blocks)

@@ -59,6 +59,7 @@ pub(super) fn resolve(blocks: Vec<Block>, variable: &dyn Fn(&str) -> Option<Stri
     let mut context = Context::new();
     functions::declare(&mut context);
     let mut bake = Bake { variables: declare_variables(&mut context, &blocks, variable)?, ..Bake::default() };
+    blocks.iter().try_for_each(|block| validate(block, &context))?;
     for block in &blocks {
         match block.kind.as_str() {
             "target" => targets(&mut bake, &blocks, block, &context)?,
@@ -93,7 +94,14 @@ fn declare_variables(
             }
             usual.extend(default.as_ref().ok().map(|default| (block.name.clone(), functions::shown(default))));
             match (variable(&block.name), default) {
-                (Some(given), default) => context.declare_var(block.name.as_str(), typed(given, default.ok().as_ref())),
+                (Some(given), default) => {
+                    let value = typed(given, said_type(block), default.ok().as_ref());
+                    if !is_of(&value, said_type(block)) {
+                        let kind = said_type(block).unwrap_or_default();
+                        return Err(format!("variable {}: {} is no {kind}", block.name, functions::shown(&value)));
+                    }
+                    context.declare_var(block.name.as_str(), value);
+                }
                 (None, Ok(hcl::Value::Null)) => context.declare_var(block.name.as_str(), ""),
                 (None, Ok(default)) => context.declare_var(block.name.as_str(), default),
                 (None, Err(why)) => {
@@ -110,6 +118,24 @@ fn declare_variables(
     Ok(usual)
 }
 
+/// Refuses values that a variable may not have.
+fn validate(block: &Block, context: &Context<'_>) -> Result<(), String> {
+    for validation in &block.validations {
+        let said = |key: &str| validation.iter().find(|(known, _)| known == key).map(|(_, said)| said);
+        let Some(condition) = said("condition") else {
+            return Err(format!("variable {}: a validation without a condition", block.name));
+        };
+        let wrong = |error: hcl::eval::Error| format!("variable {}: {error}", block.name);
+        let holds = condition.evaluate(context).map_err(wrong)?;
+        if !functions::truth(&holds) {
+            let why = said("error_message").map(|why| why.evaluate(context).map_err(wrong)).transpose()?;
+            let why = why.as_ref().map_or_else(|| "it is no value of it".to_owned(), functions::shown);
+            return Err(format!("variable {}: {why}", block.name));
+        }
+    }
+    Ok(())
+}
+
 /// Bytes of the texts in a value.
 fn size(value: &hcl::Value) -> usize {
     match value {
@@ -120,12 +146,33 @@ fn size(value: &hcl::Value) -> usize {
     }
 }
 
-/// A value that was given, of the type that the default has.
-fn typed(given: String, default: Option<&hcl::Value>) -> hcl::Value {
-    match default {
-        Some(hcl::Value::Bool(_)) => given.parse::<bool>().map_or(given.into(), hcl::Value::from),
-        Some(hcl::Value::Number(_)) => given.parse::<i64>().map_or(given.into(), hcl::Value::from),
+/// The type that a variable is said to have, if it is a simple one.
+fn said_type(block: &Block) -> Option<&str> {
+    let (_, said) = block.attributes.iter().find(|(key, _)| key == "type")?;
+    match said {
+        Expression::Variable(name) => Some(name.as_str()),
+        _ => None,
+    }
+}
+
+/// A value that was given, of the type that is said or that the default has.
+fn typed(given: String, said: Option<&str>, default: Option<&hcl::Value>) -> hcl::Value {
+    match (said, default) {
+        (Some("bool"), _) | (None, Some(hcl::Value::Bool(_))) => {
+            given.parse::<bool>().map_or(given.into(), hcl::Value::from)
+        }
+        (Some("number"), _) | (None, Some(hcl::Value::Number(_))) => {
+            given.parse::<i64>().map_or(given.into(), hcl::Value::from)
+        }
         _ => given.into(),
+    }
+}
+
+fn is_of(value: &hcl::Value, said: Option<&str>) -> bool {
+    match said {
+        Some("bool") => value.is_boolean(),
+        Some("number") => value.is_number(),
+        _ => true,
     }
 }
 
