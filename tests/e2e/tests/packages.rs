@@ -170,3 +170,44 @@ tags = ["python:3-slim"]
     assert!(sandbox.has("tree-go/greet") && !sandbox.has("tree-go/usr"), "a Go program is all there is");
     assert!(sandbox.has("tree-python/venv/bin/python3"));
 }
+
+/// The examples for Java, Node and Rust, by toolchains of Debian's archive. Its Maven has the plugins in a repository of its
+/// own, so nothing is fetched.
+#[test]
+fn more_projects_are_built_with_toolchains_of_debian() {
+    let Some(sandbox) = with_debian() else { return };
+    sandbox.write(
+        "toolchains.toml",
+        r#"spec = 1
+[image.java]
+from = "debian"
+apt.install = ["maven", "default-jdk-headless", "libmaven-compiler-plugin-java", "libmaven-resources-plugin-java", "libmaven-jar-plugin-java", "libsurefire-java"]
+tags = ["maven:3-eclipse-temurin-17", "eclipse-temurin:17-jre"]
+[image.node]
+from = "debian"
+apt.install = ["npm"]
+step = [{ run = "useradd node" }]
+tags = ["node:lts-slim"]
+[image.rust]
+from = "debian"
+apt.install = ["cargo"]
+tags = ["rust:1-bookworm"]
+[image.slim]
+from = "debian"
+tags = ["debian:bookworm-slim"]
+"#,
+    );
+    sandbox.succeed(&mut sandbox.shell("llbc build -f toolchains.toml java node rust slim"));
+    let maven = "mvn --batch-mode --offline --define maven.repo.local=/usr/share/maven-repo --define skipTests package";
+    for (project, more, run) in [
+        ("java", format!("build = \"{maven} && install -D target/*.jar /out/app.jar\"\n"), "java -jar /app.jar"),
+        ("node", String::new(), "node index.js"),
+        ("rust", String::new(), "greet"),
+    ] {
+        copy_example(&sandbox, project);
+        let spec = sandbox.read(&format!("{project}/build.toml"));
+        let test = format!("[test.said]\nfrom = \"image.greet\"\nrun = \"{run}\"\nstdout = \"hello\"\n");
+        sandbox.write(&format!("{project}/build.toml"), &format!("{spec}{more}\n{test}"));
+        sandbox.succeed(&mut sandbox.shell(&format!("llbc test -f {project}/build.toml {project}")));
+    }
+}
