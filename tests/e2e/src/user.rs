@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::{Binaries, Sandbox, base, process, sandbox};
 
 /// Number of the user and its group: nobody else's.
-const ID: u32 = 12_345;
+pub const ID: u32 = 12_345;
 /// Its name.
 const NAME: &str = "llbc-tester";
 /// Programs beside the system's own that users need.

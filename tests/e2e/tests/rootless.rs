@@ -1,6 +1,7 @@
 //! Building as an ordinary user: the same images as root's, and plain words where the system does not let it.
 #![allow(clippy::unwrap_used)] // An integration test is no `#[test]` to clippy where it is a plain function.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -88,6 +89,42 @@ fn limits_that_nobody_handed_on_are_said_not_to_hold() {
     assert_eq!(user.sandbox().read("tree/files"), "100\n");
     let said = user.sandbox().succeed(&mut user.shell("llbc build --no-cache --progress=plain -o tree .")).err();
     assert!(!said.contains("control group"), "nothing is said where nothing is missed: {said}");
+}
+
+/// Runs a command in control groups that were handed on to a user with those above them.
+fn in_groups(command: &Command, user: u32) -> Command {
+    // The unified hierarchy, and the old one for memory where there is one.
+    let enter = format!(
+        "for h in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/memory; do test -e $h/cgroup.procs || continue; \
+         g=$h/llbc-e2e-$$; mkdir -p $g/own; chown -R {user}:{user} $g; echo $$ > $g/own/cgroup.procs; done; exec \"$@\""
+    );
+    let mut inside = Command::new("sh");
+    inside.args(["-c", &enter, "sh"]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => inside.env(name, value),
+            None => inside.env_remove(name),
+        };
+    }
+    inside.current_dir(command.get_current_dir().unwrap());
+    inside
+}
+
+#[test]
+fn limits_that_were_handed_on_hold() {
+    let steps = "FROM base\nRUN exec dd if=/dev/zero of=/dev/null bs=300M count=1\n";
+    let Some(user) = with_file(Ids::Range, steps) else { return };
+    let limits = "--opt memory=33554432 --opt memory-swap=33554432";
+    let build = user.shell(&format!("exec llbc build --progress=plain {limits} -o tree ."));
+    let child = in_groups(&build, user::ID).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let name = format!("llbc-e2e-{}", child.id());
+    let run = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&run.stderr);
+    let groups = ["", "unified", "memory"].map(|hierarchy| Path::new("/sys/fs/cgroup").join(hierarchy).join(&name));
+    let goes = |group: &Path| !group.exists() || std::fs::remove_dir(group).is_ok();
+    let all_go = || groups.iter().all(|group| goes(&group.join("own")) && goes(group));
+    assert!(process::wait_until(Duration::from_secs(10), all_go), "something is left in {groups:?}");
+    assert!(said.ends_with("exit code: 137: cannot allocate memory\n"), "{said}");
 }
 
 #[test]

@@ -162,7 +162,7 @@ impl Group {
 
     fn make_once(hierarchy: &OwnedFd, limits: &plan::Cgroup) -> io::Result<Self> {
         let tree = Tree::from_fd(hierarchy.try_clone()?);
-        let parent = parent_path(limits);
+        let parent = parent_path(hierarchy, limits);
         let new = NewDir { mode: 0o755, owner: None, time: None };
         let (parent_fd, _) = tree.mkdir_all(&parent, new)?;
         if limits.is_limiting() {
@@ -221,15 +221,27 @@ impl plan::Cgroup {
 
 /// Where the group goes. Limits need controllers, which a group with processes in it cannot hand on: so such a group is at
 /// the top. All others stay in the executor's own group and under its limits.
-fn parent_path(limits: &plan::Cgroup) -> PathBuf {
+fn parent_path(hierarchy: &OwnedFd, limits: &plan::Cgroup) -> PathBuf {
     if !limits.parent.is_empty() {
         return Path::new("/").join(limits.parent.trim_start_matches('/')).join(PARENT);
     }
-    if limits.is_limiting() {
-        return Path::new("/").join(PARENT);
-    }
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/").into()
+    let own = Path::new(own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/"));
+    if limits.is_limiting() {
+        return handed_on(hierarchy, own).join(PARENT);
+    }
+    own.into()
+}
+
+/// The highest group above the own one in which this process may make others: for root the top, for a user what was handed
+/// on to it. Controllers can be had below groups without processes only, so higher is better.
+fn handed_on<'a>(hierarchy: &OwnedFd, own: &'a Path) -> &'a Path {
+    let may_write = |group: &&Path| {
+        let below = group.strip_prefix("/").unwrap_or(group);
+        let below = if below.as_os_str().is_empty() { Path::new(".") } else { below };
+        rustix::fs::accessat(hierarchy, below, rustix::fs::Access::WRITE_OK, AtFlags::empty()).is_ok()
+    };
+    own.ancestors().filter(may_write).last().unwrap_or(Path::new("/"))
 }
 
 /// Hands controllers on to the groups below, those that can be.
