@@ -1,7 +1,7 @@
 //! The functions that expressions call: those of bake that files in use have.
 
-use hcl::Value;
 use hcl::eval::{Context, FuncArgs, FuncDef, ParamType};
+use hcl::{Number, Value};
 
 type Body = fn(FuncArgs) -> Result<Value, String>;
 
@@ -40,9 +40,19 @@ const OF_VALUES: &[(&str, usize, Body)] = &[
     }),
 ];
 
+/// Functions of numbers, which operators stand for: exact for whole numbers, else as fractions.
+const OF_NUMBERS: &[(&str, usize, Body)] = &[
+    ("add", 2, |args| calculate(&args, i128::checked_add, |a, b| a + b)),
+    ("subtract", 2, |args| calculate(&args, i128::checked_sub, |a, b| a - b)),
+    ("multiply", 2, |args| calculate(&args, i128::checked_mul, |a, b| a * b)),
+    ("divide", 2, |args| calculate(&args, |a, b| (a.checked_rem(b)? == 0).then(|| a / b), |a, b| a / b)),
+    ("modulo", 2, |args| calculate(&args, i128::checked_rem, |a, b| a % b)),
+];
+
 /// Declares them.
 pub(super) fn declare(context: &mut Context<'_>) {
-    for (kind, functions) in [(ParamType::String, OF_TEXTS), (ParamType::Any, OF_VALUES)] {
+    for (kind, functions) in [(ParamType::String, OF_TEXTS), (ParamType::Any, OF_VALUES), (ParamType::Any, OF_NUMBERS)]
+    {
         for (name, count, body) in functions {
             let builder = (0..*count).fold(FuncDef::builder(), |builder, _| builder.param(kind.clone()));
             context.declare_func(*name, builder.build(*body));
@@ -53,6 +63,37 @@ pub(super) fn declare(context: &mut Context<'_>) {
         Ok(Value::Array(lists.collect::<Result<Vec<_>, _>>()?.concat()))
     };
     context.declare_func("concat", FuncDef::builder().variadic_param(ParamType::Any).build(concat));
+}
+
+/// Two numbers made one. A text that is a number is one, as in bake.
+fn calculate(
+    args: &FuncArgs,
+    whole: fn(i128, i128) -> Option<i128>,
+    fraction: fn(f64, f64) -> f64,
+) -> Result<Value, String> {
+    let (left, right) = (number(&args[0])?, number(&args[1])?);
+    let exact = integer(&left).zip(integer(&right)).and_then(|(left, right)| whole(left, right));
+    let exact = exact.and_then(|exact| {
+        u64::try_from(exact).map(Number::from).or_else(|_| i64::try_from(exact).map(Number::from)).ok()
+    });
+    let real = |number: &Number| number.as_f64().unwrap_or(f64::NAN);
+    let result = exact.or_else(|| Number::from_f64(fraction(real(&left), real(&right))));
+    Ok(result.ok_or_else(|| format!("the result of {left} and {right} is no number"))?.into())
+}
+
+fn number(value: &Value) -> Result<Number, String> {
+    let read = match value {
+        Value::Number(number) => Some(*number),
+        Value::String(text) => {
+            text.parse().map(|whole: i64| whole.into()).ok().or_else(|| Number::from_f64(text.parse().ok()?))
+        }
+        _ => None,
+    };
+    read.ok_or_else(|| format!("{} is no number", shown(value)))
+}
+
+fn integer(number: &Number) -> Option<i128> {
+    number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
 }
 
 fn text(args: &FuncArgs, at: usize) -> String {

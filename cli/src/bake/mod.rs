@@ -1,9 +1,10 @@
 //! `docker-bake.json` and `docker-bake.hcl`: builds with their flags, by name.
 //!
-//! `read` gives blocks of attributes that are expressions, of either form; `resolve` evaluates them, inherits, and multiplies
-//! matrices; a [`Target`] is then what `llbc build` is told. Behaviour is that of `docker buildx bake` (buildx 0.30); what of
+//! `read` gives blocks of attributes that are expressions, of either form; `arithmetic` makes their operators safe; `resolve`
+//! evaluates them, inherits, and multiplies matrices; a [`Target`] is then what `llbc build` is told. Behaviour is that of `docker buildx bake` (buildx 0.30); what of
 //! it is not there is refused by its name.
 
+mod arithmetic;
 mod functions;
 mod read;
 mod resolve;
@@ -14,6 +15,7 @@ use serde_json::Value;
 
 use crate::failure::{Failure, Result};
 use crate::settings::is_address;
+use read::Block;
 pub(crate) use resolve::LOCAL_PLATFORM;
 
 /// Whether a file is one of these, by its name.
@@ -53,7 +55,8 @@ impl Bake {
     /// **Errors**: what is wrong with the text, and what of it is not supported.
     pub(crate) fn read(name: &str, text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
         let wrong = |message: String| Failure::message("bake", format!("{name}: {message}"), HELP);
-        let blocks = if name.ends_with(".json") { read::json(text) } else { read::hcl(text) }.map_err(wrong)?;
+        let mut blocks = if name.ends_with(".json") { read::json(text) } else { read::hcl(text) }.map_err(wrong)?;
+        blocks.iter_mut().flat_map(Block::expressions).try_for_each(arithmetic::call).map_err(wrong)?;
         resolve::resolve(blocks, variable).map_err(wrong)
     }
 
@@ -286,6 +289,33 @@ target "tools" {
         assert!(why("x").ends_with("variable N: x is no number"));
         let json = r#"{"variable": {"V": {"default": "x", "validation": [{"condition": "${V == \"y\"}"}]}}, "target": {"a": {}}}"#;
         assert!(Bake::read("docker-bake.json", json, &|_| None).is_err());
+    }
+
+    #[test]
+    fn numbers_are_counted_with_and_never_end_the_program() {
+        let value = |expression: &str| {
+            let text = format!("variable \"N\" {{ default = 0 }}\ntarget \"a\" {{ args = {{ V = {expression} }} }}\n");
+            match bake("docker-bake.hcl", &text) {
+                Ok(bake) => target(&bake, "a")["args"]["V"].to_string(),
+                Err(Failure::Message(message)) => message.text,
+                Err(other) => panic!("{other:?}"),
+            }
+        };
+        for (expression, result) in [
+            ("7 % 3 + 2 * 5", "11"),
+            ("9 / 2", "4.5"),
+            ("-(2 - N)", "-2"),
+            ("\"2\" + 1", "3"),
+            ("[for n in [1, 2] : n * 2][3 - 2]", "4"),
+            ("\"a$${b}\\n${1 + 1}%{ if 2 - 2 == 0 }c%{ endif }\"", r#""a${b}\n2c""#),
+            ("18446744073709551615 + 1", "1.8446744073709552e+19"),
+        ] {
+            assert_eq!(value(expression), result, "{expression}");
+        }
+        for expression in ["1 % N", "1 / N", "\"${1 % N}\"", "[1][1 % N]"] {
+            assert!(value(expression).contains("the result of 1 and 0 is no number"), "{expression}");
+        }
+        assert!(value("-\"x\"").contains("x is no number"));
     }
 
     /// Without memory of what was seen, each step would double the work: 2⁵⁰.

@@ -11,6 +11,14 @@ pub(super) struct Block {
     pub(super) validations: Vec<Vec<(String, Expression)>>,
 }
 
+impl Block {
+    /// Everything in it that is evaluated.
+    pub(super) fn expressions(&mut self) -> impl Iterator<Item = &mut Expression> {
+        let validations = self.validations.iter_mut().flatten();
+        self.attributes.iter_mut().chain(validations).map(|(_, expression)| expression)
+    }
+}
+
 /// The blocks of a text of HCL.
 pub(super) fn hcl(text: &str) -> Result<Vec<Block>, String> {
     let body = hcl::parse(text).map_err(|error| error.to_string())?;
