@@ -32,7 +32,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
             assert!(found.iter().any(|found| found.severity == Severity::Error), "{found:?}");
         }
         let lossy = compiler::convert(&source, language, true, &world);
-        let own = frontends::detect(name).is_some_and(|own| own.id == to);
+        let own = frontends::choose(name, text, None).is_ok_and(|own| own.id == to);
         assert!(own || lossy.is_ok() || outcome.plan.is_none(), "{lossy:?}");
     }
 });
