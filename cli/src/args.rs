@@ -52,7 +52,7 @@ pub(crate) enum Command {
     Test(Box<Build>),
     /// Show errors and warnings of build files
     Check(Check),
-    /// Show arguments, secrets and agents that a build file uses
+    /// Show arguments, secrets, agents and caches that a build file uses
     Outline(Describe),
     /// Show the targets of a build file
     Targets(Describe),

@@ -1,6 +1,6 @@
-//! What a target takes from outside: arguments, secrets, SSH agents.
+//! What a target takes from outside: arguments, secrets, SSH agents, caches.
 //!
-//! JSON and text are those of BuildKit v0.32's `frontend.outline` request.
+//! JSON and text are those of BuildKit v0.32's `frontend.outline` request, which tells nothing of caches.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,6 +30,9 @@ pub struct Outline {
     /// SSH agents it mounts, likewise.
     #[serde(skip_serializing_if = "is_default")]
     pub ssh: Vec<OutlineMount>,
+    /// Caches it mounts, likewise.
+    #[serde(skip)]
+    pub caches: Vec<OutlineMount>,
 }
 
 /// An argument of a target.
@@ -47,7 +50,7 @@ pub struct OutlineArg {
     pub location: Lines,
 }
 
-/// A secret or an SSH agent of a target.
+/// A secret, an SSH agent, or a cache of a target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OutlineMount {
     /// Its id.
@@ -104,6 +107,7 @@ struct Seen<'a> {
     args: BTreeSet<&'a str>,
     secrets: BTreeSet<&'a str>,
     ssh: BTreeSet<&'a str>,
+    caches: BTreeSet<&'a str>,
 }
 
 struct Collector<'a> {
@@ -141,6 +145,12 @@ impl<'a> Collector<'a> {
                 self.outline.ssh.push(mount);
             }
         }
+        for cache in &stage.caches {
+            if self.seen.caches.insert(&cache.id) {
+                let mount = self.mount(cache);
+                self.outline.caches.push(mount);
+            }
+        }
     }
 
     fn arg(&mut self, arg: &'a ArgCapture) {
@@ -175,7 +185,7 @@ impl Outline {
     #[must_use]
     pub fn sorted(mut self) -> Self {
         self.args.sort_by(|a, b| (a.location.first, &a.name).cmp(&(b.location.first, &b.name)));
-        for mounts in [&mut self.secrets, &mut self.ssh] {
+        for mounts in [&mut self.secrets, &mut self.ssh, &mut self.caches] {
             mounts.sort_by(|a, b| (a.location.first, &a.name).cmp(&(b.location.first, &b.name)));
         }
         self
@@ -192,7 +202,18 @@ impl Outline {
         oci::json::to_vec_indented(&WithSource { outline: self, sources: [base64(source)] })
     }
 
-    /// Tables for people.
+    /// Tables for people, with the caches.
+    pub fn tables(&self) -> String {
+        let mut out = self.text();
+        if !self.caches.is_empty() {
+            let rows = self.caches.iter().map(|cache| [cache.name.as_str()]);
+            out.push_str(&columns(&std::iter::once(["CACHE"]).chain(rows).collect::<Vec<_>>(), 3));
+            out.push('\n');
+        }
+        out
+    }
+
+    /// BuildKit's tables for people.
     pub fn text(&self) -> String {
         let mut out = String::new();
         if !self.name.is_empty() || !self.description.is_empty() {
@@ -237,6 +258,7 @@ mod tests {
             args: vec![arg("B", "", 2), arg("VERSION", "3.20", 1), arg("A", "x", 2)],
             secrets: vec![OutlineMount { name: "tok".to_owned(), required: true, location: at(3) }],
             ssh: Vec::new(),
+            caches: vec![OutlineMount { name: "/root/.cache".to_owned(), required: false, location: at(4) }],
         }
         .sorted()
     }
@@ -246,6 +268,7 @@ mod tests {
         let expected = "TARGET:      app\nDESCRIPTION: is <it>\n\nBUILD ARG   VALUE   DESCRIPTION\n\
             VERSION     3.20    \nA           x       \nB                   \n\nSECRET   REQUIRED\ntok      true\n\n";
         assert_eq!(outline().text(), expected);
+        assert_eq!(outline().tables(), format!("{expected}CACHE\n/root/.cache\n\n"));
     }
 
     #[test]

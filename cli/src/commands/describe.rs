@@ -15,7 +15,7 @@ pub(super) fn outline(args: &Describe) -> Result<()> {
     errors(&settings, &compiled.sources, &compiled.outcome.diagnostics)?;
     let source = compiled.source();
     let outline = outline::outline(&compiled.outcome.module, &source.lines, &compiled.outcome.captures);
-    print(args.json, &outline.text(), outline.json(&source.bytes))
+    print(args.json, &outline.tables(), outline.json(&source.bytes))
 }
 
 /// The stages of a file. Needs no image, so nobody is asked.

@@ -1,4 +1,4 @@
-//! What an outline tells of a build: arguments, secrets and agents, as planning met them.
+//! What an outline tells of a build: arguments, secrets, agents and caches, as planning met them.
 //!
 //! Collected only for an outline. Spans lead back to the text, where documentation stands.
 
@@ -33,6 +33,8 @@ pub struct StageCapture {
     pub secrets: Vec<MountCapture>,
     /// Agents it mounts: the first of each id.
     pub ssh: Vec<MountCapture>,
+    /// Caches it mounts: the first of each id.
+    pub caches: Vec<MountCapture>,
     /// The stage it is built on.
     pub base: Option<usize>,
     /// The stages it reads from.
@@ -56,7 +58,7 @@ pub struct ArgCapture {
     pub uses: Vec<String>,
 }
 
-/// A secret or an agent.
+/// A secret, an agent, or a cache.
 #[derive(Clone, Debug)]
 pub struct MountCapture {
     /// Its id.
@@ -133,6 +135,13 @@ impl Captures {
         let agent = if agent.is_empty() { "default" } else { agent };
         if let Some(stage) = self.stage(id) {
             add_first(&mut stage.ssh, agent, required, command.span());
+        }
+    }
+
+    /// A cache of a stage.
+    pub(super) fn cache(&mut self, id: StageId, command: &Command<'_>, cache: &str) {
+        if let Some(stage) = self.stage(id) {
+            add_first(&mut stage.caches, cache, false, command.span());
         }
     }
 

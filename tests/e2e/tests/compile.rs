@@ -247,7 +247,10 @@ fn machine_readable_help() {
 #[test]
 fn targets_and_outline() {
     let sandbox = Sandbox::new();
-    sandbox.write("Dockerfile", "ARG V=1\n# app is what runs\nFROM scratch AS app\nARG V\nCOPY a b\n");
+    sandbox.write(
+        "Dockerfile",
+        "ARG V=1\n# app is what runs\nFROM scratch AS app\nARG V\nRUN --mount=type=cache,target=/c/ [\"x\"]\n",
+    );
     let targets: Value =
         serde_json::from_str(&sandbox.succeed(sandbox.llbc().args(["targets", "--json", "Dockerfile"])).out()).unwrap();
     assert_eq!(targets["targets"][0]["name"], "app");
@@ -257,4 +260,5 @@ fn targets_and_outline() {
     let outline: Value =
         serde_json::from_str(&sandbox.succeed(sandbox.llbc().args(["outline", "--json", "Dockerfile"])).out()).unwrap();
     assert_eq!(outline["args"][0]["value"], "1");
+    assert!(sandbox.succeed(sandbox.llbc().args(["outline", "Dockerfile"])).out().ends_with("\nCACHE\n/c\n\n"));
 }

@@ -1,5 +1,7 @@
 //! `RUN --mount`: fields typed after expansion, in the order written.
 
+use std::borrow::Cow;
+
 use ast::{Mount, MountField, OptKind, Step, parse_bool, quote};
 use llb::{CacheSharing, Edge, FileActionKind, Owner, SecretEnv, SecretMount, UserOpt};
 
@@ -134,6 +136,9 @@ impl Planner<'_> {
                 Type::Secret => self.add_secret(stage, command, mount, &mut mounts)?,
                 Type::Ssh => self.add_socket(stage, command, mount, &mut mounts)?,
                 Type::Bind | Type::Cache | Type::Tmpfs => {
+                    if mount.kind == Type::Cache {
+                        self.captures.cache(stage, command, &mount.cache_name());
+                    }
                     let mount = self.exec_mount(state, mount, *source)?;
                     mounts.mounts.push(mount);
                 }
@@ -349,8 +354,11 @@ impl TypedMount {
     }
 
     fn cache_id(&self, namespace: &str) -> String {
-        let id = if self.id.is_empty() { go::clean(&self.target) } else { self.id.as_str().into() };
-        format!("{namespace}/{id}")
+        format!("{namespace}/{}", self.cache_name())
+    }
+
+    fn cache_name(&self) -> Cow<'_, str> {
+        if self.id.is_empty() { go::clean(&self.target) } else { self.id.as_str().into() }
     }
 
     fn file(&self, id: String, default_mode: u32) -> SecretMount {
