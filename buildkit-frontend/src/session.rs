@@ -14,8 +14,9 @@ use crate::environment::Environment;
 /// File operations in LLB: without them nothing can be built.
 const FILES: &str = "file.base";
 
-/// What builders can since they write fields in the order of today (v0.17).
-const OF_NEW_FIELDS: &str = "file.copy.modestring";
+/// What builders say that they can since they write fields in the order of today (v0.17). A builder that is given another
+/// order writes a vertex anew, and no longer finds by its digest where it stands in the build file.
+const OF_NEW_FIELDS: &str = "exec.validexitcode";
 
 /// A build.
 pub(crate) struct Session<'b> {
@@ -136,6 +137,21 @@ fn input(name: &str, bytes: &[u8]) -> Result<Graph, Status> {
 mod tests {
     use super::*;
     use gateway::message::{Ref, Result as Solved};
+
+    /// Not all that a builder can is said by it: v0.32 says nothing of `file.copy.modestring`.
+    #[test]
+    fn vertices_are_written_as_the_builder_writes_them() {
+        let graph =
+            llb::text::parse("%0 = source \"docker-image://a\" platform(\"linux\", \"amd64\")\noutput %0").unwrap();
+        let digest = |caps: &[&str]| {
+            let caps = caps.iter().map(|cap| (*cap).to_owned()).collect();
+            let options = Options { llb_caps: Some(caps), ..Options::default() };
+            encode(&options, &graph).unwrap().1[0].clone()
+        };
+        let today = llb::encode_traced(&graph).unwrap().1[0].clone();
+        assert_eq!(digest(&["file.base", "exec.validexitcode"]), today);
+        assert_ne!(digest(&["file.base"]), today);
+    }
 
     #[test]
     fn results_old_and_new() {
