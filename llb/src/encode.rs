@@ -79,8 +79,6 @@ pub enum Problem {
     NoIdentifier,
     /// An edge does not point to an earlier node.
     Edge,
-    /// Two outputs with different metadata come out as one terminal vertex: they need platforms.
-    EqualOutputs,
     /// A location names a source text that is not there.
     SourceIndex,
 }
@@ -94,7 +92,6 @@ impl fmt::Display for EncodeError {
             Problem::NoWorkingDirectory => "working directory is required",
             Problem::NoIdentifier => "source identifier can't be empty",
             Problem::Edge => "an edge does not point to an earlier vertex",
-            Problem::EqualOutputs => "two outputs are the same vertex and need platforms to tell them apart",
             Problem::SourceIndex => "a location names a source text that does not exist",
         })
     }
@@ -299,12 +296,23 @@ mod tests {
             output scratch platform("linux", "s390x")
               ! caps=["platform"]"#;
         check(outputs, outputs);
-        let equal = "two outputs are the same vertex and need platforms to tell them apart";
-        check_error(
-            "%0 = source \"local://a\"\noutput %0\noutput %0",
-            None,
-            &format!("failed to marshal LLB definition: {equal}"),
-        );
+    }
+
+    #[test]
+    fn equal_results_of_which_something_else_is_said() {
+        let outputs = r#"
+            %0 = source "local://a"
+            output %0
+              ! description={"n": "1"} caps=["a"]
+            output %0
+              ! description={"n": "2"} caps=["a"]
+            output %0
+              ! description={"n": "1"} caps=["a"]
+            output scratch
+              ! caps=["a"]
+            output scratch
+              ! caps=["a"]"#;
+        check(outputs, outputs);
     }
 
     #[test]

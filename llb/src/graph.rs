@@ -43,8 +43,7 @@ pub struct Graph {
 pub struct Output {
     /// The result; `None` is scratch.
     pub edge: Option<Edge>,
-    /// Written on the terminal vertex. `None` in a definition with one output, as BuildKit writes it; where there are
-    /// several, each has one, or equal results could not be told apart.
+    /// Written on the terminal vertex. `None` in a definition with one output, as BuildKit writes it.
     pub platform: Option<Platform>,
     /// What is said of the terminal vertex (image config, platform). Without capabilities encoding adds those that the
     /// definition needs.

@@ -7,7 +7,6 @@
 mod exec;
 mod file;
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use oci::{Digest, Platform};
@@ -76,8 +75,6 @@ pub enum Flaw {
     Lossy,
     /// A location names a source text that is not there.
     SourceIndex(u32),
-    /// The same result for the same platform twice.
-    EqualOutput,
 }
 
 impl Flaw {
@@ -97,13 +94,9 @@ pub fn verify(graph: &Graph) -> Vec<Finding> {
         node.inputs.iter().for_each(|&edge| check_edge(&counts[..index], edge, report));
         check_node(graph, node, report);
     }
-    let mut seen = BTreeSet::new();
     for (index, output) in graph.outputs.iter().enumerate() {
         let report = &mut |flaw| findings.push(Finding { place: Place::Output(index), flaw });
         output.edge.inspect(|&edge| check_edge(&counts, edge, report));
-        if !seen.insert((output.edge, &output.platform)) {
-            report(Flaw::EqualOutput);
-        }
     }
     findings
 }
@@ -220,7 +213,6 @@ impl fmt::Display for Flaw {
             Self::NoPlatform => f.write_str("no platform: the executor's own is taken"),
             Self::Lossy => f.write_str("a text was not UTF-8"),
             Self::SourceIndex(index) => write!(f, "source text {index} does not exist"),
-            Self::EqualOutput => f.write_str("the same result for the same platform again"),
         }
     }
 }
@@ -264,9 +256,7 @@ mod tests {
             %2 = exec(%0) args=[\"x\"] bind(\"/\", from=0, readonly) platform(\"linux\", \"amd64\")
             output %2
             ;; output 0: %2 has no output 0: it has 0
-            output scratch
-            output scratch
-            ;; output 2: the same result for the same platform again",
+            output scratch",
         );
         let mut graph = text::parse("%0 = source \"local://a\"\n%1 = merge(%0)\noutput %1").unwrap();
         graph.nodes[1].inputs[0].node = NodeId(1);

@@ -72,13 +72,22 @@ fn write_op(writer: &mut Writer<'_>, node: &Node, positions: &Positions) {
     }
 }
 
-/// Writes a terminal vertex.
-pub(super) fn write_terminal(writer: &mut Writer<'_>, input: Option<Input<'_>>, platform: Option<&Platform>) {
+/// Writes a terminal vertex; `again` counts those that are equal to it and came before.
+pub(super) fn write_terminal(
+    writer: &mut Writer<'_>,
+    input: Option<Input<'_>>,
+    platform: Option<&Platform>,
+    again: usize,
+) {
     if let Some(input) = input {
         write_input(writer, input);
     }
     if let Some(platform) = platform {
         write_platform(writer, platform);
+    }
+    if again > 0 {
+        // A vertex is known by its bytes, and what is said of two results is not the same. Nobody reads these.
+        writer.message(11, |w| w.strings(1, &[format!("llbc.result=={again}")]));
     }
 }
 

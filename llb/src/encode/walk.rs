@@ -86,17 +86,20 @@ impl<'g> Encoding<'g> {
     fn add_output(&mut self, output: &'g Output) -> Result<(), EncodeError> {
         if let Some(edge) = output.edge {
             self.add_needed(edge.node)?;
-        } else if output.platform.is_none() && output.meta == Metadata::default() {
+        } else if self.graph.outputs.len() == 1 && output.platform.is_none() && output.meta == Metadata::default() {
             // parity: scratch of which nothing is said leaves no trace.
             return Ok(());
         }
         let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.clear();
-        let input = output.edge.map(|edge| self.name(self.input(edge)));
-        op::write_terminal(&mut Writer(&mut buffer), input, output.platform.as_ref());
-        if self.push(&buffer, &output.meta, None).1 {
-            return Err(EncodeError { node: None, problem: Problem::EqualOutputs });
+        for again in 0.. {
+            buffer.clear();
+            let input = output.edge.map(|edge| self.name(self.input(edge)));
+            op::write_terminal(&mut Writer(&mut buffer), input, output.platform.as_ref(), again);
+            if self.graph.outputs.len() == 1 || !self.vertices.contains_key(&Digest::sha256(&buffer)) {
+                break;
+            }
         }
+        self.push(&buffer, &output.meta, None);
         self.buffer = buffer;
         Ok(())
     }

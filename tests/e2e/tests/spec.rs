@@ -121,6 +121,24 @@ fn several_results_are_one_build() {
     sandbox.succeed(&mut sandbox.shell("llbc test --build-arg base=base -f build.toml"));
 }
 
+/// Two images of one tree differ in their configs alone.
+#[test]
+fn images_of_the_same_files_are_built_together() {
+    let sandbox = Sandbox::with_base();
+    let image = |name: &str| format!("[image.{name}]\nfrom = \"stage.s\"\ncmd = [\"{name}\"]\ntags = [\"{name}\"]\n");
+    let stage = "spec = 1\n[stage.s]\nfrom = \"base\"\n[[stage.s.step]]\nrun = \"echo x > /x\"\n";
+    sandbox.write("build.toml", &format!("{stage}{}{}", image("one"), image("two")));
+    for level in 0..=2 {
+        let meta = format!("{level}.json");
+        sandbox.succeed(
+            &mut sandbox.shell(&format!("llbc build -O{level} -f build.toml . one two --metadata-file {meta}")),
+        );
+        let metadata: Value = serde_json::from_str(&sandbox.read(&meta)).unwrap();
+        let digest = |name: &str| metadata[name]["containerimage.config.digest"].as_str().map(str::to_owned);
+        assert!(digest("one").is_some() && digest("two").is_some() && digest("one") != digest("two"), "{metadata}");
+    }
+}
+
 #[test]
 fn what_would_be_built_is_printed_and_nobody_is_asked() {
     let sandbox = editions();
