@@ -149,6 +149,8 @@ fn what_would_be_built_is_printed_and_nobody_is_asked() {
     assert_eq!((&pro["target"], &pro["args"]["edition"]), (&"words".into(), &"pro".into()), "{printed}");
     assert_eq!(pro["tags"], serde_json::json!(["words:pro"]));
     assert_eq!(plan["target"]["lists"]["output"][0]["dest"], "./lists");
+    let refused = sandbox.fail(1, &mut sandbox.shell("llbc build --offline --print -f build.toml . list"));
+    assert!(refused.contains("target stage \"list\" could not be found (did you mean lists?)"), "{refused}");
 }
 
 #[test]

@@ -21,6 +21,7 @@ pub(super) fn run(
     let mut targets = Map::new();
     let mut shown = Vec::new();
     for name in asked.names.iter().chain(&asked.required) {
+        find(module, name)?;
         let mut options = settings.options.clone();
         if !name.is_empty() {
             options.opts.insert("target".to_owned(), name.clone());
@@ -39,6 +40,20 @@ pub(super) fn run(
     let mut text = serde_json::to_vec_pretty(&plan).expect("JSON values are valid JSON");
     text.push(b'\n');
     printer::data(&text)
+}
+
+/// Refuses a name that nothing has.
+fn find(module: &Module, name: &str) -> Result<()> {
+    let defs = || module.defs.iter().filter_map(|def| def.name.as_ref());
+    let is_stage = || defs().any(|def| def.text.eq_ignore_ascii_case(name));
+    let is_place = || name.parse().is_ok_and(|place: usize| place < module.defs.len());
+    if name.is_empty() || module.goal(name).is_some() || is_stage() || is_place() {
+        return Ok(());
+    }
+    let known = module.goals.iter().map(|goal| goal.name.text.as_str()).chain(defs().map(|def| def.text.as_str()));
+    let text = format!("target stage {} could not be found", ast::quote(name.as_bytes()));
+    let text = ast::with_suggestion(text, ast::suggest(name, known));
+    Err(Failure::message("target", text, "`llbc targets` shows what there is"))
 }
 
 /// The name of a result, for the default one, too.
