@@ -67,6 +67,14 @@ impl Reader {
         self.error(format!("expected {expected}, found {found}"), node.span);
         None
     }
+
+    /// Says that a value is no table, and how one with these keys is written.
+    pub(super) fn no_table<T>(&mut self, node: &Node<'_>, keys: &[&str]) -> Option<T> {
+        let (found, first) = (describe(node.value), keys.first().unwrap_or(&"key"));
+        let error = self.error(format!("expected a table, found {found}"), node.span);
+        error.help = Some(format!("write {{ {first} = … }}; the keys are {}", keys.join(", ")));
+        None
+    }
 }
 
 fn describe(value: &DeValue<'_>) -> &'static str {
@@ -311,7 +319,7 @@ macro_rules! tables {
 
             fn read(node: &$crate::spec::read::Node<'_>, reader: &mut $crate::spec::read::Reader) -> Option<Self> {
                 let toml::de::DeValue::Table(table) = node.value else {
-                    return reader.wrong_type(node, Self::EXPECTED);
+                    return reader.no_table(node, &<Self as $crate::spec::read::Table>::names());
                 };
                 let mut read = Self { span: node.span, ..Self::default() };
                 $crate::spec::read::fill(table, &mut read, reader);

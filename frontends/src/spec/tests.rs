@@ -24,6 +24,13 @@ fn check(source: &str, expected: &[&str]) {
 }
 
 #[test]
+fn a_value_in_the_place_of_a_table_is_told_how_one_is_written() {
+    let module = parse("[var]\na = \"x\"\n");
+    let help = module.diagnostics[0].help.as_deref();
+    assert_eq!(help, Some("write { default = … }; the keys are default, type, one-of, required, help"));
+}
+
+#[test]
 fn keys_and_types() {
     check("[image.a]\nfrom = \"x\"\ncmdd = [\"y\"]", &["cmdd: unknown key `cmdd` in image (did you mean cmd?)"]);
     check("[image.a]\nfrom = 3", &["3: expected a string, found a number", "a: `a` does not say what it starts from"]);
