@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ast::{LineIndex, Module, Op, Span, Step, Text, visit};
 use serde::Serialize;
 
-use crate::plan::{ArgCapture, Captures, MountCapture, StageCapture};
+use crate::plan::{ArgCapture, Captures, StageCapture};
 use crate::table::{base64, columns, is_default};
 
 pub use crate::table::Lines;
@@ -133,22 +133,17 @@ impl<'a> Collector<'a> {
                 self.arg(arg);
             }
         }
-        for secret in &stage.secrets {
-            if self.seen.secrets.insert(&secret.id) {
-                let mount = self.mount(secret);
-                self.outline.secrets.push(mount);
-            }
-        }
-        for agent in &stage.ssh {
-            if self.seen.ssh.insert(&agent.id) {
-                let mount = self.mount(agent);
-                self.outline.ssh.push(mount);
-            }
-        }
-        for cache in &stage.caches {
-            if self.seen.caches.insert(&cache.id) {
-                let mount = self.mount(cache);
-                self.outline.caches.push(mount);
+        let (seen, outline) = (&mut self.seen, &mut self.outline);
+        for (met, seen, shown) in [
+            (&stage.secrets, &mut seen.secrets, &mut outline.secrets),
+            (&stage.ssh, &mut seen.ssh, &mut outline.ssh),
+            (&stage.caches, &mut seen.caches, &mut outline.caches),
+        ] {
+            for mount in met {
+                if seen.insert(&mount.id) {
+                    let location = self.lines.lines_of(mount.step).into();
+                    shown.push(OutlineMount { name: mount.id.clone(), required: mount.required, location });
+                }
             }
         }
     }
@@ -169,10 +164,6 @@ impl<'a> Collector<'a> {
     fn documentation(&self, arg: &ArgCapture) -> Option<&Text> {
         let Op::Arg(params) = &self.arg_steps.get(&arg.step.start)?.op else { return None };
         params.get(arg.index)?.doc.as_ref()
-    }
-
-    fn mount(&self, mount: &MountCapture) -> OutlineMount {
-        OutlineMount { name: mount.id.clone(), required: mount.required, location: self.location(mount.step) }
     }
 
     fn location(&self, step: Span) -> Lines {
