@@ -79,10 +79,6 @@ impl Gathered<'_> {
             self.unsaid(at, "a name with capital letters");
         }
         let text = self.text(target)?;
-        let mut told = told(target);
-        for (name, directory) in contexts(target) {
-            told.opts.insert(format!("context:{name}"), directory);
-        }
         let mut build = compiler::Build {
             name: target.name.to_lowercase(),
             comment: target.keys.get("description").map(shown),
@@ -93,7 +89,7 @@ impl Gathered<'_> {
             contexts: BTreeMap::new(),
             kind: Kind::Image { tags: Vec::new(), labels: Vec::new(), annotations: Vec::new(), attest: Vec::new() },
             platforms: target.keys.get("platforms").map(list).unwrap_or_default(),
-            told: vec![told, self::told(marked)],
+            told: vec![told(target), told(marked)],
         };
         for (name, value) in marked.keys.get("args").map(entries).unwrap_or_default() {
             build.args.insert(name, variables.template(&value));
