@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use llb::Edge;
-use oci::{Digest, ImageConfig, Platform, Reference, ignore};
+use oci::{ConfigError, Digest, ImageConfig, Platform, Reference, ignore};
 
 use super::build::{self, Git, Local, Said};
 use super::git::{self, GitRef};
@@ -212,7 +212,11 @@ impl Planner<'_> {
         mode: ResolveMode,
     ) -> Done<ImageConfig> {
         let (_, config) = self.resolve_image(reference, platform, mode)?;
-        ImageConfig::from_json(config).map_err(|error| Stop::error(error.to_string()))
+        ImageConfig::from_json(config).map_err(|error| match error {
+            // The other errors name what they are of.
+            ConfigError::Syntax(error) => Stop::error(format!("failed to parse image config: {error}")),
+            error => Stop::error(error.to_string()),
+        })
     }
 
     /// Digest, if it has one, and config of an image.

@@ -59,9 +59,9 @@ fn rows() -> Vec<Row> {
     let mismatch = "mismatched image rootfs and manifest layers";
     let no_user = "unable to find user";
     vec![
-        ("no JSON", text("{"), Err("EOF while parsing an object")),
+        ("no JSON", text("{"), Err("failed to parse image config: EOF while parsing an object")),
         ("a list", text("[]"), Err("cannot unmarshal array")),
-        ("nothing", text(""), Err("EOF while parsing a value")),
+        ("nothing", text(""), Err("failed to parse image config: EOF while parsing a value")),
         ("lists in lists", text("[".repeat(200_000)), Err("recursion limit exceeded")),
         ("long", text(vec![b' '; 40 << 20]), Err("is longer than 4194304 bytes")),
         ("no layers", with("/rootfs/diff_ids", json!([])), Err(mismatch)),
