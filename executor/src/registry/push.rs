@@ -14,7 +14,7 @@ use super::authority::Scope;
 use super::client::{Attempt, Client, FIRST_WAIT, TRIES, error};
 use super::hosts::Endpoint;
 use super::pull::MAX_MANIFEST;
-use super::transport::{Call, Failure, Payload, resolve};
+use super::transport::{Call, Failure, Payload, redacted, resolve};
 use crate::store::{Blobs, read_blob};
 use crate::{Cancel, Error, Result, progress};
 
@@ -205,7 +205,9 @@ impl Client {
         if offset > 0 {
             put = put.header(header::CONTENT_RANGE, format!("{offset}-{}", descriptor.size - 1));
         }
-        self.try_call(upload.endpoint, upload.scope, &put, push.cancel).map(drop)
+        let sent = self.try_call(upload.endpoint, upload.scope, &put, push.cancel);
+        sent.map(drop)
+            .map_err(|failure| if matches!(failure, Failure::NotFound) { forgotten(address) } else { failure })
     }
 
     /// Where to upload a blob to; `None` when the registry took it from another repository.
@@ -306,6 +308,12 @@ impl Read for Told<'_, '_> {
         }
         Ok(length)
     }
+}
+
+/// What an upload fails with that the registry began and does not know any more; it begins anew.
+fn forgotten(address: &str) -> Failure {
+    let reason = "the registry does not know the upload that it began".to_owned();
+    Failure::Network { request: format!("PUT {}", redacted(address)), reason, permanent: false }
 }
 
 fn media_type<'a>(descriptor: &'a Descriptor, document: &'a Document) -> &'a str {

@@ -38,6 +38,31 @@ fn answer(mut stream: TcpStream, directory: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// A registry without an image that answers uploads with an error of its own when a part of them has arrived; gives the
+/// host.
+pub fn serve_failing_uploads() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
+    let host = listener.local_addr().expect("loopback is there").to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || fail_uploads(stream));
+        }
+    });
+    host
+}
+
+fn fail_uploads(mut stream: TcpStream) -> std::io::Result<()> {
+    let mut request = [0; 4096];
+    let length = stream.read(&mut request)?;
+    let method = String::from_utf8_lossy(&request[..length]).split(' ').next().unwrap_or_default().to_owned();
+    let answer = match method.as_str() {
+        "POST" => "202 Accepted\r\nLocation: /v2/uploads/1",
+        "PUT" => "500 Internal Server Error",
+        _ => "404 Not Found",
+    };
+    write!(stream, "HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+}
+
 /// Makes a repository of a directory as it is: branch `main`, tag `v1`.
 pub fn commit(directory: &Path) -> Result<()> {
     let git = "git -c user.name=a -c user.email=a@b.test -c init.defaultBranch=main";

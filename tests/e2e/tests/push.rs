@@ -132,3 +132,22 @@ fn a_registry_that_is_down() {
     let names = sandbox.succeed(sandbox.executor().args(["images", "ls", "-q"])).out();
     assert_eq!(names, "base:latest\n");
 }
+
+#[test]
+fn a_registry_that_fails_in_the_middle_of_an_upload() {
+    let Some((sandbox, registry)) = place(false) else { return };
+    let at = e2e::serve::serve_failing_uploads();
+    sandbox.write("Dockerfile", "FROM base\nRUN head -c 9000000 /dev/urandom > /big\n");
+    let push = |at: &str| format!("llbc build --progress=plain --push -t {at}/app --metadata-file meta.json .");
+    let said = sandbox.fail(1, &mut sandbox.shell(&push(&at)));
+    let words = format!("error: {at}/app: ");
+    assert!(said.contains(&words) && said.contains(&format!("PUT http://{at}/v2/uploads/1")), "{said}");
+    assert!(!sandbox.has("meta.json"));
+    for dir in ["tmp", "staging-v1"] {
+        let left: Vec<_> = std::fs::read_dir(sandbox.store().join(dir)).into_iter().flatten().flatten().collect();
+        assert!(left.iter().all(|entry| entry.file_name() == "lock"), "{left:?}");
+    }
+    // Nothing of the build was lost: the next push is of what is there.
+    let said = sandbox.succeed(&mut sandbox.shell(&push(&registry.address))).err();
+    assert!(said.contains("CACHED") && sandbox.has("meta.json"), "{said}");
+}

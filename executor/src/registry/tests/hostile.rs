@@ -335,9 +335,10 @@ fn foreign_layers_are_not_fetched_from_where_a_registry_may_not_send_us() {
     assert!(error.contains("an address that only neighbours and cloud providers serve: refused"), "{error}");
 }
 
-/// A registry that takes one blob, whose upload breaks off once; `resumes` says whether it knows where it stood.
-fn breaking(resumes: bool, half: usize) -> Server {
-    Server::start(move |asked| {
+/// A registry that reads no more than `half` of a layer's upload the first time, and answers with `broken`; `resumes` says
+/// whether it knows how far it got.
+fn breaking(resumes: bool, half: usize, broken: Reply) -> Server {
+    Server::start_hasty("127.0.0.1:0", half, move |asked| {
         let uploads = |number: usize| vec![("Location", format!("/v2/app/blobs/uploads/{number}"))];
         match (asked.method.as_str(), asked.target.as_str()) {
             ("HEAD", _) => Reply::status(404),
@@ -350,14 +351,15 @@ fn breaking(resumes: bool, half: usize) -> Server {
             ("PUT", target) if target.contains("/manifests/") => Reply::status(201),
             // The config is one request; the layer breaks off at the first.
             ("PUT", _) if asked.body.len() > 1000 && asked.header("content-range").is_empty() && asked.number < 6 => {
-                Reply::Nothing
+                broken.clone()
             }
             _ => Reply::status(201),
         }
     })
 }
 
-fn push_layer(server: &Server, layer: &[u8]) -> Vec<Asked> {
+/// Pushes an image with a layer. **Shape**: how it ended, and the requests that carried the layer.
+fn push_layer(server: &Server, layer: &[u8]) -> (crate::Result<()>, Vec<Asked>) {
     let (manifest, config, layer) = image(layer);
     let blobs = MemoryBlobs::default();
     for bytes in [&manifest, &config, &layer] {
@@ -372,23 +374,98 @@ fn push_layer(server: &Server, layer: &[u8]) -> Vec<Asked> {
         progress: &vertex,
         cancel: &Cancel::default(),
     };
-    client().push(&Descriptor::of(media::OCI_MANIFEST, &manifest), &push).unwrap();
+    let pushed = client().push(&Descriptor::of(media::OCI_MANIFEST, &manifest), &push);
     let puts = |asked: &Asked| asked.method == "PUT" && asked.target.contains(Digest::sha256(&layer).hex());
-    server.asked().into_iter().filter(puts).collect()
+    (pushed, server.asked().into_iter().filter(puts).collect())
 }
 
 #[test]
 fn an_upload_that_breaks_off_goes_on_where_it_stood() {
-    let layer = [7; 5000];
-    let sent = push_layer(&breaking(true, 2000), &layer);
-    assert_eq!(sent.len(), 2);
-    assert!(sent[1].target.starts_with("/v2/app/blobs/uploads/99?digest="), "{}", sent[1].target);
-    assert_eq!((sent[1].header("content-range"), sent[1].body.len()), ("2000-4999", 3000));
+    for broken in [Reply::Nothing, Reply::status(500), Reply::status(503)] {
+        let (pushed, sent) = push_layer(&breaking(true, 3000, broken), &[7; 5000]);
+        pushed.unwrap();
+        assert_eq!(sent.len(), 2);
+        assert!(sent[1].target.starts_with("/v2/app/blobs/uploads/99?digest="), "{}", sent[1].target);
+        assert_eq!((sent[1].header("content-range"), sent[1].body.len()), ("3000-4999", 2000));
+    }
+}
+
+#[test]
+fn a_server_that_fails_long_before_the_end_of_an_upload_is_asked_how_far_it_got() {
+    // More than what connections hold: the answer comes while bytes are still being sent.
+    let layer = vec![7; 32 << 20];
+    let (pushed, sent) = push_layer(&breaking(true, 1 << 20, Reply::status(500)), &layer);
+    pushed.unwrap();
+    assert_eq!((sent.len(), sent[1].header("content-range")), (2, "1048576-33554431"));
 }
 
 #[test]
 fn an_upload_that_breaks_off_begins_anew_where_nobody_knows() {
-    let sent = push_layer(&breaking(false, 0), &[7; 5000]);
-    assert_eq!(sent.iter().map(|asked| asked.body.len()).collect::<Vec<_>>(), [5000, 5000]);
-    assert_ne!(sent[0].target, sent[1].target, "the address of an upload is good for one try");
+    for broken in [Reply::Nothing, Reply::status(500)] {
+        let (pushed, sent) = push_layer(&breaking(false, 5000, broken), &[7; 5000]);
+        pushed.unwrap();
+        assert_eq!(sent.iter().map(|asked| asked.body.len()).collect::<Vec<_>>(), [5000, 5000]);
+        assert_ne!(sent[0].target, sent[1].target, "the address of an upload is good for one try");
+    }
+}
+
+/// A registry that answers whatever carries a layer's bytes with `answer`.
+fn never_takes(answer: Reply) -> Server {
+    Server::start(move |asked| {
+        let uploads = vec![("Location", format!("/v2/app/blobs/uploads/{}", asked.number))];
+        match asked.method.as_str() {
+            "POST" => Reply::Full(202, uploads, vec![]),
+            "PUT" if asked.body.len() > 1000 => answer.clone(),
+            "PUT" => Reply::status(201),
+            _ => Reply::status(404),
+        }
+    })
+}
+
+#[test]
+fn an_upload_that_always_fails_ends_and_nothing_gets_a_name() {
+    let said = br#"{"errors": [{"code": "UNKNOWN", "message": "no space left on device"}]}"#;
+    let server = never_takes(Reply::Full(500, Vec::new(), said.to_vec()));
+    let (pushed, sent) = push_layer(&server, &[7; 5000]);
+    let error = pushed.unwrap_err().to_string();
+    let error = error.replace(&server.host, "HOST");
+    assert!(error.starts_with("HOST/app: unexpected status from PUT http://HOST/v2/app/blobs/uploads/"), "{error}");
+    assert!(error.ends_with(": 500 Internal Server Error: UNKNOWN: no space left on device"), "{error}");
+    assert_eq!(sent.len(), 5);
+    assert!(!server.log().iter().any(|line| line.contains("/manifests/")), "{:?}", server.log());
+}
+
+#[test]
+fn an_upload_that_is_refused_is_not_repeated() {
+    for (status, code) in [(400, "DIGEST_INVALID"), (413, "SIZE_INVALID"), (416, "BLOB_UPLOAD_INVALID")] {
+        let said = format!(r#"{{"errors": [{{"code": "{code}", "message": "no"}}]}}"#);
+        let (pushed, sent) = push_layer(&never_takes(Reply::Full(status, Vec::new(), said.into())), &[7; 5000]);
+        let error = pushed.unwrap_err().to_string();
+        assert!(error.contains(&status.to_string()) && error.ends_with(&format!("{code}: no")), "{error}");
+        assert_eq!(sent.len(), 1);
+    }
+}
+
+#[test]
+fn an_upload_that_the_registry_forgot_begins_anew() {
+    let (pushed, sent) = push_layer(&breaking(false, 5000, Reply::status(404)), &[7; 5000]);
+    pushed.unwrap();
+    assert_eq!(sent.len(), 2);
+    let (pushed, sent) = push_layer(&never_takes(Reply::status(404)), &[7; 5000]);
+    let error = pushed.unwrap_err().to_string();
+    assert!(error.ends_with("the registry does not know the upload that it began"), "{error}");
+    assert_eq!(sent.len(), 5);
+}
+
+#[test]
+fn a_manifest_that_a_server_fails_at_is_sent_again() {
+    let server = Server::start(|asked| match (asked.method.as_str(), asked.target.contains("/manifests/")) {
+        ("HEAD", _) => Reply::ok(""),
+        ("PUT", true) if asked.number < 4 => Reply::status(500),
+        _ => Reply::status(201),
+    });
+    let (pushed, _) = push_layer(&server, b"layer");
+    pushed.unwrap();
+    let tries = server.log().iter().filter(|line| *line == "PUT /v2/app/manifests/1").count();
+    assert!(tries > 1, "{:?}", server.log());
 }
