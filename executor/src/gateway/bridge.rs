@@ -15,87 +15,11 @@ use ::gateway::{Code, Status};
 
 use super::references::{Reference, References};
 use super::{Frontend, Results, Returned, container, files, wire};
+use crate::ops;
 use crate::progress::Sink;
 use crate::sources::Mode;
 
 type Answer<T> = std::result::Result<T, Status>;
-
-/// What definitions may ask of this builder.
-const LLB_CAPS: &[&str] = &[
-    "source.image",
-    "source.image.resolvemode",
-    "source.image.layerlimit",
-    "source.image.checksum",
-    "source.local",
-    "source.local.unique",
-    "source.local.sessionid",
-    "source.local.includepatterns",
-    "source.local.followpaths",
-    "source.local.excludepatterns",
-    "source.local.sharedkeyhint",
-    "source.local.differ",
-    "source.local.metadatatransfer",
-    "source.git",
-    "source.git.keepgitdir",
-    "source.git.fullurl",
-    "source.git.httpauth",
-    "source.git.knownsshhosts",
-    "source.git.mountsshsock",
-    "source.git.subdir",
-    "source.git.checksum",
-    "source.git.skipsubmodules",
-    "source.git.mtime",
-    "source.git.fetchbycommit",
-    "source.git.bundle",
-    "source.git.checkoutbundle",
-    "source.http",
-    "source.http.auth",
-    "source.http.header",
-    "source.http.checksum",
-    "source.http.perm",
-    "soruce.http.uidgid",
-    "source.ocilayout",
-    "source.imageblob",
-    "source.buildop.llbfilename",
-    "exec.meta.base",
-    "exec.meta.cgroup.parent",
-    "exec.meta.network",
-    "exec.meta.proxyenv",
-    "exec.meta.security",
-    "exec.meta.setsdefaultpath",
-    "exec.meta.ulimit",
-    "exec.meta.removemountstubs.recursive",
-    "exec.meta.linux.resources",
-    "exec.mount.bind",
-    "exec.mount.bind.readwrite-nooutput",
-    "exec.mount.cache",
-    "exec.mount.cache.sharing",
-    "exec.mount.cache.content",
-    "exec.mount.selector",
-    "exec.mount.tmpfs",
-    "exec.mount.tmpfs.size",
-    "exec.mount.secret",
-    "exec.mount.ssh",
-    "exec.cgroup",
-    "exec.secretenv",
-    "exec.validexitcode",
-    "file.base",
-    "file.rm.wildcard",
-    "file.copy.includeexcludepatterns",
-    "file.copy.requiredpaths",
-    "file.rm.nofollowsymlink",
-    "file.copy.alwaysreplaceexistingdestpaths",
-    "file.copy.modestring",
-    "file.symlink.create",
-    "constraints",
-    "platform",
-    "meta.ignorecache",
-    "meta.description",
-    "meta.exportcache",
-    "mergeop",
-    "diffop",
-    "passthroughop",
-];
 
 /// Methods for processes in containers that a frontend starts itself.
 const CONTAINERS: &[&str] =
@@ -151,7 +75,7 @@ impl<'a> Bridge<'a> {
         let worker = WorkerRecord { id: "executor".to_owned(), platforms: vec![host], ..WorkerRecord::default() };
         PongResponse {
             frontend_api_caps: caps::announce(caps::ALL.iter().copied()),
-            llb_caps: caps::announce(LLB_CAPS.iter().copied()),
+            llb_caps: caps::announce(ops::caps::ANNOUNCED.iter().copied()),
             workers: vec![worker],
         }
     }

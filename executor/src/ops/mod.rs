@@ -5,6 +5,7 @@
 //! returns its outputs as trees, by output number.
 
 mod build;
+pub(crate) mod caps;
 mod diff;
 pub mod exec;
 pub mod file;
@@ -71,6 +72,7 @@ pub(crate) fn check(graph: &llb::Graph, allow: &[String]) -> Result<()> {
     if let Some(finding) = llb::verify::verify(graph).into_iter().find(|finding| finding.flaw.is_fatal()) {
         return Err(Error::Definition(finding.to_string()));
     }
+    caps::check(graph)?;
     let execs = graph.nodes.iter().filter_map(|node| match &node.op {
         llb::Op::Exec(exec) => Some(exec),
         _ => None,

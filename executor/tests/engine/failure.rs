@@ -77,6 +77,27 @@ fn what_was_not_allowed_is_refused_before_anything_runs() {
 }
 
 #[test]
+fn a_capability_that_is_not_there_is_refused_before_anything_runs() {
+    let bench = Bench::new();
+    let text = |cap: &str| {
+        graph(&format!(
+            r#"
+            %1 = sh(%0) "echo one"
+            %2 = sh(%1) "echo two"
+            ! caps=["exec.meta.base", "{cap}"]
+            output %2
+            "#,
+        ))
+    };
+    let built = bench.build(&text("exec.meta.timetravel"));
+    let error = "exec.meta.timetravel, which the definition needs, is not supported: this executor does not have that \
+                 capability; let a frontend that asks for it first write the definition";
+    assert_eq!((built.error().as_str(), built.output().as_str()), (error, ""));
+    // BuildKit takes this one as it takes those that it announces.
+    assert_eq!(bench.build(&text("exec.meta.removemountstubs.recursive")).ok().output(), "one\ntwo\n");
+}
+
+#[test]
 fn what_is_no_definition_is_refused() {
     let bench = Bench::new();
     let built = bench.request(Request { definition: b"hello".to_vec(), ..Request::default() });
