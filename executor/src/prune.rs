@@ -33,7 +33,7 @@ pub use records::{Kind, Record, Usage, usage};
 /// of which all is cached, and what was just left is not worth less a moment later.
 const LOOK_EVERY: Duration = Duration::from_secs(3600);
 const LOOK_WHEN_SHORT: Duration = Duration::from_secs(60);
-/// File whose time says when that was last done.
+/// File whose time says when that was last done. It holds how many bytes were free afterwards.
 const LOOKED: &str = "gc";
 
 /// What is pruned.
@@ -70,16 +70,24 @@ pub fn collect(store: &Store, snapshots: &dyn Snapshots, policy: &Policy) -> Res
     let request = Request { limits: policy.limits(store.root())?, ..Request::default() };
     let (removed, trash) = prune_alone(store, snapshots, &request)?;
     drop((alone, trash));
+    // On a disk that is still full the time alone has to do.
+    let _ = fs::write(&looked, policy::free(store.root())?.to_string());
     Ok(removed)
 }
 
-/// Whether it is time to look at the store in a directory, which need not be opened for it.
+/// Whether it is time to look at the store in a directory, which need not be opened for it. On a disk that is short of
+/// space it is, too, when an eighth of what was free has been used since.
 pub fn is_due(root: &Path, policy: &Policy) -> Result<bool> {
-    let looked = fs::metadata(root.join(LOOKED)).and_then(|meta| meta.modified());
+    let looked = root.join(LOOKED);
+    let time = fs::metadata(&looked).and_then(|meta| meta.modified());
     // A clock that was set back since says nothing.
-    let Some(age) = looked.ok().and_then(|time| time.elapsed().ok()) else { return Ok(true) };
-    let is_short = policy::free(root)? < policy.limits(root)?.min_free;
-    Ok(age >= if is_short { LOOK_WHEN_SHORT } else { LOOK_EVERY })
+    let Some(age) = time.ok().and_then(|time| time.elapsed().ok()) else { return Ok(true) };
+    let free = policy::free(root)?;
+    if free >= policy.limits(root)?.min_free {
+        return Ok(age >= LOOK_EVERY);
+    }
+    let was_free: u64 = fs::read_to_string(looked).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    Ok(age >= LOOK_WHEN_SHORT || free < was_free - was_free / 8)
 }
 
 fn prune_alone(store: &Store, snapshots: &dyn Snapshots, request: &Request) -> Result<(Vec<Record>, Vec<TempPath>)> {

@@ -176,4 +176,13 @@ fn a_store_on_a_disk_that_is_short_of_space_is_looked_at_more_often() {
         place.looked_at(SystemTime::now() - Duration::from_secs(age));
         assert_eq!(is_due(), due, "{age} seconds ago");
     }
+    // What was built since may have used what was free.
+    let free = policy::free(place.store.root()).unwrap();
+    for (was_free, due) in [(free / 2, false), (free * 2, true)] {
+        fs::write(place.store.root().join(LOOKED), was_free.to_string()).unwrap();
+        assert_eq!(is_due(), [false, due], "{was_free} bytes were free, and {free} are");
+    }
+    fs::remove_file(place.store.root().join(LOOKED)).unwrap();
+    collect(&place.store, &place.snapshots, &short).unwrap();
+    assert_eq!(is_due(), [false, false], "just looked at");
 }
