@@ -4,6 +4,8 @@
 //! the same as all that do `M` (`c=M/s(a)`: with this part of its inputs). Known keys are printed input by input, `*` marks
 //! content keys: `query c k1|k2,k3*`.
 
+mod late;
+
 use super::*;
 
 #[derive(Default)]

@@ -124,4 +124,9 @@ impl Output {
     pub(super) fn is_wanted(&self) -> bool {
         !self.waiters.is_empty() || !self.jobs.is_empty()
     }
+
+    /// Whether nothing has to be compared for it any more: it is there, or under a key, or nobody wants it.
+    pub(super) fn is_found(&self) -> bool {
+        self.level == Level::Done || !self.keys.is_empty() || !self.is_wanted()
+    }
 }
