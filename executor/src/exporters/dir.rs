@@ -72,6 +72,7 @@ fn options(attrs: &TreeAttrs) -> Options {
     Options {
         owner: Some(owner),
         mode: ModeChange::Keep,
+        new_dir: copy::NEW_DIR,
         time: attrs.epoch.map(|epoch| (epoch, 0)),
         include: None,
         exclude: None,

@@ -240,14 +240,16 @@ fn options(copy: &CopyAction, owner: Option<(u32, u32)>) -> Result<Options> {
             .map(Some)
             .map_err(|error| Error::Invalid(format!("invalid {name}patterns: [{}]: {error}", list.join(" ")))),
     };
-    let mode = match (&*copy.mode_str, copy.mode) {
-        ("", -1) => ModeChange::Keep,
-        ("", mode) => ModeChange::Set(mode as u32 & 0o7777),
-        (text, _) => ModeChange::parse(text)?,
+    // parity: directories on the way get the permissions of a number, and nothing of a text, be it one.
+    let (mode, new_dir) = match (&*copy.mode_str, copy.mode) {
+        ("", -1) => (ModeChange::Keep, copy::NEW_DIR),
+        ("", mode) => (ModeChange::Set(mode as u32 & 0o7777), mode as u32 & 0o777),
+        (text, _) => (ModeChange::parse(text)?, copy::NEW_DIR),
     };
     Ok(Options {
         owner,
         mode,
+        new_dir,
         time: time(copy.timestamp),
         include: patterns("include", &copy.include_patterns)?,
         exclude: patterns("exclude", &copy.exclude_patterns)?,

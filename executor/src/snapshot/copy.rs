@@ -25,8 +25,8 @@ use super::{Files, OpenDir, entry, pool, xattr};
 use crate::rootfs::{NewDir, Tree};
 use crate::{Cancel, Error, Result, userns};
 
-/// Permission bits of directories that are made on the way.
-const NEW_DIR: u32 = 0o755;
+/// Permissions of directories that are made on the way, unless something else is asked for.
+pub(crate) const NEW_DIR: u32 = 0o755;
 
 /// How a copy is made.
 pub(crate) struct Options {
@@ -34,6 +34,8 @@ pub(crate) struct Options {
     pub(crate) owner: Option<(u32, u32)>,
     /// What permissions become.
     pub(crate) mode: ModeChange,
+    /// Permissions of directories that no source stands for.
+    pub(crate) new_dir: u32,
     /// Times of everything, seconds and nanoseconds since the epoch; `None` keeps.
     pub(crate) time: Option<(i64, i64)>,
     /// Patterns to take, relative to the source.
@@ -51,8 +53,7 @@ pub(crate) struct Options {
 impl Options {
     /// How directories are made that no source stands for.
     fn new_dir(&self) -> NewDir {
-        let mode = if let ModeChange::Set(mode) = self.mode { mode } else { NEW_DIR };
-        NewDir { mode, owner: self.owner, time: self.time }
+        NewDir { mode: self.new_dir, owner: self.owner, time: self.time }
     }
 }
 
@@ -134,7 +135,7 @@ fn set_times_again(to: &Tree, made: &[PathBuf], options: &Options) -> Result<()>
 
 /// BuildKit's words for a source that is not there.
 pub(crate) fn not_found(path: &str) -> Error {
-    Error::NotFound(format!("{path:?}: not found"))
+    Error::NotFound(format!("lstat {path}: no such file or directory"))
 }
 
 fn is_dir(stat: &Stat) -> bool {

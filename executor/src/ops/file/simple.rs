@@ -97,9 +97,10 @@ fn remove(to: &Tree, path: &str, allow_not_found: bool) -> Result<()> {
     if path == Path::new("/") {
         return Err(Error::Invalid("rmPath: invalid empty path".into()));
     }
+    // A file where a directory is named is an error in any case.
     match to.remove_all(&path) {
-        Err(error) if is_missing(&error) && allow_not_found => Ok(()),
-        Err(error) if is_missing(&error) => Err(not_found(&path.to_string_lossy())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && allow_not_found => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(not_found(&path.to_string_lossy())),
         result => result.map_err(Error::io("remove", &path)),
     }
 }
@@ -107,9 +108,10 @@ fn remove(to: &Tree, path: &str, allow_not_found: bool) -> Result<()> {
 /// The paths that a pattern matches, in the order of a walk. What matches is not looked into. A path without wildcards is
 /// itself, whether it is there or not.
 pub(super) fn resolve(files: &Files, path: &str, follow: bool) -> Result<Vec<String>> {
-    let (plain, pattern) = glob::split(path);
+    let path = oci::text::clean_path(path);
+    let (plain, pattern) = glob::split(&path);
     if pattern.is_empty() {
-        return Ok(vec![oci::text::clean_path(plain)]);
+        return Ok(vec![path]);
     }
     let base = files.real_path(Path::new(plain), follow || plain == "/").map_err(Error::io("find", plain))?;
     match files.stat(&base).map_err(Error::io("read", plain))? {
@@ -121,8 +123,8 @@ pub(super) fn resolve(files: &Files, path: &str, follow: bool) -> Result<Vec<Str
     let mut found = Vec::new();
     // A class may match a slash, so only patterns without one tell how deep they go.
     let depth = if pattern.contains('[') { usize::MAX } else { pattern.split('/').count() };
-    let mut walk = Walk { pattern: pattern.trim_end_matches('/').as_bytes(), base: &base, found: &mut found };
-    walk.dir(&dir, &mut Vec::new(), depth).map_err(Error::io("search", path))?;
+    let mut walk = Walk { pattern: pattern.as_bytes(), base: &base, found: &mut found };
+    walk.dir(&dir, &mut Vec::new(), depth).map_err(Error::io("search", &path))?;
     Ok(found)
 }
 
