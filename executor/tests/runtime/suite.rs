@@ -538,6 +538,28 @@ fn mount_points_leave_no_trace() {
 }
 
 #[test]
+fn mount_points_leave_no_trace_in_a_root_that_is_read_only() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let point = Mount { dest: "/new/point".into(), source: MountSource::Tmpfs { size: 0 }, readonly: false };
+        let clean = Spec {
+            readonly_root: true,
+            remove_mount_stubs_recursive: true,
+            mounts: vec![point],
+            ..rig.sh("touch /x 2>/dev/null || echo ro")
+        };
+        assert_eq!(stdout(runtime, &clean), "ro\n");
+        assert!(!rig.root().join("new").exists() && !rig.root().join("etc/hosts").exists());
+        let (upper, work) = (rig.outside("upper"), rig.outside("work"));
+        let overlay = snapshot::Overlay { lower: vec![rig.root()], upper: upper.clone(), work };
+        assert_eq!(stdout(runtime, &Spec { root: Root::Overlay(overlay), ..clean }), "ro\n");
+        let left = |dir: &Path| fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name()).collect::<Vec<_>>();
+        assert!(!left(&upper).iter().any(|name| name == "new"), "{:?}", left(&upper));
+        assert_eq!(left(&upper.join("etc")).len(), 0);
+    });
+}
+
+#[test]
 fn limits_of_the_process() {
     each(|runtime| {
         let rig = Rig::new();

@@ -32,6 +32,8 @@ pub(super) struct Container {
     pub(super) plan: Plan,
     pub(super) control: UnixStream,
     pub(super) root: Tree,
+    /// Where the root can be changed when the container's own mount of it no longer allows that.
+    writable: Option<Tree>,
     pub(super) identity: Identity,
     pub(super) scratch: Scratch,
     /// One a mount of the plan, in its order; `None` where it is made inside.
@@ -60,7 +62,7 @@ fn supervise(control: &UnixStream) -> Result<Reply> {
     if container.plan.oci.is_some()
         && let Some(reply) = oci::find_program(&container)
     {
-        stubs.clean(&container.root);
+        stubs.clean(container.writable.as_ref().unwrap_or(&container.root));
         return Ok(reply);
     }
     let init = start(&container)?;
@@ -68,7 +70,7 @@ fn supervise(control: &UnixStream) -> Result<Reply> {
     let _ = silence();
     let code = wait(init.as_fd(), control).map_err(Error::io("wait for", "the container"))?;
     let out_of_memory = container.cgroup.had_out_of_memory();
-    stubs.clean(&container.root);
+    stubs.clean(container.writable.as_ref().unwrap_or(&container.root));
     if let Some(oci) = &container.plan.oci {
         oci::clean(oci);
     }
@@ -91,6 +93,7 @@ fn prepare(request: Request, control: &UnixStream) -> Result<(Container, Stubs)>
     });
     let terminal = terminal.transpose().map_err(Error::io("open", "the terminal"))?;
     let root = Tree::from_fd(mount_root(&plan.root, &fds)?);
+    let writable = if plan.readonly_root { changes(&plan.root, &fds)? } else { None };
     let identity = user::lookup(&root, &plan.user)?;
     let scratch = Scratch::new()?;
     let mounts = make_mounts(&plan, &scratch, &secrets, &fds)?;
@@ -105,7 +108,7 @@ fn prepare(request: Request, control: &UnixStream) -> Result<(Container, Stubs)>
     }
     let capabilities = cgroup.capabilities();
     let control = control.try_clone().map_err(Error::io("copy", "the control socket"))?;
-    Ok((Container { plan, control, root, identity, scratch, mounts, capabilities, cgroup, terminal }, stubs))
+    Ok((Container { plan, control, root, writable, identity, scratch, mounts, capabilities, cgroup, terminal }, stubs))
 }
 
 fn mount_root(root: &plan::Root, fds: &[OwnedFd]) -> Result<OwnedFd> {
@@ -114,6 +117,17 @@ fn mount_root(root: &plan::Root, fds: &[OwnedFd]) -> Result<OwnedFd> {
         plan::Root::Dir(position) => {
             mounts::bind(&fds[*position], "").map_err(|errno| Error::io("mount", "the root")(errno.into()))
         }
+    }
+}
+
+/// Where changes of a root are made, beside its mount.
+fn changes(root: &plan::Root, fds: &[OwnedFd]) -> Result<Option<Tree>> {
+    match root {
+        plan::Root::Overlay(plan::Overlay { upper: None, .. }) => Ok(None),
+        plan::Root::Overlay(plan::Overlay { upper: Some((upper, _)), .. }) => {
+            Tree::open(upper).map(Some).map_err(Error::io("open", upper))
+        }
+        plan::Root::Dir(_) => mount_root(root, fds).map(|mount| Some(Tree::from_fd(mount))),
     }
 }
 
