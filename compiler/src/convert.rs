@@ -4,12 +4,10 @@
 //! of all vertices. So a construct that a writer took for something else is found here, whatever it was.
 
 mod compare;
-mod copies;
-mod processes;
-mod settings;
+mod construct;
+mod difference;
 mod several;
 mod stand_ins;
-mod steps;
 mod unfold;
 
 use ast::{Diagnostic, Module, Severity, Source, Span};
@@ -20,6 +18,12 @@ use compare::{Directories, built};
 use stand_ins::StandIns;
 
 pub use several::{Build, Builds, several};
+
+/// The class of refusals that name what has no equal.
+pub const NO_EQUAL: &str = "convert";
+
+/// The class of those that cannot: what is written is not what was meant, and why is not known.
+pub const NAMELESS: &str = "converter";
 
 /// A text in another language. With `lossy`, what that has no word for is left out, and nothing is compared.
 ///
@@ -52,7 +56,7 @@ fn written(
         return Err(errors);
     }
     if frontends::choose(&source.name, &source.bytes, None).is_ok_and(|language| language.id == to.id) {
-        return Err(vec![Diagnostic::error("convert", format!("the text is {} already", to.noun), None)]);
+        return Err(vec![Diagnostic::error(NO_EQUAL, format!("the text is {} already", to.noun), None)]);
     }
     let unfolded = match module.dialect.functions {
         true => Some(unfold::unfold(source, module, world)?),
@@ -81,7 +85,7 @@ fn named(mut unsaid: Vec<Unsaid>, to: &Language) -> Vec<Diagnostic> {
     unsaid.sort_by_key(|(span, _)| *span);
     unsaid.dedup();
     let error = |(span, what)| {
-        Diagnostic::error("convert", format!("{} has no word for {what}", to.noun), Some(span))
+        Diagnostic::error(NO_EQUAL, format!("{} has no word for {what}", to.noun), Some(span))
             .help("say it in another way, or leave it out with --lossy")
     };
     unsaid.into_iter().map(error).collect()
@@ -116,21 +120,18 @@ fn differences(
         let own = marks.iter().filter(|(name, _)| is_own(name)).map(|(name, mark)| (name.clone(), mark.clone()));
         let own: unfold::Marks = own.collect();
         let rounds = if own.is_empty() { vec![own] } else { vec![unfold::Marks::new(), own] };
-        let fresh = rounds.iter().find_map(|args| difference(first, second, (target, at), args, to, world));
+        let fresh = rounds.iter().find_map(|args| difference(first, second, module, (target, at), args, to, world));
         // Targets that share a step differ in it together.
         found.extend(fresh.filter(|fresh| !found.contains(fresh)));
     }
     found
 }
 
-/// What to do about a difference.
-const UNLIKE: &str =
-    "something of it means another thing there: say it in another way, or take what there is with --lossy";
-
 /// What two texts build differently for one target.
 fn difference(
     first: &Source,
     second: &Source,
+    module: &Module,
     (target, at): (&str, Option<Span>),
     args: &unfold::Marks,
     to: &Language,
@@ -144,12 +145,16 @@ fn difference(
     let directories = Directories::new();
     // What cannot be built in the one language is no measure for the other.
     let (wanted, _) = built(first, &options, &directories, world).ok()?;
-    let (error, at) = match built(second, &options, &directories, world) {
-        Err(message) => (format!("{} of this is refused: {message}", to.noun), at),
+    let error = match built(second, &options, &directories, world) {
+        Err(message) => {
+            let message = format!("{} of this is refused: {message}", to.noun);
+            Diagnostic::error(NAMELESS, message, at.or(Some(Span::default()))).help(construct::LEAVE)
+        }
         Ok((got, _)) => {
-            let (what, place) = wanted.unlike(&got)?;
-            (format!("what {} builds of this is not the same: {what}", to.noun), place.or(at))
+            let (part, place) = wanted.unlike(&got)?;
+            let def = module.defs.iter().find(|def| def.name.as_ref().is_some_and(|own| own.text == target));
+            construct::Text { source: first, module, def }.refusal(&part, place, to.noun)
         }
     };
-    Some(Diagnostic::error("convert", error, at.or(Some(Span::default()))).help(UNLIKE))
+    Some(error)
 }

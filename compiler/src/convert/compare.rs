@@ -7,7 +7,8 @@ use llb::Graph;
 use oci::Digest;
 
 use super::StandIns;
-use super::settings::NOTHING_PATH;
+use super::difference::{self, Part};
+use super::unfold::settings::NOTHING_PATH;
 use crate::{Facts, Options, Plan};
 
 /// Directories of the client by the names they have in a definition; those that are not there are the one it is built in.
@@ -17,41 +18,7 @@ pub(super) type Directories = BTreeMap<String, String>;
 struct Vertex {
     digest: Digest,
     place: Option<Span>,
-    op: llb::Op,
-}
-
-/// In what two vertices differ, as far as it has a name.
-fn unlike_op(one: &llb::Op, other: &llb::Op) -> &'static str {
-    match (one, other) {
-        (llb::Op::Exec(one), llb::Op::Exec(other)) => {
-            let alike = [
-                (one.meta.args == other.meta.args, "the command"),
-                (one.meta.env == other.meta.env, "the variables of the process, or their order"),
-                (one.meta.cwd == other.meta.cwd, "the working directory of the process"),
-                (one.meta.user == other.meta.user, "the user of the process"),
-                (one.mounts == other.mounts, "the mounts of the process"),
-            ];
-            alike.iter().find(|(is_alike, _)| !is_alike).map_or("how the process runs", |(_, what)| what)
-        }
-        (llb::Op::File(one), llb::Op::File(other)) => match (&one[..], &other[..]) {
-            ([one], [other]) => match (&one.kind, &other.kind) {
-                (llb::FileActionKind::Copy(one), llb::FileActionKind::Copy(other)) => {
-                    let alike = [
-                        (one.src == other.src, "the path that is copied"),
-                        (one.dest == other.dest, "where it is copied to"),
-                        (one.owner == other.owner, "the owner of what is copied"),
-                        (one.mode == other.mode && one.mode_str == other.mode_str, "the mode of what is copied"),
-                    ];
-                    alike.iter().find(|(is_alike, _)| !is_alike).map_or("how it is copied", |(_, what)| what)
-                }
-                _ => "what becomes of files",
-            },
-            _ => "several changes of files in one",
-        },
-        (llb::Op::Source(one), llb::Op::Source(other)) if one.identifier != other.identifier => "what is fetched",
-        (llb::Op::Source(_), llb::Op::Source(_)) => "how it is fetched",
-        _ => "what is done",
-    }
+    node: llb::Node,
 }
 
 /// What a target comes to: its vertices with their places, and what containers of its images are told.
@@ -61,28 +28,24 @@ pub(super) struct Built {
 }
 
 impl Built {
-    /// The first thing that another one has not, or has otherwise.
-    pub(super) fn unlike(&self, other: &Self) -> Option<(String, Option<Span>)> {
+    /// The first thing that another one has not, or has otherwise, with its place.
+    pub(super) fn unlike(&self, other: &Self) -> Option<(Part, Option<Span>)> {
         let has = |of: &Self, vertex: &Vertex| of.vertices.iter().any(|known| known.digest == vertex.digest);
         let more = other.vertices.iter().find(|vertex| !has(self, vertex));
         if let Some(less) = self.vertices.iter().find(|vertex| !has(other, vertex)) {
-            let what = more.map_or("it is not there", |more| unlike_op(&less.op, &more.op));
-            return Some((format!("of the steps that differ, this is the first ({what})"), less.place));
+            let part = more.map_or(Part::Missing, |more| Part::between(&less.node, &more.node));
+            return Some((part, less.place));
         }
-        if more.is_some() {
-            return Some(("it has more steps".to_owned(), None));
+        if let Some(more) = more {
+            return Some((Part::More(difference::kind(&more.node.op)), None));
         }
-        if self.told.len() != other.told.len() {
-            return Some(("it is for other platforms".to_owned(), None));
+        let platforms = |of: &Self| of.told.iter().map(|(platform, _)| platform.clone()).collect::<Vec<_>>().join(", ");
+        let (own, others) = (platforms(self), platforms(other));
+        if own != others {
+            return Some((Part::Platforms(others), None));
         }
-        let of_each = self.told.iter().zip(&other.told).find(|(told, other)| told != other);
-        let ((platform, told), (other_platform, other)) = of_each?;
-        if platform != other_platform {
-            return Some((format!("it is for {other_platform}"), None));
-        }
-        let keys = told.as_object().into_iter().chain(other.as_object()).flat_map(serde_json::Map::keys);
-        let key = keys.into_iter().find(|key| told[key.as_str()] != other[key.as_str()]);
-        Some((format!("its image is told another {}", key.map_or("config", String::as_str)), None))
+        let (told, other) = self.told.iter().zip(&other.told).find(|(told, other)| told != other)?;
+        Some((Part::told(&told.1, &other.1), None))
     }
 }
 
@@ -102,7 +65,7 @@ pub(super) fn built(
     same_contexts(&mut plan.graph, directories);
     let (_, digests) = llb::encode_traced(&plan.graph).map_err(|error| error.to_string())?;
     let vertex = |(node, digest): (&llb::Node, Option<Digest>)| {
-        Some(Vertex { digest: digest?, place: place(node, source), op: node.op.clone() })
+        Some(Vertex { digest: digest?, place: place(node, source), node: node.clone() })
     };
     let vertices = plan.graph.nodes.iter().zip(digests).filter_map(vertex).collect();
     let told = plan.outputs.iter().map(|output| (output.platform.to_string(), told(&output.image)));

@@ -6,7 +6,8 @@ use ast::{Diagnostic, FileId, Module, Severity, Source, Span};
 use frontends::spec::several::{self, Kind, Named, Several, Stages, Wanted};
 
 use super::compare::{Directories, built};
-use super::{StandIns, UNLIKE, named};
+use super::construct::{self, Text};
+use super::{NAMELESS, NO_EQUAL, StandIns, named};
 use crate::{Options, Plan, World};
 
 /// Builds by name.
@@ -72,7 +73,7 @@ pub fn several(builds: &Builds, lossy: bool, files: &dyn World) -> Result<String
         return Ok(text);
     }
     let written = Source::new("build.toml", text.clone().into_bytes());
-    let found = differences(builds, &written, &world);
+    let found = differences(builds, &modules, &written, &world);
     if found.is_empty() { Ok(text) } else { Err(found) }
 }
 
@@ -90,7 +91,7 @@ fn whole<'m>(builds: &Builds, modules: &'m [Module]) -> Result<Several<'m>, Vec<
         let Some(stage) = stage(module, build) else {
             let target = target(build);
             let message = format!("{} has no stage {target}", builds.texts[build.text].name);
-            errors.push(Diagnostic::error("convert", message, Some(build.at)).help("`target` names one of its stages"));
+            errors.push(Diagnostic::error(NO_EQUAL, message, Some(build.at)).help("`target` names one of its stages"));
             continue;
         };
         let wanted = Wanted {
@@ -147,13 +148,14 @@ fn stage(module: &Module, build: &Build) -> Option<usize> {
 }
 
 /// What the spec builds differently, at the builds.
-fn differences(builds: &Builds, written: &Source, world: &StandIns<'_>) -> Vec<Diagnostic> {
+fn differences(builds: &Builds, modules: &[Module], written: &Source, world: &StandIns<'_>) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let usual = BTreeMap::new();
     for (round, values) in std::iter::once(&usual).chain(&builds.rounds).enumerate() {
         let mut plans: BTreeMap<&str, Plan> = BTreeMap::new();
         for build in &builds.builds {
-            found.extend(difference(builds, build, round, values, written, &mut plans, world));
+            let fresh = difference((builds, modules), build, (round, values), written, &mut plans, world);
+            found.extend(fresh.filter(|fresh| !found.contains(fresh)));
         }
         if !found.is_empty() {
             break;
@@ -163,10 +165,9 @@ fn differences(builds: &Builds, written: &Source, world: &StandIns<'_>) -> Vec<D
 }
 
 fn difference<'b>(
-    builds: &'b Builds,
+    (builds, modules): (&'b Builds, &[Module]),
     build: &'b Build,
-    round: usize,
-    values: &BTreeMap<String, String>,
+    (round, values): (usize, &BTreeMap<String, String>),
     written: &Source,
     plans: &mut BTreeMap<&'b str, Plan>,
     world: &StandIns<'_>,
@@ -196,14 +197,17 @@ fn difference<'b>(
     let mut options = Options::default();
     options.opts.insert("target".to_owned(), build.name.clone());
     options.opts.extend(values.iter().map(|(name, value)| (format!("build-arg:{name}"), value.clone())));
-    let message = match built(written, &options, &second, world) {
-        Err(message) => format!("a build spec of {} is refused: {message}", build.name),
-        Ok((got, _)) => {
-            let (what, place) = wanted.unlike(&got)?;
-            let line = place.map(|place| format!(" at line {}", text.lines.line(place.start)));
-            let line = line.unwrap_or_default();
-            format!("what a build spec builds of {} is not the same: {what} ({}{line})", build.name, text.name)
+    match built(written, &options, &second, world) {
+        Err(message) => {
+            let message = format!("a build spec of {} is refused: {message}", build.name);
+            Some(Diagnostic::error(NAMELESS, message, Some(build.at)).help(construct::LEAVE))
         }
-    };
-    Some(Diagnostic::error("convert", message, Some(build.at)).help(UNLIKE))
+        Ok((got, _)) => {
+            let (part, place) = wanted.unlike(&got)?;
+            let module = &modules[build.text];
+            let def = stage(module, build).map(|at| &module.defs[at]);
+            let refusal = Text { source: text, module, def }.refusal(&part, place, "a build spec");
+            Some(refusal.also(build.at, format!("as {} is built", build.name)))
+        }
+    }
 }

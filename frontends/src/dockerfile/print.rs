@@ -15,7 +15,9 @@ pub fn instruction(op: &Op, opts: &[Opt]) -> String {
     let mut text = String::from(keyword(op)) + &flags(opts);
     let rest = arguments(op);
     if !rest.is_empty() {
-        text.push(' ');
+        // What looks like a flag comes after the sign that there are no more.
+        let is_flag = rest.starts_with("--") && !matches!(op, Op::Healthcheck(_));
+        text.push_str(if is_flag { " -- " } else { " " });
         text.push_str(&rest);
     }
     text
@@ -223,7 +225,8 @@ fn list(words: impl Iterator<Item = String>) -> String {
 /// A string as a word that expands to it.
 fn raw(value: &Str) -> String {
     match &value.kind {
-        StrKind::Word { raw, .. } => raw.lossy().into_owned(),
+        StrKind::Word { raw, .. } if !raw.0.is_empty() => raw.lossy().into_owned(),
+        StrKind::Word { .. } => "\"\"".to_owned(),
         StrKind::Lit(text) if text.0.is_empty() => "\"\"".to_owned(),
         StrKind::Lit(text) => {
             let mut word = String::new();

@@ -69,9 +69,25 @@ struct Scope {
     open: bool,
     /// The working directory, if it is known.
     dir: Option<Template>,
+    /// The user that owns what is made, if it is not root.
+    user: Option<Template>,
+    /// Whether there is no stage yet.
+    is_global: bool,
 }
 
 impl Scope {
+    /// The same of where something is copied to: what ends like a directory stays one.
+    fn beneath(&self, path: &Template) -> Option<Template> {
+        let text = path.constant();
+        let is_directory = text.as_ref().is_some_and(|text| text.ends_with('/') || text == "." || text.ends_with("/."));
+        let inside = self.inside(path)?;
+        let is_root = inside.constant().is_some_and(|path| path.ends_with('/'));
+        if !is_directory || is_root || path.begins_with('/') {
+            return Some(inside);
+        }
+        Some(Template::text(&format!("{}/", inside.constant()?)))
+    }
+
     /// A path as one that begins at the root; `None` when nobody knows where it is.
     fn inside(&self, path: &Template) -> Option<Template> {
         if path.begins_with('/') {
@@ -129,7 +145,12 @@ impl Printer<'_> {
     }
 
     fn name_of(&self, at: usize, def: &Def) -> String {
+        let is_later = |name: &str| {
+            let later = self.module.defs[at + 1..].iter().filter_map(|def| def.name.as_ref());
+            later.into_iter().any(|own| own.text.eq_ignore_ascii_case(name))
+        };
         let mut name = match &def.name {
+            Some(name) if is_later(&name.text) => identifier(&format!("{}_{at}", name.text)),
             Some(name) => identifier(&name.text),
             None if at + 1 == self.module.defs.len() => DEFAULT.to_owned(),
             None => format!("stage_{at}"),
@@ -200,6 +221,7 @@ impl Printer<'_> {
             return function.statements.extend(["scratch".to_owned(), path, "dir \"/\"".to_owned()]);
         }
         let mut head = Function::default();
+        head.scope.is_global = true;
         for (_, param) in self.module.params() {
             self.argument(&mut head, param, false);
         }

@@ -19,14 +19,19 @@ impl Printer<'_> {
                 };
                 function.scope.dir = Some(path.clone());
                 if path.constant().as_deref() != Some("/") {
-                    function.statements.push(format!("mkdir {} 0o755 with createParents", path.print()));
+                    let owner = function.scope.user.iter().map(|user| format!("chown {}", user.print()));
+                    let options: Vec<String> = std::iter::once("createParents".to_owned()).chain(owner).collect();
+                    function.statements.push(format!("mkdir {} 0o755{}", path.print(), with(&options)));
                 }
                 function.statements.push(format!("dir {}", path.print()));
             }
             Op::Env(pairs) => {
                 let values: Vec<_> = pairs.iter().map(|pair| self.text(&pair.value, &function.scope)).collect();
                 for (pair, value) in pairs.iter().zip(values) {
-                    let key = pair.key.raw().lossy().into_owned();
+                    let Some(key) = self.text(&pair.key, &function.scope).constant() else {
+                        self.unsaid(pair.key.span, "a name with an argument in it");
+                        continue;
+                    };
                     function.statements.push(format!("env {} {}", string(&key), value.print()));
                     function.scope.args.retain(|arg| *arg != key);
                     function.scope.values.insert(key, value);
@@ -41,6 +46,8 @@ impl Printer<'_> {
             Op::User(name) => {
                 let name = self.text(name, &function.scope);
                 function.statements.push(format!("user {}", name.print()));
+                let is_nobody = name.constant().is_some_and(|name| name.is_empty());
+                function.scope.user = (!is_nobody).then_some(name);
             }
             Op::Cmd(command) => self.told(function, "cmd", command),
             Op::Entrypoint(command) => self.told(function, "entrypoint", command),
@@ -145,7 +152,7 @@ impl Printer<'_> {
         let target = get(&["target", "dst", "destination"]);
         let (id, sharing) = (get(&["id"]), get(&["sharing"]));
         let (from, source) = (get(&["from"]), get(&["source", "src"]));
-        let is_on = |value: Template| value.constant().is_none_or(|value| value != "false");
+        let is_on = |value: Template| value.constant().is_none_or(|value| !is_off(&value));
         let is_writable = match (get(&["rw", "readwrite"]), get(&["ro", "readonly"])) {
             (Some(writable), _) => is_on(writable),
             (None, readonly) => readonly.is_some_and(|readonly| !is_on(readonly)),
@@ -172,13 +179,17 @@ impl Printer<'_> {
             self.unsaid(step.span, "a field of a mount");
             return None;
         }
+        let Some(target) = function.scope.inside(&target) else {
+            self.unsaid(step.span, "a mount in a directory that a base may have set");
+            return None;
+        };
         let at = target.print();
         Some(match kind.as_str() {
             "tmpfs" => format!("mount scratch {at} with tmpfs"),
             "cache" => {
                 // The names of caches begin with their namespace, which is nothing.
-                let id = id.unwrap_or(target).after("/");
-                let sharing = sharing.unwrap_or_else(|| Template::text("shared"));
+                let id = id.unwrap_or_else(|| cleaned(&target)).after("/");
+                let sharing = sharing.map_or_else(|| Template::text("shared"), |sharing| sharing.lower());
                 format!("mount scratch {at} with cache({}, {})", id.print(), sharing.print())
             }
             _ => {
@@ -186,7 +197,7 @@ impl Printer<'_> {
                 let path =
                     source.filter(|source| source.constant().is_none_or(|path| !matches!(&*path, "." | "/" | "")));
                 let mut options: Vec<String> = (!is_writable).then(|| "readonly".to_owned()).into_iter().collect();
-                options.extend(path.map(|path| format!("sourcePath {}", rooted(&path).print())));
+                options.extend(path.map(|path| format!("sourcePath {}", cleaned(&rooted(&path)).print())));
                 format!("mount {from} {at}{}", with_inline(&options))
             }
         })
@@ -197,12 +208,15 @@ impl Printer<'_> {
         let Some(from) = from else { return "context".to_owned() };
         match self.earlier(&from) {
             Some(at) => self.used(at, function, span).value(),
+            None if from == "scratch" => from,
             None => format!("image({})", string(&from)),
         }
     }
 
     fn copy(&mut self, function: &mut Function, step: &Step, copy: &Copy, is_add: bool) {
         let dest = self.text(&copy.dest, &function.scope);
+        // Without a directory that is known, a path is left as it is: what it means is compared.
+        let dest = function.scope.beneath(&dest).unwrap_or(dest);
         let from = step.opts.iter().find_map(|opt| if let OptKind::From(from) = &opt.kind { Some(from) } else { None });
         let from = match from.map(|from| self.text(from, &function.scope).constant()) {
             Some(None) => return self.unsaid(step.span, "a stage that depends on an argument"),
@@ -220,26 +234,79 @@ impl Printer<'_> {
                 }
                 OptKind::Link(true) => options.push("link".to_owned()),
                 OptKind::Parents(true) => return self.unsaid(opt.span, "a copy with the directories above it"),
-                OptKind::Checksum(_) => return self.unsaid(opt.span, "a checksum of what is added"),
                 _ => {}
             }
         }
-        match (&copy.sources[..], &copy.documents[..]) {
-            ([source], []) => {
-                let path = self.text(source, &function.scope);
-                let has_address = path.constant().is_none_or(|path| path.contains("://") || path.starts_with("git@"));
-                if is_add && has_address {
-                    return self.unsaid(step.span, "ADD of an address");
-                }
-                options.insert(0, "asCopy".to_owned());
-                options.extend(is_add.then(|| "unpack".to_owned()));
-                let origin = self.origin(function, from, step.span);
-                let statement = format!("copy {origin} {} {}{}", rooted(&path).print(), dest.print(), with(&options));
-                function.statements.push(statement);
-            }
-            ([], [document]) => self.document(function, document, &dest, options),
-            _ => self.unsaid(step.span, "several sources in one copy"),
+        if copy.sources.len() + copy.documents.len() > 1 {
+            // One after the other they are as many steps.
+            self.unsaid(step.span, "several sources in one step");
         }
+        for source in &copy.sources {
+            let path = self.text(source, &function.scope);
+            let has_address = path.constant().is_none_or(|path| path.contains("://") || path.starts_with("git@"));
+            if is_add && has_address {
+                self.remote(function, step, &path, &dest, options.clone());
+                continue;
+            }
+            if let Some(opt) = step.opts.iter().find(|opt| matches!(opt.kind, OptKind::Checksum(_))) {
+                self.unsaid(opt.span, "a checksum of files of the client");
+            }
+            let unpacks = is_add && !step.opts.iter().any(|opt| opt.kind == OptKind::Unpack(false));
+            let own = std::iter::once("asCopy".to_owned()).chain(options.iter().cloned());
+            let own: Vec<String> = own.chain(unpacks.then(|| "unpack".to_owned())).collect();
+            let origin = self.origin(function, from.clone(), step.span);
+            let statement = format!("copy {origin} {} {}{}", rooted(&path).print(), dest.print(), with(&own));
+            function.statements.push(statement);
+        }
+        for document in &copy.documents {
+            self.document(function, document, &dest, options.clone());
+        }
+    }
+
+    /// ADD of an address: a file, or a repository.
+    fn remote(
+        &mut self,
+        function: &mut Function,
+        step: &Step,
+        address: &Template,
+        dest: &Template,
+        options: Vec<String>,
+    ) {
+        let Some(address) = address.constant() else {
+            return self.unsaid(step.span, "an address with an argument in it");
+        };
+        let (mut own, mut options) = (Vec::new(), [vec!["asCopy".to_owned()], options].concat());
+        let path = address.split(['#', '?']).next().unwrap_or_default();
+        let is_web = address.starts_with("http://") || address.starts_with("https://");
+        let is_file = is_web && !path.ends_with(".git");
+        if !is_web && !["git://", "ssh://", "git@"].iter().any(|start| address.starts_with(start)) {
+            return self.unsaid(step.span, "an address of such a kind");
+        }
+        for opt in &step.opts {
+            match &opt.kind {
+                OptKind::Checksum(sum) if is_file => {
+                    own.push(format!("checksum {}", self.text(sum, &function.scope).print()));
+                }
+                OptKind::Checksum(_) => self.unsaid(opt.span, "the checksum of a repository"),
+                OptKind::KeepGitDir(true) => own.push("keepGitDir".to_owned()),
+                OptKind::Unpack(true) => options.push("unpack".to_owned()),
+                _ => {}
+            }
+        }
+        let (source, from) = if is_file {
+            let name = path.splitn(4, '/').nth(3).unwrap_or_default().rsplit('/').next().unwrap_or_default();
+            let name = if name.is_empty() { "__unnamed__" } else { name };
+            own.push(format!("filename {}", string(name)));
+            (format!("http {}", string(&address)), format!("/{name}"))
+        } else {
+            let (path, reference) = address.split_once('#').unwrap_or((&address, ""));
+            if reference.contains(':') || path.contains('?') {
+                return self.unsaid(step.span, "a directory of a repository, or what its address asks for");
+            }
+            (format!("git {} {}", string(path), string(reference)), "/".to_owned())
+        };
+        let source = format!("fs {{ {source}{}; }}", with_inline(&own));
+        function.statements.push(format!("copy {source} {} {}{}", string(&from), dest.print(), with(&options)));
     }
 
     fn document(&mut self, function: &mut Function, document: &Document, dest: &Template, mut options: Vec<String>) {
@@ -313,6 +380,26 @@ fn with_inline(options: &[String]) -> String {
         [only] if !only.contains(' ') => format!(" with {only}"),
         several => format!(" with option {{ {}; }}", several.join("; ")),
     }
+}
+
+/// A truth value that is none, as those who read Dockerfiles know them.
+fn is_off(value: &str) -> bool {
+    ["0", "f", "F", "false", "FALSE", "False"].contains(&value)
+}
+
+/// A path without what says nothing, as far as it is a text.
+fn cleaned(path: &Template) -> Template {
+    let Some(text) = path.constant() else { return path.clone() };
+    let mut parts: Vec<&str> = Vec::new();
+    for part in text.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => drop(parts.pop()),
+            ".." if text.starts_with('/') => {}
+            part => parts.push(part),
+        }
+    }
+    Template::text(&format!("{}{}", if text.starts_with('/') { "/" } else { "" }, parts.join("/")))
 }
 
 /// A path from the root of what it is in.

@@ -48,6 +48,9 @@ impl Template {
                 Piece::Variable(variable) if variable.modifier == Modifier::None => {
                     match scope.values.get(word.slice(&variable.name)) {
                         Some(value) => self.0.extend(value.0.iter().cloned()),
+                        None if scope.is_global && is_known(word.slice(&variable.name)) => {
+                            return Err("what is known of the target");
+                        }
                         None if scope.open => return Err("a variable that a base may have set"),
                         None => {}
                     }
@@ -86,6 +89,11 @@ impl Template {
         Self(parts)
     }
 
+    /// The same in small letters, as far as it is a text.
+    pub(super) fn lower(&self) -> Self {
+        self.constant().map_or_else(|| self.clone(), |text| Self::text(&text.to_lowercase()))
+    }
+
     /// As a program writes it.
     pub(super) fn print(&self) -> String {
         if let Some(text) = self.constant() {
@@ -120,6 +128,11 @@ fn escaped(text: &str) -> String {
         }
     }
     out
+}
+
+/// Whether an argument is always there, wherever a build is for.
+fn is_known(name: &str) -> bool {
+    name.starts_with("TARGET") || name.starts_with("BUILD")
 }
 
 /// A name that a function or parameter can have: that of a stage has signs that it cannot, and must not be one that means

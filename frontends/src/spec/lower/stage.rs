@@ -73,7 +73,10 @@ impl<'s> Lowering<'_, 's> {
     fn args(&mut self, stage: &'s Stage) {
         for (name, Scalar(value, _)) in entries(&stage.args) {
             let template = self.template(value);
-            let is_own = value.value == format!("${{var.{}}}", name.value);
+            let known =
+                super::super::text::KNOWN.iter().find(|(_, argument)| *argument == name.value).map(|(known, _)| *known);
+            let is_own = |text: &str| value.value == format!("${{{text}}}");
+            let is_own = is_own(&format!("var.{}", name.value)) || known.is_some_and(is_own);
             let param = Param { default: (!is_own).then_some(template), ..parameter(name) };
             self.push(Op::Arg(vec![param]), vec![OptKind::Exported], name.span.to(value.span));
         }

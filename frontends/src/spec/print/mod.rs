@@ -147,15 +147,18 @@ struct Scope {
     exported: BTreeSet<String>,
     /// Variables that the stage or those below it set.
     env: BTreeSet<String>,
+    /// Whether there is no stage yet, whose variables could be meant.
+    is_global: bool,
 }
 
 /// The name of a definition, which need not have one, and may have that of a later one.
 fn name_of(module: &Module, at: usize) -> String {
     let defs = &module.defs;
-    let has_name = |def: &Def, name: &str| def.name.as_ref().is_some_and(|own| own.text == name);
-    let mut name = match defs.get(at).and_then(|def| def.name.as_ref()) {
-        Some(own) if !defs[at + 1..].iter().any(|later| has_name(later, &own.text)) => return own.text.clone(),
-        Some(own) => format!("{}-{at}", own.text),
+    let has_name = |def: &Def, name: &str| def.name.as_ref().is_some_and(|own| words::stage(&own.text) == name);
+    let own = defs.get(at).and_then(|def| def.name.as_ref()).map(|own| words::stage(&own.text));
+    let mut name = match own {
+        Some(own) if !defs[at + 1..].iter().any(|later| has_name(later, &own)) => return own,
+        Some(own) => format!("{own}-{at}"),
         None if at + 1 == defs.len() => "image".to_owned(),
         None => format!("stage-{at}"),
     };
@@ -248,7 +251,13 @@ impl<'m> Printer<'m> {
         if words::is_known(&name) {
             return;
         }
+        if !words::is_name(&name) {
+            return self.unsaid(param.name.span, "an argument with such a name");
+        }
         let default = param.default.as_ref().map(|default| self.text(default, &Scope::default()));
+        if default.as_ref().is_some_and(|default| default.contains("${")) {
+            return self.unsaid(param.name.span, "an argument whose default mentions a variable");
+        }
         match self.shared.vars.iter().position(|(known, ..)| *known == name) {
             Some(at) if default.is_none() || self.shared.vars[at].1 == default => {}
             Some(_) => self.unsaid(param.name.span, "an argument with different defaults"),
@@ -268,7 +277,7 @@ impl<'m> Printer<'m> {
 
     /// What stands before all definitions, where the next step stands in none.
     fn global(&mut self) -> Scope {
-        let mut scope = self.scope();
+        let mut scope = Scope { is_global: true, ..self.scope() };
         let module = self.module;
         module.params().for_each(|(_, param)| self.declare(param, None, &mut scope));
         scope
@@ -400,6 +409,9 @@ impl<'m> Printer<'m> {
             Op::Env(pairs) if has_twice(pairs) => self.unsaid(step.span, "a variable that is set twice at once"),
             Op::Env(pairs) => {
                 let entries = self.pairs(pairs, scope);
+                if let Some(pair) = pairs.iter().find(|pair| self.is_taken(pair, scope)) {
+                    self.unsaid(pair.key.span, "a variable that has the name of an argument");
+                }
                 scope.env.extend(pairs.iter().map(|pair| pair.key.raw().lossy().into_owned()));
                 part.settings.push(format!("env = {{ {} }}\n", entries.join(", ")));
             }
@@ -428,10 +440,22 @@ impl<'m> Printer<'m> {
         }
     }
 
+    /// Whether a variable takes the name of an argument for a value of its own.
+    fn is_taken(&self, pair: &Pair, scope: &Scope) -> bool {
+        let (key, value) = (pair.key.raw().lossy(), pair.value.raw().lossy());
+        let is_itself = value == format!("${key}") || value == format!("${{{key}}}");
+        self.told.is_none() && scope.args.iter().any(|arg| *arg == key) && !scope.env.contains(&*key) && !is_itself
+    }
+
     fn pairs(&mut self, pairs: &[Pair], scope: &Scope) -> Vec<String> {
-        let entry =
-            |pair: &Pair| format!("{} = {}", words::key(&pair.key.raw().lossy()), self.text(&pair.value, scope));
-        pairs.iter().map(entry).collect()
+        let mut entry = |pair: &Pair| {
+            let key = words::unquoted(&self.text(&pair.key, scope));
+            if key.contains("${") {
+                self.unsaid(pair.key.span, "a name with a variable in it");
+            }
+            format!("{} = {}", words::key(&key), self.text(&pair.value, scope))
+        };
+        pairs.iter().map(&mut entry).collect()
     }
 
     fn list(&mut self, key: &'static str, values: &[ast::Str], scope: &Scope, part: &mut Part) {

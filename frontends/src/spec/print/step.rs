@@ -120,6 +120,9 @@ impl Printer<'_> {
         if fields.iter().any(|(key, _)| !known.contains(&key.as_str())) {
             return self.unsaid(step.span, "a field of a mount");
         }
+        if kind == "cache" && target.is_none() {
+            return self.unsaid(step.span, "a mount whose place is not said");
+        }
         let entry = |pairs: Vec<(&str, Option<String>)>| {
             let said: Vec<String> =
                 pairs.into_iter().filter_map(|(key, value)| Some(format!("{key} = {}", value?))).collect();
@@ -287,6 +290,9 @@ impl Printer<'_> {
                 let mut more = String::new();
                 for opt in &step.opts {
                     match &opt.kind {
+                        OptKind::Checksum(sum) if sum.raw().lossy().contains('$') => {
+                            self.unsaid(opt.span, "a checksum with a variable in it");
+                        }
                         OptKind::Checksum(sum) => more += &format!(", sha256 = {}", self.text(sum, scope)),
                         OptKind::Unpack(on) => more += &format!(", unpack = {on}"),
                         _ => {}
@@ -297,7 +303,9 @@ impl Printer<'_> {
             }
             [path] if !path.contains("://") && !path.starts_with("git@") => {
                 let place = self.place(None, Some(path), at);
-                vec![format!("unpack = {}\nto = {to}\n{attributes}", string(&place))]
+                let is_whole = step.opts.iter().any(|opt| matches!(opt.kind, OptKind::Unpack(false)));
+                let key = if is_whole { "copy" } else { "unpack" };
+                vec![format!("{key} = {}\nto = {to}\n{attributes}", string(&place))]
             }
             _ => {
                 self.unsaid(step.span, "ADD of several sources, or of a repository");

@@ -38,7 +38,7 @@ impl<'w> Words<'w> {
                 }
                 Piece::Quoted(inner) => self.pieces(inner, text)?,
                 Piece::Variable(variable) if variable.modifier == Modifier::None => {
-                    text.push_str(&self.reference(self.word.slice(&variable.name)));
+                    text.push_str(&self.reference(self.word.slice(&variable.name))?);
                 }
                 Piece::Variable(_) => return Err("a substitution: ${NAME:-VALUE} and its kin"),
                 Piece::Fault(_) => return Err("a word that cannot be read"),
@@ -47,17 +47,19 @@ impl<'w> Words<'w> {
         Ok(())
     }
 
-    fn reference(&self, name: &str) -> String {
+    fn reference(&self, name: &str) -> Result<String, &'static str> {
         let is_arg = self.scope.args.iter().any(|arg| arg == name) && !self.scope.env.contains(name);
         match KNOWN.iter().find(|(_, argument)| *argument == name) {
-            Some((known, _)) if is_arg || self.scope.env.is_empty() && self.scope.args.is_empty() => {
-                format!("${{{known}}}")
-            }
-            _ if is_arg => match &self.scope.values {
+            Some((known, _)) if is_arg || self.scope.is_global => Ok(format!("${{{known}}}")),
+            _ if is_arg => Ok(match &self.scope.values {
                 Some(values) => values.get(name).cloned().unwrap_or_default(),
                 None => format!("${{var.{name}}}"),
-            },
-            _ => format!("${{env.{name}}}"),
+            }),
+            _ if name.starts_with("TARGET") && self.scope.is_global => Err("what is known of the target"),
+            // Nobody has set it.
+            _ if self.scope.is_global => Ok(String::new()),
+            _ if !is_name(name) => Err("a variable with such a name"),
+            _ => Ok(format!("${{env.{name}}}")),
         }
     }
 }
@@ -77,6 +79,12 @@ pub(super) fn truth(value: &str) -> String {
     }
 }
 
+/// Whether a variable can have a name in a spec.
+pub(super) fn is_name(name: &str) -> bool {
+    let is_sign = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    name.bytes().all(is_sign) && name.starts_with(|c: char| !c.is_ascii_digit())
+}
+
 /// Whether an argument is one that is always there.
 pub(super) fn is_known(name: &str) -> bool {
     KNOWN.iter().any(|(_, argument)| *argument == name)
@@ -91,6 +99,18 @@ pub(super) fn string(text: &str) -> String {
 /// The text of a string of TOML.
 pub(super) fn unquoted(text: &str) -> String {
     serde_json::from_str(text).unwrap_or_default()
+}
+
+/// A name that a stage can have.
+pub(super) fn stage(name: &str) -> String {
+    let is_letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let sign = |c: char| if is_letter(c) || "-_.".contains(c) { c } else { '-' };
+    let name: String = name.to_lowercase().chars().map(sign).collect();
+    match name.as_str() {
+        "scratch" | "context" => name + "-stage",
+        _ if name.starts_with(is_letter) => name,
+        _ => format!("stage{name}"),
+    }
 }
 
 /// A key of TOML.

@@ -1,13 +1,15 @@
 //! How things stand in a stage: what processes start with, and what its image is told.
 
+use std::collections::BTreeSet;
+
 use ast::{Command, Op, Pair, Span, Step, Text};
 use oci::ContainerConfig;
 
+use super::Unfolding;
 use super::steps::step;
-use super::unfold::Unfolding;
 
 /// Where programs are in an image that does not say so.
-pub(super) const NOTHING_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(in crate::convert) const NOTHING_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// How things stand in a stage: what processes start with, and what its image is told.
 #[derive(Clone, Default)]
@@ -38,7 +40,7 @@ pub(super) fn wanted(node: &llb::Node) -> Option<Wanted> {
     Some(Wanted { env: pairs(&exec.meta.env), dir: exec.meta.cwd.clone() })
 }
 
-pub(super) fn pairs(env: &[String]) -> Vec<(String, String)> {
+pub(in crate::convert) fn pairs(env: &[String]) -> Vec<(String, String)> {
     let pair = |entry: &String| {
         let (key, value) = entry.split_once('=').unwrap_or((entry, ""));
         (key.to_owned(), value.to_owned())
@@ -112,19 +114,24 @@ impl Settings {
             let pairs = self.written(unfolding, &labels, at, steps);
             steps.push(step(Op::Label(pairs), Vec::new(), at));
         }
-        let list = |known: &std::collections::BTreeSet<String>, all: &std::collections::BTreeSet<String>| {
-            all.difference(known).map(|text| unfolding.text(text, at).0).collect::<Vec<_>>()
-        };
-        let (ports, volumes) =
-            (list(&self.told.exposed_ports, &told.exposed_ports), list(&self.told.volumes, &told.volumes));
+        let fresh =
+            |known: &BTreeSet<String>, all: &BTreeSet<String>| all.difference(known).cloned().collect::<Vec<_>>();
+        let ports = fresh(&self.told.exposed_ports, &told.exposed_ports);
+        let ports = self.declared(unfolding, &ports, at, steps);
+        let volumes = fresh(&self.told.volumes, &told.volumes);
+        let volumes = self.declared(unfolding, &volumes, at, steps);
         if !ports.is_empty() {
             steps.push(step(Op::Expose(ports), Vec::new(), at));
         }
         if !volumes.is_empty() {
             steps.push(step(Op::Volume(volumes), Vec::new(), at));
         }
-        if told.stop_signal != self.told.stop_signal {
-            steps.push(step(Op::StopSignal(unfolding.text(&told.stop_signal, at).0), Vec::new(), at));
+        if told.stop_signal.is_empty() && !self.told.stop_signal.is_empty() {
+            unfolding.say_not(at, "a signal that is taken back");
+        } else if told.stop_signal != self.told.stop_signal {
+            let (signal, params) = unfolding.text(&told.stop_signal, at);
+            self.declare(unfolding, &params, at, steps);
+            steps.push(step(Op::StopSignal(signal), Vec::new(), at));
         }
     }
 
@@ -179,6 +186,23 @@ impl Settings {
             pairs.push(Pair { key, value, legacy: false });
         }
         pairs
+    }
+
+    /// Texts whose parameters are declared.
+    fn declared(
+        &mut self,
+        unfolding: &Unfolding<'_>,
+        texts: &[String],
+        at: Span,
+        steps: &mut Vec<Step>,
+    ) -> Vec<ast::Str> {
+        let mut all = Vec::new();
+        for text in texts {
+            let (text, params) = unfolding.text(text, at);
+            self.declare(unfolding, &params, at, steps);
+            all.push(text);
+        }
+        all
     }
 
     /// Declares parameters that a text mentions.

@@ -5,7 +5,7 @@ use llb::{MountKind, NetMode, NodeId, SecurityMode};
 
 use super::settings::{Settings, Wanted, pairs, value};
 use super::steps::step;
-use super::unfold::{Place, Unfolding};
+use super::{Place, Unfolding};
 
 impl Unfolding<'_> {
     pub(super) fn process(

@@ -3,8 +3,8 @@
 use ast::{Op, Opt, Span, Step, Text};
 use llb::NodeId;
 
+use super::Unfolding;
 use super::settings::{Settings, Wanted};
-use super::unfold::Unfolding;
 
 /// A step as if it had been written.
 pub(super) fn step(op: Op, opts: Vec<Opt>, span: Span) -> Step {

@@ -5,7 +5,7 @@ use llb::{CopyAction, FileActionKind, NodeId, Owner, UserOpt};
 
 use super::settings::{Settings, Wanted};
 use super::steps::step;
-use super::unfold::{Place, Unfolding};
+use super::{Place, Unfolding};
 
 impl Unfolding<'_> {
     pub(super) fn files(
@@ -106,6 +106,43 @@ impl Unfolding<'_> {
         Some(self.text(&text, at).0)
     }
 
+    /// A copy of what is at an address.
+    fn address_added(
+        &mut self,
+        edge: llb::Edge,
+        copy: &CopyAction,
+        linked: bool,
+        settings: &mut Settings,
+        steps: &mut Vec<Step>,
+    ) {
+        let llb::Op::Source(source) = &self.node(edge.node).op else { return };
+        let (address, checksum) = (source.identifier.clone(), source.attrs.get("http.checksum").cloned());
+        let at = self.span(edge.node);
+        let (address, params) = self.text(&address, at);
+        settings.declare(self, &params, at, steps);
+        let (dest, params) = self.text(&copy.dest, at);
+        settings.declare(self, &params, at, steps);
+        let mut opts: Vec<OptKind> = checksum.map(|sum| OptKind::Checksum(self.text(&sum, at).0)).into_iter().collect();
+        opts.extend(self.attributes(copy, linked, at));
+        opts.extend(copy.attempt_unpack.then_some(OptKind::Unpack(true)));
+        let opts = opts.into_iter().map(|kind| Opt { kind, span: at }).collect();
+        steps.push(step(Op::Add(Copy { sources: vec![address], documents: Vec::new(), dest }), opts, at));
+    }
+
+    /// Owner, mode and patterns of a copy, and whether it stands by itself.
+    fn attributes(&self, copy: &CopyAction, linked: bool, at: Span) -> Vec<OptKind> {
+        let mut opts: Vec<OptKind> = self.owner(copy.owner.as_ref(), at).map(OptKind::Chown).into_iter().collect();
+        if copy.mode >= 0 {
+            opts.push(OptKind::Chmod(self.text(&format!("{:o}", copy.mode), at).0));
+        } else if !copy.mode_str.is_empty() {
+            opts.push(OptKind::Chmod(self.text(&copy.mode_str, at).0));
+        }
+        opts.extend(copy.include_patterns.iter().map(|pattern| OptKind::Include(self.text(pattern, at).0)));
+        opts.extend(copy.exclude_patterns.iter().map(|pattern| OptKind::Exclude(self.text(pattern, at).0)));
+        opts.extend(linked.then_some(OptKind::Link(true)));
+        opts
+    }
+
     /// Copies that are one step: equal but for what is copied.
     fn copies(
         &mut self,
@@ -151,11 +188,8 @@ impl Unfolding<'_> {
             if edge.is_none() {
                 return self.say_not(at, "a copy of nothing");
             }
-            if let Some(address) = edge.and_then(|edge| self.address(edge)) {
-                self.say_not(at, "a copy of what is at an address");
-                let (address, dest) = (self.text(&address, at).0, self.text(&first.dest, at).0);
-                let copy = Copy { sources: vec![address], documents: Vec::new(), dest };
-                return steps.push(step(Op::Add(copy), Vec::new(), at));
+            if let Some(edge) = edge.filter(|edge| self.is_address(*edge)) {
+                return self.address_added(edge, first, linked, settings, steps);
             }
             let Some(place) = self.place(*edge, id) else { return };
             let path = match &place {
@@ -176,15 +210,7 @@ impl Unfolding<'_> {
         let (dest, params) = self.text(&first.dest, at);
         settings.declare(self, &params, at, steps);
         let mut opts: Vec<OptKind> = from.iter().map(|name| OptKind::From(self.text(name, at).0)).collect();
-        opts.extend(self.owner(first.owner.as_ref(), at).map(OptKind::Chown));
-        if first.mode >= 0 {
-            opts.push(OptKind::Chmod(self.text(&format!("{:o}", first.mode), at).0));
-        } else if !first.mode_str.is_empty() {
-            opts.push(OptKind::Chmod(self.text(&first.mode_str, at).0));
-        }
-        opts.extend(first.include_patterns.iter().map(|pattern| OptKind::Include(self.text(pattern, at).0)));
-        opts.extend(first.exclude_patterns.iter().map(|pattern| OptKind::Exclude(self.text(pattern, at).0)));
-        opts.extend(linked.then_some(OptKind::Link(true)));
+        opts.extend(self.attributes(first, linked, at));
         let opts = opts.into_iter().map(|kind| Opt { kind, span: at }).collect();
         let copy = Copy { sources, documents, dest };
         let unpacks = first.attempt_unpack;
