@@ -1,5 +1,7 @@
 //! "Did you mean": the closest of some options.
 
+use std::cmp::Reverse;
+
 use crate::case;
 
 /// Distances from here on are no typing mistake any more; the bound BuildKit and Terraform use.
@@ -36,14 +38,21 @@ pub(crate) fn suggest_below<'o>(
 }
 
 /// [`suggest`] without regard to case; the suggestion takes the case of `word` if that is all one case.
-/// `options` are lower case.
+/// `options` are lower case; of several as close, the one that begins most like the word, as Go takes any of them.
 ///
 /// parity: to Go, a word with bytes that are not UTF-8 (U+FFFD here) has no case.
 pub fn suggest_any_case<'o>(word: &str, options: impl IntoIterator<Item = &'o str>) -> Option<String> {
     let lower = case::lower(word);
+    let mut options: Vec<&str> = options.into_iter().collect();
+    options.sort_by_key(|option| Reverse(same_beginning(&lower, option)));
     let found = suggest(&lower, options)?;
     let has_case = !word.contains(char::REPLACEMENT_CHARACTER);
     Some(if has_case && word != lower && word == case::upper(word) { found.to_uppercase() } else { found.to_owned() })
+}
+
+/// How many characters two words have in common at their beginning.
+fn same_beginning(one: &str, other: &str) -> usize {
+    one.chars().zip(other.chars()).take_while(|(a, b)| a == b).count()
 }
 
 /// Appends ` (did you mean …?)` to a message, if there is something to suggest.
@@ -102,6 +111,16 @@ mod tests {
         assert_eq!(suggest_any_case("workdri", options).as_deref(), Some("workdir"));
         assert_eq!(suggest_any_case("Entrypiont", options).as_deref(), Some("entrypoint"));
         assert_eq!(suggest_any_case("WORK\u{fffd}DIR", options).as_deref(), Some("workdir"));
+    }
+
+    #[test]
+    fn of_as_close_ones_what_begins_alike() {
+        assert_eq!(suggest_any_case("FR", ["arg", "from"]).as_deref(), Some("FROM"));
+        assert_eq!(suggest_any_case("r", ["arg", "run"]).as_deref(), Some("run"));
+    }
+
+    #[test]
+    fn is_appended() {
         assert_eq!(with_suggestion("unknown x".into(), Some("y")), "unknown x (did you mean y?)");
     }
 }

@@ -77,14 +77,25 @@ fn split(spec: &str) -> (&str, &str, &str) {
 fn check_address(address: &str) -> Done {
     let bare = match address.strip_prefix('[') {
         None => address,
-        Some(rest) => rest.strip_suffix(']').ok_or_else(|| {
-            Stop::error(format!("invalid IP address {address}: address {address}:: missing ']' in address"))
+        Some(rest) => bracketed(rest).map_err(|wrong| {
+            Stop::error(format!("invalid IP address {address}: address {address}:: {wrong} in address"))
         })?,
     };
     if bare.is_empty() || bare.parse::<IpAddr>().is_ok() {
         return Ok(());
     }
     Err(Stop::error(format!("invalid IP address: {bare}")))
+}
+
+/// What stands before the closing bracket, or what is wrong with `rest` to Go's `net.SplitHostPort`.
+fn bracketed(rest: &str) -> Result<&str, &'static str> {
+    match rest.split_once(']') {
+        None => Err("missing ']'"),
+        Some((_, after)) if after.starts_with(':') => Err("too many colons"),
+        Some((_, after)) if !after.is_empty() => Err("missing port"),
+        Some((inside, _)) if inside.contains('[') => Err("unexpected '['"),
+        Some((inside, _)) => Ok(inside),
+    }
 }
 
 fn check_host_ports(host: &str, container: &str, ports: (i64, i64)) -> Done {
@@ -118,6 +129,15 @@ mod tests {
         assert_eq!(split("8080:80/tcp"), ("", "8080", "80/tcp"));
         assert_eq!(split("[::1]:8080:80"), ("[::1]", "8080", "80"));
         assert_eq!(split("::1:8080:80"), ("::1", "8080", "80"));
+    }
+
+    #[test]
+    fn brackets() {
+        assert_eq!(bracketed("::1]"), Ok("::1"));
+        assert_eq!(bracketed("::1"), Err("missing ']'"));
+        assert_eq!(bracketed("::1]x"), Err("missing port"));
+        assert_eq!(bracketed("::1]:2"), Err("too many colons"));
+        assert_eq!(bracketed("::[1]"), Err("unexpected '['"));
     }
 
     #[test]
