@@ -89,7 +89,8 @@ fn with_times(mut history: Vec<History>, layers: &[LayerBlob]) -> Vec<History> {
     }
     for layer in &layers[counted..] {
         let (created, comment) = (time_of(layer), COMMENT.into());
-        history.push(History { created, comment, ..History::default() });
+        let created_by = layer.made_by.clone().unwrap_or_default();
+        history.push(History { created, created_by, comment, ..History::default() });
     }
     let mut layers = layers.iter();
     for entry in history.iter_mut().filter(|entry| !entry.empty_layer) {
@@ -151,6 +152,7 @@ mod tests {
             diff_id: Digest::sha256(b""),
             blob: Descriptor::of(media::OCI_LAYER, b""),
             created: Some(*time),
+            made_by: (*time == 7).then(|| "mkdir /a".to_owned()),
         };
         times.iter().map(layer).collect()
     }
@@ -181,7 +183,7 @@ mod tests {
             None,
             &[5, 7],
             None,
-            r#"{"architecture":"amd64","created":"1970-01-01T00:00:07Z","history":[{"created":"1970-01-01T00:00:05Z","created_by":"a"},{"created":"1970-01-01T00:00:07Z","created_by":"e","empty_layer":true},{"created":"1970-01-01T00:00:07Z","comment":"buildkit.exporter.image.v0"}],"os":"linux","rootfs":{"type":"layers","diff_ids":["D","D"]}}"#,
+            r#"{"architecture":"amd64","created":"1970-01-01T00:00:07Z","history":[{"created":"1970-01-01T00:00:05Z","created_by":"a"},{"created":"1970-01-01T00:00:07Z","created_by":"e","empty_layer":true},{"created":"1970-01-01T00:00:07Z","created_by":"mkdir /a","comment":"buildkit.exporter.image.v0"}],"os":"linux","rootfs":{"type":"layers","diff_ids":["D","D"]}}"#,
         );
     }
 

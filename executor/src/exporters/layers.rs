@@ -28,6 +28,8 @@ pub(super) struct LayerBlob {
     pub(super) blob: Descriptor,
     /// When it was made, seconds since the epoch.
     pub(super) created: Option<i64>,
+    /// What made it.
+    pub(super) made_by: Option<String>,
 }
 
 /// How layers are wanted.
@@ -95,7 +97,15 @@ pub(super) fn blobs(trees: &[&Committed], wanted: Wanted, context: Context<'_>) 
         ended.collect::<Vec<_>>().into_iter().collect::<Result<()>>()
     })?;
     let done = done.into_inner().expect("no panic while it was held");
-    Ok(layers.iter().map(|layers| layers.iter().map(|layer| done[layer].clone()).collect()).collect())
+    layers.iter().map(|layers| described(layers, &done, context)).collect()
+}
+
+/// Blobs of layers with what made them, which is known when the build is over, and not when a layer is packed.
+fn described(layers: &[Parts], blobs: &BTreeMap<Parts, LayerBlob>, context: Context<'_>) -> Result<Vec<LayerBlob>> {
+    let ids: Vec<&str> = layers.iter().map(|layer| &*layer.top().0).collect();
+    let made_by = context.store.made_by(&ids)?;
+    let described = layers.iter().zip(made_by).map(|(layer, made_by)| LayerBlob { made_by, ..blobs[layer].clone() });
+    Ok(described.collect())
 }
 
 /// Packs a layer that the export will ask for, if it is here. Failures are the export's, which tries again.
@@ -134,7 +144,8 @@ fn made_blob(layer: &Parts, known: Layer, of_image: bool, wanted: Wanted, contex
     let created = context.snapshots.contents(layer.top()).ok().and_then(|contents| contents.created);
     // The table of an eStargz blob is part of its tar.
     let own = |blob: &Descriptor| blob.annotations.get(UNCOMPRESSED).and_then(|text| Digest::parse(text).ok());
-    let taken = |blob: Descriptor, diff_id| LayerBlob { diff_id: own(&blob).unwrap_or(diff_id), blob, created };
+    let taken =
+        |blob: Descriptor, diff_id| LayerBlob { diff_id: own(&blob).unwrap_or(diff_id), blob, created, made_by: None };
     let clamp = if of_image { Clamp(None) } else { wanted.clamp };
     if clamp == Clamp(None)
         && let Some(diff_id) = known.diff_id.clone()

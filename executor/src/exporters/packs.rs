@@ -147,7 +147,7 @@ mod tests {
 
     fn blob(text: &str) -> LayerBlob {
         let blob = Descriptor::of(media::OCI_LAYER, text.as_bytes());
-        LayerBlob { diff_id: Digest::sha256(b""), blob, created: None }
+        LayerBlob { diff_id: Digest::sha256(b""), blob, created: None, made_by: None }
     }
 
     fn size(got: Result<LayerBlob>) -> u64 {

@@ -122,6 +122,7 @@ pub fn usage(store: &Store, snapshots: &dyn Snapshots) -> Result<Usage> {
         // Removed since it was listed.
         let Ok(contents) = snapshots.contents(&id) else { continue };
         let known = store.layer(&id.0)?;
+        let made_by = store.made_by(&[&id.0])?.pop().flatten();
         let here = known.blobs.iter().map(|blob| &blob.digest).filter(|digest| blobs.contains_key(*digest));
         let (kept, own): (Vec<_>, Vec<_>) = here.cloned().partition(|digest| named.contains(digest));
         of_layers.extend(own.iter().cloned());
@@ -129,7 +130,9 @@ pub fn usage(store: &Store, snapshots: &dyn Snapshots) -> Result<Usage> {
         let used = stacks.used.get(&*id.0).copied().unwrap_or_default();
         usage.records.push(Record {
             kind: if id.0.starts_with("local-") { Kind::Local } else { Kind::Regular },
-            description: known.origins.first().map(|origin| format!("pulled from {origin}")).unwrap_or_default(),
+            description: made_by
+                .or_else(|| known.origins.first().map(|origin| format!("pulled from {origin}")))
+                .unwrap_or_default(),
             size: contents.bytes + own.iter().map(|digest| blobs[digest].0).sum::<u64>(),
             created,
             last_used: created.max(UNIX_EPOCH + Duration::from_millis(used.last)),

@@ -13,6 +13,7 @@ use oci::{Digest, Platform};
 
 use super::lanes::{Lane, Lanes};
 use super::lineage;
+use super::names;
 use super::report::Report;
 use super::scheduler::{Action, Edge, Event, JobId, Known, Outcome, Same, Scheduler, Task, VertexId};
 use super::tasks::Job;
@@ -22,7 +23,7 @@ use crate::ops::Ran;
 use crate::ops::exec::Failures;
 use crate::runtime::{NetworkMode, Runtime};
 use crate::session::Session;
-use crate::snapshot::{Committed, Snapshots};
+use crate::snapshot::{Committed, LayerId, Snapshots};
 use crate::sources::{Fetching, Key, Pinned};
 use crate::store::{StepRun, Store};
 use crate::{Cancel, Error, Result, progress};
@@ -206,7 +207,7 @@ impl<'scope, 'env> Driver<'scope, 'env> {
     fn finish(mut self, outputs: &[Option<Edge>]) -> Result<Vec<Committed>> {
         let outcome = self.outcome.take().expect("the loop ran to its end");
         self.report.finish(&self.vertices, outcome.is_ok());
-        self.build.store.remember_steps(&self.steps())?;
+        self.build.store.remember_steps(&self.steps(), &self.layers_made())?;
         outcome?;
         let used = self.vertices.iter().flat_map(|vertex| vertex.results.values());
         cache::touch(self.build.store, used, now())?;
@@ -223,14 +224,33 @@ impl<'scope, 'env> Driver<'scope, 'env> {
         self.report.ran().iter().map(step).collect()
     }
 
+    /// The layers that vertices made that ran, and what each is called.
+    fn layers_made(&self) -> Vec<(&str, String)> {
+        let mut made = Vec::new();
+        for (id, _) in self.report.ran() {
+            let step = &self.vertices[*id].step;
+            for output in self.vertices[*id].results.keys() {
+                for layer in self.own_layers(Edge { vertex: *id, output: *output }) {
+                    made.push((&*layer.0, names::of_layers(&step.node, &step.name, *output)));
+                }
+            }
+        }
+        made
+    }
+
     /// Bytes of the layers that a vertex put on those of its inputs, in its first output.
     fn made_bytes(&self, id: VertexId) -> Option<u64> {
-        let vertex = &self.vertices[id];
-        let tree = vertex.results.get(&0)?;
+        let own = self.own_layers(Edge { vertex: id, output: 0 });
+        own.into_iter().map(|layer| Some(self.build.snapshots.contents(layer).ok()?.bytes)).sum()
+    }
+
+    /// The layers of a result that are in no input of its vertex.
+    fn own_layers(&self, edge: Edge) -> Vec<&LayerId> {
+        let vertex = &self.vertices[edge.vertex];
         let inputs = vertex.step.inputs.iter().filter_map(|input| self.vertices.result(*input).ok());
         let known: HashSet<_> = inputs.flat_map(|tree| tree.layers).collect();
-        let own = tree.layers.iter().filter(|layer| !known.contains(layer));
-        own.map(|layer| Some(self.build.snapshots.contents(layer).ok()?.bytes)).sum()
+        let layers = vertex.results.get(&edge.output).into_iter().flat_map(|tree| &tree.layers);
+        layers.filter(|layer| !known.contains(layer)).collect()
     }
 
     fn perform(&mut self, action: Action) {

@@ -10,6 +10,9 @@ const CUSTOM: &str = "llb.customname";
 /// Longest name that is made of other names, in bytes: more than a terminal's line.
 const MAX: usize = 500;
 
+/// The same of what is said of layers, which no terminal shows: a long script still fits.
+const MAX_OF_LAYERS: usize = 16 << 10;
+
 /// The name of a vertex, fit for a terminal.
 pub(super) fn of_node(node: &Node, input_names: &[&str]) -> String {
     let name = match node.meta.description.get(CUSTOM) {
@@ -17,6 +20,31 @@ pub(super) fn of_node(node: &Node, input_names: &[&str]) -> String {
         None => of_op(&node.op, input_names),
     };
     visible(&name).into_owned()
+}
+
+/// What the layers of an output are called that a vertex of this name made: the history of an image says so where nobody
+/// says more. parity: descriptions of BuildKit's cache records.
+pub(super) fn of_layers(node: &Node, name: &str, output: u32) -> String {
+    let text = match &node.op {
+        Op::Exec(exec) => {
+            let mount = exec.mounts.iter().find(|mount| mount.output == i64::from(output));
+            format!("mount {} from exec {}", mount.map_or("/", |mount| &mount.dest), exec.meta.args.join(" "))
+        }
+        Op::Source(source) => of_source(&source.identifier),
+        _ => name.to_owned(),
+    };
+    shorten(text, MAX_OF_LAYERS)
+}
+
+fn of_source(identifier: &str) -> String {
+    match identifier.split_once("://") {
+        Some(("docker-image" | "oci-layout", name)) => format!("pulled from {name}"),
+        Some(("docker-image+blob" | "oci-layout+blob", name)) => format!("blob {name}"),
+        Some(("http" | "https", _)) => format!("http url {identifier}"),
+        Some(("local", name)) => format!("local source for {name}"),
+        Some(("git", remote)) => format!("git snapshot for {remote}"),
+        _ => identifier.to_owned(),
+    }
 }
 
 fn of_op(op: &Op, inputs: &[&str]) -> String {
@@ -28,23 +56,23 @@ fn of_op(op: &Op, inputs: &[&str]) -> String {
         Op::Build(_) => "build".into(),
         Op::Merge(positions) => {
             let names: Vec<_> = positions.iter().filter_map(|position| input(*position)).collect();
-            shorten(format!("merge ({})", names.join(", ")))
+            shorten(format!("merge ({})", names.join(", ")), MAX)
         }
         Op::Diff(diff) => {
             let side = |position: Option<i64>| match position.and_then(input) {
                 Some(name) => format!("({name})"),
                 None => "scratch".into(),
             };
-            shorten(format!("diff {} -> {}", side(diff.lower), side(diff.upper)))
+            shorten(format!("diff {} -> {}", side(diff.lower), side(diff.upper)), MAX)
         }
         Op::Passthrough(passthrough) => format!("passthrough {}", passthrough.id),
     }
 }
 
 /// Names hold names of inputs, which double with every level.
-fn shorten(mut name: String) -> String {
-    if name.len() > MAX {
-        name.truncate(name.floor_char_boundary(MAX));
+fn shorten(mut name: String, max: usize) -> String {
+    if name.len() > max {
+        name.truncate(name.floor_char_boundary(max));
         name.push('…');
     }
     name

@@ -9,6 +9,7 @@ use rusqlite::{Transaction, params};
 
 use super::Store;
 use super::blobs::BLOBS;
+use super::steps::forget_made;
 use crate::{Error, Result};
 
 impl Store {
@@ -49,6 +50,7 @@ impl Store {
                 ] {
                     db.prepare_cached(statement)?.execute([id])?;
                 }
+                forget_made(db, id)?;
             }
             forget_keys(db)
         })

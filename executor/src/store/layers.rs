@@ -4,6 +4,7 @@ use oci::{Descriptor, Digest};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Store;
+use super::steps::forget_made;
 use crate::Result;
 
 /// What is known of a layer. **Shape**: every field may be empty.
@@ -72,7 +73,7 @@ impl Store {
             db.execute("DELETE FROM layer WHERE id = ?1", [id])?;
             db.execute("DELETE FROM layer_blob WHERE layer = ?1", [id])?;
             db.execute("DELETE FROM layer_origin WHERE layer = ?1", [id])?;
-            Ok(())
+            forget_made(db, id)
         })
     }
 }

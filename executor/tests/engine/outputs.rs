@@ -9,7 +9,7 @@ use executor::progress::Silent;
 use executor::runtime::{Exit, Root, Scripted, Spec};
 use executor::{Engine, Output, Request, exporters};
 
-use crate::bench::definition;
+use crate::bench::{Bench, definition, graph};
 
 /// Three steps in a row, one of them beside what is exported.
 const STEPS: &str = r#"
@@ -80,4 +80,56 @@ fn an_output_that_cannot_be_written_is_refused_before_anything_runs() {
     check(Kind::Tar, "/nosuch/x.tar", "cannot write /nosuch/x.tar: No such file or directory (os error 2)");
     check(Kind::Docker, "/proc", "cannot write /proc: it is a directory, and a file is wanted");
     check(Kind::Local, "/dev/null/d", "cannot write into /dev/null/d: not a directory");
+}
+
+#[test]
+fn layers_that_no_history_tells_of_are_told_by_what_made_them() {
+    let bench = Bench::new();
+    let tar = bench.path("image.tar");
+    let text = graph(
+        r#"
+        %1 = sh(%0) "echo one > /one"
+        %2 = file(%1) mkdir("/d", mode=0o755, base=0) mkfile("/d/f", mode=0o644, base=#0, to=0)
+        %3 = file() mkfile("/a", mode=0o644, to=0)
+        %4 = file() mkfile("/b", mode=0o644, to=0)
+        %5 = diff(%3, %4) lower=0 upper=1
+        %6 = merge(%2, %5)
+        output %6
+        "#,
+    );
+    for _ in 0..2 {
+        let output = Output {
+            kind: exporters::Kind::Oci,
+            dest: Some(tar.clone()),
+            attrs: BTreeMap::from([("compression".into(), "uncompressed".into())]),
+            part: None,
+        };
+        let request = Request { definition: definition(&text), outputs: vec![output], ..Request::default() };
+        bench.request(request).ok();
+        let history = config(&tar)["history"].as_array().unwrap().clone();
+        let made_by: Vec<_> = history.iter().rev().take(3).map(|entry| entry["created_by"].as_str().unwrap()).collect();
+        // As BuildKit writes them.
+        assert_eq!(
+            made_by,
+            [
+                "diff (mkfile /a) -> (mkfile /b)",
+                "mkdir /d, mkfile /d/f",
+                "mount / from exec /bin/sh -c echo one > /one"
+            ]
+        );
+    }
+}
+
+/// The config of the only image in an archive.
+fn config(tar: &Path) -> serde_json::Value {
+    let mut files = BTreeMap::new();
+    for entry in tar::Archive::new(std::fs::File::open(tar).unwrap()).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let (path, mut bytes) = (entry.path().unwrap().display().to_string(), Vec::new());
+        std::io::Read::read_to_end(&mut entry, &mut bytes).unwrap();
+        files.insert(path, bytes);
+    }
+    let read = |path: &str| serde_json::from_slice::<serde_json::Value>(&files[path]).unwrap();
+    let blob = |digest: &serde_json::Value| read(&format!("blobs/{}", digest.as_str().unwrap().replace(':', "/")));
+    blob(&blob(&read("index.json")["manifests"][0]["digest"])["config"]["digest"])
 }
