@@ -350,6 +350,33 @@ fn tty_shows_ended_and_running_steps() {
 }
 
 #[test]
+fn tty_shows_long_lines_whole_and_unfinished_ones() {
+    let script = "0 vertex a A
+         0 start a
+         0 log a first\\n01234567890123456789abc\\n
+         0.1 log a 10%\\r
+         0.2 log a 20%\\r
+         1 tick";
+    tty(
+        script,
+        (30, 20),
+        "
+        [+] Building 1.0s (0/1)
+         => A                     1.0s
+         => => # first
+         => => # 01234567890123456789
+         => => # abc
+         => => # 20%",
+    );
+    // However long it goes on.
+    let dots = format!("{script}\n{}", "0.3 log a 0123456789 30%\\r\n".repeat(1000));
+    assert!(screen(&dots, Size { width: 30, height: 20 }, false).contains(" => => # 0123456789 30%\n"));
+    // No more rows than lines are shown.
+    let long = format!("0 vertex a A\n0 start a\n0 log a {}", "x".repeat(900));
+    assert_eq!(screen(&long, Size { width: 30, height: 20 }, false).matches("# x").count(), 6);
+}
+
+#[test]
 fn tty_leaves_out_what_ended_first() {
     let script = "0 vertex a A
          0 vertex b B

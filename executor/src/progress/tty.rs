@@ -98,8 +98,10 @@ impl Tty {
 
     fn screen(&self, now: SystemTime, size: Size, last: bool) -> Vec<String> {
         let mut lines = self.lines(now);
-        let logs = self.logs_to_show(&lines, size, last);
-        let log_height: usize = logs.iter().map(|step| self.tails[step].lines.len()).sum();
+        let width = size.width.saturating_sub(PAD).max(1);
+        let rows = |step: usize| (step, self.tails[&step].rows(width, self.style.log_lines));
+        let logs: HashMap<_, _> = self.logs_to_show(&lines, size, last).into_iter().map(rows).collect();
+        let log_height: usize = logs.values().map(Vec::len).sum();
         if !last {
             lines = fit(lines, size.height.saturating_sub(2 + log_height + self.notices.len()));
         }
@@ -111,11 +113,8 @@ impl Tty {
         );
         for line in &lines {
             screen.extend(self.print(line, size.width));
-            if let Some(tail) = line.log_of.filter(|step| logs.contains(step)).and_then(|step| self.tails.get(&step)) {
-                let width = size.width.saturating_sub(PAD);
-                let faint = |text: &String| self.style.faint(&format!(" => => # {}", cut(text, width)));
-                screen.extend(tail.lines.iter().map(faint));
-            }
+            let rows = line.log_of.and_then(|step| logs.get(&step)).into_iter().flatten();
+            screen.extend(rows.map(|text| self.style.faint(&format!(" => => # {text}"))));
         }
         screen
     }
@@ -196,7 +195,11 @@ impl Tty {
 
 impl Tail {
     fn push(&mut self, data: &[u8], limit: usize) {
-        for piece in data.split_inclusive(|byte| *byte == b'\n') {
+        for piece in data.split_inclusive(|byte| matches!(*byte, b'\n' | b'\r')) {
+            // What follows a carriage return is written over what is there.
+            if self.open.ends_with(b"\r") && piece != b"\n" {
+                self.open.clear();
+            }
             let room = MAX_LINE.saturating_sub(self.open.len());
             self.open.extend_from_slice(&piece[..piece.len().min(room)]);
             if piece.ends_with(b"\n") {
@@ -209,6 +212,18 @@ impl Tail {
         while self.lines.len() > limit {
             self.lines.pop_front();
         }
+    }
+
+    /// The last lines as a terminal of a width shows them: the unfinished one, too, and long ones over several rows.
+    fn rows(&self, width: usize, limit: usize) -> Vec<String> {
+        let open = last_words(&self.open);
+        let open = (!open.trim().is_empty()).then_some(&open);
+        let mut rows = Vec::new();
+        for line in self.lines.iter().chain(open) {
+            let chars: Vec<char> = line.chars().collect();
+            rows.extend(chars.chunks(width).map(|row| row.iter().collect::<String>()));
+        }
+        rows.split_off(rows.len().saturating_sub(limit))
     }
 }
 
