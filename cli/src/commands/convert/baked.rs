@@ -306,3 +306,67 @@ fn beside(file: &str, path: &str) -> String {
         _ => path.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use compiler::{Answer, AskError, Question, World};
+
+    use super::*;
+
+    struct Nothing;
+
+    impl World for Nothing {
+        fn answer(&self, questions: &[Question]) -> Vec<std::result::Result<Answer, AskError>> {
+            questions.iter().map(|_| Err(AskError::default())).collect()
+        }
+    }
+
+    /// What a spec says of a target, and what has no word there.
+    fn said(target: &str) -> (String, Vec<String>) {
+        let text = format!("target \"default\" {{\n  dockerfile-inline = \"FROM scratch\"\n  {target}\n}}\n");
+        let (builds, found) = builds(&Source::new("docker-bake.hcl", text.clone().into_bytes())).unwrap();
+        let shown = |found: &Diagnostic| {
+            let at = found.at.unwrap();
+            format!("{}: {}", &text[at.start as usize..at.end as usize], found.message)
+        };
+        (compiler::several(&builds, true, &Nothing).unwrap(), found.iter().map(shown).collect())
+    }
+
+    #[test]
+    fn what_is_attested_is_said_in_the_spec() {
+        let attest = |list: &str| {
+            let (spec, found) = said(&format!("attest = [{list}]"));
+            assert!(found.is_empty(), "{found:?}");
+            spec.lines().find(|line| line.starts_with("attest")).map(str::to_owned)
+        };
+        assert_eq!(attest("\"type=sbom\"").as_deref(), Some("attest = { sbom = true }"));
+        assert_eq!(attest("\"type=provenance\"").as_deref(), Some("attest = { provenance = true }"));
+        assert_eq!(
+            attest("\"type=provenance,mode=max\", \"type=sbom\"").as_deref(),
+            Some("attest = { provenance = \"max\", sbom = true }")
+        );
+        assert_eq!(attest("\"type=provenance,disabled=true\""), None);
+        assert_eq!(attest("{ type = \"sbom\" }").as_deref(), Some("attest = { sbom = true }"));
+    }
+
+    #[test]
+    fn what_else_is_said_of_an_attestation_is_named() {
+        let (_, found) = said("attest = [\"type=sbom,generator=scanner\"]");
+        assert_eq!(found, ["attest: a build spec has no word for what is said of this attestation"]);
+    }
+
+    #[test]
+    fn variables_on_which_nothing_depends_are_left_out() {
+        let text = "variable \"TAG\" { default = \"1\" }\nvariable \"UNUSED\" { default = \"2\" }\n\
+                    variable \"STAGE\" { default = \"a\" }\n\
+                    target \"default\" {\n  dockerfile-inline = \"FROM scratch AS a\"\n  tags = [\"x:${TAG}\"]\n  target = STAGE\n}\n";
+        let (builds, found) = builds(&Source::new("docker-bake.hcl", text.as_bytes().to_vec())).unwrap();
+        assert_eq!(builds.vars, [("TAG".to_owned(), "1".to_owned())]);
+        assert_eq!(
+            found.iter().map(|found| found.message.as_str()).collect::<Vec<_>>(),
+            ["a build spec has no word for a variable that decides what is built"]
+        );
+    }
+}

@@ -69,13 +69,23 @@ pub(super) fn dockerfile(project: &Project) -> String {
         }
         ProjectKind::Node => {
             let node = builder(format!("node:{}-slim", version("lts")));
+            let install = |omit: &str| {
+                format!(
+                    "WORKDIR /app\nCOPY package.json package-lock.json* ./\n\
+                     RUN --mount=type=cache,target=/root/.npm \\\n    \
+                     if [ -f package-lock.json ]; then npm ci{omit} --no-audit --no-fund; \
+                     else npm install{omit} --no-audit --no-fund; fi \\\n    && mkdir -p node_modules\n"
+                )
+            };
             format!(
-                "FROM {node} AS build\nWORKDIR /app\nCOPY package.json package-lock.json* ./\n\
-                 RUN --mount=type=cache,target=/root/.npm \\\n    \
-                 if [ -f package-lock.json ]; then npm ci --no-audit --no-fund; else npm install --no-audit --no-fund; fi\n\
-                 COPY . .\nRUN npm run --if-present build\nRUN npm prune --omit=dev --no-audit --no-fund\n\n\
+                "FROM {node} AS modules\n{needed}\n\
+                 FROM {node} AS build\n{all}COPY . .\n\
+                 RUN if grep -q '\"build\"' package.json; then npm run --if-present build; fi\n\n\
                  FROM {base}\nWORKDIR /app\nENV NODE_ENV=production\nUSER node\n\
-                 COPY --link --from=build /app /app/\nCMD [\"node\", \"{main}\"]\n",
+                 COPY --link --from=modules /app/node_modules /app/node_modules/\n\
+                 COPY --link --from=build --exclude=node_modules /app /app/\nCMD [\"node\", \"{main}\"]\n",
+                needed = install(" --omit=dev"),
+                all = install(""),
                 base = base(&node),
                 main = package.unwrap_or("index.js"),
             )

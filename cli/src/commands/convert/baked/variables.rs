@@ -25,16 +25,20 @@ impl Variables {
     pub(super) fn find(name: &str, text: &str, bake: &Bake) -> Self {
         let stem = (731..1000).map(|stem| stem.to_string()).find(|stem| !text.contains(stem.as_str()));
         let mut variables = Self { kept: Vec::new(), deciding: Vec::new(), stem: stem.unwrap_or_default() };
+        // What the file says with marks for those that are kept so far.
+        let mut known = None;
         for variable in &bake.variables {
-            let alone = Self { kept: vec![variable.clone()], deciding: Vec::new(), stem: variables.stem.clone() };
-            if alone.read(name, text).is_some_and(|marked| marked.targets == bake.targets) {
-                // Nothing depends on it.
-                continue;
-            }
             variables.kept.push(variable.clone());
-            if !variables.read(name, text).is_some_and(|marked| variables.says(&marked, bake)) {
-                variables.kept.pop();
-                variables.deciding.push(variable.0.clone());
+            let marked = variables.read(name, text);
+            let depends = |marked: &Bake| marked.targets != known.as_ref().unwrap_or(bake).targets;
+            match marked {
+                Some(marked) if depends(&marked) && variables.says(&marked, bake) => known = Some(marked),
+                marked => {
+                    variables.kept.pop();
+                    if marked.is_none_or(|marked| depends(&marked)) {
+                        variables.deciding.push(variable.0.clone());
+                    }
+                }
             }
         }
         variables
