@@ -6,8 +6,11 @@
 
 mod arithmetic;
 mod functions;
+mod lists;
+mod own;
 mod read;
 mod resolve;
+mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -56,6 +59,7 @@ impl Bake {
     pub(crate) fn read(name: &str, text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
         let wrong = |message: String| Failure::message("bake", format!("{name}: {message}"), HELP);
         let mut blocks = if name.ends_with(".json") { read::json(text) } else { read::hcl(text) }.map_err(wrong)?;
+        own::write_out(&mut blocks).map_err(wrong)?;
         blocks.iter_mut().flat_map(Block::expressions).try_for_each(arithmetic::call).map_err(wrong)?;
         resolve::resolve(blocks, variable).map_err(wrong)
     }
@@ -318,6 +322,90 @@ target "tools" {
         assert!(value("-\"x\"").contains("x is no number"));
     }
 
+    #[test]
+    fn functions_of_its_own() {
+        let text = r#"
+variable "REPO" { default = "acme" }
+function "tag" {
+  params = [name]
+  variadic_params = more
+  result = [for version in more : "${REPO}/${name}:${version}"]
+}
+function "twice" {
+  params = [n]
+  result = n * 2
+}
+target "default" {
+  tags = tag("app", "1", "${twice(1 + 2) - 1}")
+  target = "x${twice(twice(3))}"
+}
+"#;
+        let bake = bake("docker-bake.hcl", text).expect("it is right");
+        assert_eq!(
+            target(&bake, "default"),
+            serde_json::json!({ "tags": ["acme/app:1", "acme/app:5"], "target": "x12" })
+        );
+    }
+
+    #[test]
+    fn functions_of_lists_maps_and_sums() {
+        let value = |expression: &str| {
+            let text = format!("target \"default\" {{ target = {expression} }}");
+            match bake("docker-bake.hcl", &text) {
+                Ok(bake) => target(&bake, "default")["target"].clone(),
+                Err(Failure::Message(message)) => message.text.into(),
+                Err(other) => panic!("{other:?}"),
+            }
+        };
+        for (expression, result) in [
+            ("coalesce(\"\", \"a\")", serde_json::json!("a")),
+            ("compact([\"\", \"a\"])", serde_json::json!(["a"])),
+            ("distinct([1, 2, 1])", serde_json::json!([1, 2])),
+            ("flatten([[1], 2])", serde_json::json!([1, 2])),
+            ("format(\"%s-%d%%\", \"a\", 1)", serde_json::json!("a-1%")),
+            ("formatlist(\"%s:%s\", \"a\", [1, 2])", serde_json::json!(["a:1", "a:2"])),
+            ("keys({ a = 1 })", serde_json::json!(["a"])),
+            ("lookup({ a = 1 }, \"b\", 2)", serde_json::json!(2)),
+            ("merge({ a = 1 }, { a = 2, b = 3 })", serde_json::json!({ "a": 2, "b": 3 })),
+            ("sanitize(\"a.b/c\")", serde_json::json!("a_b_c")),
+            ("md5(\"a\")", serde_json::json!("0cc175b9c0f1b6a831c399e269772661")),
+            ("values({ a = 1 })", serde_json::json!([1])),
+        ] {
+            assert_eq!(value(expression), result, "{expression}");
+        }
+        for (expression, why) in [
+            ("format(\"%s\")", "more places"),
+            ("format(\"%s\", 1, 2)", "no place for 2"),
+            ("format(\"%x\", 1)", "are known"),
+            ("formatlist(\"%s%s\", [1], [1, 2])", "different lengths"),
+            ("lookup({ a = 1 }, \"b\")", "there is no b"),
+            ("compact(1)", "no list"),
+        ] {
+            assert!(value(expression).to_string().contains(why), "{expression}: {}", value(expression));
+        }
+    }
+
+    #[test]
+    fn what_is_null_is_not_said() {
+        let text = r#"
+variable "NULL" { default = null }
+variable "NOTHING" {}
+target "default" {
+  args = { A = NULL, B = NOTHING }
+  tags = ["x", NULL != null ? "x:${NULL}" : ""]
+  target = NULL
+}
+"#;
+        let plain = bake("docker-bake.hcl", text).expect("it is right");
+        assert_eq!(target(&plain, "default"), serde_json::json!({ "args": { "B": "" }, "tags": ["x"] }));
+        let given = |name: &str| (name == "NULL").then(|| "1".to_owned());
+        let given = Bake::read("docker-bake.hcl", text, &given).expect("it is right");
+        assert_eq!(
+            target(&given, "default"),
+            serde_json::json!({ "args": { "A": "1", "B": "" }, "tags": ["x", "x:1"], "target": "1" })
+        );
+    }
+
     /// Without memory of what was seen, each step would double the work: 2⁵⁰.
     #[test]
     fn what_is_named_twice_is_looked_at_once() {
@@ -352,7 +440,14 @@ target "tools" {
         assert!(
             message(&format!("variable \"v0\" {{ default = \"ab\" }}\n{doubling}")).contains("more than 65536 bytes")
         );
-        assert!(message("function \"f\" {}").contains("function f is not supported"));
+        assert!(message("function \"f\" {}").contains("function f has no result"));
+        let calls = |function: &str, call: &str| {
+            message(&format!("function \"f\" {{\n{function}\n}}\ntarget \"default\" {{ target = {call} }}"))
+        };
+        assert!(calls("params = [a]\nresult = a", "f()").contains("function f takes 1 arguments, and is given 0"));
+        assert!(calls("params = [a]\nresult = f(a)", "f(1)").contains("calls itself"));
+        assert!(calls("params = [a]\nresult = \"${f(a)}${f(a)}\"", "f(1)").contains("function"));
+        assert!(calls("params = [a]\nresult = [for a in [1] : a]", "f(1)").contains("is a name in its loop"));
         assert!(message("target \"a\" {").contains("docker-bake.hcl"));
         assert!(message("group \"default\" { targets = [\"default\"] }").contains("holds itself"));
     }

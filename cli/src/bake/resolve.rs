@@ -88,7 +88,8 @@ fn declare_variables(
         let (mut later, mut error, before) = (Vec::new(), String::new(), open.len());
         for block in open {
             let default = block.attributes.iter().find(|(key, _)| key == "default").map(|(_, default)| default);
-            let default = default.map_or(Ok(hcl::Value::Null), |default| default.evaluate(context));
+            // One that says nothing is an empty text; one that says null is nothing, and what it stands for is not said.
+            let default = default.map_or(Ok(hcl::Value::from("")), |default| default.evaluate(context));
             if default.as_ref().is_ok_and(|default| size(default) > MOST_BYTES) {
                 return Err(format!("variable {} has more than {MOST_BYTES} bytes", block.name));
             }
@@ -102,7 +103,6 @@ fn declare_variables(
                     }
                     context.declare_var(block.name.as_str(), value);
                 }
-                (None, Ok(hcl::Value::Null)) => context.declare_var(block.name.as_str(), ""),
                 (None, Ok(default)) => context.declare_var(block.name.as_str(), default),
                 (None, Err(why)) => {
                     error = format!("variable {}: {why}", block.name);

@@ -25,7 +25,19 @@ pub(super) fn run(args: &Convert) -> Result<()> {
     } else {
         pipeline::source(&mut settings)?
     };
-    match compiler::convert(&source, language, args.lossy, &Host::new(&settings)?) {
+    let host = Host::new(&settings)?;
+    let own = frontends::choose(&source.name, &source.bytes, None).ok();
+    let is_foreign = own.is_some_and(|own| own.extensions.is_empty() && own.format.is_none());
+    let written_once = match is_foreign && args.to != Target::Toml {
+        // What is said of such a file is that it is this spec, so what has no equal is shown in the spec's words.
+        true => compiler::convert(&source, self::language(Target::Toml), args.lossy, &host).ok(),
+        false => None,
+    };
+    let source = match written_once {
+        Some(spec) => Source::new(format!("spec of {} as build.toml", args.file), spec.into_bytes()),
+        None => source,
+    };
+    match compiler::convert(&source, language, args.lossy, &host) {
         Ok(text) => written(args, &text),
         Err((found, included)) => {
             let sources: Sources = std::iter::once(source).chain(included).collect();

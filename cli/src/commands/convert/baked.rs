@@ -358,6 +358,15 @@ mod tests {
     }
 
     #[test]
+    fn an_argument_made_of_another_is_put_in() {
+        let text =
+            "target \"default\" {\n  dockerfile-inline = <<E\nARG A=1\nARG B=${\"$\"}{A}\nFROM x:${\"$\"}{B}\nE\n}\n";
+        let (builds, _) = builds(&Source::new("docker-bake.hcl", text.as_bytes().to_vec())).unwrap();
+        let spec = compiler::several(&builds, true, &Nothing).unwrap();
+        assert!(spec.contains("A = { default = \"1\" }") && spec.contains("from = \"x:${var.A}\""), "{spec}");
+    }
+
+    #[test]
     fn variables_on_which_nothing_depends_are_left_out() {
         let text = "variable \"TAG\" { default = \"1\" }\nvariable \"UNUSED\" { default = \"2\" }\n\
                     variable \"STAGE\" { default = \"a\" }\n\

@@ -275,7 +275,7 @@ impl Printer<'_> {
         let Some(address) = address.constant() else {
             return self.unsaid(step.span, "an address with an argument in it");
         };
-        let (mut own, mut options) = (Vec::new(), [vec!["asCopy".to_owned()], options].concat());
+        let (mut own, mut options) = (Vec::new(), [vec!["createDestPath".to_owned()], options].concat());
         let path = address.split(['#', '?']).next().unwrap_or_default();
         let is_web = address.starts_with("http://") || address.starts_with("https://");
         let is_file = is_web && !path.ends_with(".git");

@@ -145,7 +145,8 @@ impl Shared {
     /// What an argument is called where it has a value: a variable, if all have that value.
     pub(super) fn variable(&mut self, name: &str, value: String) -> String {
         self.constants.entry(name.to_owned()).or_default().insert(value.clone());
-        if !self.variables.contains(name) {
+        // The default of a variable has no references in it.
+        if !self.variables.contains(name) || value.contains("${") {
             return value;
         }
         if !self.vars.iter().any(|(known, ..)| known == name) {

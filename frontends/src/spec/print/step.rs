@@ -120,7 +120,7 @@ impl Printer<'_> {
         if fields.iter().any(|(key, _)| !known.contains(&key.as_str())) {
             return self.unsaid(step.span, "a field of a mount");
         }
-        if kind == "cache" && target.is_none() {
+        if matches!(kind.as_str(), "cache" | "tmpfs" | "bind") && target.is_none() {
             return self.unsaid(step.span, "a mount whose place is not said");
         }
         let entry = |pairs: Vec<(&str, Option<String>)>| {
