@@ -90,7 +90,7 @@ fn with_history(image: &[u8], gone: &[bool]) -> Option<Vec<u8>> {
     for gone in gone.iter().rev() {
         made.next()?.empty_layer = *gone;
     }
-    object.set("history", &history);
+    object.set_history(&history);
     Some(object.to_vec())
 }
 

@@ -1,16 +1,14 @@
 //! Image configs in Docker's flavour, in the field order and with the omissions of the Go types BuildKit marshals.
 //!
 //! Mirrors `moby/docker-image-spec` v1 (`DockerOCIImage`), which the Dockerfile frontend reads base configs into and
-//! writes results from: fields it does not know are dropped there, so they are dropped here. An exporter that must keep
+//! writes results from: fields it does not know are dropped there, so they are dropped here. They are read by `config_read` and
+//! written by `config_write`. An exporter that must keep
 //! unknown fields works on [`crate::json::RawObject`] instead.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
-
-use crate::{Digest, Platform, Time, json};
+use crate::{Digest, Platform, Time};
 
 /// A whole image config: the document an image's manifest points to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,117 +27,75 @@ pub struct ImageConfig {
     pub config: ContainerConfig,
 }
 
-/// What is written of a config, in the order of Go's fields.
-#[derive(Serialize)]
-struct Written<'c, H> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    created: Option<Time>,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    author: &'c str,
-    #[serde(flatten)]
-    platform: &'c Platform,
-    rootfs: &'c RootFs,
-    #[serde(skip_serializing_if = "<[H]>::is_empty")]
-    history: &'c [H],
-    config: &'c ContainerConfig,
-}
-
 /// The layers of an image.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RootFs {
     /// `layers`.
-    #[serde(rename = "type")]
     pub kind: String,
     /// Digests of the uncompressed layers, lowest first. `None` prints `null`, as Go prints a list never set.
     pub diff_ids: Option<Vec<Digest>>,
 }
 
 /// One step in the making of an image.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
     /// When.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<Time>,
     /// The instruction.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub created_by: String,
     /// Who.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub author: String,
     /// Which tool: `buildkit.dockerfile.v0`.
-    #[serde(skip_serializing_if = "str::is_empty")]
     pub comment: Cow<'static, str>,
     /// Whether the step made no layer.
-    #[serde(skip_serializing_if = "is_false")]
     pub empty_layer: bool,
 }
 
 /// How containers of an image run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "PascalCase")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContainerConfig {
     /// `user[:group]`.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub user: String,
     /// `80/tcp`, ….
-    #[serde(skip_serializing_if = "BTreeSet::is_empty", serialize_with = "as_object")]
     pub exposed_ports: BTreeSet<String>,
     /// `KEY=value`, in the order set.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<String>,
     /// The process.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub entrypoint: Vec<String>,
     /// The process, or arguments to the entrypoint.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cmd: Vec<String>,
     /// Mount points.
-    #[serde(skip_serializing_if = "BTreeSet::is_empty", serialize_with = "as_object")]
     pub volumes: BTreeSet<String>,
     /// Working directory.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub working_dir: String,
     /// Labels.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     /// The signal that stops the container.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub stop_signal: String,
     /// Whether `cmd` is escaped already (Windows; BuildKit sets it with every `CMD`).
-    #[serde(skip_serializing_if = "is_false")]
     pub args_escaped: bool,
     /// How health is checked.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub healthcheck: Option<Healthcheck>,
     /// Instructions for images built on this one.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub on_build: Vec<String>,
     /// The shell of shell-form commands.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub shell: Vec<String>,
 }
 
 /// How health is checked; durations in nanoseconds, 0 inherits.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "PascalCase")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Healthcheck {
     /// `["NONE"]`, `["CMD", …]`, `["CMD-SHELL", line]`; empty inherits.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub test: Vec<String>,
     /// Nanoseconds between checks.
-    #[serde(skip_serializing_if = "is_zero")]
     pub interval: i64,
     /// Nanoseconds until a check hangs.
-    #[serde(skip_serializing_if = "is_zero")]
     pub timeout: i64,
     /// Nanoseconds in which failures do not count.
-    #[serde(skip_serializing_if = "is_zero")]
     pub start_period: i64,
     /// Nanoseconds between checks in that time.
-    #[serde(skip_serializing_if = "is_zero")]
     pub start_interval: i64,
     /// Failures until the container is unhealthy.
-    #[serde(skip_serializing_if = "is_zero")]
     pub retries: i64,
 }
 
@@ -148,21 +104,6 @@ impl ImageConfig {
     pub fn empty(platform: Platform) -> Self {
         let rootfs = RootFs { kind: "layers".to_owned(), diff_ids: None };
         Self { platform, rootfs, ..Self::default() }
-    }
-
-    /// The exact bytes BuildKit's frontend exports.
-    pub fn to_json(&self) -> Vec<u8> {
-        self.written(&self.history)
-    }
-
-    /// The same with a history that is kept elsewhere, in place of its own.
-    pub fn to_json_with(&self, history: &[&History]) -> Vec<u8> {
-        self.written(history)
-    }
-
-    fn written<H: Serialize>(&self, history: &[H]) -> Vec<u8> {
-        let Self { created, author, platform, rootfs, history: _, config } = self;
-        json::to_vec(&Written { created: *created, author, platform, rootfs, history, config })
     }
 
     /// Digests of the uncompressed layers, lowest first.
@@ -176,23 +117,6 @@ impl ContainerConfig {
     pub fn env(&self, key: &str) -> Option<&str> {
         self.env.iter().find_map(|entry| entry.split_once('=').filter(|(name, _)| *name == key).map(|(_, value)| value))
     }
-}
-
-/// Go's `map[string]struct{}`.
-fn as_object<S: Serializer>(names: &BTreeSet<String>, serializer: S) -> Result<S::Ok, S::Error> {
-    let mut map = serializer.serialize_map(Some(names.len()))?;
-    for name in names {
-        map.serialize_entry(name, &serde_json::Map::new())?;
-    }
-    map.end()
-}
-
-fn is_false(value: &bool) -> bool {
-    !value
-}
-
-fn is_zero(value: &i64) -> bool {
-    *value == 0
 }
 
 #[cfg(test)]

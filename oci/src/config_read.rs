@@ -3,11 +3,11 @@
 //! Keys match in any case, `null` leaves a field unset, unknown fields are skipped, and the first value of a wrong type
 //! is reported in Go's words, because BuildKit shows them to the user.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use serde_json::{Map, Value};
-
+use crate::borrowed::Json;
 use crate::config::{ContainerConfig, Healthcheck, History, ImageConfig, RootFs};
 use crate::{Digest, Time};
 
@@ -35,7 +35,7 @@ impl ImageConfig {
     /// Reads a config. **Errors**: in Go's words.
     pub fn from_json(bytes: &[u8]) -> Result<Self> {
         let value = serde_json::from_slice(bytes).map_err(ConfigError::Syntax)?;
-        image(Field { value: &value, path: String::new() })
+        image(Field { value: &value, path: Path::Document })
     }
 }
 
@@ -65,8 +65,28 @@ impl std::error::Error for ConfigError {
 
 /// A value and where it stands.
 struct Field<'a> {
-    value: &'a Value,
-    path: String,
+    value: &'a Json<'a>,
+    path: Path<'a>,
+}
+
+/// Where a value stands; printed only when something is wrong with it.
+#[derive(Clone, Copy)]
+enum Path<'p> {
+    /// It is the document.
+    Document,
+    /// It is a field of what stands there.
+    Field(&'p Path<'p>, &'static str),
+}
+
+/// Dotted.
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Document => Ok(()),
+            Self::Field(Self::Document, key) => f.write_str(key),
+            Self::Field(parent, key) => write!(f, "{parent}.{key}"),
+        }
+    }
 }
 
 fn image(field: Field<'_>) -> Result<ImageConfig> {
@@ -168,7 +188,7 @@ fn container(field: Field<'_>) -> Result<ContainerConfig> {
 
 fn healthcheck(field: Field<'_>) -> Result<Option<Healthcheck>> {
     const KEYS: &[&str] = &["Test", "Interval", "Timeout", "StartPeriod", "StartInterval", "Retries"];
-    if field.value.is_null() {
+    if matches!(field.value, Json::Null) {
         return Ok(None);
     }
     let mut check = Healthcheck::default();
@@ -194,39 +214,36 @@ impl<'a> Field<'a> {
         wanted: &'static str,
         mut visit: impl FnMut(&'static str, Field<'_>) -> Result<()>,
     ) -> Result<()> {
-        for (name, value) in self.object(wanted)?.into_iter().flatten() {
+        for (name, value) in self.object(wanted)? {
             let exact = keys.iter().find(|key| *key == name);
             let Some(key) = exact.or_else(|| keys.iter().find(|key| key.eq_ignore_ascii_case(name))) else { continue };
-            let path = if self.path.is_empty() { (*key).to_owned() } else { format!("{}.{key}", self.path) };
-            visit(key, Field { value, path })?;
+            visit(key, Field { value, path: Path::Field(&self.path, key) })?;
         }
         Ok(())
     }
 
-    fn object(&self, wanted: &'static str) -> Result<Option<&'a Map<String, Value>>> {
+    fn object(&self, wanted: &'static str) -> Result<&'a [(Cow<'a, str>, Json<'a>)]> {
         match self.value {
-            Value::Null => Ok(None),
-            Value::Object(object) => Ok(Some(object)),
+            Json::Null => Ok(&[]),
+            Json::Object(members) => Ok(members),
             _ => Err(self.wrong(wanted)),
         }
     }
 
     fn list<T>(&self, wanted: &'static str, read: impl Fn(Field<'_>) -> Result<T>) -> Result<Option<Vec<T>>> {
         match self.value {
-            Value::Null => Ok(None),
-            Value::Array(items) => items
-                .iter()
-                .map(|value| read(Field { value, path: self.path.clone() }))
-                .collect::<Result<_>>()
-                .map(Some),
+            Json::Null => Ok(None),
+            Json::Array(items) => {
+                items.iter().map(|value| read(Field { value, path: self.path })).collect::<Result<_>>().map(Some)
+            }
             _ => Err(self.wrong(wanted)),
         }
     }
 
     fn string(&self) -> Result<String> {
         match self.value {
-            Value::Null => Ok(String::new()),
-            Value::String(text) => Ok(text.clone()),
+            Json::Null => Ok(String::new()),
+            Json::String(text) => Ok(text.clone().into_owned()),
             _ => Err(self.wrong("string")),
         }
     }
@@ -237,40 +254,39 @@ impl<'a> Field<'a> {
 
     fn boolean(&self) -> Result<bool> {
         match self.value {
-            Value::Null => Ok(false),
-            Value::Bool(value) => Ok(*value),
+            Json::Null => Ok(false),
+            Json::Bool(value) => Ok(*value),
             _ => Err(self.wrong("bool")),
         }
     }
 
     fn integer(&self, wanted: &'static str) -> Result<i64> {
         match self.value {
-            Value::Null => Ok(0),
-            value => value.as_i64().ok_or_else(|| self.wrong(wanted)),
+            Json::Null => Ok(0),
+            Json::Number(number) => number.as_i64().ok_or_else(|| self.wrong(wanted)),
+            _ => Err(self.wrong(wanted)),
         }
     }
 
     fn map(&self) -> Result<BTreeMap<String, String>> {
-        let object = self.object("map[string]string")?;
-        let entries = object.into_iter().flatten();
-        entries.map(|(key, value)| Ok((key.clone(), Field { value, path: self.path.clone() }.string()?))).collect()
+        let members = self.object("map[string]string")?.iter();
+        members.map(|(key, value)| Ok((key.to_string(), Field { value, path: self.path }.string()?))).collect()
     }
 
     fn set(&self) -> Result<BTreeSet<String>> {
-        let object = self.object("map[string]struct {}")?;
-        let entries = object.into_iter().flatten();
-        entries
+        let members = self.object("map[string]struct {}")?.iter();
+        members
             .map(|(key, value)| {
-                Field { value, path: self.path.clone() }.object("struct {}")?;
-                Ok(key.clone())
+                Field { value, path: self.path }.object("struct {}")?;
+                Ok(key.to_string())
             })
             .collect()
     }
 
     fn time(&self) -> Result<Option<Time>> {
         match self.value {
-            Value::Null => Ok(None),
-            Value::String(text) => Time::parse(text).map(Some).map_err(|error| ConfigError::Value(error.to_string())),
+            Json::Null => Ok(None),
+            Json::String(text) => Time::parse(text).map(Some).map_err(|error| ConfigError::Value(error.to_string())),
             _ => Err(ConfigError::Value("Time.UnmarshalJSON: input is not a JSON string".to_owned())),
         }
     }
@@ -283,15 +299,15 @@ impl<'a> Field<'a> {
 
     fn wrong(&self, wanted: &'static str) -> ConfigError {
         let found = match self.value {
-            Value::Null => "null".to_owned(),
-            Value::Bool(_) => "bool".to_owned(),
-            Value::Number(number) if matches!(wanted, "int" | "time.Duration") => format!("number {number}"),
-            Value::Number(_) => "number".to_owned(),
-            Value::String(_) => "string".to_owned(),
-            Value::Array(_) => "array".to_owned(),
-            Value::Object(_) => "object".to_owned(),
+            Json::Null => "null".to_owned(),
+            Json::Bool(_) => "bool".to_owned(),
+            Json::Number(number) if matches!(wanted, "int" | "time.Duration") => format!("number {number}"),
+            Json::Number(_) => "number".to_owned(),
+            Json::String(_) => "string".to_owned(),
+            Json::Array(_) => "array".to_owned(),
+            Json::Object(_) => "object".to_owned(),
         };
-        ConfigError::Type { found, field: self.path.clone(), wanted }
+        ConfigError::Type { found, field: self.path.to_string(), wanted }
     }
 }
 

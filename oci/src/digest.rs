@@ -120,10 +120,12 @@ impl Digest {
     fn from_hash(algorithm: Algorithm, hash: &[u8]) -> Self {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let name = algorithm.as_str();
-        let mut text = Vec::with_capacity(name.len() + 1 + hash.len() * 2);
-        text.extend_from_slice(name.as_bytes());
-        text.push(b':');
-        text.extend(hash.iter().flat_map(|b| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]]));
+        let start = name.len() + 1;
+        let mut text = vec![b':'; start + hash.len() * 2];
+        text[..name.len()].copy_from_slice(name.as_bytes());
+        for (digits, byte) in text[start..].as_chunks_mut::<2>().0.iter_mut().zip(hash) {
+            *digits = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+        }
         Self(String::from_utf8(text).expect("names and digits are ASCII").into())
     }
 }

@@ -27,6 +27,153 @@ fn write<T: Serialize + ?Sized, F: Formatter>(value: &T, formatter: F) -> Vec<u8
     serializer.into_inner()
 }
 
+/// An object that is written member by member, in the order of the calls. What serialises through [`to_vec`] has its bytes
+/// looked at one by one; a config is mostly long texts, and here those are copied from one special character to the next.
+pub(crate) struct Object<'o> {
+    out: &'o mut Vec<u8>,
+    is_empty: bool,
+}
+
+impl<'o> Object<'o> {
+    /// Appends an object with the members that `write` adds.
+    pub(crate) fn write(out: &'o mut Vec<u8>, write: impl FnOnce(&mut Self)) {
+        out.push(b'{');
+        let mut object = Self { out, is_empty: true };
+        write(&mut object);
+        object.out.push(b'}');
+    }
+
+    fn key(&mut self, key: &str) {
+        if !std::mem::take(&mut self.is_empty) {
+            self.out.push(b',');
+        }
+        push_text(self.out, key);
+        self.out.push(b':');
+    }
+
+    /// A text.
+    pub(crate) fn text(&mut self, key: &str, text: &str) {
+        self.key(key);
+        push_text(self.out, text);
+    }
+
+    /// A text, left out when it is empty.
+    pub(crate) fn some_text(&mut self, key: &str, text: &str) {
+        if !text.is_empty() {
+            self.text(key, text);
+        }
+    }
+
+    /// A list of texts.
+    pub(crate) fn texts<'t>(&mut self, key: &str, texts: impl Iterator<Item = &'t str>) {
+        self.key(key);
+        push_list(self.out, texts, push_text);
+    }
+
+    /// A list of texts, left out when it is empty.
+    pub(crate) fn some_texts(&mut self, key: &str, texts: &[String]) {
+        if !texts.is_empty() {
+            self.texts(key, texts.iter().map(String::as_str));
+        }
+    }
+
+    /// A number, left out when it is 0.
+    pub(crate) fn some_number(&mut self, key: &str, number: i64) {
+        if number != 0 {
+            self.key(key);
+            self.out.extend_from_slice(number.to_string().as_bytes());
+        }
+    }
+
+    /// A flag, left out when it is not set.
+    pub(crate) fn set_flag(&mut self, key: &str, flag: bool) {
+        if flag {
+            self.key(key);
+            self.out.extend_from_slice(b"true");
+        }
+    }
+
+    /// Nothing, said.
+    pub(crate) fn null(&mut self, key: &str) {
+        self.key(key);
+        self.out.extend_from_slice(b"null");
+    }
+
+    /// An object with the members that `write` adds.
+    pub(crate) fn object(&mut self, key: &str, write: impl FnOnce(&mut Object<'_>)) {
+        self.key(key);
+        Object::write(self.out, write);
+    }
+
+    /// A list of objects, each with the members that `write` adds.
+    pub(crate) fn objects<T>(&mut self, key: &str, items: impl Iterator<Item = T>, write: impl Fn(&mut Object<'_>, T)) {
+        self.key(key);
+        push_list(self.out, items, |out, item| Object::write(out, |object| write(object, item)));
+    }
+}
+
+/// Appends a list whose items `write` appends.
+pub(crate) fn push_list<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, write: impl Fn(&mut Vec<u8>, T)) {
+    out.push(b'[');
+    for (at, item) in items.enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        write(out, item);
+    }
+    out.push(b']');
+}
+
+/// Whether a byte may have to be escaped, or begin what may.
+fn may_escape(byte: u8) -> bool {
+    // U+2028 and U+2029 begin with 0xe2.
+    (byte < b' ') | matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2)
+}
+
+/// Where what may have to be escaped stands first. Sixteen bytes are looked at at once.
+fn find_escape(text: &[u8]) -> Option<usize> {
+    let (chunks, _) = text.as_chunks::<16>();
+    let has_any = |chunk: &[u8; 16]| chunk.iter().fold(false, |found, byte| found | may_escape(*byte));
+    let start = 16 * chunks.iter().position(has_any).unwrap_or(chunks.len());
+    Some(start + text[start..].iter().position(|byte| may_escape(*byte))?)
+}
+
+/// Appends a text in quotes.
+fn push_text(out: &mut Vec<u8>, text: &str) {
+    out.reserve(text.len() + 2);
+    out.push(b'"');
+    let mut rest = text;
+    while let Some(at) = find_escape(rest.as_bytes()) {
+        out.extend_from_slice(&rest.as_bytes()[..at]);
+        let letter = rest[at..].chars().next().unwrap_or_default();
+        push_special(out, letter);
+        rest = &rest[at + letter.len_utf8()..];
+    }
+    out.extend_from_slice(rest.as_bytes());
+    out.push(b'"');
+}
+
+/// Appends a character that may have to be escaped.
+fn push_special(out: &mut Vec<u8>, letter: char) {
+    let escaped = match letter {
+        '"' => "\\\"",
+        '\\' => "\\\\",
+        '\n' => "\\n",
+        '\r' => "\\r",
+        '\t' => "\\t",
+        '\u{8}' => "\\b",
+        '\u{c}' => "\\f",
+        _ => match escape(letter) {
+            Some(escaped) => escaped,
+            None if letter < ' ' => {
+                return out.extend_from_slice(format!("\\u{:04x}", u32::from(letter)).as_bytes());
+            }
+            None => return out.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes()),
+        },
+    };
+    out.extend_from_slice(escaped.as_bytes());
+}
+
 /// Text with each invalid byte replaced by U+FFFD, as Go reads it (`from_utf8_lossy` replaces whole sequences).
 pub fn lossy(mut bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
@@ -59,7 +206,12 @@ impl RawObject {
 
     /// Sets a value.
     pub fn set<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) {
-        let text = String::from_utf8(to_vec(value)).expect("JSON is UTF-8");
+        self.set_json(key, to_vec(value));
+    }
+
+    /// Sets a value that is written already.
+    pub(crate) fn set_json(&mut self, key: &str, json: Vec<u8>) {
+        let text = String::from_utf8(json).expect("JSON is UTF-8");
         self.0.insert(key.to_owned(), RawValue::from_string(text).expect("what was serialised parses"));
     }
 
@@ -213,6 +365,31 @@ mod tests {
             let value = serde_json::Value::String(text.clone());
             let expected = format!("\"{}\"", text.replace('&', "\\u0026"));
             assert_eq!(String::from_utf8(to_vec(&value)).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn objects_written_by_hand_are_as_those_that_are_serialised() {
+        let every: String = (0..0x250_u32).chain(0x2000..0x2040).filter_map(char::from_u32).collect();
+        let long = "x".repeat(100) + "&" + &"y".repeat(40);
+        for text in ["", "plain", "a && b", &long, &long[85..], "\u{2028}", "é<", "\n", "\u{7f}\"", &every] {
+            let mut out = Vec::new();
+            Object::write(&mut out, |object| {
+                object.text(text, text);
+                object.some_text("-", "");
+                object.texts("texts", [text, "x"].into_iter());
+                object.some_texts("-", &[]);
+                object.object("object", |object| object.null(text));
+                object.objects("objects", [1, 0].into_iter(), |object, number| object.some_number("n", number));
+                object.set_flag("flag", true);
+                object.set_flag("-", false);
+                object.some_number("number", i64::MIN);
+            });
+            let value = serde_json::json!({
+                text: text, "texts": [text, "x"], "object": {text: null}, "objects": [{"n": 1}, {}],
+                "flag": true, "number": i64::MIN,
+            });
+            assert_eq!(String::from_utf8(out).unwrap(), String::from_utf8(to_vec(&value)).unwrap());
         }
     }
 

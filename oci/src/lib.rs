@@ -4,8 +4,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod base64;
+mod borrowed;
 mod config;
 mod config_read;
+mod config_write;
 mod digest;
 pub mod ignore;
 pub mod json;

@@ -143,7 +143,16 @@ impl Platform {
             return "unknown".to_owned();
         }
         let parts = [os, &self.architecture, &self.variant];
-        clean_path(&parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/"))
+        let mut path = String::with_capacity(parts.map(str::len).iter().sum::<usize>() + parts.len());
+        for part in parts.into_iter().filter(|part| !part.is_empty()) {
+            if !path.is_empty() {
+                path.push('/');
+            }
+            path.push_str(part);
+        }
+        let is_name = |part: &str| !part.bytes().any(|byte| matches!(byte, b'/' | b'.'));
+        // Names alone make a clean path.
+        if parts.into_iter().all(is_name) { path } else { clean_path(&path) }
     }
 }
 

@@ -53,11 +53,11 @@ pub(super) fn complete(
     }
     let diff_ids = layers.iter().map(|layer| layer.diff_id.clone()).collect::<Vec<_>>();
     let diff_ids = (!diff_ids.is_empty()).then_some(diff_ids);
-    object.set("rootfs", &RootFs { kind: "layers".into(), diff_ids });
+    object.set_rootfs(&RootFs { kind: "layers".into(), diff_ids });
     // Go prints a list that was never there as null.
     match history.is_empty() && object.get("history").is_none() {
         true => object.set("history", &None::<()>),
-        false => object.set("history", &history),
+        false => object.set_history(&history),
     }
     match (read.created, epoch) {
         (Some(created), Some(epoch)) if is_after(created, epoch) => object.set("created", &at(epoch)),
