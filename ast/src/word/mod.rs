@@ -95,6 +95,28 @@ impl<'a> Word<'a> {
     }
 }
 
+/// Whether a text is its own value in [`Mode::Name`], and that can be told at a glance: nothing is escaped, and it mentions
+/// names alone (`$name`, `${name}`), none of which is set. So are most scripts, whose variables are the shell's.
+pub fn is_kept(text: &str, escape: u8, is_set: impl Fn(&str) -> bool) -> bool {
+    if !text.is_ascii() || memchr::memchr(escape, text.as_bytes()).is_some() {
+        return false;
+    }
+    let mut reader = Reader { text, position: 0, escape: char::from(escape), mode: Mode::Name, depth: 0 };
+    while let Some(at) = memchr::memchr(b'$', &text.as_bytes()[reader.position..]) {
+        reader.position += at + 1;
+        let braced = reader.peek() == Some('{');
+        reader.position += usize::from(braced);
+        let name = reader.name();
+        if braced && (name.is_empty() || reader.peek() != Some('}')) {
+            return false;
+        }
+        if is_set(&text[name.start as usize..name.end as usize]) {
+            return false;
+        }
+    }
+    true
+}
+
 /// Whether no byte of `raw` means anything: then its value is itself in every mode, and its words are what blanks
 /// separate. The fast path of evaluators.
 pub fn is_plain(raw: &[u8], escape: u8) -> bool {

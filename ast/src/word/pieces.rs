@@ -76,6 +76,9 @@ pub struct Operand {
     pub pieces: Vec<Piece>,
 }
 
+/// Bytes of `${}` with a modifier.
+const SIGNS: usize = 6;
+
 impl Variable {
     /// The words after the modifier, in the order in which they are to be evaluated.
     pub fn operands(&self) -> impl Iterator<Item = &[Piece]> {
@@ -92,6 +95,7 @@ impl Variable {
     /// Writes the reference back as it was written, its operands evaluated: what becomes of an unset name where names
     /// are kept.
     pub fn write_unset(&self, name: &str, operands: &[String], out: &mut String) {
+        out.reserve(name.len() + operands.iter().map(String::len).sum::<usize>() + SIGNS);
         if !self.braced {
             out.push('$');
             return out.push_str(name);

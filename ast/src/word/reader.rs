@@ -54,21 +54,21 @@ impl Reader<'_> {
     /// Characters that mean nothing; at least one, which the caller has looked at.
     fn text(&mut self, stop: Option<char>, out: &mut Vec<Piece>) {
         let start = self.position;
-        let quotes = self.mode != Mode::Document;
-        let rest = &self.text.as_bytes()[self.position..];
-        // Byte by byte: every sign is ASCII, of which no other character has a byte.
-        let special = |b: &u8| {
-            matches!(b, b'$' | b'<')
-                || self.is_escape(*b)
-                || stop.is_some_and(|stop| stop == char::from(*b))
-                || (quotes && matches!(b, b'\'' | b'"'))
-        };
-        self.position += rest.iter().position(special).unwrap_or(rest.len());
+        let quotes = if self.mode == Mode::Document { *b"$$" } else { *b"'\"" };
+        let stop = stop.filter(char::is_ascii).map_or(b'$', |stop| stop as u8);
+        self.skip_to([b'$', b'<', self.escape_sign(), stop, quotes[0], quotes[1]]);
         out.push(Piece::Text(range(start, self.position)));
     }
 
-    fn is_escape(&self, byte: u8) -> bool {
-        byte.is_ascii() && self.escape == char::from(byte)
+    /// The escape character as a sign to look for, or another one if it is none.
+    fn escape_sign(&self) -> u8 {
+        if self.escape.is_ascii() { self.escape as u8 } else { b'$' }
+    }
+
+    /// Goes to the first of some signs, or to the end. They are ASCII, of which no other character has a byte.
+    fn skip_to<const N: usize>(&mut self, signs: [u8; N]) {
+        let rest = &self.text.as_bytes()[self.position..];
+        self.position += find(rest, signs).unwrap_or(rest.len());
     }
 
     fn single_quoted(&mut self, out: &mut Vec<Piece>) -> Result<(), Fault> {
@@ -113,9 +113,7 @@ impl Reader<'_> {
                 '$' => self.dollar(out)?,
                 _ if c == self.escape => self.escape_in_quotes(raw_escapes, out),
                 _ => {
-                    let rest = &self.text.as_bytes()[start..];
-                    let special = |b: &u8| matches!(b, b'"' | b'$') || self.is_escape(*b);
-                    self.position += rest.iter().position(special).unwrap_or(rest.len());
+                    self.skip_to([b'"', b'$', self.escape_sign()]);
                     literal(out, start, self.position);
                 }
             }
@@ -188,6 +186,15 @@ fn literal(out: &mut Vec<Piece>, start: usize, end: usize) {
         Some(Piece::Literal(last)) if last.end as usize == start => last.end = end as u32,
         _ => out.push(Piece::Literal(range(start, end))),
     }
+}
+
+/// Where the first of some signs stands. Sixteen bytes are looked at at once: scripts are long, and signs rare.
+fn find<const N: usize>(text: &[u8], signs: [u8; N]) -> Option<usize> {
+    let is_sign = |b: &u8| signs.iter().fold(false, |found, sign| found | (b == sign));
+    let (chunks, _) = text.as_chunks::<16>();
+    let has_sign = |chunk: &[u8; 16]| chunk.iter().fold(false, |found, b| found | is_sign(b));
+    let start = 16 * chunks.iter().position(has_sign).unwrap_or(chunks.len());
+    Some(start + text[start..].iter().position(is_sign)?)
 }
 
 /// Bytes of a text.

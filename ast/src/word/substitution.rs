@@ -104,7 +104,7 @@ impl Reader<'_> {
         })
     }
 
-    fn name(&mut self) -> Range<u32> {
+    pub(super) fn name(&mut self) -> Range<u32> {
         let start = self.position;
         let rest = &self.text[start..];
         let is_name = |c: char| c.is_alphabetic() || is_digit(c) || c == '_';

@@ -153,3 +153,32 @@ fn bytes_that_are_no_text() {
     assert!(is_plain(b"a/b:c", b'\\') && !is_plain(b"$a", b'\\') && !is_plain(b"a`", b'`'));
     assert!(!is_plain(b"\xff", b'\\'), "what is not UTF-8 becomes U+FFFD");
 }
+
+#[test]
+fn signs_are_found_wherever_they_stand() {
+    for length in 0..70 {
+        let text = "é ".repeat(length);
+        for sign in ["$A", "'a'", "\"a\"", "\\a", "<"] {
+            let raw = format!("{text}{sign}{text}");
+            let word = Word::parse(raw.as_bytes(), b'\\', Mode::Name);
+            let texts = word.pieces.iter().filter(|piece| matches!(piece, Piece::Text(_))).count();
+            assert_eq!((word.pieces.len() - texts, texts), (1, if length == 0 { 0 } else { 2 }), "{raw}");
+        }
+        let raw = format!("\"{text}$A{text}\"${{A:-{text}}}{text}");
+        let word = Word::parse(raw.as_bytes(), b'\\', Mode::Word);
+        let [Piece::Quoted(inner), Piece::Variable(variable), ..] = &word.pieces[..] else { panic!("{raw}") };
+        assert_eq!(inner.len(), if length == 0 { 1 } else { 3 }, "{raw}");
+        assert_eq!(word.slice(&variable.range), format!("${{A:-{text}}}"));
+    }
+}
+
+#[test]
+fn texts_that_are_their_own_value() {
+    let is_kept = |text: &str| is_kept(text, b'\\', |name| name == "SET");
+    for text in ["", "RUN a", "$NO ${NO}x '$NO' \"$NO\"", "$", "$$ $1SET $@ $(x) ${1}", "a $'", "'"] {
+        assert!(is_kept(text), "{text}");
+    }
+    for text in ["$SET", "'$SET'", "${SET}", "\\a", "é", "${NO:-a}", "${}", "${NO", "${NO//a/b}"] {
+        assert!(!is_kept(text), "{text}");
+    }
+}

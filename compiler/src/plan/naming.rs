@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use ast::word::Mode;
 use oci::Platform;
 
-use super::environment::{Environment, Scope};
+use super::environment::{Environment, Lookup, Scope};
 use super::expand::{self, Expanded, Uses};
 use super::go;
 use super::planner::Planner;
@@ -79,11 +79,13 @@ impl Planner<'_> {
     }
 
     fn shown<'t>(&mut self, text: &'t [u8], mode: Mode, env: &dyn Scope) -> Cow<'t, str> {
-        // What cannot be expanded is shown as written; so is a command that neither refers to anything nor escapes anything.
-        let is_written = |b: &u8| b.is_ascii() && *b != b'$' && *b != self.escape;
-        let value = match mode {
-            Mode::Name if text.iter().all(is_written) => ast::word::decode(text),
-            _ => match expand::expand(text, self.escape, mode, env, &mut Uses::ignored()) {
+        let is_set = |name: &str| matches!(env.get(name), Lookup::Set(_));
+        let is_kept = |text| ast::word::is_kept(text, self.escape, is_set);
+        let written = std::str::from_utf8(text).ok().filter(|text| mode == Mode::Name && is_kept(text));
+        // What cannot be expanded is shown as written.
+        let value = match written {
+            Some(written) => written.into(),
+            None => match expand::expand(text, self.escape, mode, env, &mut Uses::ignored()) {
                 Ok(Expanded::Known(value)) => value,
                 _ => ast::word::decode(text),
             },
