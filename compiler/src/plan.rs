@@ -243,7 +243,7 @@ pub fn resolve(request: &Request<'_>) -> Result<Resolved, Vec<Diagnostic>> {
         planner.report(stop);
         let errors = planner.shared.findings.iter();
         errors
-            .filter_map(|found| if let Finding::Error(error) = found { Some(error.clone()) } else { None })
+            .filter_map(|found| if let Finding::Error(error) = found { Some((**error).clone()) } else { None })
             .collect::<Vec<_>>()
     })?;
     let owned = |(key, value): (&&str, &&str)| ((*key).to_owned(), (*value).to_owned());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ast::{Checks, Diagnostic, LineIndex, Module, Policy, Severity, Source, Span, Step, code, visit};
+use ast::{Checks, Diagnostic, Fix, LineIndex, Module, Policy, Severity, Source, Span, Step, code, visit};
 
 use super::{Check, Hit, Instruction, RULES, Rule, Stage, script};
 use crate::Options;
@@ -52,11 +52,23 @@ pub fn report(module: &Module, source: &Source, checks: &Checks, findings: &[Fin
         report.runs(module, source);
     } else {
         let errors =
-            findings.iter().filter_map(|found| if let Finding::Error(error) = found { Some(error) } else { None });
+            findings.iter().filter_map(|found| if let Finding::Error(error) = found { Some(&**error) } else { None });
         report.out.extend(errors.cloned());
     }
     report.violation();
     report.out
+}
+
+/// A rule on what planning noticed: the words for it, and a way to mend it.
+type NoteRule = (&'static Rule, fn(&NoteKind) -> Option<String>, Option<fn(&Step) -> Option<Fix>>);
+
+/// What a rule does with what planning noticed, if that is its business.
+fn on_notes(rule: &'static Rule) -> Option<NoteRule> {
+    match rule.check {
+        Check::Note(check) => Some((rule, check, None)),
+        Check::Mendable(check, mend) => Some((rule, check, Some(mend))),
+        _ => None,
+    }
 }
 
 /// The rules that the comments above a step name for hadolint, under a keyword.
@@ -170,28 +182,24 @@ impl Report<'_> {
     fn findings(&mut self, findings: &[Finding]) {
         let mut failed = false;
         let start = self.out.len();
+        let rules: Vec<NoteRule> = RULES.iter().filter_map(|rule| on_notes(rule)).collect();
         for finding in findings {
             match finding {
                 Finding::Error(error) => {
                     failed = true;
-                    self.out.push(error.clone());
+                    self.out.push((**error).clone());
                 }
-                Finding::Note(note) if !failed => self.note(note),
+                Finding::Note(note) if !failed => self.note(note, &rules),
                 Finding::Note(_) => {}
-                Finding::Unknown(info) => self.out.push(info.clone()),
+                Finding::Unknown(info) => self.out.push((**info).clone()),
             }
         }
         let lines = self.lines;
         sort_neighbours(&mut self.out[start..], lines);
     }
 
-    fn note(&mut self, note: &Note) {
-        for rule in RULES {
-            let (check, mend) = match rule.check {
-                Check::Note(check) => (check, None),
-                Check::Mendable(check, mend) => (check, Some(mend)),
-                _ => continue,
-            };
+    fn note(&mut self, note: &Note, rules: &[NoteRule]) {
+        for &(rule, check, mend) in rules {
             let Some(message) = check(&note.kind) else { continue };
             let fix = mend.zip(self.step_of(note)).and_then(|(mend, step)| mend(step));
             let hit = Hit { at: self.caret(note).unwrap_or(note.at), whole: note.at, message, fix };

@@ -24,6 +24,7 @@ impl Planner<'_> {
             !stage.anonymous && (all || (needed.contains(&id) && !stage.dispatched))
         };
         self.count_heirs(target);
+        let recorded = self.ancestors(target);
         let steps = needed.iter().map(|id| self.stages[*id].commands.len()).sum();
         self.shared.graph.nodes.reserve(if self.draws() { steps } else { 0 });
         for id in 0..self.stages.len() {
@@ -31,7 +32,7 @@ impl Planner<'_> {
                 return;
             }
             if is_planned(self, id) {
-                self.dispatch_stage(id);
+                self.dispatch_stage(id, recorded.contains(&id));
             }
         }
         let paths = self.stages[target].paths;
@@ -48,8 +49,14 @@ impl Planner<'_> {
         self.stages[target].heirs += 1;
     }
 
-    fn dispatch_stage(&mut self, id: StageId) {
+    /// A stage and those that it is built on: the history of its image is theirs.
+    fn ancestors(&self, id: StageId) -> BTreeSet<StageId> {
+        std::iter::successors(Some(id), |id| self.stages[*id].base).collect()
+    }
+
+    fn dispatch_stage(&mut self, id: StageId, recorded: bool) {
         let Some(mut state) = self.begin(id) else { return };
+        state.recorded = recorded;
         self.stages[id].dispatched = true;
         if let Err(stop) = self.prepare(&mut state) {
             let stop = self.at(stop, self.stages[id].span);
@@ -70,7 +77,9 @@ impl Planner<'_> {
         }
         self.stages[id].commands = commands;
         self.stages[id].scanned = self.scanned(id, Some(&state.args));
-        self.set_state(id, state);
+        self.stages[id].root = state.root;
+        // Large builds have thousands of stages that are copied from, and nothing else.
+        self.stages[id].state = Some(state).filter(|_| self.stages[id].heirs > 0);
     }
 
     /// The state a stage starts with: its base's.
@@ -161,10 +170,21 @@ impl Planner<'_> {
         CommandScope { env: &state.env, args: &state.args, command }
     }
 
-    /// Adds a history entry.
-    pub(super) fn commit(&mut self, state: &mut State, created_by: String, layer: super::history::Layer) {
-        if self.request.module.dialect.history && self.draws() {
+    /// Adds a history entry, where anybody will see it.
+    pub(super) fn commit(
+        &mut self,
+        state: &mut State,
+        created_by: impl FnOnce(&State) -> String,
+        layer: super::history::Layer,
+    ) {
+        if self.records(state) {
+            let created_by = created_by(state);
             state.history = self.shared.history.add(state.history, created_by, layer, self.epoch);
         }
+    }
+
+    /// Whether anybody will see the history of a stage.
+    pub(super) fn records(&self, state: &State) -> bool {
+        state.recorded && self.request.module.dialect.history && self.draws()
     }
 }

@@ -32,10 +32,20 @@ pub(super) fn clean(path: &str) -> Cow<'_, str> {
 
 /// The common case, without an allocation: absolute or relative, no empty part, no dots.
 fn is_clean(path: &str) -> bool {
-    match path.strip_prefix('/').unwrap_or(path) {
-        "" => path == "/",
-        rest => rest.split('/').all(|part| !part.is_empty() && part != "." && part != ".."),
+    let rest = path.strip_prefix('/').unwrap_or(path);
+    if rest.is_empty() {
+        return path == "/";
     }
+    // By hand: splitting a text searches it, which takes longer for parts of a few bytes.
+    let mut start = 0;
+    let bytes = rest.as_bytes();
+    for end in (0..=bytes.len()).filter(|at| bytes.get(*at).is_none_or(|byte| *byte == b'/')) {
+        if matches!(&bytes[start..end], b"" | b"." | b"..") {
+            return false;
+        }
+        start = end + 1;
+    }
+    true
 }
 
 /// Joins what is not empty with slashes and cleans it (`path.Join`); empty when all is.

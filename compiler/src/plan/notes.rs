@@ -12,11 +12,11 @@ use ast::{Diagnostic, Span};
 #[derive(Clone, Debug)]
 pub enum Finding {
     /// The build cannot be.
-    Error(Diagnostic),
+    Error(Box<Diagnostic>),
     /// Something a rule may look at.
     Note(Note),
     /// Nobody could be asked: what depends on the answer is not looked at. Only for [`Purpose::Lint`](super::Purpose).
-    Unknown(Diagnostic),
+    Unknown(Box<Diagnostic>),
 }
 
 /// One thing noticed at an instruction.

@@ -11,32 +11,43 @@ pub(super) struct PathsId(usize);
 /// All sets.
 #[derive(Default)]
 pub(super) struct UsedPaths {
-    sets: Vec<BTreeSet<String>>,
+    sets: Vec<Used>,
+}
+
+/// What is used of a context.
+enum Used {
+    /// Everything: further paths change nothing.
+    All,
+    /// These, from the root on.
+    Paths(BTreeSet<String>),
 }
 
 impl UsedPaths {
     /// A new, empty set.
     pub(super) fn add_set(&mut self) -> PathsId {
-        self.sets.push(BTreeSet::new());
+        self.sets.push(Used::Paths(BTreeSet::new()));
         PathsId(self.sets.len() - 1)
     }
 
     /// Marks a path as used.
     pub(super) fn mark(&mut self, set: PathsId, path: &str) {
-        self.sets[set.0].insert(go::join("/", path));
+        let Used::Paths(paths) = &mut self.sets[set.0] else { return };
+        let path = go::join("/", path);
+        if path == "/" {
+            self.mark_all(set);
+        } else {
+            paths.insert(path);
+        }
     }
 
     /// Marks everything as used.
     pub(super) fn mark_all(&mut self, set: PathsId) {
-        self.mark(set, "/");
+        self.sets[set.0] = Used::All;
     }
 
     /// What to follow, as source operations name it: sorted; empty when everything is used, or nothing.
     pub(super) fn followed(&self, set: PathsId) -> Vec<String> {
-        let paths = &self.sets[set.0];
-        if paths.contains("/") {
-            return Vec::new();
-        }
+        let Used::Paths(paths) = &self.sets[set.0] else { return Vec::new() };
         let mut followed: Vec<String> =
             paths.iter().map(|path| path.strip_prefix('/').unwrap_or(path).to_owned()).collect();
         followed.sort();

@@ -130,7 +130,7 @@ impl<'a> Planner<'a> {
         // Where BuildKit reports the very lines of the mistake, saying so once is enough.
         let lines = diagnostic.at.map(|at| vec![vec![self.lines_of(at)]]);
         diagnostic.locations = diagnostic.locations.filter(|locations| Some(locations) != lines.as_ref());
-        self.shared.findings.push(Finding::Error(*diagnostic));
+        self.shared.findings.push(Finding::Error(diagnostic));
     }
 
     /// Records what could not be asked for a stage that is built on `base`, which may be a mistyped name of another.
@@ -142,7 +142,7 @@ impl<'a> Planner<'a> {
             let mut info = Diagnostic::warning("unknown", message, span);
             info.severity = Severity::Info;
             info.help = error.help;
-            self.shared.findings.push(Finding::Unknown(info));
+            self.shared.findings.push(Finding::Unknown(Box::new(info)));
         }
     }
 

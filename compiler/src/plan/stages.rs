@@ -74,7 +74,7 @@ pub(super) struct Stage<'a> {
     pub(super) heirs: usize,
     /// Its filesystem so far; `None` is scratch, or not known.
     pub(super) root: Option<Edge>,
-    /// Its result so far; `None` before it starts, when its last heir took it, and where nobody can inherit it. Boxed:
+    /// Its result so far; `None` before it starts, when its last heir took it, and where nobody inherits it. Boxed:
     /// most stages of a large build are mere places to mount from, and they are moved as their list grows.
     pub(super) state: Option<Box<State>>,
 }
@@ -219,11 +219,11 @@ impl<'a> Planner<'a> {
         let mounts = step.opts.iter().filter_map(|opt| if let OptKind::Mount(m) = &opt.kind { Some(m) } else { None });
         let source_of = |mount: &ast::Mount| {
             let mut named = mount.fields.iter().rev().filter(|field| field.key.eq_ignore_ascii_case("from"));
-            let value = named.find_map(|field| field.value.as_ref()).map(|value| value.raw().lossy().into_owned());
-            value.filter(|value| !value.is_empty()).unwrap_or_else(|| SCRATCH.to_owned())
+            let value = named.find_map(|field| field.value.as_ref()).map(|value| value.raw().lossy());
+            let name = value.filter(|value| !value.is_empty()).unwrap_or(SCRATCH.into());
+            self.find_stage(&name).unwrap_or_else(|| self.add_anonymous(name.into_owned(), None))
         };
-        let names: Vec<String> = mounts.map(source_of).collect();
-        names.into_iter().map(|name| self.find_stage(&name).unwrap_or_else(|| self.add_anonymous(name, None))).collect()
+        mounts.map(source_of).collect()
     }
 
     fn add_anonymous(&mut self, base_name: String, span: Option<Span>) -> StageId {

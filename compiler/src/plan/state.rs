@@ -35,6 +35,8 @@ pub(super) struct State {
     pub(super) image_env: Assignments<EnvEntry>,
     /// Its history.
     pub(super) history: HistoryId,
+    /// Whether the image that is built is built on this one, so that its history is written.
+    pub(super) recorded: bool,
     /// The image it started from, as it was.
     pub(super) base_image: Option<Arc<ImageConfig>>,
     /// Arguments declared so far, with their values.
@@ -71,6 +73,7 @@ impl State {
             image: ImageConfig::default(),
             image_env: Assignments::default(),
             history: None,
+            recorded: false,
             base_image: None,
             args: Assignments::default(),
             dir_set: false,

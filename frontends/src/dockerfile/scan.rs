@@ -47,10 +47,16 @@ pub(super) struct Scanner<'s> {
 }
 
 /// Memory for joined lines, kept from line to line.
-#[derive(Default)]
 pub(super) struct Buffer {
     text: Vec<u8>,
     splices: Vec<Splice>,
+}
+
+impl Default for Buffer {
+    /// With room for most lines.
+    fn default() -> Self {
+        Self { text: Vec::with_capacity(1024), splices: Vec::with_capacity(32) }
+    }
 }
 
 /// From `at` in the joined text on, the text stands in the source from `source` on.

@@ -50,13 +50,13 @@ impl<'a> Evaluator<'a> {
         let draft = super::super::plan(&request, self.facts);
         self.shared.asks.extend(draft.asks);
         let errors = draft.findings.into_iter().filter_map(|found| match found {
-            Finding::Error(error) => Some(error),
+            Finding::Error(error) => Some(*error),
             _ => None,
         });
         let parsed = module.diagnostics.iter().filter(|found| found.severity == ast::Severity::Error).cloned();
         let mut errors = draft.refused.into_iter().chain(parsed).chain(errors);
         if let Some(first) = errors.next() {
-            self.shared.findings.extend(errors.map(Finding::Error));
+            self.shared.findings.extend(errors.map(|error| Finding::Error(Box::new(error))));
             return Err(Stop::Error(Box::new(first)));
         }
         let plan = draft.plan.ok_or(Stop::Unknown)?;

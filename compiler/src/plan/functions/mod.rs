@@ -111,7 +111,7 @@ pub(super) fn outline(asked: &Asked<'_>, settings: &Settings<'_>) -> Draft {
             asked.module.defs.iter().filter_map(|def| def.name.as_ref()).map(|name| name.text.as_str()).collect();
         let mut error = Diagnostic::error(super::stop::CODE, message, None);
         error.help = (!names.is_empty()).then(|| format!("choose one with --target: {}", names.join(", ")));
-        return Draft { findings: vec![Finding::Error(error)], ..Draft::default() };
+        return Draft { findings: vec![Finding::Error(Box::new(error))], ..Draft::default() };
     };
     Draft { captures: super::Captures::of(target), ..Draft::default() }
 }
@@ -248,9 +248,9 @@ impl<'a> Evaluator<'a> {
     fn report(&mut self, stop: Stop) {
         if let Stop::Error(error) = stop {
             // Several targets may fail for the same reason.
-            let known = |finding: &Finding| matches!(finding, Finding::Error(known) if *known == *error);
+            let known = |finding: &Finding| matches!(finding, Finding::Error(known) if *known == error);
             if !self.shared.findings.iter().any(known) {
-                self.shared.findings.push(Finding::Error(*error));
+                self.shared.findings.push(Finding::Error(error));
             }
         }
     }

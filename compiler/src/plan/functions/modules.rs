@@ -190,9 +190,9 @@ impl<'a> Evaluator<'a> {
         let Some(first) = errors.next() else { return Ok(()) };
         let known = &self.shared.findings;
         let fresh: Vec<_> = errors
-            .filter(|error| !known.iter().any(|known| matches!(known, Finding::Error(known) if known == error)))
+            .filter(|error| !known.iter().any(|known| matches!(known, Finding::Error(known) if **known == *error)))
             .collect();
-        self.shared.findings.extend(fresh.into_iter().map(Finding::Error));
+        self.shared.findings.extend(fresh.into_iter().map(|error| Finding::Error(Box::new(error))));
         // The text of the error is said once, however often the import is used.
         self.checked.remove(&(importer, import.name.text.as_str()));
         Err(Stop::Error(Box::new(first)))

@@ -46,7 +46,7 @@ impl Planner<'_> {
                 }
             }
         }
-        self.commit(state, created_by, Layer::Empty);
+        self.commit(state, |_| created_by, Layer::Empty);
         Ok(())
     }
 

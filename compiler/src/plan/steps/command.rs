@@ -15,7 +15,7 @@ impl Planner<'_> {
     pub(in crate::plan) fn cmd(&mut self, state: &mut State, command: &Command<'_>, process: &Process) -> Done {
         self.note_replaced(state, command, |once| &mut once.cmd);
         let args = self.process_args(state, command, process);
-        self.commit(state, format!("CMD {}", quoted(&args)), Layer::Empty);
+        self.commit(state, |_| format!("CMD {}", quoted(&args)), Layer::Empty);
         state.image.config.cmd = args;
         state.image.config.args_escaped = true;
         Ok(())
@@ -24,7 +24,7 @@ impl Planner<'_> {
     pub(in crate::plan) fn entrypoint(&mut self, state: &mut State, command: &Command<'_>, process: &Process) -> Done {
         self.note_replaced(state, command, |once| &mut once.entrypoint);
         let args = self.process_args(state, command, process);
-        self.commit(state, format!("ENTRYPOINT {}", quoted(&args)), Layer::Empty);
+        self.commit(state, |_| format!("ENTRYPOINT {}", quoted(&args)), Layer::Empty);
         state.image.config.entrypoint = args;
         if state.once.cmd.is_none() {
             state.image.config.cmd.clear();
@@ -34,7 +34,7 @@ impl Planner<'_> {
 
     pub(in crate::plan) fn shell(&mut self, state: &mut State, words: &[Str]) -> Done {
         let words: Vec<String> = words.iter().map(|word| lossy(&word.raw().0)).collect();
-        self.commit(state, format!("SHELL {}", listed(&words)), Layer::Empty);
+        self.commit(state, |_| format!("SHELL {}", listed(&words)), Layer::Empty);
         state.image.config.shell = words;
         Ok(())
     }
@@ -54,7 +54,7 @@ impl Planner<'_> {
             start_interval: check.start_interval,
             retries: check.retries,
         };
-        self.commit(state, format!("HEALTHCHECK {}", shown_check(&check)), Layer::Empty);
+        self.commit(state, |_| format!("HEALTHCHECK {}", shown_check(&check)), Layer::Empty);
         state.image.config.healthcheck = Some(check);
         Ok(())
     }

@@ -14,7 +14,7 @@ use crate::plan::stop::{Done, Stop};
 impl Planner<'_> {
     pub(in crate::plan) fn user(&mut self, state: &mut State, command: &Command<'_>, user: &Str) -> Done {
         let user = self.text(user, Self::scope(state, command))?;
-        self.commit(state, format!("USER {user}"), Layer::Empty);
+        self.commit(state, |_| format!("USER {user}"), Layer::Empty);
         state.user.clone_from(&user);
         state.image.config.user = user;
         Ok(())
@@ -29,7 +29,7 @@ impl Planner<'_> {
             }
             state.image.config.volumes.insert(path.clone());
         }
-        self.commit(state, format!("VOLUME {}", listed(&paths)), Layer::Empty);
+        self.commit(state, |_| format!("VOLUME {}", listed(&paths)), Layer::Empty);
         Ok(())
     }
 
@@ -40,14 +40,14 @@ impl Planner<'_> {
                 .help("a signal is a name such as SIGTERM, or a number other than 0")
                 .point(signal.span));
         }
-        self.commit(state, format!("STOPSIGNAL {name}"), Layer::Empty);
+        self.commit(state, |_| format!("STOPSIGNAL {name}"), Layer::Empty);
         state.image.config.stop_signal = name;
         Ok(())
     }
 
     pub(in crate::plan) fn maintainer(&mut self, state: &mut State, name: &Str) -> Done {
         let name = lossy(&name.raw().0);
-        self.commit(state, format!("MAINTAINER {name}"), Layer::Empty);
+        self.commit(state, |_| format!("MAINTAINER {name}"), Layer::Empty);
         state.image.author = name;
         Ok(())
     }

@@ -93,7 +93,7 @@ impl Planner<'_> {
         let os = state.platform.os.clone();
         let target = Target { dest: destination(&state.dir, &words.dest, &os)?, mode: mode::parse(&words.chmod)?, os };
         check_checksum(&words)?;
-        let created_by = created_by(&words);
+        let created_by = if self.records(state) { created_by(&words) } else { String::new() };
         let text = if self.draws() { self.shown_words(&command.step.text.0, &state.env) } else { Cow::Borrowed("") };
         let number = self.next_step(id);
         let name = self.step_name(number, command.trigger, &text, Some(&state.platform), Some(&state.env));
@@ -117,7 +117,7 @@ impl Planner<'_> {
         } else {
             state.root = Some(chain.finish(&mut self.shared.graph, said));
         }
-        self.commit(state, created_by, Layer::Solved);
+        self.commit(state, |_| created_by, Layer::Solved);
         Ok(())
     }
 

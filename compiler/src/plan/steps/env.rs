@@ -28,7 +28,7 @@ impl Planner<'_> {
             }
             state.env.set(key, value);
         }
-        self.commit(state, created_by, Layer::Empty);
+        self.commit(state, |_| created_by, Layer::Empty);
         Ok(())
     }
 
@@ -41,7 +41,7 @@ impl Planner<'_> {
             created_by.extend([" ", &*key, "=", &*value]);
             state.image.config.labels.insert(key.to_string(), value.to_string());
         }
-        self.commit(state, created_by, Layer::Empty);
+        self.commit(state, |_| created_by, Layer::Empty);
         Ok(())
     }
 

@@ -33,7 +33,7 @@ impl Planner<'_> {
         for (spec, span) in specs {
             exposed.extend(self.exposed(command, &spec).map_err(|stop| stop.point(span))?);
         }
-        self.commit(state, format!("EXPOSE {}", listed(&exposed)), Layer::Empty);
+        self.commit(state, |_| format!("EXPOSE {}", listed(&exposed)), Layer::Empty);
         state.image.config.exposed_ports.extend(exposed);
         Ok(())
     }

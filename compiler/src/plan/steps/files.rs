@@ -79,6 +79,6 @@ impl Planner<'_> {
         let mut said = Said::named(name).at(self.location(Some(command.span())));
         said.meta.ignore_cache = self.stages[id].ignore_cache;
         state.root = Some(chain.finish(&mut self.shared.graph, said));
-        self.commit(state, created_by, Layer::Solved);
+        self.commit(state, |_| created_by, Layer::Solved);
     }
 }

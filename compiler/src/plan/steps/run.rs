@@ -78,7 +78,7 @@ impl Planner<'_> {
             return Ok(());
         }
         let said = self.run_said(id, state, command, &typed, &script.summary);
-        let created_by = self.run_text(&script.args, state);
+        let created_by = if self.records(state) { self.run_text(&script.args, state) } else { String::new() };
         let meta = self.process_meta(state, own, script.args, &mounts);
         self.grow(created_by.len() + meta.env.iter().map(String::len).sum::<usize>())?;
         let all = self.all_mounts(state.root, script.mount, mounts.mounts);
@@ -102,7 +102,7 @@ impl Planner<'_> {
         let platform = state.process_platform.clone().unwrap_or_else(|| self.target.platform.clone());
         let graph = &mut self.shared.graph;
         state.root = Some(build::exec(graph, all, mounts.secrets, mounts.sockets, process, Some(platform), said));
-        self.commit(state, created_by, Layer::Solved);
+        self.commit(state, |_| created_by, Layer::Solved);
         Ok(())
     }
 

@@ -32,8 +32,15 @@ pub(super) fn lower(parsed: &Instruction<'_>, lowering: &mut Lowering<'_>) -> De
         params: Vec::new(),
         signature: None,
         span: step.span,
-        body: Body::Fs(vec![step]),
+        body: Body::Fs(steps_from(step)),
     }
+}
+
+/// The steps of a stage that begins with one: few have no more than that.
+fn steps_from(step: ast::Step) -> Vec<ast::Step> {
+    let mut steps = Vec::with_capacity(8);
+    steps.push(step);
+    steps
 }
 
 fn stage_name(parsed: &Instruction<'_>, words: &[Word<'_>], lowering: &mut Lowering<'_>) -> Option<ast::Name> {
