@@ -311,6 +311,15 @@ fn what_differs_without_a_word_is_named_with_its_place() {
     );
 }
 
+#[test]
+fn a_stage_whose_name_has_a_variable_in_it_is_no_image() {
+    let file = "FROM alpine AS on-linux\nFROM on-$TARGETOS\nRUN make\n";
+    for (to, noun, what) in [("TOML", "a build spec", "a variable"), ("HLB", "an HLB program", "an argument")] {
+        let said = converted("Dockerfile", file, to).unwrap_err();
+        assert_eq!(said, format!("on-$TARGETOS: {noun} has no word for a stage whose name has {what} in it"));
+    }
+}
+
 /// Each of them is in the process, before or after other variables, or not there at all.
 #[test]
 fn arguments_of_all_processes_are_said_where_steps_cannot_say_them() {

@@ -129,6 +129,12 @@ fn repository(reference: &str) -> &str {
     last.split(':').next().unwrap_or_default()
 }
 
+/// Whether a name with variables in it may be that of one of several definitions: one begins as it does.
+pub(crate) fn may_name(raw: &str, mut defs: impl Iterator<Item = impl AsRef<str>>) -> bool {
+    let start = raw.split('$').next().unwrap_or_default().to_lowercase();
+    raw.contains('$') && !start.is_empty() && defs.any(|name| name.as_ref().to_lowercase().starts_with(&start))
+}
+
 /// The language of a file, by its name.
 pub fn detect(path: &str) -> Option<&'static Language> {
     let name = path.rsplit(['/', '\\']).next()?.to_ascii_lowercase();

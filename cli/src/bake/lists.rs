@@ -8,6 +8,9 @@ use super::functions::shown;
 
 type Body = fn(FuncArgs) -> Result<Value, String>;
 
+/// Most numbers of a range, as in bake.
+const MOST_NUMBERS: i64 = 1024;
+
 /// Functions of any number of values.
 const OF_ALL: &[(&str, Body)] = &[
     ("coalesce", |args| {
@@ -44,6 +47,18 @@ const OF_ALL: &[(&str, Body)] = &[
     ("merge", |args| {
         let all = (0..args.len()).map(|at| map("merge", &args, at)).collect::<Result<Vec<_>, _>>()?;
         Ok(Value::Object(all.into_iter().flatten().collect()))
+    }),
+    ("range", |args| {
+        let numbers: Option<Vec<i64>> = args.iter().map(Value::as_i64).collect();
+        let (start, end) = match numbers.as_deref() {
+            Some([end]) => (0, *end),
+            Some([start, end]) => (*start, *end),
+            _ => return Err("range: a start and an end are known, as whole numbers".to_owned()),
+        };
+        if end.saturating_sub(start) > MOST_NUMBERS {
+            return Err(format!("range: more than {MOST_NUMBERS} numbers"));
+        }
+        Ok(Value::Array((start..end).map(Value::from).collect()))
     }),
     ("sanitize", |args| {
         let safe = |c: char| if c.is_ascii_alphanumeric() || "_-".contains(c) { c } else { '_' };

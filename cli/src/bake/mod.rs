@@ -367,6 +367,7 @@ target "default" {
             ("keys({ a = 1 })", serde_json::json!(["a"])),
             ("lookup({ a = 1 }, \"b\", 2)", serde_json::json!(2)),
             ("merge({ a = 1 }, { a = 2, b = 3 })", serde_json::json!({ "a": 2, "b": 3 })),
+            ("range(1, 3)", serde_json::json!([1, 2])),
             ("sanitize(\"a.b/c\")", serde_json::json!("a_b_c")),
             ("md5(\"a\")", serde_json::json!("0cc175b9c0f1b6a831c399e269772661")),
             ("values({ a = 1 })", serde_json::json!([1])),
@@ -380,6 +381,7 @@ target "default" {
             ("formatlist(\"%s%s\", [1], [1, 2])", "different lengths"),
             ("lookup({ a = 1 }, \"b\")", "there is no b"),
             ("compact(1)", "no list"),
+            ("range(0, 2000)", "more than 1024"),
         ] {
             assert!(value(expression).to_string().contains(why), "{expression}: {}", value(expression));
         }

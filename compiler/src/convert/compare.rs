@@ -31,11 +31,14 @@ impl Built {
     /// The first thing that another one has not, or has otherwise, with its place.
     pub(super) fn unlike(&self, other: &Self) -> Option<(Part, Option<Span>)> {
         let has = |of: &Self, vertex: &Vertex| of.vertices.iter().any(|known| known.digest == vertex.digest);
-        let more = other.vertices.iter().find(|vertex| !has(self, vertex));
+        let fresh = other.vertices.iter().filter(|vertex| !has(self, vertex));
         if let Some(less) = self.vertices.iter().find(|vertex| !has(other, vertex)) {
+            // The first of those that are most like it is what became of it.
+            let more = fresh.rev().max_by_key(|more| difference::likeness(&less.node.op, &more.node.op));
             let part = more.map_or(Part::Missing, |more| Part::between(&less.node, &more.node));
             return Some((part, less.place));
         }
+        let more = fresh.into_iter().next();
         if let Some(more) = more {
             return Some((Part::More(difference::kind(&more.node.op)), None));
         }

@@ -33,7 +33,8 @@ impl Text<'_> {
             return Diagnostic::error(NAMELESS, message, at.or(place).or(Some(Span::default()))).help(LEAVE);
         };
         let error = Diagnostic::error(NO_EQUAL, format!("`{quoted}` has no equal in {noun}: {said}"), at);
-        let error = match place.filter(|place| !covers(*place, at)) {
+        let is_apart = |place: &Span| !covers(*place, at) && !covers(at, *place);
+        let error = match place.filter(is_apart) {
             Some(place) => error.also(place, "found at this step"),
             None => error,
         };

@@ -111,6 +111,23 @@ pub(super) fn kind(op: &Op) -> &'static str {
     }
 }
 
+/// How much two operations are like each other: not of one kind, of one kind, with the same main thing said.
+pub(super) fn likeness(one: &Op, other: &Op) -> u8 {
+    let is_same = match (one, other) {
+        (Op::Source(one), Op::Source(other)) => one.identifier == other.identifier,
+        (Op::Exec(one), Op::Exec(other)) => one.meta.args == other.meta.args,
+        (Op::File(one), Op::File(other)) => match (one.first(), other.first()) {
+            (Some(one), Some(other)) => match (&one.kind, &other.kind) {
+                (FileActionKind::Copy(one), FileActionKind::Copy(other)) => one.src == other.src,
+                (one, other) => file(one, other).is_none(),
+            },
+            _ => false,
+        },
+        _ => false,
+    };
+    1 + u8::from(is_same) - u8::from(kind(one) != kind(other))
+}
+
 impl Part {
     /// The part in which two vertices differ.
     pub(super) fn between(one: &Node, other: &Node) -> Self {
@@ -220,7 +237,10 @@ fn variables(one: &[String], other: &[String]) -> Option<Part> {
     if let Some(changed) = one.iter().find(|(name, value)| by_other.get(name) != Some(value)) {
         return named(changed, Variable::Value);
     }
-    one.iter().zip(&other).find(|(one, other)| one != other).and_then(|(moved, _)| named(moved, Variable::Place))
+    let moved = one.iter().zip(&other).find(|(one, other)| one != other);
+    // Where programs are is seldom what was moved.
+    let moved = moved.map(|(one, other)| if one.0 == "PATH" { other } else { one });
+    moved.and_then(|moved| named(moved, Variable::Place))
 }
 
 /// The mount by which two lists of them differ.

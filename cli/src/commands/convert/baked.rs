@@ -367,6 +367,17 @@ mod tests {
     }
 
     #[test]
+    fn a_stage_that_an_argument_names_is_that_stage() {
+        let text =
+            "target \"default\" {\n  dockerfile-inline = <<E\nFROM x AS on-1\nARG A=1\nFROM on-${\"$\"}{A}\nE\n}\n";
+        let text = text.replace("FROM x AS on-1\nARG A=1\n", "ARG A=1\nFROM x AS on-1\n");
+        let (builds, _) = builds(&Source::new("docker-bake.hcl", text.into_bytes())).unwrap();
+        let spec = compiler::several(&builds, false, &Nothing);
+        let spec = spec.unwrap();
+        assert!(spec.contains("from = \"stage.on-1\""), "{spec}");
+    }
+
+    #[test]
     fn variables_on_which_nothing_depends_are_left_out() {
         let text = "variable \"TAG\" { default = \"1\" }\nvariable \"UNUSED\" { default = \"2\" }\n\
                     variable \"STAGE\" { default = \"a\" }\n\

@@ -220,6 +220,10 @@ impl Printer<'_> {
             function.scope.dir = Some(Template::text("/"));
             return function.statements.extend(["scratch".to_owned(), path, "dir \"/\"".to_owned()]);
         }
+        let earlier = self.module.defs[..self.functions.len()].iter().filter_map(|def| def.name.as_ref());
+        if crate::may_name(&name, earlier.map(|name| &name.text)) {
+            return self.unsaid(base.span, "a stage whose name has an argument in it");
+        }
         let mut head = Function::default();
         head.scope.is_global = true;
         for (_, param) in self.module.params() {

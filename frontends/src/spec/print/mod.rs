@@ -107,6 +107,14 @@ impl Shared {
         }
     }
 
+    /// A text with the values of variables in the place of references to them.
+    fn constant(&self, text: &str) -> String {
+        let named = |name: &&String| text.contains(&format!("${{var.{name}}}"));
+        let known =
+            self.variables.iter().filter(named).filter_map(|name| Some((name, self.constants.get(name)?.first()?)));
+        known.fold(text.to_owned(), |text, (name, value)| text.replace(&format!("${{var.{name}}}"), value))
+    }
+
     /// Everything before the stages.
     fn head(&self) -> String {
         let mut text = String::from("spec = 1\n");
@@ -362,8 +370,12 @@ impl<'m> Printer<'m> {
                 }
             };
         }
-        if let Some(reference) = self.reference(&raw, at) {
+        if let Some(reference) = self.reference(&self.shared.constant(&raw), at) {
             return self.based_on(&reference, scope);
+        }
+        let earlier = self.module.defs[..at].iter().filter_map(|def| def.name.as_ref());
+        if crate::may_name(&raw, earlier.map(|name| &name.text)) {
+            self.unsaid(base.span, "a stage whose name has a variable in it");
         }
         if self.module.defs.iter().any(|def| def.name.as_ref().is_some_and(|own| own.text == raw)) {
             // An image that has the name of a later definition.
