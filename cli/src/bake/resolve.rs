@@ -105,7 +105,11 @@ fn declare_variables(
                 }
                 (None, Ok(default)) => context.declare_var(block.name.as_str(), default),
                 (None, Err(why)) => {
-                    error = format!("variable {}: {why}", block.name);
+                    // Of several, one that does not only wait for another says what is wrong.
+                    let why = why.to_string();
+                    if error.is_empty() || error.contains("undefined variable") && !why.contains("undefined variable") {
+                        error = format!("variable {}: {why}", block.name);
+                    }
                     later.push(block);
                 }
             }

@@ -230,6 +230,9 @@ fn advice(part: &Part) -> String {
         Part::Variable(_, Variable::Place) => {
             "declare arguments before variables are set, and in the stage that uses them"
         }
+        Part::Variable(_, Variable::Fresh) => {
+            "keep what is known of the build out of words: where one mentions it, all processes see it"
+        }
         Part::Variable(..) => "set the variable in the stage whose processes need it",
         Part::Directory | Part::From | Part::To => "write the path from the root, as `/app`",
         Part::Mount(_) => "write the paths of the mount from the root, without variables",

@@ -3,6 +3,7 @@
 //! TOML is parsed by its crate, which gives every value its place; `read` types it, `preset` turns kinds of projects
 //! into plain stages, and `lower` makes steps of stages. Nothing is implicit that `llbc expand` does not print.
 
+mod doubled;
 mod expand;
 mod format;
 mod include;
@@ -90,12 +91,22 @@ pub(crate) fn parse_at(text: &str, at: Span) -> Module {
     module
 }
 
+/// What the reader of TOML says of a key that is there twice.
+const DUPLICATE: &str = "duplicate key";
+
 /// The values of a text, typed.
 fn read(text: &str, reader: &mut Reader) -> Spec {
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in errors {
-        let at = reader.span(error.span().unwrap_or(0..0));
-        reader.diagnostics.push(Diagnostic::error(code::SYNTAX, error.message().to_owned(), at));
+        let range = error.span().unwrap_or(0..0);
+        let mut found = Diagnostic::error(code::SYNTAX, error.message().to_owned(), reader.span(range.clone()));
+        if error.message() == DUPLICATE
+            && let Some(first) = doubled::first(document.get_ref(), text, &range)
+        {
+            found =
+                found.also(reader.span(first), "the first is here").help("a key is said once: take one of them out");
+        }
+        reader.diagnostics.push(found);
     }
     let mut spec = Spec::default();
     read::fill(document.get_ref(), &mut spec, reader);

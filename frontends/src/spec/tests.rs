@@ -212,8 +212,23 @@ fn one_name_twice_is_shown_twice() {
     let module = parse("[image.a]\nfrom = \"x\"\n[stage.a]\nfrom = \"y\"");
     assert_eq!(module.diagnostics.len(), 1, "{:?}", module.diagnostics);
     assert_eq!(module.diagnostics[0].also.len(), 1);
-    let doubled = findings("[image.a]\nfrom = \"x\"\n[image.a]\nfrom = \"y\"");
-    assert!(doubled.iter().any(|found| found.contains("duplicate key")), "{doubled:?}");
+    for text in [
+        "[image.a]\nfrom = \"x\"\n[image.a]\nfrom = \"y\"",
+        "[image.a]\nfrom = \"x\"\nlabels.k = \"1\"\nlabels.k = \"2\"",
+        "[image.b]\nfrom = \"x\"\n[image.a]\nfrom = \"x\"\nfrom = \"y\"",
+        "[image.a]\nfrom = \"x\"\n[[image.a.step]]\nrun = \"x\"\n[[image.a.step]]\nrun = \"x\"\nrun = \"y\"",
+        "[image.a]\nfrom = \"x\"\nlabels = { k = \"1\", k = \"2\" }",
+    ] {
+        let module = parse(text);
+        let doubled: Vec<_> = module.diagnostics.iter().filter(|found| found.message == "duplicate key").collect();
+        assert!(!doubled.is_empty(), "{text}: {:?}", module.diagnostics);
+        let (at, first) = (doubled[0].at.expect("it has a place"), doubled[0].also.first().map(|first| first.span));
+        let quoted = |at: ast::Span| &text[at.start as usize..at.end as usize];
+        let is_table = text.contains("{ k");
+        let is_it =
+            |first: ast::Span| quoted(at).trim_end_matches(']').ends_with(quoted(first)) && first.end <= at.start;
+        assert!(is_table || first.is_some_and(is_it), "{text}: {:?}", doubled[0]);
+    }
 }
 
 #[test]

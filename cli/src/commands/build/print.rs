@@ -1,6 +1,6 @@
 //! `llbc build --print`: the resolved plan, in the form of `docker buildx bake --print`. Nobody is asked.
 
-use ast::{Module, Source, Sources};
+use ast::{Diagnostic, Module, Severity, Source, Sources};
 use compiler::Destination;
 use compiler::plan::Resolved;
 use serde_json::{Map, Value, json};
@@ -18,6 +18,11 @@ pub(super) fn run(
     included: &[Source],
     asked: &Asked,
 ) -> Result<()> {
+    let errors: Vec<Diagnostic> =
+        module.diagnostics.iter().filter(|found| found.severity == Severity::Error).cloned().collect();
+    if !errors.is_empty() {
+        return Err(refused(settings, source, included, &errors));
+    }
     let mut targets = Map::new();
     let mut shown = Vec::new();
     for name in asked.names.iter().chain(&asked.required) {
@@ -26,11 +31,8 @@ pub(super) fn run(
         if !name.is_empty() {
             options.opts.insert("target".to_owned(), name.clone());
         }
-        let resolved = compiler::resolve(module, source, included, &options).map_err(|errors| {
-            let sources: Sources = std::iter::once(source).chain(included).cloned().collect();
-            printer::diagnostics(settings.error_format, &sources, &errors);
-            Failure::Diagnosed
-        })?;
+        let resolved = compiler::resolve(module, source, included, &options)
+            .map_err(|errors| refused(settings, source, included, &errors))?;
         let title = title(module, name);
         shown.push(title.clone());
         targets.insert(title, target(settings, &resolved));
@@ -40,6 +42,13 @@ pub(super) fn run(
     let mut text = serde_json::to_vec_pretty(&plan).expect("JSON values are valid JSON");
     text.push(b'\n');
     printer::data(&text)
+}
+
+/// Shows what is wrong.
+fn refused(settings: &Settings, source: &Source, included: &[Source], errors: &[Diagnostic]) -> Failure {
+    let sources: Sources = std::iter::once(source).chain(included).cloned().collect();
+    printer::diagnostics(settings.error_format, &sources, errors);
+    Failure::Diagnosed
 }
 
 /// Refuses a name that nothing has.

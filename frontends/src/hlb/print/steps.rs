@@ -171,10 +171,8 @@ impl Printer<'_> {
                 return None;
             }
         };
-        let Some(target) = target else {
-            self.unsaid(step.span, "a mount whose place is not said");
-            return None;
-        };
+        // Without a place it is the working directory.
+        let target = target.unwrap_or_else(|| Template::text("."));
         if mount.fields.iter().any(|field| !known.contains(&&*field.key.to_ascii_lowercase())) {
             self.unsaid(step.span, "a field of a mount");
             return None;

@@ -120,9 +120,9 @@ impl Printer<'_> {
         if fields.iter().any(|(key, _)| !known.contains(&key.as_str())) {
             return self.unsaid(step.span, "a field of a mount");
         }
-        if matches!(kind.as_str(), "cache" | "tmpfs" | "bind") && target.is_none() {
-            return self.unsaid(step.span, "a mount whose place is not said");
-        }
+        // Without a place it is the working directory.
+        let here = || matches!(kind.as_str(), "cache" | "tmpfs" | "bind").then(|| string("."));
+        let target = target.or_else(here);
         let entry = |pairs: Vec<(&str, Option<String>)>| {
             let said: Vec<String> =
                 pairs.into_iter().filter_map(|(key, value)| Some(format!("{key} = {}", value?))).collect();
