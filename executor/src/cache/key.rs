@@ -166,26 +166,34 @@ fn cache_json<'a>(id: &'a str, sharing: CacheSharing, dest: &str) -> json::Cache
 
 fn exec_inputs(exec: &llb::Exec, inputs: usize) -> Result<Vec<InputKey>> {
     let mut paths: Vec<Vec<String>> = vec![Vec::new(); inputs];
-    let mut by_content = vec![false; inputs];
+    let (mut by_content, mut passed_on) = (vec![false; inputs], vec![false; inputs]);
     for mount in exec.mounts.iter().filter(|mount| mount.input >= 0) {
         if !matches!(mount.kind, MountKind::Bind | MountKind::Cache { .. }) {
             continue;
         }
         let input = position(mount.input, inputs)?;
         let path = clean_path(&format!("/{}", mount.selector));
+        // Parity: of several mounts the last one says it. But what one of them passes on, none takes back.
         by_content[input] = is_by_content(mount, &path)?;
+        passed_on[input] |= passes_on_more(mount, &path);
         paths[input].push(path);
     }
     let key = |(paths, by_content): (Vec<String>, bool)| InputKey {
         selector: (!paths.is_empty()).then(|| Digest::sha256(paths.join("\0").as_bytes())),
         content: by_content.then(|| exec_selectors(&paths)),
     };
+    let by_content = by_content.into_iter().zip(passed_on).map(|(by_content, passed_on)| by_content && !passed_on);
     Ok(paths.into_iter().zip(by_content).map(key).collect())
+}
+
+/// Whether an output may have what is not selected.
+fn passes_on_more(mount: &llb::Mount, path: &str) -> bool {
+    mount.output != -1 && !mount.readonly && path != "/"
 }
 
 /// Whether the selected content can stand for the input: not when the process could pass on what was not selected.
 fn is_by_content(mount: &llb::Mount, path: &str) -> Result<bool> {
-    let is_safe = mount.output == -1 || mount.readonly || path == "/";
+    let is_safe = !passes_on_more(mount, path);
     match mount.content_cache {
         ContentCache::Off => Ok(false),
         ContentCache::On if !is_safe => Err(Error::Definition(format!("invalid mount cache content {}", mount.dest))),

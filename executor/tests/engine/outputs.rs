@@ -106,7 +106,8 @@ fn layers_that_no_history_tells_of_are_told_by_what_made_them() {
         };
         let request = Request { definition: definition(&text), outputs: vec![output], ..Request::default() };
         bench.request(request).ok();
-        let history = config(&tar)["history"].as_array().unwrap().clone();
+        let image = Image::read(&tar);
+        let history = image.json(&image.manifest()["config"]["digest"])["history"].as_array().unwrap().clone();
         let made_by: Vec<_> = history.iter().rev().take(3).map(|entry| entry["created_by"].as_str().unwrap()).collect();
         // As BuildKit writes them.
         assert_eq!(
@@ -120,16 +121,59 @@ fn layers_that_no_history_tells_of_are_told_by_what_made_them() {
     }
 }
 
-/// The config of the only image in an archive.
-fn config(tar: &Path) -> serde_json::Value {
-    let mut files = BTreeMap::new();
-    for entry in tar::Archive::new(std::fs::File::open(tar).unwrap()).entries().unwrap() {
-        let mut entry = entry.unwrap();
-        let (path, mut bytes) = (entry.path().unwrap().display().to_string(), Vec::new());
-        std::io::Read::read_to_end(&mut entry, &mut bytes).unwrap();
-        files.insert(path, bytes);
+#[test]
+fn capabilities_of_files_of_the_context_are_kept() {
+    let bench = Bench::new();
+    let (context, tar) = (bench.path("context"), bench.path("image.tar"));
+    std::fs::create_dir(&context).unwrap();
+    std::fs::write(context.join("ping"), "").unwrap();
+    // Version 2, effective, permitted: CAP_NET_RAW.
+    let capability = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let flags = rustix::fs::XattrFlags::empty();
+    rustix::fs::setxattr(context.join("ping"), c"security.capability", &capability, flags).unwrap();
+    let output = Output {
+        kind: exporters::Kind::Oci,
+        dest: Some(tar.clone()),
+        attrs: BTreeMap::from([("compression".into(), "uncompressed".into())]),
+        part: None,
+    };
+    let text = "%0 = source \"local://context\"\n%1 = file(%0) copy(\"/ping\", \"/ping\", owner(user=0, group=0), from=0, to=0)\noutput %1\n";
+    let mut request = Request { definition: definition(text), outputs: vec![output], ..Request::default() };
+    request.session.locals.insert("context".into(), context);
+    bench.request(request).ok();
+    let image = Image::read(&tar);
+    let layer = image.blob(&image.manifest()["layers"][0]["digest"]);
+    let mut archive = tar::Archive::new(layer);
+    let mut entry = archive.entries().unwrap().next().unwrap().unwrap();
+    let attributes = entry.pax_extensions().unwrap().expect("it has attributes");
+    let kept: Vec<_> = attributes.map(|attribute| attribute.unwrap().value_bytes().to_vec()).collect();
+    assert_eq!(kept, [capability]);
+}
+
+/// The files of an archive of one image.
+struct Image(BTreeMap<String, Vec<u8>>);
+
+impl Image {
+    fn read(tar: &Path) -> Self {
+        let mut archive = tar::Archive::new(std::fs::File::open(tar).unwrap());
+        let files = archive.entries().unwrap().map(|entry| {
+            let (mut entry, mut bytes) = (entry.unwrap(), Vec::new());
+            std::io::Read::read_to_end(&mut entry, &mut bytes).unwrap();
+            (entry.path().unwrap().display().to_string(), bytes)
+        });
+        Self(files.collect())
     }
-    let read = |path: &str| serde_json::from_slice::<serde_json::Value>(&files[path]).unwrap();
-    let blob = |digest: &serde_json::Value| read(&format!("blobs/{}", digest.as_str().unwrap().replace(':', "/")));
-    blob(&blob(&read("index.json")["manifests"][0]["digest"])["config"]["digest"])
+
+    fn blob(&self, digest: &serde_json::Value) -> &[u8] {
+        &self.0[&format!("blobs/{}", digest.as_str().unwrap().replace(':', "/"))]
+    }
+
+    fn json(&self, digest: &serde_json::Value) -> serde_json::Value {
+        serde_json::from_slice(self.blob(digest)).unwrap()
+    }
+
+    fn manifest(&self) -> serde_json::Value {
+        let index: serde_json::Value = serde_json::from_slice(&self.0["index.json"]).unwrap();
+        self.json(&index["manifests"][0]["digest"])
+    }
 }

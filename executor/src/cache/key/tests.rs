@@ -179,6 +179,19 @@ fn what_could_be_passed_on_unselected_is_not_compared() {
 }
 
 #[test]
+fn what_one_mount_could_pass_on_unselected_is_not_compared_for_another_either() {
+    // In BuildKit the last mount says it: a file of `/src` that nothing selects would be missing in what is found.
+    let writable = Mount { output: 1, readonly: false, ..bind(1, "/a", "src") };
+    let content = |mounts: [Mount; 2]| {
+        let mounts = [vec![root()], mounts.to_vec()].concat();
+        of_vertex(&node(exec(mounts), 2), &host()).unwrap().inputs[1].content.clone()
+    };
+    assert_eq!(content([writable.clone(), bind(1, "/b", "other")]), None);
+    assert_eq!(content([bind(1, "/b", "other"), writable]), None);
+    assert!(content([bind(1, "/b", "other"), bind(1, "/a", "src")]).is_some());
+}
+
+#[test]
 fn the_content_of_a_root_is_compared_only_when_asked() {
     let on = Mount { content_cache: ContentCache::On, ..root() };
     let key = of_vertex(&node(exec(vec![on]), 1), &host()).unwrap();
