@@ -9,9 +9,11 @@ mod mask;
 mod mounts;
 mod session;
 
+use oci::Platform;
+
 use crate::ops::Context;
 use crate::progress::{Clipped, Event};
-use crate::runtime::{Network, NetworkMode, Spec, emulation};
+use crate::runtime::{Mount, MountSource, Network, NetworkMode, Spec, emulation};
 use crate::snapshot::Committed;
 use crate::{Error, Result};
 use mask::Mask;
@@ -53,7 +55,10 @@ pub fn run(exec: &llb::Exec, inputs: &[Committed], context: Context<'_>) -> Resu
     check_entitlements(exec, context.allow)?;
     check_devices(exec)?;
     let mounted = mounts::prepare(exec, inputs, context)?;
-    let spec = spec(exec, &mounted, context)?;
+    let mut spec = spec(exec, &mounted, context)?;
+    if let Some(platform) = &context.node.platform {
+        emulate(&mut spec, platform);
+    }
     let clipped = Clipped::new(context.progress);
     let show = |stream: u8, data: &[u8]| clipped.write(stream, data);
     let secrets: Vec<String> = exec.secret_env.iter().map(|secret| secret.name.clone()).collect();
@@ -78,6 +83,15 @@ pub fn run(exec: &llb::Exec, inputs: &[Committed], context: Context<'_>) -> Resu
     }
     let command = exec.meta.args.join(" ");
     Err(Error::Exit { command, code: exit.code, out_of_memory: exit.out_of_memory })
+}
+
+/// Lets a program that comes with the builder run a process for another processor.
+fn emulate(spec: &mut Spec, platform: &Platform) {
+    let Some(program) = emulation::program(platform) else { return };
+    let (Some(directory), Some(name)) = (program.parent(), program.file_name()) else { return };
+    let source = MountSource::Bind { root: directory.to_owned(), selector: name.to_string_lossy().into_owned() };
+    spec.mounts.push(Mount { dest: emulation::MOUNTED.into(), source, readonly: true });
+    spec.args.insert(0, emulation::MOUNTED.into());
 }
 
 fn check_devices(exec: &llb::Exec) -> Result<()> {

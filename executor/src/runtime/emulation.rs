@@ -3,8 +3,9 @@
 //! Emulators are registered in binfmt_misc by the first bytes of programs. For the kinds of Linux programs that matter here
 //! those are the header of an ELF file, whose bytes 18 and 19 name the processor.
 
+use std::env;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use oci::Platform;
 
@@ -25,13 +26,33 @@ const MACHINES: &[(&str, [u8; 2])] = &[
     ("s390x", [0, 22]),
 ];
 
+/// Where a process finds the emulator that runs it. parity: BuildKit's name, which its emulators know for the programs that
+/// these start.
+pub(crate) const MOUNTED: &str = "/dev/.buildkit_qemu_emulator";
+
+/// Names of processors where emulators have others. parity: those that BuildKit looks for.
+const EMULATED: &[(&str, &str)] = &[("amd64", "x86_64"), ("arm64", "aarch64"), ("386", "i386")];
+
+/// An emulator as BuildKit's own image has them (`buildkit-qemu-aarch64`), for a platform that this machine does not run and
+/// that nobody is registered for. It needs no entry in the kernel's list.
+pub(crate) fn program(platform: &Platform) -> Option<PathBuf> {
+    let (name, machine) = MACHINES.iter().find(|(name, _)| *name == platform.architecture)?;
+    if is_native(*machine) || is_registered(*machine) {
+        return None;
+    }
+    let name = EMULATED.iter().find(|(known, _)| known == name).map_or(*name, |(_, emulated)| emulated);
+    let directories: Vec<PathBuf> = env::split_paths(&env::var_os("PATH")?).collect();
+    directories.iter().map(|directory| directory.join(format!("buildkit-qemu-{name}"))).find(|path| path.is_file())
+}
+
 /// How to get an emulator for a platform that this machine does not run; `None` where it runs it, or nobody can tell.
 pub(crate) fn advice(platform: &Platform) -> Option<String> {
     let (_, machine) = MACHINES.iter().find(|(name, _)| *name == platform.architecture)?;
     is_missing(*machine).then(|| {
         format!(
             "this machine runs programs for {}, and no emulator for {} is registered with the kernel: install the package \
-             qemu-user-static (with binfmt-support where it does not register itself), or run `docker run --privileged \
+             qemu-user-static (with binfmt-support where it does not register itself), put buildkit-qemu-… of BuildKit's \
+             image into PATH, or run `docker run --privileged \
              --rm tonistiigi/binfmt --install {}`; {REGISTERED} lists what is registered",
             crate::host_platform(),
             platform.architecture,
@@ -51,9 +72,13 @@ fn is_missing(machine: [u8; 2]) -> bool {
         return false;
     }
     // Where the list is not mounted, the kernel may know more.
-    let Ok(entries) = fs::read_dir(REGISTERED) else { return false };
-    let mut entries = entries.flatten().map(|entry| entry.path()).peekable();
-    entries.peek().is_some() && !entries.any(|entry| runs(&entry, machine))
+    let is_there = fs::read_dir(REGISTERED).is_ok_and(|mut entries| entries.next().is_some());
+    is_there && !is_registered(machine)
+}
+
+/// Whether somebody in the list runs programs of a processor.
+fn is_registered(machine: [u8; 2]) -> bool {
+    fs::read_dir(REGISTERED).is_ok_and(|entries| entries.flatten().any(|entry| runs(&entry.path(), machine)))
 }
 
 fn is_native(machine: [u8; 2]) -> bool {

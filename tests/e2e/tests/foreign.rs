@@ -112,6 +112,28 @@ fn with_an_emulator_a_step_for_another_processor_runs() {
 }
 
 #[test]
+fn an_emulator_beside_the_builder_needs_no_registering() {
+    if !e2e::have(&[EMULATOR]) {
+        return;
+    }
+    if has_list() && is_registered(ARM64) {
+        process::say("not run, an emulator for arm64 is registered");
+        return;
+    }
+    let sandbox = sandbox(ARM64);
+    sandbox.write("bin/placeholder", "");
+    std::fs::copy(process::find(EMULATOR).unwrap(), sandbox.directory().join("bin/buildkit-qemu-aarch64")).unwrap();
+    for runtime in RUNTIMES {
+        let build = format!("llbc build --platform=linux/arm64 --no-cache -o tree {runtime} .");
+        sandbox.succeed(&mut sandbox.shell(&format!("PATH=$PWD/bin:$PATH {build}")));
+        assert!(sandbox.has("tree/made"), "{runtime}");
+        // The emulator is no part of the result.
+        assert!(!sandbox.has("tree/dev/.buildkit_qemu_emulator"), "{runtime}");
+        std::fs::remove_dir_all(sandbox.directory().join("tree")).unwrap();
+    }
+}
+
+#[test]
 fn without_an_emulator_it_is_said_what_is_missing() {
     if !has_list() {
         return;
