@@ -28,6 +28,7 @@ pub(crate) const ALL: &[Need] = &[
     Need { program: "dockerd", package: "docker.io" },
     Need { program: "docker-registry", package: "docker-registry" },
     Need { program: "skopeo", package: "skopeo" },
+    Need { program: "openssl", package: "openssl" },
     Need { program: "umoci", package: "umoci" },
     Need { program: "buildah", package: "buildah" },
     Need { program: "crun", package: "crun" },

@@ -33,6 +33,19 @@ pub struct Host {
     /// Files with certificates to trust besides the system's (PEM).
     #[serde(default)]
     pub ca: Vec<PathBuf>,
+    /// What to show the server that wants to know who asks: one at most.
+    #[serde(default)]
+    pub keypair: Vec<KeyPair>,
+}
+
+/// A client's certificate and its key, in files (PEM).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyPair {
+    /// The private key.
+    pub key: PathBuf,
+    /// The certificate, and those that vouch for it.
+    pub cert: PathBuf,
 }
 
 /// One server that answers for a registry.

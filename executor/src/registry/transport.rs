@@ -11,11 +11,11 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use ureq::http::{Method, Request, Response, StatusCode, Uri, header};
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
+use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig};
 use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Body, SendBody};
 
-use super::hosts::{Host, is_loopback};
+use super::hosts::{Host, KeyPair, is_loopback};
 use super::redirect::{self, Judge, Reach, Refused, Seen};
 
 /// Time to connect, TLS included.
@@ -153,9 +153,10 @@ pub(super) struct Transport {
     seen: Seen,
 }
 
-/// How a host is spoken to: whether certificates count, which more are trusted, and who named it, if not the user.
+/// How a host is spoken to: whether certificates count, which more are trusted, what is shown to it, and who named it, if
+/// not the user.
 /// Connections that were judged are not shared with those that were not.
-type Manner = (bool, Vec<PathBuf>, Option<Reach>);
+type Manner = (bool, Vec<PathBuf>, Vec<KeyPair>, Option<Reach>);
 
 impl Transport {
     /// One exchange with redirects, successful or not. `authorization` is for the host in the address only.
@@ -215,11 +216,13 @@ impl Transport {
     }
 
     fn agent(&self, host: &Host, named_by: Option<Reach>) -> Result<Agent, Failure> {
-        let key = (host.insecure, host.ca.clone(), named_by);
+        // Whoever the host sends us to need not know who we are.
+        let keypair = if named_by.is_none() { &host.keypair[..] } else { &[] };
+        let key = (host.insecure, host.ca.clone(), keypair.to_vec(), named_by);
         if let Some(agent) = self.lock().get(&key) {
             return Ok(agent.clone());
         }
-        let agent = new_agent(host, Judge::new(named_by, self.seen.clone()))?;
+        let agent = new_agent(host, keypair, Judge::new(named_by, self.seen.clone()))?;
         Ok(self.lock().entry(key).or_insert(agent).clone())
     }
 
@@ -228,8 +231,9 @@ impl Transport {
     }
 }
 
-fn new_agent(host: &Host, judge: Judge) -> Result<Agent, Failure> {
-    let tls = TlsConfig::builder().root_certs(roots(&host.ca)?).disable_verification(host.insecure).build();
+fn new_agent(host: &Host, keypair: &[KeyPair], judge: Judge) -> Result<Agent, Failure> {
+    let tls = TlsConfig::builder().root_certs(roots(&host.ca)?).disable_verification(host.insecure);
+    let tls = tls.client_cert(client_certificate(keypair)?).build();
     let config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
@@ -266,6 +270,23 @@ fn roots(extra: &[PathBuf]) -> Result<RootCerts, Failure> {
         all.extend(certificates);
     }
     Ok(RootCerts::Specific(Arc::new(all)))
+}
+
+/// What is shown to a server that wants to know who asks.
+fn client_certificate(keypair: &[KeyPair]) -> Result<Option<ClientCert>, Failure> {
+    let [pair] = keypair else {
+        let message = "a registry has more than one keypair, and one is shown to it";
+        return if keypair.is_empty() { Ok(None) } else { Err(Failure::Local(message.into())) };
+    };
+    let unreadable =
+        |path: &Path, why: &dyn std::fmt::Display| Failure::Local(format!("cannot read {}: {why}", path.display()));
+    let certificates = read_certificates(&pair.cert).map_err(|error| unreadable(&pair.cert, &error))?;
+    if certificates.is_empty() {
+        return Err(Failure::Local(format!("{} holds no certificate", pair.cert.display())));
+    }
+    let key = std::fs::read(&pair.key).map_err(|error| unreadable(&pair.key, &error))?;
+    let key = PrivateKey::from_pem(&key).map_err(|error| unreadable(&pair.key, &error))?;
+    Ok(Some(ClientCert::new_with_certs(&certificates, key)))
 }
 
 fn system_certificates() -> Vec<Certificate<'static>> {

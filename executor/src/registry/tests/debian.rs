@@ -26,14 +26,18 @@ const HTPASSWD: &str = "me:$2y$05$jwYNlVQ8tH2IKy7wOeU2t.SV3zn3mrdGXfXdWSX6vViOrS
 
 impl Registry {
     fn start(with_password: bool) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap(), with_password, "")
+    }
+
+    /// One whose data and password file are in a directory; `more` is of its settings.
+    fn start_in(directory: tempfile::TempDir, with_password: bool, more: &str) -> Self {
         let root = directory.path();
         fs::write(root.join("htpasswd"), HTPASSWD).unwrap();
         // The port is free now and most likely still is in a moment.
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let host = format!("127.0.0.1:{port}");
         let mut config = format!(
-            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '{host}'}}\n",
+            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '{host}'{more}}}\n",
             root.join("data").display()
         );
         if with_password {
@@ -125,6 +129,61 @@ fn pull_without_password() {
     let error = client().head(&reference(&missing), &Cancel::default()).unwrap_err();
     assert_eq!(error.to_string(), format!("{missing}: not found"));
     assert!(matches!(error, Error::NotFound(_)));
+}
+
+/// Makes a certificate that `ca` vouches for, or one that vouches for itself.
+fn certify(directory: &Path, name: &str, ca: Option<&str>, extension: &str) {
+    let leaf = "-addext basicConstraints=critical,CA:FALSE";
+    let sign = ca.map_or(String::new(), |ca| format!("{leaf} -CA {ca}.pem -CAkey {ca}.key"));
+    let script = format!(
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout {name}.key -out {name}.pem \
+         -subj /CN={name} -days 2 -addext {extension} {sign}"
+    );
+    let made = Command::new("sh").args(["-c", &script]).current_dir(directory).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+}
+
+#[test]
+fn push_and_pull_with_a_certificate_of_ones_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().to_owned();
+    certify(&root, "ca", None, "keyUsage=keyCertSign");
+    certify(&root, "server", Some("ca"), "subjectAltName=IP:127.0.0.1");
+    certify(&root, "me", Some("ca"), "extendedKeyUsage=clientAuth");
+    let at = |name: &str| root.join(name).display().to_string();
+    let (cert, key, ca) = (at("server.pem"), at("server.key"), at("ca.pem"));
+    let tls = format!(", tls: {{certificate: '{cert}', key: '{key}', clientcas: ['{ca}']}}");
+    let registry = Registry::start_in(directory, false, &tls);
+    let client = |keypair: &str| {
+        let text = format!(r#"{{"registry": {{"{}": {{"http": false, "ca": ["{ca}"]{keypair}}}}}}}"#, registry.host);
+        Client::new(Config { hosts: serde_json::from_str(&text).unwrap(), ..Config::default() })
+    };
+    let (manifest, config, layer) = image(b"layer");
+    let blobs = MemoryBlobs::default();
+    for bytes in [&manifest, &config, &layer] {
+        write_blob(&blobs, &mut bytes.as_slice(), None).unwrap();
+    }
+    let name = format!("{}/app:1", registry.host);
+    let push = |client: &Client| {
+        let vertex = progress::Vertex { sink: &progress::Silent, digest: Digest::sha256(b"") };
+        let push = Push {
+            repository: &reference(&name).without_object(),
+            tags: &["1"],
+            blobs: &blobs,
+            origins: &|_| Vec::new(),
+            progress: &vertex,
+            cancel: &Cancel::default(),
+        };
+        client.push(&Descriptor::of(media::OCI_MANIFEST, &manifest), &push)
+    };
+    let pair = |key: &str| format!(r#", "keypair": [{{"key": "{}", "cert": "{}"}}]"#, at(key), at("me.pem"));
+    let mine = client(&pair("me.key"));
+    push(&mine).unwrap();
+    pull(&mine, &name, &manifest);
+    let refused = push(&client("")).unwrap_err().to_string();
+    assert!(refused.to_lowercase().contains("certificate"), "{refused}");
+    let missing = push(&client(&pair("nosuch.key"))).unwrap_err().to_string();
+    assert_eq!(missing, format!("cannot read {}: No such file or directory (os error 2)", at("nosuch.key")));
 }
 
 #[test]
