@@ -14,6 +14,7 @@
 mod apart;
 mod builders;
 mod compile;
+mod group;
 mod hlb;
 mod levels;
 mod lsp;
@@ -32,6 +33,7 @@ use tempfile::TempDir;
 use crate::setup;
 use crate::shell::{self, Result, cargo};
 use builders::{Build, Builder};
+use group::Account;
 use table::Table;
 use workloads::{BASE, Output, Start, Workload};
 
@@ -73,11 +75,15 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         lsp::run()?;
         start::run(&[])?;
     }
+    let account = Account::open();
+    if account.is_none() {
+        shell::say("no control group: the processor time of processes that nobody waits for is left out");
+    }
     let builders = builders::all()?;
     let mut table = Table::new(builders.iter().map(|builder| builder.name()));
     let mut shared = Shared(None);
     for workload in chosen {
-        let (costs, limit) = shell::timed(workload.name, || costs(workload, &builders, &mut shared))?;
+        let (costs, limit) = shell::timed(workload.name, || costs(workload, &builders, &mut shared, account.as_ref()))?;
         // What is measured is not lost with what fails later.
         shell::say(&table.add(workload.name, costs, limit));
     }
@@ -137,11 +143,16 @@ impl Shared {
 
 /// The median cost of a workload for each builder (`None` where it cannot do it) and the limit; builders take turns, so
 /// that drift hits all of them.
-fn costs(workload: &Workload, builders: &[Box<dyn Builder>], shared: &mut Shared) -> Result<(Vec<Option<Cost>>, Cost)> {
+fn costs(
+    workload: &Workload,
+    builders: &[Box<dyn Builder>],
+    shared: &mut Shared,
+    account: Option<&Account>,
+) -> Result<(Vec<Option<Cost>>, Cost)> {
     let context = shared.of(workload)?;
     let needs_registry = workload.output == Output::Registry || matches!(workload.start, Start::Pulled);
     let registry = if needs_registry { Some(Registry::start()?) } else { None };
-    let bench = Bench { workload, context: context.path(), registry: registry.as_ref() };
+    let bench = Bench { workload, context: context.path(), registry: registry.as_ref(), account };
     std::fs::write(context.path().join("Dockerfile"), (workload.dockerfile)())?;
     if matches!(workload.start, Start::Cached | Start::Changed(_)) {
         for builder in builders {
@@ -173,6 +184,7 @@ struct Bench<'a> {
     workload: &'a Workload,
     context: &'a Path,
     registry: Option<&'a Registry>,
+    account: Option<&'a Account>,
 }
 
 impl Bench<'_> {
@@ -205,13 +217,20 @@ impl Bench<'_> {
             reset_peak(daemon);
             (daemon, spent_by(daemon))
         });
+        let spent = self.account.map(Account::spent);
         let mut cost = Cost::default();
         for command in &mut commands {
             cost = cost.then(measure(command)?);
         }
-        let Some((daemon, before)) = before else { return Ok(Some(cost)) };
-        let after = spent_by(daemon);
-        Ok(Some(cost.with(Cost { wall: cost.wall, cpu: after.cpu.saturating_sub(before.cpu), peak: after.peak })))
+        if let Some((daemon, before)) = before {
+            let after = spent_by(daemon);
+            cost = cost.with(Cost { wall: cost.wall, cpu: after.cpu.saturating_sub(before.cpu), peak: after.peak });
+        }
+        if let (Some(account), Some(before)) = (self.account, spent) {
+            std::thread::sleep(group::AFTERWARDS);
+            cost.cpu = account.spent() - before;
+        }
+        Ok(Some(cost))
     }
 
     /// A name in the registry.

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 
+use super::group::Group;
 use crate::shell::{self, Result};
 
 /// Set in a bench that is apart.
@@ -29,6 +30,8 @@ pub(super) fn run(words: &[String]) -> Result<()> {
     let lock = File::open(dir.path())?;
     lock.lock()?;
     let mut bench = fenced(dir.path());
+    let group = Group::make();
+    bench.envs(group.as_ref().map(Group::variable));
     bench.arg(std::env::current_exe()?).arg("bench").args(words);
     shell::run(&mut bench)
 }
