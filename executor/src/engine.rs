@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::ops::Range;
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,6 +26,15 @@ pub struct Engine {
     snapshots: Arc<dyn Snapshots>,
     runtime: Arc<dyn Runtime>,
     fetching: Fetching,
+}
+
+impl Drop for Engine {
+    /// Nobody waits for the removal of what was made on the way.
+    fn drop(&mut self) {
+        let mut remove_later = |dir: BorrowedFd<'_>| self.runtime.remove_later(dir);
+        self.snapshots.hand_over(&mut remove_later);
+        self.store.temp().hand_over(&mut remove_later);
+    }
 }
 
 /// One build.

@@ -128,7 +128,7 @@ fn remove(store: &Store, snapshots: &dyn Snapshots, records: &[Record]) -> Resul
             store.blobs().remove(blob)?;
         }
         if let Some(path) = &record.path {
-            let aside = store.temp().path("pruned");
+            let aside = store.temp().path("pruned")?;
             fs::rename(path, aside.path()).map_err(Error::io("remove", path))?;
             trash.push(aside);
         }

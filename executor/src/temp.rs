@@ -3,16 +3,17 @@
 //! `<pid>-<start>/` belongs to a process as long as it holds the lock of that directory; the kernel drops the lock
 //! when the process dies, however it dies, so whoever can take the lock may remove the directory. Locks, unlike process
 //! ids, mean the same in every pid namespace. `lock`, beside the directories, is held while they appear and are swept: a
-//! directory that is not locked yet would look abandoned.
+//! directory that is not locked yet would look abandoned. A process that makes nothing has no directory.
 //!
 //! What is made in it is told to the file system to be unrelated ([`scatter`]).
 
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{FlockOperation, IFlags, flock, ioctl_getflags, ioctl_setflags};
@@ -28,9 +29,15 @@ const PRIVATE: u32 = 0o700;
 pub struct Temp(Arc<Dir>);
 
 struct Dir {
-    path: PathBuf,
+    parent: PathBuf,
+    /// Made for the first thing in it.
+    made: Mutex<Option<Made>>,
     next: AtomicU64,
-    _lock: File,
+}
+
+struct Made {
+    path: PathBuf,
+    lock: File,
 }
 
 /// Makes a directory of the store, and those on the way, for its owner alone: what builds leave in it may be set-user-id,
@@ -56,38 +63,50 @@ pub(crate) fn scatter(dir: &File) {
 /// A path in the directory that nothing else uses; what is there is removed when this is dropped.
 pub struct TempPath {
     path: PathBuf,
+    /// Until the directory goes.
+    stays: bool,
     /// Keeps the process's directory locked as long as something in it is used.
     _temp: Temp,
 }
 
 impl Temp {
-    /// Makes this process's directory in `parent` and removes those of dead processes.
+    /// Temporary things in `parent`; removes those of dead processes.
     pub(crate) fn open(parent: &Path) -> Result<Self> {
-        let lock_path = parent.join("lock");
-        let lock = File::create(&lock_path).map_err(Error::io("make", &lock_path))?;
-        flock(&lock, FlockOperation::LockExclusive).map_err(io::Error::from).map_err(Error::io("lock", &lock_path))?;
+        let _lock = lock(parent)?;
         sweep(parent);
-        Ok(Self(Arc::new(make(parent)?)))
+        // Names are others in each process, so that what one process made and removed is not in the way of the next.
+        let dir = Dir { parent: parent.to_owned(), made: Mutex::default(), next: AtomicU64::new(nanoseconds()) };
+        Ok(Self(Arc::new(dir)))
     }
 
     /// A fresh path; nothing is made at it. The name is for people who look.
-    pub fn path(&self, name: &str) -> TempPath {
+    pub fn path(&self, name: &str) -> Result<TempPath> {
         let number = self.0.next.fetch_add(1, Ordering::Relaxed);
-        TempPath { path: self.0.path.join(format!("{number}-{name}")), _temp: self.clone() }
+        Ok(TempPath { path: self.0.path()?.join(format!("{number}-{name}")), stays: false, _temp: self.clone() })
+    }
+
+    /// Leaves the removal of the directory to whoever takes a copy of its lock: a process that lives longer, as removing
+    /// takes time. Nobody else removes it as long as the copy is open. What is made later is in another directory.
+    pub(crate) fn hand_over(&self, take: &mut dyn FnMut(BorrowedFd<'_>) -> bool) {
+        let mut made = self.0.made();
+        if made.as_ref().is_some_and(|made| take(made.lock.as_fd())) {
+            *made = None;
+        }
     }
 
     /// A fresh directory.
     pub fn dir(&self, name: &str) -> Result<TempPath> {
-        let path = self.path(name);
+        let path = self.path(name)?;
         fs::create_dir(&path.path).map_err(Error::io("make", &path.path))?;
         Ok(path)
     }
 
     /// A fresh empty file, open for reading and writing.
     pub fn file(&self, name: &str) -> Result<(TempPath, File)> {
-        let path = self.path(name);
+        let path = self.path(name)?;
         let file = File::options().read(true).write(true).create_new(true).open(&path.path);
-        Ok((path, file.map_err(Error::io("make", self.0.path.join(name)))?))
+        let file = file.map_err(Error::io("make", path.path()))?;
+        Ok((path, file))
     }
 }
 
@@ -102,31 +121,74 @@ impl TempPath {
     pub fn persist(self, to: &Path) -> Result<()> {
         fs::rename(&self.path, to).map_err(Error::io("rename into", to))
     }
+
+    /// Leaves what is there until the process's directory is removed.
+    pub(crate) fn leave(mut self) {
+        self.stays = true;
+    }
+}
+
+impl Dir {
+    fn path(&self) -> Result<PathBuf> {
+        let mut made = self.made();
+        if let Some(made) = &*made {
+            return Ok(made.path.clone());
+        }
+        let new = make(&self.parent)?;
+        Ok(made.insert(new).path.clone())
+    }
+
+    fn made(&self) -> MutexGuard<'_, Option<Made>> {
+        self.made.lock().expect("no panic while it is held")
+    }
 }
 
 impl Drop for TempPath {
     fn drop(&mut self) {
-        remove(&self.path);
+        if !self.stays {
+            remove(&self.path);
+        }
     }
 }
 
 impl Drop for Dir {
     fn drop(&mut self) {
-        remove(&self.path);
+        if let Some(made) = &*self.made() {
+            remove(&made.path);
+        }
     }
 }
 
-fn make(parent: &Path) -> Result<Dir> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-    let path = parent.join(format!("{}-{now}", std::process::id()));
+/// Removes a process's directory that was handed over.
+pub(crate) fn remove_handed_over(lock: OwnedFd) {
+    // What it leaves is left to the next start.
+    if let Ok(path) = fs::read_link(format!("/proc/self/fd/{}", lock.as_raw_fd())) {
+        remove(&path);
+    }
+}
+
+/// Nobody's directory appears or is swept while it is held.
+fn lock(parent: &Path) -> Result<File> {
+    let path = parent.join("lock");
+    let lock = File::create(&path).map_err(Error::io("make", &path))?;
+    flock(&lock, FlockOperation::LockExclusive).map_err(io::Error::from).map_err(Error::io("lock", &path))?;
+    Ok(lock)
+}
+
+fn nanoseconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64
+}
+
+fn make(parent: &Path) -> Result<Made> {
+    let _lock = self::lock(parent)?;
+    let path = parent.join(format!("{}-{}", std::process::id(), nanoseconds()));
     fs::create_dir(&path).map_err(Error::io("make", &path))?;
     let lock = File::open(&path).map_err(Error::io("open", &path))?;
     flock(&lock, FlockOperation::NonBlockingLockExclusive)
         .map_err(io::Error::from)
         .map_err(Error::io("lock", &path))?;
     scatter(&lock);
-    // Names are others in each process, so that what one process made and removed is not in the way of the next.
-    Ok(Dir { path, next: AtomicU64::new(now as u64), _lock: lock })
+    Ok(Made { path, lock })
 }
 
 /// Removes the directories that nobody holds. Failures are left to the next start: they cost space, not correctness.
@@ -218,10 +280,30 @@ mod tests {
     fn a_live_process_is_left_alone_and_a_dead_one_is_swept() {
         let parent = tempfile::tempdir().unwrap();
         let live = Temp::open(parent.path()).unwrap();
+        assert!(names(parent.path()).is_empty(), "it made nothing yet");
+        let file = live.file("x").unwrap();
         fs::create_dir_all(parent.path().join("1-2/work/work")).unwrap();
         let other = Temp::open(parent.path()).unwrap();
+        assert_eq!(names(parent.path()).len(), 1);
+        drop((file, live, other));
+        assert!(names(parent.path()).is_empty());
+    }
+
+    #[test]
+    fn who_takes_a_directory_over_removes_it_and_nobody_else() {
+        let parent = tempfile::tempdir().unwrap();
+        let temp = Temp::open(parent.path()).unwrap();
+        temp.dir("left").unwrap().leave();
+        let mut taken = None;
+        temp.hand_over(&mut |_| false);
+        temp.hand_over(&mut |lock| taken.insert(lock.try_clone_to_owned().unwrap()).as_raw_fd() >= 0);
+        temp.hand_over(&mut |_| unreachable!("there is nothing any more"));
+        let later = temp.dir("later").unwrap();
+        drop(Temp::open(parent.path()).unwrap());
         assert_eq!(names(parent.path()).len(), 2);
-        drop((live, other));
+        drop((later, temp));
+        assert_eq!(names(parent.path()).len(), 1);
+        remove_handed_over(taken.unwrap());
         assert!(names(parent.path()).is_empty());
     }
 
@@ -229,14 +311,15 @@ mod tests {
     fn what_is_made_in_it_is_unrelated_and_named_anew() {
         let parent = tempfile::tempdir().unwrap();
         let temps = [(); 2].map(|()| Temp::open(parent.path()).unwrap());
-        let [first, second] = temps.each_ref().map(|temp| temp.path("x").path().file_name().unwrap().to_owned());
+        let [first, second] =
+            temps.each_ref().map(|temp| temp.path("x").unwrap().path().file_name().unwrap().to_owned());
         assert_ne!(first, second);
         let magic = rustix::fs::statfs(parent.path()).unwrap().f_type;
         // Of ext4 and those before it.
         if magic != 0xef53 {
             return eprintln!("not seen to be unrelated: {} is on no ext4", parent.path().display());
         }
-        let flags = ioctl_getflags(&temps[0].0._lock).unwrap();
+        let flags = ioctl_getflags(&temps[0].0.made().as_ref().unwrap().lock).unwrap();
         assert!(flags.contains(IFlags::TOPDIR), "{flags:?}");
     }
 

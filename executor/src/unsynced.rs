@@ -8,86 +8,122 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime};
 
-use crate::temp::{Temp, make_private};
+use crate::temp::make_private;
 use crate::{Error, Result};
 
 /// Age of a marker at which the kernel has written everything back by itself (it does so after 30 seconds, by default).
+/// Markers are looked at as often: there may be many.
 const WRITTEN_BACK: Duration = Duration::from_secs(300);
+/// Its time is when markers were last looked at. No boot has this name.
+const LOOKED: &str = "looked";
+/// For boots that have no name: every marker is of this one.
+const NAMELESS: &str = "boot";
 
-/// The markers of one kind of things. **Shape**: a file for each, of the same name; it holds the boot they were written in.
+/// The markers of one kind of things. **Shape**: `<boot>/<name>`, an empty file for each, by the boot that made the thing.
 pub(crate) struct Unsynced {
     dir: PathBuf,
-    temp: Temp,
-    boot: String,
+    /// Those of this boot.
+    own: PathBuf,
+}
+
+/// Name of the boot; `None` where boots have no name.
+pub(crate) fn boot() -> Option<&'static str> {
+    static BOOT: OnceLock<String> = OnceLock::new();
+    let boot = BOOT.get_or_init(|| {
+        let id = fs::read_to_string("/proc/sys/kernel/random/boot_id");
+        id.map(|id| id.trim().to_owned()).unwrap_or_default()
+    });
+    Some(boot.as_str()).filter(|boot| !boot.is_empty())
 }
 
 impl Unsynced {
-    /// Markers in `dir`, made in `temp`, which is on the same file system.
-    pub(crate) fn open(dir: PathBuf, temp: Temp) -> Result<Self> {
-        make_private(&dir)?;
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id");
-        // Where boots have no name, every marker is of this one.
-        Ok(Self { dir, temp, boot: boot.map(|id| id.trim().to_owned()).unwrap_or_default() })
+    /// Markers in `dir`.
+    pub(crate) fn open(dir: PathBuf) -> Result<Self> {
+        let own = dir.join(boot().unwrap_or(NAMELESS));
+        make_private(&own)?;
+        Ok(Self { dir, own })
     }
 
-    /// Marks a thing that is about to appear. Whoever sweeps at this moment sees a whole marker or none.
+    /// Marks a thing that is about to appear.
     pub(crate) fn mark(&self, name: &str) -> Result<()> {
-        let marker = self.temp.path("marker");
-        fs::write(marker.path(), &self.boot).map_err(Error::io("write", marker.path()))?;
-        marker.persist(&self.dir.join(name))
+        let marker = self.own.join(name);
+        File::create(&marker).map(drop).map_err(Error::io("make", marker))
     }
 
     /// Whether a thing may not have reached the disk.
     pub(crate) fn is_marked(&self, name: &str) -> bool {
-        self.dir.join(name).exists()
+        self.own.join(name).exists()
     }
 
     /// Takes the marker away of a thing that is synced, or gone.
     pub(crate) fn unmark(&self, name: &str) {
-        // One that stays is looked at again at the next start.
-        let _ = fs::remove_file(self.dir.join(name));
+        // One that stays is looked at again later.
+        let _ = fs::remove_file(self.own.join(name));
     }
 
-    /// Drops what another boot may not have written, with `drop`; takes the markers away of what the kernel has written.
+    /// Drops what another boot may not have written, with `drop`; from time to time takes the markers away of what the
+    /// kernel has written.
     pub(crate) fn sweep(&self, drop: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
-        let mut written_back = Vec::new();
-        for name in names(&self.dir).map_err(Error::io("list", &self.dir))? {
-            let marker = self.dir.join(&name);
-            if fs::read_to_string(&marker).unwrap_or_default() != self.boot {
-                drop(&name)?;
-                self.unmark(&name);
-            } else if age(&marker) > WRITTEN_BACK {
-                written_back.push(name);
+        for boot in names(&self.dir).map_err(Error::io("list", &self.dir))? {
+            let markers = self.dir.join(&boot);
+            if boot != LOOKED && markers != self.own {
+                sweep_boot(&markers, drop)?;
             }
         }
-        if !written_back.is_empty() {
-            let dir = File::open(&self.dir).map_err(Error::io("open", &self.dir))?;
-            rustix::fs::syncfs(&dir).map_err(|error| Error::io("sync", &self.dir)(error.into()))?;
-            written_back.iter().for_each(|name| self.unmark(name));
+        let looked = self.dir.join(LOOKED);
+        if age(&looked).is_some_and(|age| age < WRITTEN_BACK) {
+            return Ok(());
+        }
+        self.forget_written()?;
+        // Else they are looked at by the next process, too.
+        let _ = File::create(&looked).and_then(|file| file.set_modified(SystemTime::now()));
+        Ok(())
+    }
+
+    fn forget_written(&self) -> Result<()> {
+        let mut written = names(&self.own).map_err(Error::io("list", &self.own))?;
+        written.retain(|name| age(&self.own.join(name)).is_some_and(|age| age > WRITTEN_BACK));
+        if !written.is_empty() {
+            let dir = File::open(&self.own).map_err(Error::io("open", &self.own))?;
+            rustix::fs::syncfs(&dir).map_err(|error| Error::io("sync", &self.own)(error.into()))?;
+            written.iter().for_each(|name| self.unmark(name));
         }
         Ok(())
     }
+}
+
+/// Drops what another boot marked. Another process may be doing the same.
+fn sweep_boot(markers: &Path, drop: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
+    for name in names(markers).unwrap_or_default() {
+        drop(&name)?;
+        let _ = fs::remove_file(markers.join(&name));
+    }
+    let _ = fs::remove_dir(markers);
+    Ok(())
 }
 
 fn names(dir: &Path) -> io::Result<Vec<String>> {
     fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
 }
 
-fn age(path: &Path) -> Duration {
-    fs::metadata(path).and_then(|meta| meta.modified()).ok().and_then(|time| time.elapsed().ok()).unwrap_or_default()
+fn age(path: &Path) -> Option<Duration> {
+    // A time that is to come is no age.
+    fs::metadata(path).and_then(|meta| meta.modified()).ok()?.elapsed().ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
-
     use super::*;
 
     fn open(root: &Path) -> Unsynced {
-        fs::create_dir_all(root.join("tmp")).unwrap();
-        Unsynced::open(root.join("unsynced"), Temp::open(&root.join("tmp")).unwrap()).unwrap()
+        Unsynced::open(root.join("unsynced")).unwrap()
+    }
+
+    fn set_back(path: &Path) {
+        File::open(path).unwrap().set_modified(SystemTime::now() - WRITTEN_BACK * 2).unwrap();
     }
 
     fn dropped(unsynced: &Unsynced) -> Vec<String> {
@@ -104,10 +140,12 @@ mod tests {
     fn what_another_boot_did_not_write_is_dropped() {
         let root = tempfile::tempdir().unwrap();
         let unsynced = open(root.path());
-        ["lost", "kept"].iter().for_each(|name| unsynced.mark(name).unwrap());
-        fs::write(root.path().join("unsynced/lost"), "another boot").unwrap();
+        unsynced.mark("kept").unwrap();
+        fs::create_dir(root.path().join("unsynced/another boot")).unwrap();
+        fs::write(root.path().join("unsynced/another boot/lost"), "").unwrap();
         assert_eq!(dropped(&unsynced), ["lost"]);
-        assert!(unsynced.is_marked("kept") && !unsynced.is_marked("lost"));
+        assert!(unsynced.is_marked("kept") && !root.path().join("unsynced/another boot").exists());
+        assert_eq!(dropped(&unsynced), [""; 0]);
     }
 
     #[test]
@@ -115,9 +153,15 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let unsynced = open(root.path());
         ["old", "new"].iter().for_each(|name| unsynced.mark(name).unwrap());
-        let long_ago = SystemTime::now() - WRITTEN_BACK * 2;
-        File::options().write(true).open(root.path().join("unsynced/old")).unwrap().set_modified(long_ago).unwrap();
+        set_back(&unsynced.own.join("old"));
         assert_eq!(dropped(&unsynced), [""; 0]);
         assert!(unsynced.is_marked("new") && !unsynced.is_marked("old"));
+        // Looked at a moment ago.
+        set_back(&unsynced.own.join("new"));
+        assert_eq!(dropped(&unsynced), [""; 0]);
+        assert!(unsynced.is_marked("new"));
+        set_back(&root.path().join("unsynced").join(LOOKED));
+        assert_eq!(dropped(&unsynced), [""; 0]);
+        assert!(!unsynced.is_marked("new"));
     }
 }

@@ -4,7 +4,7 @@ pub(crate) mod emulation;
 mod linux;
 mod scripted;
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -175,6 +175,13 @@ pub trait Runtime: Send + Sync {
 
     /// Runs one process to its end. Cancelled, it kills everything in the container and returns `Cancelled`.
     fn run(&self, spec: &Spec, output: Output<'_>, cancel: &Cancel) -> Result<Exit>;
+
+    /// Has a process that outlives this one, and that nobody waits for, remove the temporary directory whose lock this is.
+    /// `false`: there is none.
+    fn remove_later(&self, dir: BorrowedFd<'_>) -> bool {
+        let _ = dir;
+        false
+    }
 }
 
 /// Makes this process the embedded runtime's shim when it was started as that; both binaries call it first of all, while

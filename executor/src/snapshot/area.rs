@@ -3,7 +3,7 @@
 //! ```text
 //! layers-v1/<id>/fs       the layer
 //! layers-v1/<id>/info     what is known of it
-//! unsynced-v1/<id>        marks layers that may not have reached the disk (see `unsynced`)
+//! unsynced-v2/             marks layers that may not have reached the disk (see `unsynced`)
 //! staging-v1/             what processes are making (see `temp`)
 //! ```
 //!
@@ -22,7 +22,7 @@ use crate::unsynced::Unsynced;
 use crate::{Error, Result};
 
 const LAYERS: &str = "layers-v1";
-const UNSYNCED: &str = "unsynced-v1";
+const UNSYNCED: &str = "unsynced-v2";
 const STAGING: &str = "staging-v1";
 
 /// What is known of a layer.
@@ -64,6 +64,7 @@ pub struct Borrowed {
 
 /// The layer directories of a store.
 pub(super) struct Area {
+    root: PathBuf,
     layers: PathBuf,
     unsynced: Unsynced,
     staging: Temp,
@@ -77,8 +78,8 @@ impl Area {
         let [layers, staging] = [LAYERS, STAGING].map(|name| root.join(name));
         [&layers, &staging].into_iter().try_for_each(|dir| make_private(dir))?;
         let staging = Temp::open(&staging)?;
-        let unsynced = Unsynced::open(root.join(UNSYNCED), staging.clone())?;
-        let area = Self { layers, unsynced, staging, known: Mutex::default() };
+        let unsynced = Unsynced::open(root.join(UNSYNCED))?;
+        let area = Self { root: root.to_owned(), layers, unsynced, staging, known: Mutex::default() };
         area.unsynced.sweep(&mut |name| area.remove(&LayerId(name.into())))?;
         Ok(Arc::new(area))
     }
@@ -86,6 +87,25 @@ impl Area {
     /// Makes an empty directory of ours.
     pub(super) fn stage(&self) -> Result<TempPath> {
         self.staging.dir("layer")
+    }
+
+    /// Takes a directory out of a staged one. It goes with all that this process has staged: removing it takes longer than
+    /// the rest of a commit.
+    pub(super) fn set_aside(&self, dir: &Path) -> Result<()> {
+        let aside = self.staging.path("aside")?;
+        fs::rename(dir, aside.path()).map_err(Error::io("set aside", dir))?;
+        aside.leave();
+        Ok(())
+    }
+
+    /// The store.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where things are made.
+    pub(super) fn staging(&self) -> &Temp {
+        &self.staging
     }
 
     /// Where the directory of a layer is made.
@@ -230,7 +250,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let area = Area::open(root.path()).unwrap();
         let [lost, kept] = ["lost", "kept"].map(|name| publish(&area, name));
-        fs::write(root.path().join(UNSYNCED).join("lost"), "another boot").unwrap();
+        fs::create_dir(root.path().join(UNSYNCED).join("another boot")).unwrap();
+        fs::write(root.path().join(UNSYNCED).join("another boot/lost"), "").unwrap();
         let area = Area::open(root.path()).unwrap();
         assert!(!area.has(&lost));
         assert!(area.has(&kept));

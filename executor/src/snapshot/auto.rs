@@ -1,6 +1,7 @@
 //! Overlay mounts where the system has them, else copies: found out when the first tree is needed, because a build that
 //! finds everything in the cache needs none, and should not wait for a trial mount.
 
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -79,5 +80,9 @@ impl Snapshots for Auto {
 
     fn list(&self) -> Result<Vec<LayerId>> {
         self.overlay.list()
+    }
+
+    fn hand_over(&self, take: &mut dyn FnMut(BorrowedFd<'_>) -> bool) {
+        self.overlay.hand_over(take);
     }
 }

@@ -97,7 +97,7 @@ impl Record {
         bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
         let dir = copies.path.parent().expect("the file is in a directory");
         fs::create_dir_all(dir).map_err(Error::io("make", dir))?;
-        let aside = copies.temp.path("copied");
+        let aside = copies.temp.path("copied")?;
         fs::write(aside.path(), bytes).map_err(Error::io("write", aside.path()))?;
         aside.persist(&copies.path)
     }

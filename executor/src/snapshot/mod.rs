@@ -18,7 +18,7 @@
 //! | `bare` | layers without what is of the tree that they were made in alone |
 //! | `copy`, `copied`, `stamp` | copies from one tree into another; of a user's directory, from where the last one was |
 //! | `overlay`, `native`, `scripted` | the implementations of [`Snapshots`] |
-//! | `auto` | overlay mounts or copies, whichever the system has |
+//! | `auto`, `trial` | overlay mounts or copies, whichever the system has |
 
 mod area;
 mod auto;
@@ -40,8 +40,10 @@ pub(crate) mod stamp;
 #[cfg(test)]
 mod suite;
 mod tidy;
+mod trial;
 pub(crate) mod xattr;
 
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -208,6 +210,10 @@ pub trait Snapshots: Send + Sync {
     fn remove(&self, id: &LayerId) -> Result<()>;
     /// The layers there are.
     fn list(&self) -> Result<Vec<LayerId>>;
+    /// At the end: leaves what this process made on the way to whoever takes a copy of its lock and removes it.
+    fn hand_over(&self, take: &mut dyn FnMut(BorrowedFd<'_>) -> bool) {
+        let _ = take;
+    }
     /// Bytes on disk of one layer. **Errors**: `NotFound`.
     fn usage(&self, id: &LayerId) -> Result<u64> {
         Ok(self.contents(id)?.bytes)

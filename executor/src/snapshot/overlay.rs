@@ -1,6 +1,7 @@
 //! Snapshots on the kernel's overlay file system.
 
 use std::fs::{self, File};
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -9,7 +10,7 @@ use super::area::{Area, Contents, random_id};
 use super::stack::Stack;
 use super::{
     Active, Committed, LayerId, Overlay, Snapshots, Tree, View, bare, change, cover, distinct, entry, grown_layers,
-    mount, tidy,
+    mount, tidy, trial,
 };
 use crate::temp::TempPath;
 use crate::{Error, Result};
@@ -27,7 +28,7 @@ impl Overlayfs {
 
     /// Whether the system lets us mount overlays with changes in this store.
     pub fn is_supported(&self) -> bool {
-        self.area.stage().is_ok_and(|staged| mount::is_supported(staged.path()))
+        trial::is_supported(&self.area)
     }
 
     fn stack(&self, tree: &Committed) -> Result<Stack> {
@@ -76,7 +77,7 @@ impl Snapshots for Overlayfs {
         }
         let work = staged.path().join("work");
         if work.exists() {
-            fs::remove_dir_all(&work).map_err(Error::io("remove", &work))?;
+            self.area.set_aside(&work)?;
         }
         publish(&self.area, staged, &contents, parent)
     }
@@ -127,6 +128,10 @@ impl Snapshots for Overlayfs {
 
     fn list(&self) -> Result<Vec<LayerId>> {
         self.area.list()
+    }
+
+    fn hand_over(&self, take: &mut dyn FnMut(BorrowedFd<'_>) -> bool) {
+        self.area.staging().hand_over(take);
     }
 }
 

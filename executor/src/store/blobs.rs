@@ -14,7 +14,7 @@ use crate::unsynced::Unsynced;
 use crate::{Error, Result};
 
 pub(super) const BLOBS: &str = "blobs-v1";
-const UNSYNCED: &str = "unsynced-blobs-v1";
+const UNSYNCED: &str = "unsynced-blobs-v2";
 
 /// Blobs as files named by their digest. Cheap to clone.
 #[derive(Clone)]
@@ -33,7 +33,7 @@ impl LocalBlobs {
         let root = store.join(BLOBS);
         make_private(&root)?;
         make_private(&root.join(Algorithm::Sha256.as_str()))?;
-        let unsynced = Unsynced::open(store.join(UNSYNCED), temp.clone())?;
+        let unsynced = Unsynced::open(store.join(UNSYNCED))?;
         let blobs = Self(Arc::new(Local { root, temp, unsynced }));
         blobs.0.unsynced.sweep(&mut |name| Digest::parse(name).map_or(Ok(()), |digest| blobs.remove(&digest)))?;
         Ok(blobs)
@@ -312,11 +312,14 @@ mod tests {
         LocalBlobs::open(root, Temp::open(&temp).unwrap()).unwrap()
     }
 
+    /// The markers of this boot.
+    fn of_boot(root: &Path) -> PathBuf {
+        root.join(UNSYNCED).join(crate::unsynced::boot().unwrap())
+    }
+
     /// As after a loss of power: what was not synced may be anything.
     fn after_a_loss_of_power(root: &Path) -> LocalBlobs {
-        for marker in fs::read_dir(root.join(UNSYNCED)).unwrap() {
-            fs::write(marker.unwrap().path(), "another boot").unwrap();
-        }
+        fs::rename(of_boot(root), root.join(UNSYNCED).join("another boot")).unwrap();
         open(root)
     }
 
@@ -331,6 +334,7 @@ mod tests {
         let blobs = after_a_loss_of_power(root.path());
         let sizes = [&synced, &twice, &lost].map(|digest| blobs.size(digest).unwrap());
         assert_eq!(sizes, [Some(6), Some(5), None]);
-        assert_eq!(fs::read_dir(root.path().join(UNSYNCED)).unwrap().count(), 0);
+        assert!(fs::read_dir(of_boot(root.path())).unwrap().next().is_none());
+        assert!(!root.path().join(UNSYNCED).join("another boot").exists());
     }
 }

@@ -126,7 +126,8 @@ mod tests {
         let manifest = Manifest::new(config, vec![layer]).to_json();
         let index = Index::new(vec![Descriptor::of(media::OCI_MANIFEST, &manifest)]).to_json();
         [b"{}", &b"layer"[..], b"of nobody", &manifest, &index].iter().for_each(|bytes| drop(put(bytes)));
-        let unsynced = || std::fs::read_dir(dir.path().join("unsynced-blobs-v1")).unwrap().count();
+        let markers = dir.path().join("unsynced-blobs-v2").join(crate::unsynced::boot().unwrap());
+        let unsynced = || std::fs::read_dir(&markers).unwrap().count();
         assert_eq!(unsynced(), 5);
         let name = Reference::parse("app").unwrap();
         store.put_image(&Image { name, target: Descriptor::of(media::OCI_INDEX, &index), created: 1 }).unwrap();

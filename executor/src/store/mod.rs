@@ -3,7 +3,7 @@
 //! | entry | what |
 //! |---|---|
 //! | `blobs-v1/<algorithm>/<hex>` | content-addressed bytes |
-//! | `unsynced-blobs-v1/<digest>` | marks blobs that may not have reached the disk (see `unsynced`) |
+//! | `unsynced-blobs-v2/` | marks blobs that may not have reached the disk (see `unsynced`) |
 //! | `layers-v1/<id>/` | layer directories; their inside is the snapshots' affair |
 //! | `db-v1.sqlite` | layers, cache links and results, images, times of use, how steps went |
 //! | `in-use` | locked by builds together, by pruning alone |

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use executor::progress::{Event, Sink};
 use executor::runtime::Embedded;
@@ -71,15 +72,20 @@ impl Bench {
         recorder.into_inner().built(result)
     }
 
-    /// Nothing a build made on the way is left: no mount, no temporary file.
+    /// Nothing a build made on the way is left: no mount, no temporary file, a moment later.
     #[track_caller]
     pub(crate) fn expect_clean(&self) {
         let store = self.path("store");
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
         assert!(!mounts.contains(store.to_str().unwrap()), "a mount is left:\n{mounts}");
         for dir in ["tmp", "staging-v1"] {
-            let left: Vec<_> = std::fs::read_dir(store.join(dir)).unwrap().map(|e| e.unwrap().file_name()).collect();
-            assert_eq!(left, ["lock"], "in {dir}");
+            let left =
+                || -> Vec<_> { std::fs::read_dir(store.join(dir)).unwrap().map(|e| e.unwrap().file_name()).collect() };
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while left() != ["lock"] && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            assert_eq!(left(), ["lock"], "in {dir}");
         }
     }
 }

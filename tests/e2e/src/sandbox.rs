@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -41,6 +42,17 @@ impl Sandbox {
     /// The store.
     pub fn store(&self) -> PathBuf {
         self.place.path().join("store")
+    }
+
+    /// What programs left in the store of what they made on the way: removing goes on for a moment after they ended.
+    pub fn left_behind(&self) -> Vec<PathBuf> {
+        let left = || -> Vec<PathBuf> {
+            let entries = ["staging-v1", "tmp"].map(|name| std::fs::read_dir(self.store().join(name)));
+            let paths = entries.into_iter().flatten().flatten().flatten().map(|entry| entry.path());
+            paths.filter(|path| !path.ends_with("lock")).collect()
+        };
+        process::wait_until(Duration::from_secs(20), || left().is_empty());
+        left()
     }
 
     /// Writes a file below the directory.

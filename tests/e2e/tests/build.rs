@@ -137,8 +137,7 @@ fn an_interrupted_build_ends_at_once_and_leaves_nothing() {
     assert!(asked.elapsed() < Duration::from_secs(5), "it took {:?} to stop", asked.elapsed());
     assert!(!sandbox.has("tree"));
     assert_eq!(mounts(), before, "mounts are left behind");
-    let entries = std::fs::read_dir(sandbox.store().join("tmp")).unwrap().flatten();
-    let left: Vec<_> = entries.map(|entry| entry.path()).filter(|path| !path.ends_with("lock")).collect();
+    let left = sandbox.left_behind();
     let sleeping = process::run(std::process::Command::new("pgrep").args(["-fx", MARK])).unwrap();
     assert_eq!(sleeping.out(), "", "a process is left behind");
     assert!(left.is_empty(), "temporary files are left behind: {left:?}");

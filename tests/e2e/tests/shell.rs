@@ -37,12 +37,6 @@ fn is_mounted(sandbox: &Sandbox) -> bool {
     std::fs::read_to_string("/proc/self/mountinfo").unwrap().contains(sandbox.store().to_str().unwrap())
 }
 
-/// What the store keeps of trees that nobody committed.
-fn left_behind(sandbox: &Sandbox) -> Vec<std::path::PathBuf> {
-    let entries = ["staging-v1", "tmp"].map(|name| std::fs::read_dir(sandbox.store().join(name)).unwrap());
-    entries.into_iter().flatten().map(|entry| entry.unwrap().path()).filter(|path| !path.ends_with("lock")).collect()
-}
-
 /// What the shell shows when it waits.
 const PROMPT: &str = "$ ";
 
@@ -116,7 +110,7 @@ fn a_script_sees_what_the_step_had_and_the_build_fails() {
         check_failed(&run);
         assert_eq!(run.out(), SEEN, "{runtime}: {}", run.err());
         assert!(!sandbox.has("tree"));
-        assert_eq!(left_behind(&sandbox), Vec::<std::path::PathBuf>::new(), "{runtime}");
+        assert_eq!(sandbox.left_behind(), Vec::<std::path::PathBuf>::new(), "{runtime}");
         assert!(!is_mounted(&sandbox), "mounts are left behind");
     }
 }
@@ -142,7 +136,7 @@ fn a_terminal_is_a_terminal_inside() {
         for words in ["/dev/pts/0", "33 99", "\nhalf"] {
             assert!(shown.contains(words), "{runtime}: {words} is missing in\n{shown}");
         }
-        assert_eq!(left_behind(&sandbox), Vec::<std::path::PathBuf>::new(), "{runtime}");
+        assert_eq!(sandbox.left_behind(), Vec::<std::path::PathBuf>::new(), "{runtime}");
     }
 }
 
@@ -158,7 +152,7 @@ fn an_ordinary_user_looks_around_too() {
         let run = process::run_with_input(&mut user.shell(&build), LOOK.as_bytes()).unwrap();
         check_failed(&run);
         assert_eq!(run.out(), SEEN, "{runtime}: {}", run.err());
-        assert_eq!(left_behind(user.sandbox()), Vec::<std::path::PathBuf>::new(), "{runtime}");
+        assert_eq!(user.sandbox().left_behind(), Vec::<std::path::PathBuf>::new(), "{runtime}");
     }
 }
 

@@ -47,9 +47,7 @@ fn check_store(sandbox: &Sandbox) {
             assert!(path.ends_with(sum), "{line}");
         }
     }
-    let names =
-        |dir: &str| std::fs::read_dir(sandbox.store().join(dir)).unwrap().map(|entry| entry.unwrap().file_name());
-    let left: Vec<_> = names("tmp").chain(names("staging-v1")).filter(|name| name != "lock").collect();
+    let left = sandbox.left_behind();
     assert!(left.is_empty(), "{left:?}");
     assert_eq!(mounts_below(&sandbox.store()), 0);
 }

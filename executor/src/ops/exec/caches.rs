@@ -93,7 +93,7 @@ impl<'a> Caches<'a> {
         for number in numbers(&bucket)? {
             let dir = bucket.join(number.to_string());
             if let Some(taken) = try_take(&dir, llb::CacheSharing::Private)? {
-                let aside = self.store.temp().path("cache-mount");
+                let aside = self.store.temp().path("cache-mount")?;
                 fs::rename(&dir, aside.path()).map_err(Error::io("remove the cache mount", &dir))?;
                 drop(taken);
             }

@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
@@ -23,6 +23,11 @@ impl Binary {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let fd = readonly_mount(path).or_else(|_| sealed_copy(path))?;
         Ok(Self { fd })
+    }
+
+    /// The program.
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 
     /// A path to execute it by, in this process and the one it starts.

@@ -52,6 +52,7 @@ mod zygote;
 
 use std::io;
 use std::net::Shutdown;
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
@@ -142,6 +143,11 @@ impl Runtime for Embedded {
     fn run(&self, spec: &Spec, output: Output<'_>, cancel: &Cancel) -> Result<Exit> {
         self.run_by(None, spec, output, cancel)
     }
+
+    fn remove_later(&self, dir: BorrowedFd<'_>) -> bool {
+        let zygote = self.zygote.lock().expect("no panic while the zygote is held");
+        zygote.as_ref().is_some_and(|zygote| zygote.keep(dir).is_ok())
+    }
 }
 
 impl Embedded {
@@ -208,6 +214,10 @@ impl Runtime for OciRuntime {
         // The shim has removed it, unless it could not even start.
         let _ = std::fs::remove_dir(&bundle);
         result
+    }
+
+    fn remove_later(&self, dir: BorrowedFd<'_>) -> bool {
+        self.shim.remove_later(dir)
     }
 }
 

@@ -8,9 +8,11 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use rustix::fs::FileType;
+
 use super::binary::Binary;
 use super::{fds, shim, sys};
-use crate::userns;
+use crate::{temp, userns};
 
 /// First argument that makes this program the zygote.
 pub(super) const WORD: &str = "__llbc-container-shim";
@@ -46,10 +48,13 @@ impl Zygote {
             // The terminal's signals are for the executor, which cancels in order.
             .process_group(0)
             .spawn()?;
-        Ok(Self { process: Some(process), socket })
+        let zygote = Self { process: Some(process), socket };
+        // Whoever closes a mount last waits for the kernel, a millisecond or more.
+        let _ = zygote.keep(binary.fd());
+        Ok(zygote)
     }
 
-    /// Has it keep a copy of a descriptor open until it ends.
+    /// Has it keep a copy of a descriptor open until it ends, and then remove the directory if it is one's lock.
     pub(super) fn keep(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
         fds::send(&self.socket, &[fd.try_clone_to_owned()?])
     }
@@ -75,7 +80,8 @@ impl Drop for Zygote {
     }
 }
 
-/// Forks a shim for each message of three descriptors and keeps those of others, until the executor hangs up.
+/// Forks a shim for each message of three descriptors and keeps those of others, until the executor hangs up; then it
+/// tidies up.
 pub(super) fn main() -> i32 {
     let Ok(socket) = take_socket() else { return 1 };
     userns::look();
@@ -83,7 +89,7 @@ pub(super) fn main() -> i32 {
     sys::forget_children();
     let mut kept = Vec::new();
     loop {
-        let Ok(message) = fds::receive_message(&socket) else { return 0 };
+        let Ok(message) = fds::receive_message(&socket) else { break };
         let message = match <[OwnedFd; 3]>::try_from(message) {
             Ok(message) => message,
             Err(others) => {
@@ -101,6 +107,12 @@ pub(super) fn main() -> i32 {
             Err(_) => {}
         }
     }
+    kept.into_iter().filter(is_directory).for_each(temp::remove_handed_over);
+    0
+}
+
+fn is_directory(fd: &OwnedFd) -> bool {
+    rustix::fs::fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
 }
 
 /// Takes the socket away from standard input and puts a pipe that nobody writes to there.

@@ -53,7 +53,7 @@ struct Checkout<'a> {
 
 impl Checkout<'_> {
     fn files(&self, dir: &Path) -> Result<()> {
-        let index = self.context.store.temp().path("git-index");
+        let index = self.context.store.temp().path("git-index")?;
         let place = Place { git_dir: Some(&self.repository.dir), work_tree: Some(dir), index: Some(index.path()) };
         self.run(&place, &["checkout", "--quiet", "--no-overlay", &self.commit.object, "--", "."])?;
         self.submodules(&place, dir)?;
