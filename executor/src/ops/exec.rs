@@ -127,6 +127,11 @@ fn spec(exec: &llb::Exec, mounted: &mounts::Mounted, context: Context<'_>) -> Re
     })
 }
 
+/// Whether a process is wanted in a sandbox, if there can be one.
+pub(crate) fn wants_sandbox(exec: &llb::Exec, network: NetworkMode) -> bool {
+    exec.network == llb::NetMode::Unset && matches!(network, NetworkMode::Auto | NetworkMode::Always(Network::Sandbox))
+}
+
 /// The network of a process. One that is not what was asked for is never taken without a word.
 fn network(mode: llb::NetMode, context: Context<'_>) -> Result<Network> {
     let wanted = match (mode, context.network) {

@@ -173,6 +173,11 @@ pub trait Runtime: Send + Sync {
     /// Makes what all sandboxes share, once. **Errors**: why there can be no [`Network::Sandbox`] here.
     fn sandbox(&self) -> Result<()>;
 
+    /// Begins what the first process would wait for, in a sandbox or not. What goes wrong, goes wrong again when it is needed.
+    fn expect(&self, sandbox: bool) {
+        let _ = sandbox;
+    }
+
     /// Runs one process to its end. Cancelled, it kills everything in the container and returns `Cancelled`.
     fn run(&self, spec: &Spec, output: Output<'_>, cancel: &Cancel) -> Result<Exit>;
 

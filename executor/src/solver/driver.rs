@@ -20,7 +20,7 @@ use super::tasks::Job;
 use super::vertices::Vertices;
 use crate::cache::{self, VertexKey};
 use crate::ops::Ran;
-use crate::ops::exec::Failures;
+use crate::ops::exec::{Failures, wants_sandbox};
 use crate::runtime::{NetworkMode, Runtime};
 use crate::session::Session;
 use crate::snapshot::{Committed, LayerId, Snapshots};
@@ -132,6 +132,8 @@ struct Driver<'scope, 'env> {
     /// What the outputs will consist of.
     lineage: HashSet<Edge>,
     on_made: OnMade<'env>,
+    /// Whether processes that the runtime has not been told of may come, and whether one of them in a sandbox.
+    processes: Option<bool>,
 }
 
 impl<'scope, 'env> Driver<'scope, 'env> {
@@ -153,6 +155,7 @@ impl<'scope, 'env> Driver<'scope, 'env> {
             outcome: None,
             lineage: HashSet::new(),
             on_made,
+            processes: None,
         }
     }
 
@@ -160,6 +163,7 @@ impl<'scope, 'env> Driver<'scope, 'env> {
     fn add(&mut self, decoded: Decoded, depth: u32) -> Vec<Option<Edge>> {
         let (outputs, new) = self.vertices.add(decoded, self.build.no_cache, depth, &mut self.scheduler);
         self.report.announce(&self.vertices, &new);
+        new.into_iter().for_each(|id| self.note_process(id));
         outputs
     }
 
@@ -409,7 +413,27 @@ impl<'scope, 'env> Driver<'scope, 'env> {
         Ok(true)
     }
 
+    /// Takes note of a step that runs a process.
+    fn note_process(&mut self, id: VertexId) {
+        let node = &self.vertices[id].step.node;
+        let Op::Exec(exec) = &node.op else { return };
+        let is_certain = node.meta.ignore_cache;
+        *self.processes.get_or_insert_default() |= wants_sandbox(exec, self.build.network);
+        if is_certain {
+            self.expect_processes();
+        }
+    }
+
+    /// Not all comes from the cache: lets the runtime begin what processes will wait for.
+    fn expect_processes(&mut self) {
+        if let Some(sandbox) = self.processes.take() {
+            let runtime = self.build.runtime;
+            self.scope.spawn(move || runtime.expect(sandbox));
+        }
+    }
+
     fn start(&mut self, id: VertexId) -> Result<()> {
+        self.expect_processes();
         let vertex = &self.vertices[id];
         let pinned = vertex.pinned.clone();
         let inputs = vertex.step.inputs.iter().map(|input| self.vertices.result(*input));

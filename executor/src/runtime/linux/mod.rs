@@ -140,6 +140,13 @@ impl Runtime for Embedded {
         self.networks().map(drop)
     }
 
+    fn expect(&self, sandbox: bool) {
+        match sandbox {
+            true => drop(self.networks().map(network::Networks::expect)),
+            false => drop(self.zygote()),
+        }
+    }
+
     fn run(&self, spec: &Spec, output: Output<'_>, cancel: &Cancel) -> Result<Exit> {
         self.run_by(None, spec, output, cancel)
     }
@@ -205,6 +212,10 @@ impl OciRuntime {
 impl Runtime for OciRuntime {
     fn sandbox(&self) -> Result<()> {
         self.shim.sandbox()
+    }
+
+    fn expect(&self, sandbox: bool) {
+        self.shim.expect(sandbox);
     }
 
     fn run(&self, spec: &Spec, output: Output<'_>, cancel: &Cancel) -> Result<Exit> {
