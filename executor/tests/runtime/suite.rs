@@ -1,11 +1,12 @@
 //! What every runtime must do, over real containers. Each test runs on every implementation there is.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use executor::runtime::{Mount, MountSource, Network, Root, Spec};
+use executor::runtime::{Mount, MountSource, Network, Root, Runtime, Spec};
 use executor::{Cancel, Error, snapshot};
 
 use crate::rig::{Rig, each, is_mounted_below, run, run_until, stdout};
@@ -226,14 +227,29 @@ fn a_sandbox_reaches_the_outside_and_nothing_reaches_it() {
 fn each_of_several_in_a_row_has_a_network_of_its_own() {
     each(|runtime| {
         let rig = Rig::new();
-        let address = || {
-            let look = "ip -o -4 addr show eth0 | awk '{print $4}'; ip route | grep -c default";
-            stdout(runtime, &Spec { network: Network::Sandbox, ..rig.sh(look) })
-        };
-        let addresses: std::collections::BTreeSet<_> = (0..4).map(|_| address()).collect();
+        let addresses: BTreeSet<_> = (0..4).map(|_| address(runtime, &rig)).collect();
         assert_eq!(addresses.len(), 4, "{addresses:?}");
         assert!(addresses.iter().all(|address| address.ends_with("/16\n1\n")), "{addresses:?}");
     });
+}
+
+/// What a process says of its network.
+fn address(runtime: &dyn Runtime, rig: &Rig) -> String {
+    let look = "ip -o -4 addr show eth0 | awk '{print $4}'; ip route | grep -c default";
+    stdout(runtime, &Spec { network: Network::Sandbox, ..rig.sh(look) })
+}
+
+#[test]
+fn processes_that_were_expected_are_like_others() {
+    each(|runtime| {
+        let rig = Rig::new();
+        [false, true, true].into_iter().for_each(|sandbox| runtime.expect(sandbox));
+        let addresses: BTreeSet<_> = (0..3).map(|_| address(runtime, &rig)).collect();
+        assert_eq!(addresses.len(), 3, "{addresses:?}");
+        assert!(addresses.iter().all(|address| address.ends_with("/16\n1\n")), "{addresses:?}");
+    });
+    // Nobody comes.
+    each(|runtime| runtime.expect(true));
 }
 
 /// The host's end of a way out of sandboxes, by its number.
