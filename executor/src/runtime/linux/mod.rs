@@ -93,9 +93,11 @@ impl Embedded {
 
     fn networks(&self) -> Result<&network::Networks> {
         let made = self.networks.get_or_init(|| {
-            // It starts while the network is made.
-            let _ = self.zygote().map(drop);
-            let networks = network::Networks::start().map_err(|error| error.to_string())?;
+            let networks = std::thread::scope(|scope| {
+                // It starts while the network is made. Why it cannot is said when it is needed.
+                scope.spawn(|| drop(self.zygote()));
+                network::Networks::start().map_err(|error| error.to_string())
+            })?;
             if let (Ok(zygote), Some(fd)) = (self.zygote(), networks.router().slow_to_close()) {
                 // A zygote that died keeps nothing, and closing takes as long as it takes.
                 let _ = zygote.as_ref().map(|zygote| zygote.keep(fd));
