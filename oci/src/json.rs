@@ -124,26 +124,24 @@ pub(crate) fn push_list<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, wr
     out.push(b']');
 }
 
-/// Whether a byte may have to be escaped, or begin what may.
-fn may_escape(byte: u8) -> bool {
-    // U+2028 and U+2029 begin with 0xe2.
-    (byte < b' ') | matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2)
-}
-
-/// Where what may have to be escaped stands first. Sixteen bytes are looked at at once.
-fn find_escape(text: &[u8]) -> Option<usize> {
-    let (chunks, _) = text.as_chunks::<16>();
-    let has_any = |chunk: &[u8; 16]| chunk.iter().fold(false, |found, byte| found | may_escape(*byte));
-    let start = 16 * chunks.iter().position(has_any).unwrap_or(chunks.len());
-    Some(start + text[start..].iter().position(|byte| may_escape(*byte))?)
-}
+/// Whether a byte may have to be escaped, or begin what may. A table, because the comparisons do not vectorize.
+static MAY_ESCAPE: [bool; 256] = {
+    let mut may = [false; 256];
+    let mut byte = 0;
+    while byte < may.len() {
+        // U+2028 and U+2029 begin with 0xe2.
+        may[byte] = byte < 0x20 || matches!(byte as u8, b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2);
+        byte += 1;
+    }
+    may
+};
 
 /// Appends a text in quotes.
 fn push_text(out: &mut Vec<u8>, text: &str) {
     out.reserve(text.len() + 2);
     out.push(b'"');
     let mut rest = text;
-    while let Some(at) = find_escape(rest.as_bytes()) {
+    while let Some(at) = rest.bytes().position(|byte| MAY_ESCAPE[usize::from(byte)]) {
         out.extend_from_slice(&rest.as_bytes()[..at]);
         let letter = rest[at..].chars().next().unwrap_or_default();
         push_special(out, letter);
