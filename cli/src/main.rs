@@ -21,6 +21,12 @@ mod world;
 
 use std::process::ExitCode;
 
+use mimalloc::MiMalloc;
+
+/// Compiling makes many small texts, and all of them are dropped together.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
 fn main() -> ExitCode {
     // Before anything else: this process may be the inside of a container in the making.
     executor::runtime::enter_shim_if_asked();
