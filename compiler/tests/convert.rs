@@ -320,6 +320,12 @@ fn a_stage_whose_name_has_a_variable_in_it_is_no_image() {
     }
 }
 
+#[test]
+fn a_copy_with_a_mode_is_no_layer_of_its_own() {
+    let text = converted("Dockerfile", "FROM alpine\nCOPY --link --chmod=755 a /a\n", "HLB").unwrap();
+    assert!(text.contains("chmod 0o755") && !text.contains("\tlink"), "{text}");
+}
+
 /// Each of them is in the process, before or after other variables, or not there at all.
 #[test]
 fn arguments_of_all_processes_are_said_where_steps_cannot_say_them() {

@@ -257,7 +257,9 @@ fn files(one: &[FileAction], other: &[FileAction]) -> Option<Part> {
         return Some(Part::Several);
     }
     let apart = one.iter().zip(other).find_map(|(one, other)| file(&one.kind, &other.kind));
-    apart.or_else(|| (one != other).then_some(Part::Inputs))
+    let stands_alone = |actions: &[FileAction]| actions.iter().any(|action| action.input == -1);
+    let linked = || (stands_alone(one) != stands_alone(other)).then_some(Part::Link);
+    apart.or_else(linked).or_else(|| (one != other).then_some(Part::Inputs))
 }
 
 fn file(one: &FileActionKind, other: &FileActionKind) -> Option<Part> {

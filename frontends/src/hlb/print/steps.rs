@@ -221,6 +221,7 @@ impl Printer<'_> {
             from => from.flatten(),
         };
         let (mut options, mode) = self.made(function, step, 0o7777);
+        let has_mode = mode.is_some();
         options.extend(mode.map(|mode| format!("chmod {mode}")));
         for opt in &step.opts {
             match &opt.kind {
@@ -230,7 +231,8 @@ impl Printer<'_> {
                 OptKind::Include(pattern) => {
                     options.push(format!("includePatterns {}", self.text(pattern, &function.scope).print()));
                 }
-                OptKind::Link(true) => options.push("link".to_owned()),
+                // With a mode, a copy is no layer of its own: whoever reads a Dockerfile knows no other.
+                OptKind::Link(true) if !has_mode => options.push("link".to_owned()),
                 OptKind::Parents(true) => return self.unsaid(opt.span, "a copy with the directories above it"),
                 _ => {}
             }
