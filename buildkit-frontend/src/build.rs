@@ -4,7 +4,6 @@ use compiler::{Outcome, Output, Plan};
 use gateway::caps;
 use gateway::message::{IdMap, Ref, RefMap, Result as Solved, SolveRequest, SourceInfo, result};
 use gateway::{Code, Status};
-use llb::passes;
 use oci::Platform;
 use serde::Serialize;
 
@@ -12,15 +11,12 @@ use crate::session::{Session, encode, multi_platform, plain_solve, solve};
 use crate::text::Text;
 use crate::warnings::{self, warn};
 use crate::world::Outside;
-use crate::{forward, places, requests, scan, status};
+use crate::{forward, optimize, places, requests, scan, status};
 
 const CONFIG: &str = "containerimage.config";
 const BASE_CONFIG: &str = "containerimage.base.config";
 const PLATFORMS: &str = "refs.platforms";
 const EPOCH: &str = "source.date.epoch";
-
-/// Options that say how much is optimized, the first that is there.
-const OPTIMIZE: &[&str] = &["optimize", "build-arg:LLBC_OPT"];
 
 /// Serves a build.
 pub(crate) fn build(session: &Session<'_>) -> Result<Solved, Status> {
@@ -38,7 +34,7 @@ pub(crate) fn build(session: &Session<'_>) -> Result<Solved, Status> {
     if let Some(request) = session.opt("requestid") {
         return requests::answer(session, &text, request);
     }
-    let passes = passes(session)?;
+    let passes = optimize::options(&session.options.opts)?;
     let outside = Outside::new(session, Some(&text));
     let mut outcome = compiler::compile(&text.source, &session.options, text.facts.clone(), &outside);
     let scans = outcome.plan.as_ref().map(|plan| scan::definitions(session, &outside, plan, passes)).transpose();
@@ -46,21 +42,6 @@ pub(crate) fn build(session: &Session<'_>) -> Result<Solved, Status> {
         plan.optimize(passes);
     }
     finish(session, &text, outcome, scans?.unwrap_or_default())
-}
-
-/// What the optimizer is asked to do. A client that can only set build arguments sets one of those.
-fn passes(session: &Session<'_>) -> Result<passes::Options, Status> {
-    let asked = OPTIMIZE.iter().find_map(|name| Some((name, session.opt(name)?)));
-    let level = match asked {
-        Some((_, "0")) => passes::Level::O0,
-        // What never repeats work is done where nobody says how much.
-        None | Some((_, "1")) => passes::Level::O1,
-        Some((_, "2")) => passes::Level::O2,
-        Some((name, other)) => {
-            return Err(status::unknown(&format!("invalid {name} {other}: the levels are 0, 1 and 2")));
-        }
-    };
-    Ok(passes::Options { level, ..passes::Options::default() })
 }
 
 /// `scans` are the definitions of bills of materials, one for each output where they are wanted.

@@ -13,6 +13,7 @@ mod build;
 mod environment;
 mod forward;
 mod lint;
+mod optimize;
 mod places;
 mod requests;
 mod scan;

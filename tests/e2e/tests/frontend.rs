@@ -490,3 +490,21 @@ fn the_engine_makes_the_same_at_every_level() {
         }
     }
 }
+
+#[test]
+fn the_engine_keeps_each_layer_where_it_is_asked_to() {
+    let Some(bench) = Bench::new() else { return };
+    let (name, text) = STEPS[0];
+    bench.write(name, &format!("# syntax={}\n{}", bench.syntax, text.replace("BASE", BASE)));
+    let layers = |arguments: &[&str]| {
+        let arguments = arguments.iter().flat_map(|argument| ["--build-arg", argument]);
+        bench.build(name, &arguments.chain(["-t", "layers:1"]).collect::<Vec<_>>()).unwrap();
+        let inspect = ["image", "inspect", "--format={{len .RootFS.Layers}}", "layers:1"];
+        process::succeed(bench.docker.client().args(inspect)).unwrap().out().trim().parse::<usize>().unwrap()
+    };
+    let (given, fused) = (layers(&["LLBC_OPT=0"]), layers(&["LLBC_OPT=2"]));
+    assert!(fused < given, "{fused} layers of {given}");
+    assert_eq!(layers(&["LLBC_OPT=2", "LLBC_PRESERVE_LAYERS=true"]), given);
+    let error = bench.build(name, &["--build-arg", "LLBC_PRESERVE_LAYERS=yes"]).expect_err("it is no boolean");
+    assert!(error.to_string().contains("LLBC_PRESERVE_LAYERS yes: say true or false"), "{error}");
+}
