@@ -2,7 +2,9 @@
 //!
 //! Vertices with equal digests are the same. Of the others those that do the same kind of thing and have the same name
 //! belong together, then those that do the same kind of thing, in their order. What is only said of a vertex (names,
-//! places, capabilities) changes no digest and is not compared.
+//! places, capabilities) changes no digest and is not compared, but for the configs of images.
+
+mod fields;
 
 use std::collections::BTreeMap;
 
@@ -10,6 +12,9 @@ use oci::Digest;
 use serde_json::Value;
 
 use crate::{EncodeError, Graph, Node, NodeId, Op, dump, encode_traced};
+use fields::{differ, json};
+
+pub use fields::Field;
 
 /// What became of the vertices of one graph in another.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,6 +29,8 @@ pub struct Comparison {
     pub removed: Vec<NodeId>,
     /// Vertices that are only in the second graph.
     pub added: Vec<NodeId>,
+    /// What changed in the configs of images, which no vertex depends on.
+    pub images: Vec<Field>,
 }
 
 /// A vertex that changed.
@@ -33,17 +40,6 @@ pub struct Changed {
     pub pair: (NodeId, NodeId),
     /// What changed in it.
     pub fields: Vec<Field>,
-}
-
-/// A field that changed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Field {
-    /// Where, as in `exec.meta.args[2]`.
-    pub path: String,
-    /// What it was, JSON; `None` where there was nothing.
-    pub before: Option<Value>,
-    /// What it is, JSON; `None` where there is nothing.
-    pub after: Option<Value>,
 }
 
 /// Compares two graphs. Vertices that no output needs are left out.
@@ -63,6 +59,7 @@ pub fn compare(first: &Graph, second: &Graph) -> Result<Comparison, EncodeError>
         if fields.is_empty() { result.invalidated.push(pair) } else { result.changed.push(Changed { pair, fields }) }
     }
     (result.removed, result.added) = (pairs.left.0, pairs.left.1);
+    result.images = fields::of_images(first, second);
     Ok(result)
 }
 
@@ -147,29 +144,6 @@ fn fields(first: &Graph, second: &Graph, (a, b): (NodeId, NodeId), partner: &BTr
     found
 }
 
-fn json<T: serde::Serialize>(value: &T) -> Value {
-    serde_json::to_value(value).expect("plain data has a JSON form")
-}
-
-fn differ(path: &str, before: Option<&Value>, after: Option<&Value>, found: &mut Vec<Field>) {
-    match (before, after) {
-        (Some(Value::Object(old)), Some(Value::Object(new))) => {
-            let keys: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-            for key in keys {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                differ(&path, old.get(key), new.get(key), found);
-            }
-        }
-        (Some(Value::Array(old)), Some(Value::Array(new))) => {
-            for index in 0..old.len().max(new.len()) {
-                differ(&format!("{path}[{index}]"), old.get(index), new.get(index), found);
-            }
-        }
-        _ if before == after => {}
-        _ => found.push(Field { path: path.to_owned(), before: before.cloned(), after: after.cloned() }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,6 +164,7 @@ mod tests {
                 fields.iter().map(field).collect::<Vec<_>>().join("; ")
             ));
         }
+        lines.extend(compared.images.iter().map(|field| format!("image: {field:?}")));
         lines.extend(compared.invalidated.iter().map(|pair| format!("%{} %{} again", pair.0.0, pair.1.0)));
         lines.extend(compared.removed.iter().map(|id| format!("%{} removed", id.0)));
         lines.extend(compared.added.iter().map(|id| format!("%{} added", id.0)));
@@ -214,7 +189,7 @@ mod tests {
             CHAIN,
             &CHAIN.replace("make", "make -j").replace("cwd=\"/\"", "cwd=\"/\" env=[\"A=1\"]"),
             &[
-                r#"%1 %1: exec.meta.args[2] "make" -> "make -j"; exec.meta.env[0] nothing -> "A=1""#,
+                r#"%1 %1: exec.meta.args[2] "make" -> "make -j"; exec.meta.env.A nothing -> "1""#,
                 "%2 %2 again",
                 "1 same",
             ],
