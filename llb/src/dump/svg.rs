@@ -3,8 +3,8 @@
 //!
 //! A layered layout of our own: the row of a vertex is its depth, its column that of its stage (from the name a frontend
 //! gave it; a vertex without one stands with whoever uses it first), and vertices of one stage and depth stand side by
-//! side. Rows keep every arrow going down, which is what a reader needs; crossings are not minimised, as stages in the
-//! order of the build file cross little.
+//! side. Rows keep every arrow going down, which is what a reader needs, and stages stand in the order in which they are
+//! done, so that most go to the right; crossings are not minimised.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -28,7 +28,9 @@ type Place = (usize, usize);
 /// empty: `source`, `exec`, `file`, `other`, `critical`, `edge`, `stage`, `output`.
 pub fn svg(graph: &Graph, style: &str) -> String {
     let layout = Layout::new(graph);
-    let critical: BTreeSet<NodeId> = shape::critical_path(graph).into_iter().collect();
+    let path = shape::critical_path(graph);
+    let critical: BTreeSet<NodeId> = path.iter().copied().collect();
+    let on_path: BTreeSet<(NodeId, NodeId)> = path.iter().copied().zip(path.iter().copied().skip(1)).collect();
     let mut text = String::new();
     let (width, height) = layout.size;
     let _ = writeln!(
@@ -46,8 +48,7 @@ pub fn svg(graph: &Graph, style: &str) -> String {
     for (&node, &place) in &layout.places {
         let inputs: BTreeSet<NodeId> = graph.nodes[node.0 as usize].inputs.iter().map(|edge| edge.node).collect();
         for input in inputs {
-            let on_path = critical.contains(&node) && critical.contains(&input);
-            write_edge(&mut text, layout.places[&input], place, on_path);
+            write_edge(&mut text, layout.places[&input], place, on_path.contains(&(input, node)));
         }
     }
     let outputs: BTreeSet<NodeId> =
@@ -72,14 +73,19 @@ struct Layout {
 impl Layout {
     fn new(graph: &Graph) -> Self {
         let (needed, depths, stages) = (shape::needed(graph), shape::depths(graph), stages(graph));
+        let needed = || (0..graph.nodes.len()).filter(|&index| needed[index]);
+        let mut deepest: BTreeMap<&str, u32> = BTreeMap::new();
+        for index in needed() {
+            let deep = deepest.entry(&stages[index]).or_default();
+            *deep = depths[index].max(*deep);
+        }
+        let mut names: Vec<&str> = deepest.keys().copied().collect();
+        names.sort_by_key(|name| deepest[name]);
+        let columns: BTreeMap<&str, usize> = names.iter().copied().zip(0..).collect();
         // Cells: the vertices of a stage at a depth.
         let mut cells: BTreeMap<(usize, u32), Vec<NodeId>> = BTreeMap::new();
-        let mut names: Vec<&str> = Vec::new();
-        for index in (0..graph.nodes.len()).filter(|&index| needed[index]) {
-            let column = names.iter().position(|name| *name == stages[index]).unwrap_or_else(|| {
-                names.push(&stages[index]);
-                names.len() - 1
-            });
+        for index in needed() {
+            let column = columns[&*stages[index]];
             cells.entry((column, depths[index])).or_default().push(NodeId(u32::try_from(index).unwrap_or(u32::MAX)));
         }
         let mut layout = Self { places: BTreeMap::new(), columns: Vec::new(), size: (0, 0) };
@@ -144,7 +150,7 @@ fn write_edge(text: &mut String, from: Place, to: Place, on_path: bool) {
 }
 
 fn write_box(text: &mut String, name: &str, (x, y): Place, classes: &str) {
-    let short = name.split_once("] ").filter(|_| name.starts_with('[')).map_or(name, |(_, step)| step);
+    let short = short(name);
     let mut shown: String = short.chars().take(FITS).collect();
     if short.chars().count() > FITS {
         shown.pop();
@@ -160,6 +166,24 @@ fn write_box(text: &mut String, name: &str, (x, y): Place, classes: &str) {
         y + 22,
         escaped(&shown)
     );
+}
+
+/// What tells a step from others in few characters: without its number, its flags, the registry that nobody writes, digests.
+fn short(name: &str) -> String {
+    let step = name.split_once("] ").filter(|_| name.starts_with('[')).map_or(name, |(_, step)| step);
+    let mut words: Vec<&str> = step.split(' ').collect();
+    // `RUN --mount=… make` has flags behind its first word, `LINK COPY --from=…` behind its second.
+    let first = words.iter().take_while(|word| word.chars().all(|c| c.is_ascii_uppercase())).count();
+    let flags = words.iter().skip(first).take_while(|word| word.starts_with("--")).count();
+    if first > 0 && flags > 0 && first + flags < words.len() {
+        words.splice(first..first + flags, ["…"]);
+    }
+    if let ["FROM", image, ..] = &mut words[..] {
+        let plain = image.strip_prefix("docker.io/").unwrap_or(image);
+        let plain = plain.strip_prefix("library/").unwrap_or(plain);
+        *image = plain.split('@').next().unwrap_or(plain);
+    }
+    words.join(" ")
 }
 
 /// Text between the tags of XML or HTML. Characters that XML cannot hold become spaces.
@@ -209,6 +233,40 @@ mod tests {
             assert!(place.0 + BOX.0 <= layout.size.0 && place.1 + BOX.1 <= layout.size.1);
         }
         assert!(svg(&graph, "").contains("<title>[a 1/2] RUN &lt;x&gt; &amp;&amp;  </title>"));
+    }
+
+    #[test]
+    fn stages_stand_in_the_order_in_which_they_are_done() {
+        let graph = crate::text::parse(
+            r#"
+            %0 = source "docker-image://base" platform("linux", "amd64")
+              ! description={"llb.customname": "[last 1/2] FROM base"}
+            %1 = exec(%0) args=["a"] cwd="/" bind("/", from=0, to=0)
+              ! description={"llb.customname": "[first 1/1] RUN a"}
+            %2 = file(%0, %1) copy("/a", "/", base=0, from=1, to=0)
+              ! description={"llb.customname": "[last 2/2] COPY --from=first /a /"}
+            output %2"#,
+        );
+        let graph = graph.unwrap();
+        let columns: Vec<String> = Layout::new(&graph).columns.into_iter().map(|(name, ..)| name).collect();
+        assert_eq!(columns, ["first", "last"]);
+        // The way from the first to the last is not the longest, though both are on that.
+        assert_eq!(svg(&graph, "").matches("edge critical").count(), 2);
+    }
+
+    #[test]
+    fn boxes_say_what_is_done() {
+        for (name, shown) in [
+            ("[build 2/4] RUN --mount=type=cache,target=/c --network=none make -j", "RUN … make -j"),
+            ("[a 2/2] LINK COPY --from=b --link /x /y", "LINK COPY … /x /y"),
+            ("[a 1/2] FROM docker.io/library/debian:12@sha256:00", "FROM debian:12"),
+            ("[a 1/2] FROM registry.test/a/b:12@sha256:00", "FROM registry.test/a/b:12"),
+            ("[a 2/2] HEALTHCHECK --interval=1s", "HEALTHCHECK --interval=1s"),
+            ("[internal] load build context", "load build context"),
+            ("sh -c make", "sh -c make"),
+        ] {
+            assert_eq!(short(name), shown);
+        }
     }
 
     #[test]
