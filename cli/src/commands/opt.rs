@@ -1,9 +1,10 @@
 //! `llbc opt`: LLB in, better LLB out; or what the optimizer did, what it left alone, and why.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use ast::Source;
-use llb::passes::{self, Entry, Level, Log, PASSES};
+use llb::passes::{self, Change, Entry, Level, Log, PASSES};
 use llb::{Graph, NodeId, shape};
 
 use super::compile::Target;
@@ -24,7 +25,7 @@ pub(super) fn run(args: &Opt) -> Result<()> {
     let log = compiler::optimize::definition(&mut graph, settings.passes);
     match target {
         Some(target) => target.write(&definition::of(&graph)?.to_bytes()),
-        None if args.explain => printer::data(explain(&given, &graph, &log).as_bytes()),
+        None if args.explain => printer::data(explain(&given, &graph, &log, settings.passes.level).as_bytes()),
         None => printer::data(llb::text::print(&graph).as_bytes()),
     }
 }
@@ -58,8 +59,11 @@ pub(super) fn graph(settings: &Settings, source: Source) -> Result<Graph> {
 }
 
 /// What was done and what was not, pass by pass; then what it gained.
-fn explain(given: &Graph, graph: &Graph, log: &Log) -> String {
+fn explain(given: &Graph, graph: &Graph, log: &Log, level: Level) -> String {
     let mut text = String::new();
+    if level == Level::O0 {
+        text.push_str("nothing is changed at -O0; -O1 and -O2 run passes\n\n");
+    }
     let (idle, busy): (Vec<_>, Vec<_>) = log.entries().iter().partition(|entry| is_idle(entry));
     busy.into_iter().for_each(|entry| explain_pass(&mut text, given, entry));
     let idle: Vec<&str> = idle.into_iter().map(|entry| entry.pass).collect();
@@ -81,7 +85,7 @@ fn explain(given: &Graph, graph: &Graph, log: &Log) -> String {
 fn explain_pass(text: &mut String, given: &Graph, entry: &Entry) {
     let about = PASSES.iter().find(|pass| pass.name == entry.pass).map_or("", |pass| pass.about);
     let _ = writeln!(text, "{}: {about}", entry.pass);
-    for change in &entry.changes {
+    for change in last_words(&entry.changes) {
         let _ = writeln!(text, "  done: {}", change.rewrite);
         name_all(text, given, &change.at);
     }
@@ -90,6 +94,23 @@ fn explain_pass(text: &mut String, given: &Graph, entry: &Entry) {
         name_all(text, given, &refusal.at);
     }
     text.push('\n');
+}
+
+/// Changes without those that another one goes on with: of three vertices that become one, two by two, only all three.
+fn last_words(changes: &[Change]) -> impl Iterator<Item = &Change> {
+    let mut last: BTreeMap<NodeId, &Change> = BTreeMap::new();
+    for change in changes {
+        last.extend(change.at.iter().map(|&node| (node, change)));
+    }
+    let goes_on = move |change: &Change| {
+        let later = change.at.first().and_then(|node| last.get(node));
+        later.is_some_and(|later| {
+            later.at.len() > change.at.len()
+                && later.rewrite == change.rewrite
+                && change.at.iter().all(|node| later.at.contains(node))
+        })
+    };
+    changes.iter().filter(move |change| !goes_on(change))
 }
 
 /// Whether a pass neither did nor left alone anything.
@@ -101,5 +122,26 @@ fn name_all(text: &mut String, given: &Graph, nodes: &[NodeId]) {
     for node in nodes {
         let name = llb::dump::name(&given.nodes[node.0 as usize]);
         let _ = writeln!(text, "    %{} {name}", node.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use llb::passes::Rewrite;
+
+    use super::*;
+
+    #[test]
+    fn what_goes_on_is_said_once() {
+        let change = |at: &[u32], rewrite| Change { at: at.iter().copied().map(NodeId).collect(), rewrite };
+        let changes = [
+            change(&[0, 1], Rewrite::Same),
+            change(&[3, 4], Rewrite::Same),
+            change(&[0, 1, 2], Rewrite::Same),
+            change(&[5], Rewrite::Dead),
+            change(&[5, 6], Rewrite::Same),
+        ];
+        let said: Vec<&Change> = last_words(&changes).collect();
+        assert_eq!(said, [&changes[1], &changes[2], &changes[3], &changes[4]]);
     }
 }

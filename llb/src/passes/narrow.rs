@@ -61,9 +61,10 @@ fn is_wide(node: &Node) -> bool {
     source.identifier.starts_with(SCHEME) && !said(FOLLOW) && !said(INCLUDE)
 }
 
+/// Notes that all of a source is used. That somebody uses all of it says more than that a path cannot be told.
 fn all(used: &mut [Option<Used>], source: usize, why: Why) {
     if let Some(Some(used)) = used.get_mut(source)
-        && matches!(used, Used::Paths(_))
+        && (matches!(used, Used::Paths(_)) || why == Why::AllUsed)
     {
         *used = Used::All(why);
     }
@@ -98,11 +99,11 @@ fn note(node: &Node, used: &mut [Option<Used>]) {
 }
 
 fn add(used: &mut [Option<Used>], source: usize, path: &str) {
-    let Some(Some(Used::Paths(paths))) = used.get_mut(source) else { return };
     let path = clean(path);
     if path.is_empty() {
         return all(used, source, Why::AllUsed);
     }
+    let Some(Some(Used::Paths(paths))) = used.get_mut(source) else { return };
     if path.contains(SPECIAL) {
         return all(used, source, Why::PatternCharacters(path.into_owned()));
     }
@@ -161,6 +162,9 @@ mod tests {
     fn patterns_and_what_is_narrow_already_stay() {
         let pattern = "%0 = source \"local://src\"\n%1 = file(%0) copy(\"/a*\", \"/\", from=0, to=0)\noutput %1";
         check(run, pattern, &format!("{pattern}\n;; %0: a* holds characters that mean something in patterns"));
+        let both =
+            pattern.replace("output %1", "%2 = file(%1, %0) copy(\"/\", \"/\", base=0, from=1, to=0)\noutput %2");
+        check(run, &both, &format!("{both}\n;; %0: all of the directory is used"));
         let narrow = "%0 = source \"local://src\" attrs={\"local.followpaths\": \"[\\\"b\\\"]\"}\n%1 = file(%0) copy(\"/a\", \"/\", from=0, to=0)\noutput %1";
         check(run, narrow, narrow);
     }

@@ -10,6 +10,7 @@ pub mod corpus;
 pub mod docker;
 pub mod frontend;
 pub mod image;
+pub mod levels;
 pub mod lsp;
 pub mod measure;
 pub mod process;

@@ -1,8 +1,7 @@
 //! The optimizer at work: the same trees, configs and failures at every level, with processes in between.
 #![allow(clippy::unwrap_used)] // An integration test is no `#[test]` to clippy where it is a plain function.
 
-use e2e::{Sandbox, Tree};
-use serde_json::Value;
+use e2e::{Sandbox, levels, process};
 
 /// Build files that passes find something to do in, each with what they do.
 const BUILDS: &[(&str, &str)] = &[
@@ -47,46 +46,18 @@ fn sandbox(dockerfile: &str) -> Sandbox {
     sandbox
 }
 
-/// Builds what flags name: the tree, the config without what layers say, and the numbers of layers and of history entries that
-/// have one.
-fn build(sandbox: &Sandbox, flags: &str) -> (Tree, Value, usize, usize) {
-    let script = format!(
-        "llbc build --progress=quiet -o type=tar,dest=t.tar -o type=oci,dest=i.tar {flags} && mkdir -p oci && tar -xf i.tar -C oci"
-    );
-    sandbox.succeed(&mut sandbox.shell(&script));
-    let tree = Tree::from_tar(std::fs::File::open(sandbox.directory().join("t.tar")).unwrap()).unwrap();
-    let json = |path: &str| -> Value { serde_json::from_str(&sandbox.read(path)).unwrap() };
-    let blob = |value: &Value| format!("oci/blobs/sha256/{}", &value["digest"].as_str().unwrap()["sha256:".len()..]);
-    let manifest = json(&blob(&json("oci/index.json")["manifests"][0]));
-    let config = json(&blob(&manifest["config"]));
-    let layered = config["history"].as_array().unwrap().iter().filter(|entry| entry["empty_layer"] != true).count();
-    let layers = manifest["layers"].as_array().unwrap().len();
-    (tree, config["config"].clone(), layers, layered)
-}
-
 /// Builds the same at each level, which must agree; who says none has the first.
 #[track_caller]
-fn check_levels(sandbox: &Sandbox, name: &str, what: &str) {
-    let (tree, config, layers, layered) = build(sandbox, &format!("-O0 {what}"));
-    assert_eq!(layers, layered, "{name}");
-    let mut counts = Vec::new();
-    for flags in ["", "-O1", "-O2", "-O2 --preserve-layers"] {
-        let (other, other_config, other_layers, other_layered) = build(sandbox, &format!("{flags} {what}"));
-        let difference = tree.difference(&other, ("-O0", flags));
-        assert!(difference.is_empty(), "{name} at {flags}: {difference:#?}");
-        assert_eq!(config, other_config, "{name} at {flags}");
-        assert_eq!(other_layers, other_layered, "{name} at {flags}: a history entry for each layer");
-        let as_many = if flags.contains("preserve") { layers..=layers } else { 1..=layers };
-        assert!(as_many.contains(&other_layers), "{name} at {flags}: {layers} layers became {other_layers}");
-        counts.push(other_layers);
-    }
-    assert_eq!(counts[0], counts[1], "{name}: -O1 is what nobody asks for");
+fn check_levels(sandbox: &Sandbox, what: &str) {
+    let layers = levels::check(sandbox, what, &["", "-O1", "-O2", "-O2 --preserve-layers"]);
+    assert_eq!(layers[0], layers[1], "{what}: -O1 is what nobody asks for");
 }
 
 #[test]
 fn levels_agree_on_trees_and_configs() {
     for (name, dockerfile) in BUILDS {
-        check_levels(&sandbox(dockerfile), name, ".");
+        process::say(name);
+        check_levels(&sandbox(dockerfile), ".");
     }
 }
 
@@ -105,7 +76,7 @@ fn levels_agree_on_the_examples() {
     for (name, what) in EXAMPLES {
         let sandbox = Sandbox::with_base();
         sandbox.succeed(sandbox.shell("cp -r \"$FROM\" .").env("FROM", e2e::workspace().join("examples").join(name)));
-        check_levels(&sandbox, name, what);
+        check_levels(&sandbox, what);
     }
 }
 
@@ -126,6 +97,8 @@ fn the_optimizer_says_what_it_does_and_what_stands_in_its_way() {
     for part in ["one file operation now", "WORKDIR /a", "left alone: they copy from different trees", "vertices"] {
         assert!(said.contains(part), "{part} in {said}");
     }
+    let said = sandbox.succeed(sandbox.llbc().args(["opt", "-O0", "--explain", "Dockerfile"])).out();
+    assert!(said.starts_with("nothing is changed at -O0; -O1 and -O2 run passes\n"), "{said}");
     sandbox.succeed(&mut sandbox.shell("llbc dump Dockerfile > given.llb && llbc opt --text given.llb > better.llb"));
     assert!(sandbox.read("better.llb").contains("mkdir(\"/a\", base=0, mode=0o755, make_parents) copy("));
     let passes = sandbox.succeed(sandbox.llbc().args(["dump", "--passes", "Dockerfile"])).out();
@@ -144,6 +117,15 @@ fn definitions_are_known_by_what_is_in_them() {
     for (first, second) in [("a.llb", "b.pb"), ("a.llb", "b.llb"), ("Dockerfile", "b.llb")] {
         let said = sandbox.succeed(sandbox.llbc().args(["diff", first, second])).out();
         assert!(said.contains("/a.txt") && said.contains("/b.txt"), "{first} {second}: {said}");
+    }
+    sandbox.write("Labelled", "FROM base\nWORKDIR /a\nCOPY --chmod=640 a.txt .\nLABEL a=1\n");
+    let said = sandbox.succeed(sandbox.llbc().args(["diff", "Dockerfile", "Labelled"])).out();
+    for part in [
+        "kind.copy.mode: unset → 0o640",
+        "changed in the image, without anything run again:",
+        "config.Labels: nothing → {\"a\":\"1\"}",
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
     }
     let dumps = ["b.pb", "b.llb"].map(|file| sandbox.succeed(sandbox.llbc().args(["dump", file])).out());
     assert_eq!(dumps[0], dumps[1]);

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use e2e::{Sandbox, base, image, serve};
+use e2e::{Sandbox, base, image, levels, process, serve};
 
 /// A moment that no archive has: the archive of the test is all that can answer.
 const MOMENT: &str = "20260301T000000Z";
@@ -123,6 +123,24 @@ fn a_project_of_cmake_is_built_with_packages_of_debian() {
     )));
     check_nothing_is_left(&new_files(&sandbox, "tools.tar"));
     assert!(!sandbox.read("said").is_empty());
+    check_levels(&sandbox, "build.toml", ".", contexts);
+}
+
+/// Builds a project at each level. A level that makes the definition of the one below, to the byte, is not built again.
+#[track_caller]
+fn check_levels(sandbox: &Sandbox, file: &str, context: &str, flags: &str) {
+    // Programs that write times into what they make take this one.
+    let flags = format!("--build-arg SOURCE_DATE_EPOCH=1767225600 {flags}");
+    let define = |level: &str| {
+        let script = format!("llbc {level} {flags} {file} --context {context}");
+        sandbox.succeed(&mut sandbox.shell(&script)).stdout
+    };
+    let definitions = ["-O0", "-O1", "-O2"].map(|level| (level, define(level)));
+    let changed = definitions.windows(2).filter(|pair| pair[0].1 != pair[1].1).map(|pair| pair[1].0);
+    let changed: Vec<&str> = changed.collect();
+    process::say(&format!("{context}: {changed:?} differ from the level below"));
+    assert!(changed.contains(&"-O1"), "{context}: a pass finds something to do in every preset");
+    levels::check(sandbox, &format!("{flags} -f {file} {context}"), &changed);
 }
 
 /// Copies a folder of examples to a folder of the sandbox.
@@ -157,6 +175,7 @@ tags = ["python:3-slim"]
         let run = if project == "go" { said.to_owned() } else { said.replace("../venv/bin/", "") };
         let run = sandbox.succeed(&mut sandbox.shell(&format!("cd tree-{project} && {run}")));
         assert!(run.out().contains("hello"), "{}", run.out());
+        check_levels(&sandbox, &format!("{project}/build.toml"), project, "");
         sandbox.succeed(
             &mut sandbox
                 .shell(&format!("cd {project} && rm -f build.toml && llbc init && llbc init --format dockerfile")),
@@ -198,7 +217,9 @@ tags = ["debian:bookworm-slim"]
 "#,
     );
     sandbox.succeed(&mut sandbox.shell("llbc build -f toolchains.toml java node rust slim"));
-    let maven = "mvn --batch-mode --offline --define maven.repo.local=/usr/share/maven-repo --define skipTests package";
+    // Archives hold the times of their files unless one is said.
+    let maven = "mvn --batch-mode --offline --define maven.repo.local=/usr/share/maven-repo --define skipTests \
+                 --define project.build.outputTimestamp=2026-01-01T00:00:00Z package";
     for (project, more, run) in [
         ("java", format!("build = \"{maven} && install -D target/*.jar /out/app.jar\"\n"), "java -jar /app.jar"),
         ("node", String::new(), "node index.js"),
@@ -209,5 +230,6 @@ tags = ["debian:bookworm-slim"]
         let test = format!("[test.said]\nfrom = \"image.greet\"\nrun = \"{run}\"\nstdout = \"hello\"\n");
         sandbox.write(&format!("{project}/build.toml"), &format!("{spec}{more}\n{test}"));
         sandbox.succeed(&mut sandbox.shell(&format!("llbc test -f {project}/build.toml {project}")));
+        check_levels(&sandbox, &format!("{project}/build.toml"), project, "--target greet");
     }
 }
