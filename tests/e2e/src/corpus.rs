@@ -5,6 +5,8 @@
 //! writes a digest of that to every *place*: the paths that the builds of the corpus copy out of trees. So each result
 //! depends on all that each process behind it saw, as with a real compiler at its most sensitive, and needs no toolchain.
 
+mod examples;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,6 +17,8 @@ use serde_json::Value;
 
 use crate::process::{self, Error, Result};
 use crate::{Buildkit, Sandbox};
+
+pub use examples::examples;
 
 /// How much is optimized, as options say it.
 pub const LEVELS: [&str; 3] = ["-O0", "-O1", "-O2"];
@@ -45,6 +49,7 @@ exit 0
 "#;
 
 /// A build of the corpus that runs here.
+#[derive(Clone)]
 pub struct Case {
     /// `group/case`.
     pub name: String,

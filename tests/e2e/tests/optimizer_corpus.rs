@@ -1,5 +1,5 @@
-//! Every build of the conformance corpus that a pass changes is run at each level: the same trees and configs, or the same
-//! failure.
+//! Every build of the conformance corpus that a pass changes, and the examples, are run at each level: the same trees and
+//! configs, or the same failure.
 #![allow(clippy::unwrap_used)] // An integration test is no `#[test]` to clippy where it is a plain function.
 
 use std::collections::BTreeSet;
@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use e2e::corpus::{self, Bench, LEVELS};
-use e2e::{Buildkit, Tree, image, process};
+use e2e::{Buildkit, Sandbox, Tree, image, process};
 use serde_json::Value;
 
 /// What came of a build: its tree and its config, or that it failed.
@@ -85,7 +85,8 @@ fn every_build_of_the_corpus_makes_the_same_at_every_level() {
     if !e2e::have(&["busybox"]) {
         return;
     }
-    let cases = corpus::cases().unwrap();
+    let examples = Sandbox::with_base();
+    let cases = [corpus::cases().unwrap(), corpus::examples(&examples).unwrap()].concat();
     let bench = Bench::new(&cases);
     let (failures, failed, made) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     for_each(&cases, |case| {
@@ -196,6 +197,8 @@ fn buildkit_makes_the_same_at_every_level() {
     let buildkit = buildkit.unwrap();
     let mut cases = corpus::cases().unwrap();
     cases.retain(|case| case.name.starts_with("real/"));
+    let examples = Sandbox::with_base();
+    cases.extend(corpus::examples(&examples).unwrap());
     let bench = Bench::new(&cases);
     let mut built = 0;
     for case in &cases {
