@@ -4,6 +4,8 @@
 //! of other files of the context do not (the cache knows contents), everything behind a changed copy does.
 
 mod again;
+mod least;
+mod sent;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -12,7 +14,9 @@ use compiler::{Facts, compile};
 use llb::passes::{Level, Options, layers};
 use llb::{Graph, shape};
 
-use again::{changed_file, least, run_again};
+use again::{changed_file, run_again};
+use least::{Least, least};
+use sent::Context;
 
 use crate::conformance::{self, Case, CorpusWorld};
 
@@ -27,6 +31,8 @@ pub struct Counts {
     pub rerun: usize,
     /// Layers of the results made again after that.
     pub layers: usize,
+    /// Bytes of the context that are sent, of one that is made up.
+    pub sent: usize,
 }
 
 /// One build at `-O0`, `-O1`, `-O2`.
@@ -40,6 +46,8 @@ pub struct Row {
     pub counts: [Counts; 3],
     /// Vertices that run again whatever a pass does: local directories, processes, one vertex for each tree they take.
     pub least: usize,
+    /// The same if one vertex made all trees that do not wait for each other.
+    pub least_at_once: usize,
 }
 
 /// Counts every case of the corpus that can be built and whose name holds `filter`.
@@ -57,9 +65,18 @@ pub fn rows(filter: &str) -> Result<Vec<Row>, String> {
             plan.optimize(Options { level, preserve_layers: false });
             plan.graph
         });
-        let least = graphs.iter().map(|graph| least(graph, changed.as_deref())).min().unwrap_or_default();
-        let counts = graphs.each_ref().map(|graph| counts(graph, changed.as_deref()));
-        rows.push(Row { name: Case::name_of(&folder), file: changed, counts, least });
+        let fewest = |count: fn(&Least) -> usize| {
+            graphs.iter().map(|graph| count(&least(graph, changed.as_deref()))).min().unwrap_or_default()
+        };
+        let context = Context::of(&graphs[0]);
+        let counts = graphs.each_ref().map(|graph| counts(graph, changed.as_deref(), &context));
+        rows.push(Row {
+            name: Case::name_of(&folder),
+            counts,
+            least: fewest(Least::one_by_one),
+            least_at_once: fewest(Least::at_once),
+            file: changed,
+        });
     }
     Ok(rows)
 }
@@ -67,14 +84,16 @@ pub fn rows(filter: &str) -> Result<Vec<Row>, String> {
 /// A table of the rows, and what was gained at the median.
 pub fn table(rows: &[Row]) -> String {
     let mut text =
-        "| build | vertices | longest way | changed file | run again | cannot be less | layers again |\n".to_owned();
-    text += "|---|---|---|---|---|---|---|\n";
+        "| build | vertices | longest way | changed file | run again | cannot be less | layers again | MB sent |\n"
+            .to_owned();
+    text += "|---|---|---|---|---|---|---|---|\n";
     for row in rows {
         let cell =
             |count: fn(&Counts) -> usize| row.counts.each_ref().map(|counts| count(counts).to_string()).join(" / ");
         let file = row.file.as_deref().map_or("none", |file| file.trim_start_matches('/')).to_owned();
         let least = row.least.to_string();
-        let cells = [cell(|c| c.vertices), cell(|c| c.path), file, cell(|c| c.rerun), least, cell(|c| c.layers)];
+        let sent = cell(|c| c.sent / 1_000_000);
+        let cells = [cell(|c| c.vertices), cell(|c| c.path), file, cell(|c| c.rerun), least, cell(|c| c.layers), sent];
         let _ = writeln!(text, "| {} | {} |", row.name, cells.join(" | "));
     }
     for (name, count) in [
@@ -82,25 +101,33 @@ pub fn table(rows: &[Row]) -> String {
         ("longest way", |c| c.path),
         ("run again", |c| c.rerun),
         ("layers again", |c| c.layers),
+        ("bytes sent", |c| c.sent),
     ] {
         let medians = [1, 2].map(|level| format!("{:.0}%", median(rows, level, count) * 100.0));
         let _ = writeln!(text, "\n{name}: {} fewer at -O1, {} at -O2, at the median", medians[0], medians[1]);
     }
-    let most = median_of(rows.iter().filter(|row| row.file.is_some()).map(possible));
+    let bound = |least: fn(&Row) -> usize| {
+        median_of(rows.iter().filter(|row| row.file.is_some()).map(|row| possible(row, least(row)))) * 100.0
+    };
     let shares = [1, 2].map(|level| format!("{:.0}%", share(rows, level) * 100.0));
     let _ = writeln!(
         text,
         "\nrun again: no pass could do better than {:.0}% at the median; of what is possible in a build {} is gained at -O1, {} at -O2",
-        most * 100.0,
+        bound(|row| row.least),
         shares[0],
         shares[1]
+    );
+    let _ = writeln!(
+        text,
+        "run again: {:.0}% at the median if one vertex made every tree that waits for no other",
+        bound(|row| row.least_at_once)
     );
     text
 }
 
-/// The part of the vertices that run again at `-O0` which need not.
-fn possible(row: &Row) -> f64 {
-    1.0 - row.least as f64 / row.counts[0].rerun as f64
+/// The part of the vertices that run again at `-O0` which need not, where `least` must.
+fn possible(row: &Row, least: usize) -> f64 {
+    1.0 - least as f64 / row.counts[0].rerun as f64
 }
 
 /// What part of the vertices that need not run again does not, at the median of the rows that have any.
@@ -125,7 +152,7 @@ fn median_of(values: impl Iterator<Item = f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
-fn counts(graph: &Graph, changed: Option<&str>) -> Counts {
+fn counts(graph: &Graph, changed: Option<&str>, context: &Context) -> Counts {
     let needed = shape::needed(graph);
     let again = changed.map(|path| run_again(graph, path)).unwrap_or_default();
     let layers = graph.outputs.iter().filter_map(|output| output.edge).flat_map(|edge| layers(graph, edge));
@@ -134,5 +161,6 @@ fn counts(graph: &Graph, changed: Option<&str>) -> Counts {
         path: shape::critical_path(graph).len(),
         rerun: again.iter().zip(&needed).filter(|(again, needed)| **again && **needed).count(),
         layers: layers.filter(|node| again.get(node.0 as usize).copied().unwrap_or_default()).count(),
+        sent: context.sent(graph),
     }
 }

@@ -1,22 +1,20 @@
-//! What runs again after one file of the context changed: the file, the vertices, and how few they could be.
+//! What runs again after one file of the context changed: the file, and the vertices.
 //!
 //! Caches know contents: a copy or mount of the context runs again when a file that it takes has changed (BuildKit's
 //! content keys, by path, pattern and the patterns to take or leave), everything else when something that it depends on
 //! does. That is the most that can run: where a process writes the same again, what copies its output is spared too.
 
-use std::collections::BTreeSet;
-
-use llb::{ContentCache, Edge, FileActionKind, Graph, Mount, Node, Op, shape};
+use llb::{ContentCache, Edge, FileActionKind, Graph, Mount, Node, Op};
 
 /// The context of a build, as sources name it.
 const CONTEXT: &str = "local://context";
 
 /// What a vertex takes of the context.
-struct Read<'g> {
+pub(super) struct Read<'g> {
     /// Path or pattern.
-    src: &'g str,
+    pub(super) src: &'g str,
     /// Patterns below it; none take all.
-    include: &'g [String],
+    pub(super) include: &'g [String],
 }
 
 /// A source file as somebody edits it, where the build file tells: one of the directory that the most is read from, else
@@ -36,7 +34,7 @@ fn file_of(src: &str) -> String {
 }
 
 /// Paths of the context whose content a vertex depends on; of everything else there it does not.
-fn read<'g>(graph: &'g Graph, node: &'g Node) -> Vec<Read<'g>> {
+pub(super) fn read<'g>(graph: &'g Graph, node: &'g Node) -> Vec<Read<'g>> {
     let from_context = |position: i64| {
         let edge = usize::try_from(position).ok().and_then(|position| node.inputs.get(position));
         edge.is_some_and(|edge| is_context(&graph.nodes[edge.node.0 as usize]))
@@ -67,11 +65,13 @@ fn is_read_by_content(mount: &Mount) -> bool {
     is_safe && !is_root && mount.content_cache != ContentCache::Off
 }
 
-fn is_local(node: &Node) -> bool {
+/// Whether a vertex is a local directory.
+pub(super) fn is_local(node: &Node) -> bool {
     matches!(&node.op, Op::Source(source) if source.identifier.starts_with("local://"))
 }
 
-fn is_context(node: &Node) -> bool {
+/// Whether a vertex is the context.
+pub(super) fn is_context(node: &Node) -> bool {
     matches!(&node.op, Op::Source(source) if source.identifier == CONTEXT)
 }
 
@@ -99,7 +99,7 @@ fn takes(read: &Read<'_>, path: &str) -> bool {
 }
 
 /// Whether a path or pattern leads to a file or to a directory above it.
-fn covers(pattern: &str, path: &str) -> bool {
+pub(super) fn covers(pattern: &str, path: &str) -> bool {
     let split = |text| str::split(text, '/').filter(|part: &&str| !part.is_empty()).collect::<Vec<_>>();
     let (pattern, path): (Vec<&str>, Vec<&str>) = (split(pattern), split(path));
     pattern.len() <= path.len()
@@ -115,26 +115,6 @@ fn fits(pattern: &[u8], name: &[u8]) -> bool {
         ([a, pattern @ ..], [b, name @ ..]) => a == b && fits(pattern, name),
         (_, []) => false,
     }
-}
-
-/// Vertices that run again whatever a pass does: the local directories, each process behind the change, and one more for each tree that
-/// such a process or an output takes and that is no process's own result. A vertex makes one tree.
-pub(super) fn least(graph: &Graph, changed: Option<&str>) -> usize {
-    let Some(path) = changed else { return 0 };
-    let needed = shape::needed(graph);
-    let again: Vec<bool> =
-        run_again(graph, path).into_iter().zip(needed).map(|(again, needed)| again && needed).collect();
-    let is_process = |index: usize| matches!(graph.nodes[index].op, Op::Exec(_));
-    let processes: Vec<usize> = (0..graph.nodes.len()).filter(|&index| again[index] && is_process(index)).collect();
-    let taken = processes.iter().flat_map(|&index| graph.nodes[index].inputs.iter().copied());
-    let taken = taken.chain(graph.outputs.iter().filter_map(|output| output.edge));
-    let is_made = |edge: &Edge| {
-        let index = edge.node.0 as usize;
-        again[index] && !is_process(index) && !is_local(&graph.nodes[index])
-    };
-    let trees: BTreeSet<Edge> = taken.filter(is_made).collect();
-    let locals = graph.nodes.iter().zip(&again).filter(|(node, again)| **again && is_local(node)).count();
-    locals + processes.len() + trees.len()
 }
 
 #[cfg(test)]
@@ -155,9 +135,8 @@ mod tests {
         let graph = llb::text::parse(graph).unwrap();
         assert_eq!(changed_file(&graph).as_deref(), Some("/src/main"));
         assert_eq!(run_again(&graph, "/src/main"), [true, false, false, false, true, true, true]);
-        assert_eq!(least(&graph, Some("/src/main")), 4);
-        let counted = super::super::counts(&graph, Some("/src/main"));
-        assert_eq!(counted, super::super::Counts { vertices: 7, path: 6, rerun: 4, layers: 1 });
+        let counted = super::super::counts(&graph, Some("/src/main"), &super::super::Context::of(&graph));
+        assert_eq!(counted, super::super::Counts { vertices: 7, path: 6, rerun: 4, layers: 1, sent: 12_000_000 });
     }
 
     #[test]
