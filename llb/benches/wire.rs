@@ -1,13 +1,17 @@
-//! Encoding and decoding against the floor, one SHA-256 of the bytes: `cargo bench -p llb`.
+//! Encoding, decoding and optimizing against the floor, one SHA-256 of the bytes: `cargo bench -p llb`. Of samples of three
+//! sizes, and of the largest definition of the conformance corpus.
 #![allow(missing_docs, clippy::print_stdout, clippy::expect_used, clippy::disallowed_types, reason = "a measurement")]
 
 use std::hint::black_box;
+use std::path::Path;
 use std::time::{Duration, Instant};
+
+use llb::Graph;
 
 fn main() {
     println!("vertices    what                   total      a vertex   MB/s of definition");
-    for vertices in [20, 1_000, 100_000] {
-        let graph = llb::sample::build(vertices);
+    let corpus = [largest_of_the_corpus()];
+    for graph in [20, 1_000, 100_000].map(llb::sample::build).into_iter().chain(corpus) {
         let definition = llb::encode(&graph).expect("a sample can be encoded");
         let bytes = definition.to_bytes();
         let count = definition.vertices.len();
@@ -34,6 +38,16 @@ fn main() {
         let options = llb::passes::Options { level: llb::passes::Level::O2, ..Default::default() };
         report("clone and optimize", best(|| llb::passes::optimize(&mut graph.clone(), options)));
     }
+}
+
+/// The graph of the largest definition of the conformance corpus.
+fn largest_of_the_corpus() -> Graph {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/conformance/dockerfile");
+    let folders = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let files = folders(&root).flat_map(|group| folders(&group)).map(|case| case.join("expect.pb"));
+    let definitions = files.filter_map(|file| std::fs::read(file).ok());
+    let largest = definitions.max_by_key(Vec::len).expect("the corpus has definitions");
+    llb::decode(&largest).expect("the corpus can be decoded").graph
 }
 
 /// The best of several runs; the time to drop the result counts too.
