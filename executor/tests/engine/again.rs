@@ -18,6 +18,15 @@ const COPY: &str = r#"
     output %4
     "#;
 
+/// The same between directories that are made: one that is there, and one that comes with the copy.
+const BETWEEN: &str = r#"
+    %1 = sh(%0) "mkdir /context /context/d0; chmod 700 /context; echo base > /context/d0/covered; touch -d @5 /context/d0"
+    %2 = source "local://context"
+    %3 = file(%1, %2) mkdir("/context", base=0, mode=0o755, make_parents) copy("/", "/context/", base=#0, from=1, dir_copy_contents, create_dest_path, exclude_patterns=["**/*.tmp"]) mkdir("/context/d4", base=#1, to=0, mode=0o700, make_parents) platform("linux", "amd64")
+    %4 = sh(%3) "echo later > /later"
+    output %4
+    "#;
+
 /// Ten directories of forty files; all is old enough to be known by its stamp.
 const CONTEXT: &str =
     "for d in 0 1 2 3 4 5 6 7 8 9; do mkdir d$d; for f in $(seq 40); do echo $d $f > d$d/$f; done; done
@@ -34,7 +43,7 @@ fn sh(dir: &Path, script: &str) -> String {
 }
 
 /// Builds; gives the digests of the layers and what is in the tree.
-fn build(bench: &Bench, context: &Path) -> (String, String) {
+fn build(bench: &Bench, steps: &str, context: &Path) -> (String, String) {
     let (layout, tree) = (bench.path("layout"), bench.path("tree"));
     for old in [&layout, &tree] {
         let _ = std::fs::remove_dir_all(old);
@@ -42,7 +51,7 @@ fn build(bench: &Bench, context: &Path) -> (String, String) {
     let attrs = [("tar", "false"), ("compression", "uncompressed")];
     let attrs = attrs.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let mut request = Request {
-        definition: definition(&graph(COPY)),
+        definition: definition(&graph(steps)),
         outputs: vec![
             Output { kind: exporters::Kind::Oci, dest: Some(layout.clone()), attrs: BTreeMap::from(attrs), part: None },
             Output { kind: exporters::Kind::Local, dest: Some(tree.clone()), attrs: BTreeMap::new(), part: None },
@@ -74,19 +83,26 @@ fn files(bench: &Bench) -> usize {
 /// Changes what was copied, copies it again, and compares with a whole copy. `most`: files that the second copy makes.
 #[track_caller]
 fn check(changes: &[&str], most: usize) {
+    for steps in [COPY, BETWEEN] {
+        check_steps(steps, changes, most);
+    }
+}
+
+#[track_caller]
+fn check_steps(steps: &str, changes: &[&str], most: usize) {
     let (bench, fresh) = (Bench::new(), Bench::new());
     let context = tempfile::tempdir().unwrap();
     sh(context.path(), CONTEXT);
-    build(&bench, context.path());
+    build(&bench, steps, context.path());
     let mut again = Default::default();
     for change in changes {
         sh(context.path(), &format!("{change}; sleep 0.05"));
         let before = files(&bench);
-        again = build(&bench, context.path());
+        again = build(&bench, steps, context.path());
         // One more is what the step after the copy makes.
         assert!(files(&bench) - before <= most + 1, "{change}: {} files were made", files(&bench) - before);
     }
-    let whole = build(&fresh, context.path());
+    let whole = build(&fresh, steps, context.path());
     assert_eq!(again.0, whole.0, "{changes:?}");
     assert_eq!(again.1, whole.1, "{changes:?}");
     bench.expect_clean();
