@@ -1,6 +1,13 @@
 //! Encoding, decoding and optimizing against the floor, one SHA-256 of the bytes: `cargo bench -p llb`. Of samples of three
 //! sizes, and of the largest definition of the conformance corpus.
-#![allow(missing_docs, clippy::print_stdout, clippy::expect_used, clippy::disallowed_types, reason = "a measurement")]
+#![allow(
+    missing_docs,
+    clippy::print_stdout,
+    clippy::expect_used,
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "a measurement"
+)]
 
 use std::hint::black_box;
 use std::path::Path;
