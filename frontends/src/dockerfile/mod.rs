@@ -45,6 +45,12 @@ pub(crate) const LANGUAGE: Language = Language {
     noun: "a Dockerfile",
 };
 
+/// An instruction that an image keeps for its heirs, as `ONBUILD` takes it.
+pub(crate) fn kept(instruction: &str, at: ast::Span) -> Result<ast::Op, Box<ast::Diagnostic>> {
+    let bytes = format!("ONBUILD {instruction}").into_bytes();
+    parse::trigger(&crate::Trigger { bytes: &bytes, at, escape: b'\\' }).map(|step| step.op)
+}
+
 /// What the `# syntax=` line of a text names; looked for in every language the same way.
 pub fn syntax(bytes: &[u8]) -> Option<ast::Syntax> {
     parse::syntax_directive(&crate::Input { file: ast::FileId(0), bytes })

@@ -328,6 +328,8 @@ tables! {
         "healthcheck" => healthcheck: Healthcheck,
         /// The signal that stops a container.
         "stop-signal" => stop_signal: Text,
+        /// Instructions of a Dockerfile that images built on this one begin with: `RUN make`. Nothing is replaced in them here.
+        "onbuild" => on_build: Vec<Text>,
         /// Who made it: a name as it is, in which nothing is replaced.
         "author" => author: Text,
         /// Labels.

@@ -412,6 +412,28 @@ fn a_spec_as_a_dockerfile() {
     assert_eq!(text, expected);
 }
 
+#[test]
+fn an_image_keeps_instructions_for_those_built_on_it() {
+    let image = "[image.a]\nfrom = \"x\"\nonbuild = [\"RUN make $A\", \"COPY . /a\"]";
+    assert_eq!(steps(image), ["FROM x", "ONBUILD RUN make $A", "ONBUILD COPY . /a"]);
+    let kept = |text: &str| format!("[image.a]\nfrom = \"x\"\nonbuild = [\"{text}\"]");
+    check(&kept("FROM y"), &["\"FROM y\": FROM isn't allowed as an ONBUILD trigger"]);
+    check(&kept("ONBUILD RUN y"), &["\"ONBUILD RUN y\": Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed"]);
+    check(&kept("RUN y\\nRUN z"), &["\"RUN y\\nRUN z\": onbuild trigger should be a single expression"]);
+}
+
+/// Lists of a stage that becomes several are told together.
+#[test]
+fn a_dockerfile_as_a_spec() {
+    let source = "FROM x\nONBUILD RUN a[0]\nEXPOSE 80\nUSER u\nRUN y\nUSER v\nEXPOSE 81\nONBUILD COPY <<E /e\nt\nE\n";
+    let module = crate::by_id("Dockerfile").unwrap();
+    let module = (module.parse)(&Input { file: FileId(0), bytes: source.as_bytes() });
+    let text = (super::LANGUAGE.write)(&module, false).unwrap();
+    assert!(text.contains("onbuild = [\"RUN a[0]\", \"COPY <<E /e\\nt\\nE\"]\n"), "{text}");
+    assert!(text.contains("expose = [\"80\", \"81\"]\n"), "{text}");
+    check(&text, &[]);
+}
+
 /// The drafts that the language was made from.
 #[test]
 fn drafts_are_read_without_a_word() {

@@ -53,6 +53,9 @@ impl<'s> Lowering<'_, 's> {
             let value = literal(&author.value, author.span);
             self.push(Op::Maintainer(value), Vec::new(), author.span);
         }
+        for trigger in image.on_build.iter().flatten() {
+            self.trigger(trigger);
+        }
         if let Some(check) = &image.healthcheck {
             self.healthcheck(check);
         }
@@ -63,6 +66,13 @@ impl<'s> Lowering<'_, 's> {
         if let Some(command) = &image.cmd {
             let command = self.command(command);
             self.push(Op::Cmd(command), Vec::new(), image.span);
+        }
+    }
+
+    fn trigger(&mut self, trigger: &Text) {
+        match crate::dockerfile::kept(&trigger.value, trigger.span) {
+            Ok(op) => self.push(op, Vec::new(), trigger.span),
+            Err(wrong) => self.error(wrong.message, trigger.span, "say one instruction of a Dockerfile: RUN make"),
         }
     }
 

@@ -70,6 +70,11 @@ impl Part {
         self.labels.push(entry);
     }
 
+    /// Tells the image entries of a list, after those it has.
+    fn list(&mut self, key: &'static str, entries: &[String]) {
+        tell(&mut self.told, key, format!("[{}]", entries.join(", ")));
+    }
+
     fn text(&self) -> String {
         let table = self.table();
         let mut text = self.comment.as_deref().map_or_else(|| "\n".to_owned(), comment);
@@ -81,6 +86,16 @@ impl Part {
         text.extend(self.steps.iter().map(|step| format!("\n[[{table}.step]]\n{step}")));
         text
     }
+}
+
+/// What an image is told in lists: one after another is both.
+const LISTS: [&str; 3] = ["expose", "volumes", "onbuild"];
+
+/// Tells an image something, in the place of what was told under that key before unless that is a list.
+fn tell(told: &mut BTreeMap<&'static str, String>, key: &'static str, value: String) {
+    let known = told.get(key).filter(|_| LISTS.contains(&key));
+    let both = known.map(|known| [known.trim_end_matches(']'), value.trim_start_matches('[')].join(", "));
+    told.insert(key, both.unwrap_or(value));
 }
 
 /// What all stages of a spec have together.
@@ -188,6 +203,7 @@ fn tells(def: &Def) -> bool {
                 | Op::StopSignal(_)
                 | Op::Maintainer(_)
                 | Op::Healthcheck(_)
+                | Op::OnBuild(_)
                 | Op::Label(_)
         )
     })
@@ -442,7 +458,7 @@ impl<'m> Printer<'m> {
                 Some(text) => drop(part.told.insert("healthcheck", text)),
                 None => self.unsaid(step.span, "a health check of a kind of its own"),
             },
-            Op::OnBuild(_) => self.unsaid(step.span, "instructions that are kept for images built on this one"),
+            Op::OnBuild(text) => part.list("onbuild", &[words::string(&text.lossy())]),
             Op::Call(_) | Op::Value(_) => self.unsaid(step.span, "a call of a function"),
             Op::From(_) | Op::Hole => self.unsaid(step.span, "what could not be read"),
             Op::Run(_) | Op::Copy(_) | Op::Add(_) | Op::Mkdir(_) | Op::Remove(_) => {
@@ -472,13 +488,7 @@ impl<'m> Printer<'m> {
 
     fn list(&mut self, key: &'static str, values: &[ast::Str], scope: &Scope, part: &mut Part) {
         let values: Vec<String> = values.iter().map(|value| self.text(value, scope)).collect();
-        let text = format!("[{}]", values.join(", "));
-        // Ports and volumes are sets: one list after another is both.
-        let both = match part.told.get(key) {
-            Some(known) => [known.trim_end_matches(']'), text.trim_start_matches('[')].join(", "),
-            None => text,
-        };
-        part.told.insert(key, both);
+        part.list(key, &values);
     }
 
     fn text(&mut self, value: &ast::Str, scope: &Scope) -> String {
@@ -525,7 +535,7 @@ fn chain(name: &str, mut parts: Vec<Part>) -> Vec<Part> {
     let count = parts.len();
     let (mut told, mut labels) = (BTreeMap::new(), Vec::new());
     for part in &mut parts {
-        told.append(&mut part.told);
+        std::mem::take(&mut part.told).into_iter().for_each(|(key, value)| tell(&mut told, key, value));
         labels.append(&mut part.labels);
     }
     for (at, part) in parts.iter_mut().enumerate() {
