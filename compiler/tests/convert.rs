@@ -149,35 +149,35 @@ const TOML: (&str, &str) = ("TOML", "build.toml");
 #[test]
 fn dockerfiles_come_back_from_specs() {
     let (returned, of) = there_and_back(&corpus("dockerfile", "Dockerfile"), TOML, DOCKERFILE);
-    assert!(returned >= 480, "only {returned} of {of}");
+    assert!(returned >= 495, "only {returned} of {of}");
 }
 
 #[test]
 fn dockerfiles_come_back_from_programs() {
     let (returned, of) = there_and_back(&corpus("dockerfile", "Dockerfile"), HLB, DOCKERFILE);
-    assert!(returned >= 320, "only {returned} of {of}");
+    assert!(returned >= 334, "only {returned} of {of}");
 }
 
 #[test]
 fn programs_come_back_from_dockerfiles_and_specs() {
     let programs = corpus("hlb", "main.hlb");
     let (returned, of) = there_and_back(&programs, DOCKERFILE, HLB);
-    assert!(returned == of && of >= 36, "only {returned} of {of}");
-    let (returned, of) = there_and_back(&programs, TOML, HLB);
     assert!(returned == of && of >= 38, "only {returned} of {of}");
+    let (returned, of) = there_and_back(&programs, TOML, HLB);
+    assert!(returned == of && of >= 41, "only {returned} of {of}");
 }
 
 /// Dockerfiles as specs, which are then programs: no language is passed over.
 #[test]
 fn specs_as_programs_build_the_same_or_say_why_not() {
     let (returned, of) = there_and_back(&corpus("dockerfile", "Dockerfile"), TOML, HLB);
-    assert!(returned >= 340, "only {returned} of {of}");
+    assert!(returned >= 361, "only {returned} of {of}");
 }
 
 #[test]
 fn programs_as_dockerfiles_build_the_same_or_say_why_not() {
     let written = convert_all(&corpus("hlb", "main.hlb"), "Dockerfile", "Dockerfile");
-    assert!(written >= 35, "only {written}");
+    assert!(written >= 38, "only {written}");
 }
 
 #[test]
@@ -189,13 +189,13 @@ fn programs_as_specs_build_the_same_or_say_why_not() {
 #[test]
 fn dockerfiles_as_specs_build_the_same_or_say_why_not() {
     let written = convert_all(&corpus("dockerfile", "Dockerfile"), "TOML", "build.toml");
-    assert!(written >= 510, "only {written}");
+    assert!(written >= 523, "only {written}");
 }
 
 #[test]
 fn dockerfiles_as_programs_build_the_same_or_say_why_not() {
     let written = convert_all(&corpus("dockerfile", "Dockerfile"), "HLB", "main.hlb");
-    assert!(written >= 345, "only {written}");
+    assert!(written >= 376, "only {written}");
 }
 
 /// The build files of a folder, and of those in it.
