@@ -140,17 +140,21 @@ fn execute(oci: &Oci) -> Reply {
 }
 
 /// Whether the program of a plan can be found, in the words the embedded runtime has for it: runtimes differ in theirs.
+///
+/// What is mounted is not seen here: where it could be there, the runtime looks.
 pub(super) fn find_program(container: &Container) -> Option<Reply> {
     let plan: &Plan = &container.plan;
     let name = &plan.args[0];
+    let directory = Path::new("/").join(&plan.cwd);
     let candidates = init::candidates(name, &plan.env);
+    let candidates: Vec<_> = candidates.iter().map(|path| directory.join(path).to_string_lossy().into_owned()).collect();
     let mut found = candidates.iter().filter_map(|path| container.root.stat(Path::new(path)).ok());
     if let Some(path) = candidates.iter().find(|path| is_foreign(&container.root, path)) {
         return Some(init::refused(path, &io::Error::from_raw_os_error(libc::ENOEXEC)));
     }
     let is_program = |mode: u32| mode & libc::S_IFMT == libc::S_IFREG && mode & 0o111 != 0;
     let first = found.clone().next();
-    if found.any(|stat| is_program(stat.st_mode)) {
+    if !plan.mounts.is_empty() || found.any(|stat| is_program(stat.st_mode)) {
         return None;
     }
     Some(match first {
