@@ -147,7 +147,8 @@ pub(super) fn find_program(container: &Container) -> Option<Reply> {
     let name = &plan.args[0];
     let directory = Path::new("/").join(&plan.cwd);
     let candidates = init::candidates(name, &plan.env);
-    let candidates: Vec<_> = candidates.iter().map(|path| directory.join(path).to_string_lossy().into_owned()).collect();
+    let candidates: Vec<_> =
+        candidates.iter().map(|path| directory.join(path).to_string_lossy().into_owned()).collect();
     let mut found = candidates.iter().filter_map(|path| container.root.stat(Path::new(path)).ok());
     if let Some(path) = candidates.iter().find(|path| is_foreign(&container.root, path)) {
         return Some(init::refused(path, &io::Error::from_raw_os_error(libc::ENOEXEC)));
