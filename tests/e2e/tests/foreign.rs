@@ -96,8 +96,14 @@ impl Drop for Registered {
     }
 }
 
+/// One after the other: the kernel's list is one for the machine.
 #[test]
 fn with_an_emulator_a_step_for_another_processor_runs() {
+    an_emulator_that_is_registered();
+    an_emulator_beside_the_builder();
+}
+
+fn an_emulator_that_is_registered() {
     if !e2e::have(&[EMULATOR]) || !has_list() {
         return;
     }
@@ -111,8 +117,7 @@ fn with_an_emulator_a_step_for_another_processor_runs() {
     }
 }
 
-#[test]
-fn an_emulator_beside_the_builder_needs_no_registering() {
+fn an_emulator_beside_the_builder() {
     if !e2e::have(&[EMULATOR]) {
         return;
     }
