@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::visit::def_steps;
 use crate::{
     Block, BoundName, Call, Checks, Choice, Command, Condition, Copy, Def, Delivery, Diagnostic, Document, Expr,
-    ExprKind, Goal, GoalKind, Healthcheck, Layout, Module, Mount, Name, Op, Opt, OptKind, Pair, Param, Piece,
+    ExprKind, Goal, GoalKind, Healthcheck, Layout, Module, Mount, Name, Op, Opt, OptKind, Pair, Param, Piece, Place,
     Signature, Span, Step, Str, StrKind, Template, Text,
 };
 
@@ -28,7 +28,11 @@ pub fn json(module: &Module) -> Value {
     out.list("head", module.head.iter().map(step));
     out.list("defs", module.defs.iter().map(def));
     out.list("goals", module.goals.iter().map(goal));
-    out.list("contexts", module.contexts.iter().map(|own| json!([own.name.text, own.path])));
+    let place = |place: &Place| match place {
+        Place::Directory(path) => json!(path),
+        Place::Layout(place) => json!(format!("oci-layout://{place}")),
+    };
+    out.list("contexts", module.contexts.iter().map(|own| json!([own.name.text, place(&own.place)])));
     out.list("includes", module.includes.iter().map(|include| include.path.as_str().into()));
     out.list("diagnostics", module.diagnostics.iter().map(diagnostic));
     out.into()

@@ -90,13 +90,22 @@ impl Expected {
     }
 }
 
-/// A directory beside the text that is a named context, unless whoever builds gives another of that name.
+/// Something beside the text that is a named context, unless whoever builds gives another of that name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Beside {
     /// The name of the context.
     pub name: Name,
-    /// The directory, from that of the text that everything begins with.
-    pub path: String,
+    /// What it is. Paths are from the directory of the text that everything begins with.
+    pub place: Place,
+}
+
+/// What is beside a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A directory.
+    Directory(String),
+    /// An image in an OCI layout: `DIRECTORY[:TAG][@DIGEST]`.
+    Layout(String),
 }
 
 /// Another text whose tables are taken, too.

@@ -132,6 +132,19 @@ impl Asker {
 
     async fn image(&self, reference: &str, platform: &Platform, mode: ResolveMode) -> Answered {
         let found = match reference.strip_prefix(LAYOUT) {
+            // A layout beside the text: the client has not said that it serves it.
+            Some(layout) if !layout.contains('@') => {
+                let store = layout.split(':').next().unwrap_or(layout);
+                let message =
+                    format!("a frontend does not see the layout of `{store}`, which is beside the build file");
+                return Err(AskError {
+                    help: Some(format!(
+                        "have the client serve it: --oci-layout {store}=DIRECTORY --opt context:{store}={LAYOUT}{store}@DIGEST; or \
+                         build it with `llbc build -f FILE`"
+                    )),
+                    ..plain(message)
+                });
+            }
             Some(layout) => self.layout(layout, platform).await,
             None if self.caps.has(caps::SOURCE_META) => self.image_meta(reference, platform, mode).await,
             None => self.image_config(reference, platform, mode).await,

@@ -11,20 +11,18 @@ const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// Directory and digest of `DIR[:TAG][@DIGEST]`; the tag is `latest` unless the layout holds one image only.
 pub(crate) fn find(text: &str) -> Result<(PathBuf, Digest)> {
-    let (place, digest) = match text.split_once('@') {
-        Some((place, digest)) => (place, Some(digest)),
-        None => (text, None),
-    };
-    let (directory, tag) = match place.rsplit_once(':') {
-        Some((directory, tag)) if !tag.contains('/') => (directory, Some(tag)),
-        _ => (place, None),
-    };
-    let wrong = |why: String| Failure::usage(format!("oci-layout://{text}: {why}"), None);
-    let digest = match digest {
-        Some(digest) => Digest::parse(digest).map_err(|error| wrong(error.to_string()))?,
-        None => tagged(Path::new(directory), tag).map_err(wrong)?,
-    };
+    let (directory, meant) = oci::layout::split(text);
+    let found = digest(Path::new(directory), meant);
+    let digest = found.map_err(|why| Failure::usage(format!("oci-layout://{text}: {why}"), None))?;
     Ok((directory.into(), digest))
+}
+
+/// The digest of what `[:TAG][@DIGEST]` means in a layout. **Errors**: why there is none.
+pub(crate) fn digest(directory: &Path, meant: &str) -> std::result::Result<Digest, String> {
+    match meant.split_once('@') {
+        Some((_, digest)) => Digest::parse(digest).map_err(|error| error.to_string()),
+        None => tagged(directory, meant.strip_prefix(':')),
+    }
 }
 
 fn tagged(directory: &Path, tag: Option<&str>) -> std::result::Result<Digest, String> {

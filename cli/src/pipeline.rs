@@ -29,7 +29,7 @@ impl Compiled {
 /// One of the compiler's doors.
 type Door = fn(&Source, &Options, Facts, &dyn World) -> Outcome;
 
-/// Reads the build file. The directories that it has as contexts are then those of the settings.
+/// Reads the build file. The directories and layouts that it has as contexts are then those of the settings.
 pub(crate) fn source(settings: &mut Settings) -> Result<Source> {
     remote::prepare(settings)?;
     let source = match &settings.input {
@@ -38,10 +38,15 @@ pub(crate) fn source(settings: &mut Settings) -> Result<Source> {
     };
     let (module, _) = load(settings, &source)?;
     let directory = settings.input.directory().unwrap_or_default();
-    for ast::Beside { name, path } in module.contexts {
-        if !settings.options.opts.contains_key(&format!("context:{}", name.text)) {
-            settings.locals.entry(name.text).or_insert_with(|| directory.join(path));
+    for ast::Beside { name, place } in module.contexts {
+        if settings.options.opts.contains_key(&format!("context:{}", name.text)) {
+            continue;
         }
+        let (known, path) = match &place {
+            ast::Place::Directory(path) => (&mut settings.locals, path.as_str()),
+            ast::Place::Layout(place) => (&mut settings.layouts, oci::layout::split(place).0),
+        };
+        known.entry(name.text).or_insert_with(|| directory.join(path));
     }
     Ok(source)
 }

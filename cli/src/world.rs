@@ -1,7 +1,7 @@
 //! The outside, as the compiler may see it: files of local contexts, and images by whoever knows them first.
 //!
 //! All questions of one round are answered at once, each in a thread of its own when it may wait for a network. For an
-//! image the order is: facts files, OCI layouts named on the command line, the executor's store, the registry. Nothing
+//! image the order is: facts files, OCI layouts, the executor's store, the registry. Nothing
 //! is cached here; the compiler never asks twice.
 
 mod client;
@@ -9,6 +9,7 @@ mod engine;
 mod manifest;
 mod patience;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -26,9 +27,9 @@ use oci::{Platform, Reference};
 pub(crate) use patience::Patience;
 
 use crate::failure::{Failure, Result};
-use crate::remote;
 use crate::settings::{Input, LOCK, Settings, is_web};
 use crate::stdin;
+use crate::{layout, remote};
 
 type Answered = std::result::Result<Answer, AskError>;
 
@@ -37,6 +38,8 @@ const OFFLINE: &str =
     "nobody is asked with --offline; compile once without it and with --write-facts FILE, then pass --facts FILE";
 /// What to do about something that must be written down and is not.
 const UNLOCKED: &str = "write it down with `llbc lock`, for the same --platform; or build without --locked";
+/// What names of images in layouts begin with.
+const LAYOUT: &str = "oci-layout://";
 /// What to do about an image that nobody has.
 const NO_IMAGE: &str = "check the name; `executor images ls` lists the images of the store";
 
@@ -215,10 +218,11 @@ impl Network {
             ResolveMode::Pull if self.is_offline() => Mode::Local,
             ResolveMode::Pull => Mode::Pull,
         };
+        let reference = self.with_digest(reference)?;
         let store = self.store();
         let images =
             Images { store: store.ok(), registries: self.client()?, layouts: &self.layouts, cancel: &self.cancel };
-        match images.resolve(reference, platform, mode) {
+        match images.resolve(&reference, platform, mode) {
             Ok(found) => Ok(Answer::Image(ImageAnswer { digest: Some(found.digest), config: found.config })),
             Err(error) => {
                 let help = matches!(error, Error::NotFound(_)).then_some(NO_IMAGE);
@@ -228,6 +232,23 @@ impl Network {
                 Err(AskError { help, ..unanswered })
             }
         }
+    }
+
+    /// The reference as it is; of an image in a layout, with the digest that is meant.
+    fn with_digest<'r>(&self, reference: &'r str) -> std::result::Result<Cow<'r, str>, AskError> {
+        let layout = reference.strip_prefix(LAYOUT).filter(|layout| !layout.contains('@'));
+        let Some(layout) = layout else { return Ok(reference.into()) };
+        let (store, tag) = oci::layout::split(layout);
+        let Some(directory) = self.layouts.get(store) else { return Ok(reference.into()) };
+        let wrong = |why| AskError {
+            message: format!("failed to resolve source metadata for {reference}: {why}"),
+            help: Some(format!(
+                "the layout is a directory beside the build file; --build-context {store}={LAYOUT}DIRECTORY gives another"
+            )),
+            unreachable: false,
+        };
+        let digest = layout::digest(directory, tag).map_err(wrong)?;
+        Ok(format!("{LAYOUT}{store}@{digest}").into())
     }
 
     fn time(&self, source: &Source) -> Answered {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ast::{Diagnostic, FileId, Module, Severity, Source, Span};
+use ast::{Diagnostic, FileId, Module, Place, Severity, Source, Span};
 use frontends::{Included, Input, LANGUAGES, Language, Trigger};
 use oci::Digest;
 
@@ -305,11 +305,15 @@ fn with_request<T>(
     work(&Request { module, source, options, purpose, trigger, watch: None, stopped, included, modules: &modules })
 }
 
-/// The options with the contexts that the text has: directories of the client by their names.
+/// The options with the contexts that the text has: directories and layouts of the client by their names.
 fn with_contexts(module: &Module, options: &Options) -> Options {
     let mut options = options.clone();
-    for ast::Beside { name, .. } in &module.contexts {
-        options.opts.entry(format!("context:{}", name.text)).or_insert_with(|| format!("local:{}", name.text));
+    for ast::Beside { name, place } in &module.contexts {
+        let value = || match place {
+            Place::Directory(_) => format!("local:{}", name.text),
+            Place::Layout(place) => format!("oci-layout://{}{}", name.text, oci::layout::split(place).1),
+        };
+        options.opts.entry(format!("context:{}", name.text)).or_insert_with(value);
     }
     options
 }

@@ -216,7 +216,8 @@ impl Lock {
     pub fn is_pinned(question: &Question) -> bool {
         match question {
             Question::Image { reference, .. } => {
-                reference.starts_with(LAYOUT) || Reference::parse(reference).is_ok_and(|name| name.digest().is_some())
+                let name = reference.strip_prefix(LAYOUT).unwrap_or(reference);
+                Reference::parse(name).is_ok_and(|name| name.digest().is_some())
             }
             Question::Timestamp { .. } => false,
             _ => true,

@@ -11,6 +11,7 @@ mod config_write;
 mod digest;
 pub mod ignore;
 pub mod json;
+pub mod layout;
 mod manifest;
 mod matcher;
 mod platform;

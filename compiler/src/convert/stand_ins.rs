@@ -39,8 +39,11 @@ impl World for StandIns<'_> {
             }
             Question::Module { .. } => self.of_files(question),
             Question::ContextFile { .. } => Ok(Answer::ContextFile(None)),
-            // Only some languages look what an image's name means today.
-            Question::Image { .. } => self.images.answer(question).unwrap_or_else(unanswered).map(undated),
+            // Only some languages look what an image's name means today; what is in a layout has no other name.
+            Question::Image { reference, .. } => {
+                let answer = self.images.answer(question).unwrap_or_else(unanswered);
+                if reference.starts_with("oci-layout://") { answer } else { answer.map(undated) }
+            }
             Question::LocalPath { .. } => {
                 Ok(Answer::LocalPath(Some(LocalPath { directory: true, id: String::new(), context: None })))
             }

@@ -137,13 +137,18 @@ impl Planner<'_> {
     }
 
     fn load_layout(&mut self, context: &NamedContext, spec: &str) -> Done<Loaded> {
-        let (store, digest) = split_layout(spec)?;
         let name = &context.name;
+        let is_own = self.request.module.contexts.iter().any(|own| own.name.text == *name);
+        let (store, digest) = split_layout(spec, is_own)?;
         let named = Reference::parse(name)
             .map_err(|error| Stop::error(format!("could not parse oci-layout reference {}: {error}", quote(name))))?;
-        let reference = named.with_digest(digest.clone()).to_string();
-        let asked = format!("oci-layout://{store}@{digest}");
-        let image = self.ask_image(&asked, context.platform.as_deref(), context.mode)?;
+        let asked = match &digest {
+            Some(digest) => format!("oci-layout://{store}@{digest}"),
+            None => format!("oci-layout://{spec}"),
+        };
+        let (found, image) = self.ask_config(&asked, context.platform.as_deref(), context.mode)?;
+        let digest = digest.or(found).ok_or_else(|| Stop::error(format!("the digest of {asked} is not known")))?;
+        let reference = named.with_digest(digest).to_string();
         let said = Said::named(format!("[context {}] OCI load from client", context.key));
         let platform = Some(self.or_target(context.platform.as_ref()));
         let (session, graph) = (self.settings.session, &mut self.shared.graph);
@@ -211,12 +216,23 @@ impl Planner<'_> {
         platform: Option<&Platform>,
         mode: ResolveMode,
     ) -> Done<ImageConfig> {
-        let (_, config) = self.resolve_image(reference, platform, mode)?;
-        ImageConfig::from_json(config).map_err(|error| match error {
+        Ok(self.ask_config(reference, platform, mode)?.1)
+    }
+
+    /// The digest of an image, if it has one, and its config.
+    fn ask_config(
+        &mut self,
+        reference: &str,
+        platform: Option<&Platform>,
+        mode: ResolveMode,
+    ) -> Done<(Option<Digest>, ImageConfig)> {
+        let (digest, config) = self.resolve_image(reference, platform, mode)?;
+        let config = ImageConfig::from_json(config).map_err(|error| match error {
             // The other errors name what they are of.
             ConfigError::Syntax(error) => Stop::error(format!("failed to parse image config: {error}")),
             error => Stop::error(error.to_string()),
-        })
+        })?;
+        Ok((digest, config))
     }
 
     /// Digest, if it has one, and config of an image.
@@ -258,16 +274,17 @@ fn input_config(metadata: &str, key: &str) -> Done<Option<ImageConfig>> {
     Ok(Some(config))
 }
 
-/// Store and digest of `store[:tag]@digest`.
-fn split_layout(spec: &str) -> Done<(String, Digest)> {
+/// Store and digest of `store[:tag]@digest`; without a digest the client is asked what the tag means, which only a text's own
+/// layout may have.
+fn split_layout(spec: &str, may_be_asked: bool) -> Done<(String, Option<Digest>)> {
     let shown = quote(spec);
     let layout = Reference::parse_exact(spec)
         .map_err(|error| Stop::error(format!("could not parse oci-layout reference {shown}: {error}")))?;
-    let Some(digest) = layout.digest() else {
+    if layout.digest().is_none() && !may_be_asked {
         return Err(Stop::error(format!("oci-layout reference {shown} has no digest"))
             .help("name the image by its digest: oci-layout://store@sha256:…"));
-    };
-    Ok((layout.name(), digest.clone()))
+    }
+    Ok((layout.name(), layout.digest().cloned()))
 }
 
 fn quote(text: &str) -> String {
@@ -301,7 +318,7 @@ mod tests {
     #[test]
     fn layouts() {
         let digest = Digest::sha256(b"");
-        let split = |spec: String| match split_layout(&spec) {
+        let split = |spec: String| match split_layout(&spec, false) {
             Ok((store, _)) => store,
             Err(Stop::Error(error)) => error.message,
             Err(Stop::Unknown) => String::new(),
@@ -309,6 +326,7 @@ mod tests {
         assert_eq!(split(format!("store@{digest}")), "store");
         assert_eq!(split(format!("h:1/a:tag@{digest}")), "h:1/a");
         assert_eq!(split("store".into()), r#"oci-layout reference "store" has no digest"#);
+        assert!(matches!(split_layout("store:tag", true), Ok((store, None)) if store == "store"));
         assert_eq!(split("S".into()), r#"could not parse oci-layout reference "S": repository name must be lowercase"#);
     }
 }

@@ -5,7 +5,7 @@
 
 use ast::{
     Command, Condition, Copy, Delivery, Document, Goal, GoalKind, Healthcheck, ImageDelivery, Module, Mount, Op, Opt,
-    OptKind, Pair, Param, Step, Str, StrKind, Wanted,
+    OptKind, Pair, Param, Place, Step, Str, StrKind, Wanted,
 };
 
 use crate::Unsaid;
@@ -261,6 +261,7 @@ fn blanks_escaped(raw: &str) -> String {
 /// With `lossy`, what cannot be said is left out: a step as a whole, or what is special about it.
 pub(crate) fn module(module: &Module, lossy: bool) -> Result<String, Vec<Unsaid>> {
     let mut printer = Printer { text: String::new(), unsaid: unsayable_goals(module), lossy };
+    printer.unsaid.extend(unsayable_contexts(module));
     module.head.iter().for_each(|step| printer.step(step, None));
     for def in &module.defs {
         if !printer.text.is_empty() {
@@ -286,6 +287,15 @@ fn unsayable_goals(module: &Module) -> Vec<Unsaid> {
         unsaid.extend(unsayable_goal(goal).map(|what| (goal.name.span, what)));
     }
     unsaid
+}
+
+/// Contexts that a text has by itself, where others are always given them.
+pub(crate) fn unsayable_contexts(module: &Module) -> impl Iterator<Item = Unsaid> + '_ {
+    let what = |place: &Place| match place {
+        Place::Directory(_) => "the directory that a context is: give it with `--build-context`",
+        Place::Layout(_) => "a source in an OCI layout: give it with `--build-context`",
+    };
+    module.contexts.iter().map(move |own| (own.name.span, what(&own.place)))
 }
 
 /// What of a goal is more than a definition.

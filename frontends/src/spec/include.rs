@@ -180,7 +180,9 @@ fn move_paths(spec: &mut Spec, directory: &str) {
     }
     for (_, source) in spec.source.iter_mut().flat_map(|sources| &mut sources.0) {
         source.local.iter_mut().for_each(|path| path.value = below(directory, &path.value));
-        source.path.iter_mut().for_each(|path| path.value = format!("{directory}/{}", path.value));
+        // These may lead out of the top, or begin at the root.
+        let beside = source.path.iter_mut().chain(&mut source.oci_layout).filter(|path| !path.value.starts_with('/'));
+        beside.for_each(|path| path.value = format!("{directory}/{}", path.value));
     }
     for (_, cache) in spec.cache.iter_mut().flat_map(|caches| &mut caches.0) {
         cache.seed.iter_mut().for_each(|path| move_reference(path, directory));

@@ -217,7 +217,7 @@ tables! {
         "labels" => labels: Map<Scalar>,
     }
 
-    /// Where files come from: one of `local`, `http`, `git`, `image`, `inline`, `stage`, `context`.
+    /// Where files come from: one of `local`, `http`, `git`, `image`, `oci-layout`, `inline`, `stage`, `context`.
     Source as "source" {
         /// A directory or file of the build context.
         "local" => local: Text,
@@ -227,6 +227,9 @@ tables! {
         "git" => git: Text,
         /// The file system of an image.
         "image" => image: Text,
+        /// That of an image in an OCI layout beside the spec: `DIRECTORY[:TAG][@DIGEST]`; of several, the tag is `latest` when
+        /// none is said. `--build-context source-NAME=…` takes its place.
+        "oci-layout" => oci_layout: Text,
         /// The content of one file.
         "inline" => inline: Text,
         /// A stage.
@@ -279,7 +282,7 @@ tables! {
 
     /// A file system that is built in steps: settings first, then packages, then the steps in their order.
     Stage as "stage" {
-        /// What it starts from: an image, `stage.NAME`, or `scratch`.
+        /// What it starts from: an image, `stage.NAME`, `scratch`, or `source.NAME`, where that is an image.
         "from" => from: Text,
         /// Where its steps run: `build` (this machine), `target` (as the image), or a platform.
         "platform" => platform: Text,

@@ -266,9 +266,87 @@ fn directories_beside_the_spec_are_contexts() {
         "[source]\napp = { context = \"app-dir\", path = \"../app\" }\n[image.a]\nfrom = \"x\"\nfile = [{ from = \"app:main\", to = \"/m\" }]",
     );
     assert!(module.diagnostics.is_empty(), "{:?}", module.diagnostics);
-    let contexts: Vec<(&str, &str)> =
-        module.contexts.iter().map(|own| (own.name.text.as_str(), own.path.as_str())).collect();
-    assert_eq!(contexts, [("app-dir", "../app")]);
+    assert_eq!(contexts(&module), [("app-dir", &ast::Place::Directory("../app".to_owned()))]);
+}
+
+fn contexts(module: &Module) -> Vec<(&str, &ast::Place)> {
+    module.contexts.iter().map(|own| (own.name.text.as_str(), &own.place)).collect()
+}
+
+#[test]
+fn layouts_beside_the_spec_are_contexts() {
+    let source = "[source]\ntools = { oci-layout = \"images/tools:v1\" }\n";
+    let layout = |place: &str| ast::Place::Layout(place.to_owned());
+    let spec = format!(
+        "{source}[image.a]\nfrom = \"source.tools\"\n[[image.a.step]]\ncopy = \"tools:/bin/x\"\nto = \"/x\"\n\
+         [[image.a.step]]\nrun = \"y\"\nmount = [{{ from = \"tools:/lib\", to = \"/lib\" }}]\nwhen = \"target.arch == 'arm64'\"\n"
+    );
+    let module = parse(&spec);
+    assert!(module.diagnostics.is_empty(), "{:?}", module.diagnostics);
+    assert_eq!(contexts(&module), [("source-tools", &layout("images/tools:v1"))]);
+    let steps: Vec<String> = module.defs[0].body.steps().iter().map(|step| step.text.lossy().into_owned()).collect();
+    assert_eq!(steps[..2], ["FROM source-tools", "ARG TARGETARCH"]);
+    assert_eq!(steps[2], "COPY --from=source-tools /bin/x /x");
+    assert!(steps[3].contains("--mount=type=bind,target=/lib,from=source-tools,source=/lib"), "{steps:?}");
+
+    // Of a spec that is included, from where that one is; a path from the root stays.
+    let include = |layout: &str| {
+        let below = format!("[source]\ns = {{ oci-layout = \"{layout}\" }}");
+        let module = with("include = [\"b/c.toml\"]\n[image.a]\nfrom = \"source.s\"", &[("b/c.toml", Some(&below))]);
+        assert!(module.diagnostics.is_empty(), "{:?}", module.diagnostics);
+        module.contexts[0].place.clone()
+    };
+    assert_eq!(include("../out:x"), layout("b/../out:x"));
+    assert_eq!(include("/out"), layout("/out"));
+
+    let image = "[image.a]\nfrom = \"source.s\"";
+    check(
+        &format!("[source]\ns = {{ http = \"https://x.test/y\" }}\n{image}"),
+        &["\"source.s\": source `s` is no image"],
+    );
+    check(
+        &format!("[source]\nt = {{ inline = \"x\" }}\n{image}"),
+        &["\"source.s\": there is no source \"s\" (did you mean t?)"],
+    );
+    check("[source]\ns = { oci-layout = \"x\" }\n[image.a]\nfrom = \"s\"", &["\"s\": `s` is a source"]);
+    check(
+        &format!("[source]\ns = {{ oci-layout = \"x\", image = \"y\" }}\n{image}"),
+        &["\"y\": source `s` has both `image` and `oci-layout`"],
+    );
+    check(
+        "[source]\n\"S s\" = { oci-layout = \"x\" }\n[image.a]\nfrom = \"source.S s\"",
+        &["\"S s\": source \"S s\" has a bad name for a layout"],
+    );
+    check(
+        &format!("[source]\ns = {{ oci-layout = \"x\" }}\n{image}\n[stage.source-s]\nfrom = \"x\""),
+        &["source-s: `source-s` is what is made of a source: no stage can be called that"],
+    );
+}
+
+/// Of images whose names have variables in them a stage is made: copies and mounts take plain names.
+#[test]
+fn sources_may_be_images_of_variables() {
+    let spec = "[var]\nv = { default = \"1\" }\n[source]\ns = { image = \"x:${var.v}\" }\n[image.a]\nfrom = \"source.s\"\n\
+                step = [{ copy = \"s:/b\", to = \"/\" }, { run = \"y\", mount = [{ from = \"s\", to = \"/m\" }] }]";
+    assert_eq!(
+        steps(spec),
+        ["FROM x:${v}", "COPY --from=source-s /b /", "RUN --mount=type=bind,target=/m,from=source-s --network=none y"]
+    );
+    let module = parse(spec);
+    let names: Vec<&str> = module.defs.iter().filter_map(|def| Some(def.name.as_ref()?.text.as_str())).collect();
+    assert_eq!(names, ["source-s", "a"]);
+    let of_source: Vec<_> = module.defs[0].body.steps().iter().map(|step| step.text.lossy().into_owned()).collect();
+    assert_eq!(of_source, ["FROM x:${v}"]);
+}
+
+/// A source that is a stage is one that must come before.
+#[test]
+fn a_stage_starts_from_a_source_that_is_a_stage() {
+    let spec = "[source]\ns = { stage = \"stage.z\" }\n[stage.a]\nfrom = \"source.s\"\n[stage.z]\nfrom = \"x\"\n[image.i]\nfrom = \"stage.a\"";
+    let module = parse(spec);
+    assert!(module.diagnostics.is_empty(), "{:?}", module.diagnostics);
+    let names: Vec<&str> = module.defs.iter().filter_map(|def| Some(def.name.as_ref()?.text.as_str())).collect();
+    assert_eq!(names, ["z", "a", "i"]);
 }
 
 #[test]

@@ -449,6 +449,11 @@ fn the_engine_builds_every_language() {
     for (file, text, words) in [
         ("bad.hlb", "fs default() {\n\timage 12\n}\n", "cannot use int as type string"),
         ("bad.toml", "[image.a]\nfrom = \"x\"\ncdm = [\"x\"]\n", "unknown key `cdm` in image (did you mean cmd?)"),
+        (
+            "layout.toml",
+            "[source]\ns = { oci-layout = \"x\" }\n[image.a]\nfrom = \"source.s\"\n",
+            "a frontend does not see the layout of `source-s`, which is beside the build file",
+        ),
     ] {
         bench.write(file, &format!("{syntax}{text}"));
         let said = bench.build(file, &[]).expect_err("the file cannot be built").to_string();

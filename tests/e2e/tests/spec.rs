@@ -328,6 +328,112 @@ fn files_of_bake_become_specs() {
     assert!(dockerfile.contains("ARG WORD=x"), "{dockerfile}");
 }
 
+/// A layout with two images, of which each holds its name; and an index of all that is there.
+fn layouts(sandbox: &Sandbox) {
+    for name in ["one", "two"] {
+        sandbox.write("layout.Dockerfile", &format!("FROM base\nENV NAME={name}\nRUN echo $NAME > /name\n"));
+        sandbox.succeed(&mut sandbox.shell(&format!(
+            "llbc build -f layout.Dockerfile -o type=oci,dest={name}.tar,name=x:{name} . && mkdir -p specs/images && \
+             tar xf {name}.tar -C specs/images && mv specs/images/index.json {name}.json"
+        )));
+    }
+    let index = |name: &str| serde_json::from_str::<Value>(&sandbox.read(&format!("{name}.json"))).unwrap();
+    let (mut all, two) = (index("one"), index("two"));
+    all["manifests"].as_array_mut().unwrap().push(two["manifests"][0].clone());
+    sandbox.write("specs/images/index.json", &all.to_string());
+}
+
+/// Images in a layout beside the spec: as what a stage starts from, what is copied of, what is mounted; by tag and by digest;
+/// from another directory; given otherwise.
+#[test]
+fn sources_in_layouts_are_built() {
+    let sandbox = Sandbox::with_base();
+    layouts(&sandbox);
+    let spec = "[source]\none = { oci-layout = \"images:one\" }\ntwo = { oci-layout = \"./images:two\" }\n\
+                [image.a]\nfrom = \"source.one\"\n[[image.a.step]]\ncopy = \"two:/name\"\nto = \"/copied\"\n\
+                [[image.a.step]]\nrun = \"echo $NAME; cat /name /copied /m/name\"\nmount = [{ from = \"two\", to = \"/m\" }]\n\
+                [[image.a.step]]\ncopy = \"two:/name\"\nto = \"/never\"\nwhen = \"target.os == 'none'\"\n";
+    sandbox.write("specs/build.toml", spec);
+    sandbox.write("include.toml", "include = [\"specs/build.toml\"]\n");
+    let shown = |words: &str| {
+        let told =
+            sandbox.succeed(&mut sandbox.shell(&format!("llbc build --no-cache --progress plain {words}"))).err();
+        let said =
+            |line: &str| line.split_whitespace().last().filter(|word| ["one", "two"].contains(word)).map(str::to_owned);
+        told.lines().filter(|line| line.contains(' ')).filter_map(said).collect::<Vec<_>>()
+    };
+    assert_eq!(shown("-o tree specs"), ["one", "one", "two", "two"]);
+    assert_eq!(sandbox.read("tree/copied"), "two\n");
+    assert!(!sandbox.has("tree/never"));
+    assert_eq!(shown("-f include.toml -o tree ."), ["one", "one", "two", "two"]);
+    // Whoever builds may give another.
+    let given = "--build-context source-two=oci-layout://specs/images:one";
+    assert_eq!(shown(&format!("{given} -o tree specs")), ["one", "one", "one", "one"]);
+
+    let index: Value = serde_json::from_str(&sandbox.read("specs/images/index.json")).unwrap();
+    let digest = index["manifests"][1]["digest"].as_str().unwrap();
+    sandbox.write("specs/digest.toml", &spec.replace("images:one", &format!("images@{digest}")));
+    assert_eq!(shown("-f specs/digest.toml -o tree specs"), ["two", "two", "two", "two"]);
+
+    for (place, why) in [
+        ("images", "it has no image named latest"),
+        ("images:no", "it has no image named no"),
+        ("nowhere", "No such file or directory"),
+    ] {
+        sandbox.write("specs/bad.toml", &spec.replace("images:one", place));
+        for command in ["check", "dump"] {
+            let refused = sandbox.fail(1, &mut sandbox.shell(&format!("llbc {command} specs/bad.toml")));
+            assert!(refused.contains(why) && refused.contains("bad.toml:5:"), "{place}: {refused}");
+        }
+    }
+
+    sandbox.succeed(&mut sandbox.shell("llbc check specs/build.toml"));
+    let expanded = sandbox.succeed(&mut sandbox.shell("llbc expand specs/build.toml")).out();
+    assert!(expanded.contains("oci-layout = \"images:one\""), "{expanded}");
+    for language in ["dockerfile", "hlb"] {
+        let refused = sandbox.fail(1, &mut sandbox.shell(&format!("llbc convert specs/build.toml --to {language}")));
+        assert!(refused.contains("a source in an OCI layout") && refused.contains("build.toml:2:1"), "{refused}");
+    }
+    // What is left out can be given.
+    sandbox.succeed(&mut sandbox.shell("llbc convert specs/build.toml --to dockerfile --lossy -o Dockerfile"));
+    let contexts = "--build-context source-one=oci-layout://specs/images:one --build-context source-two=oci-layout://specs/images:two";
+    sandbox.succeed(&mut sandbox.shell(&format!("sed -i /never/d Dockerfile && llbc build {contexts} -o tree .")));
+    assert_eq!(sandbox.read("tree/copied"), "two\n");
+}
+
+/// What a tag of a layout means is written down, and then it is that or nothing.
+#[test]
+fn sources_in_layouts_are_locked() {
+    let sandbox = Sandbox::with_base();
+    layouts(&sandbox);
+    let spec = "[source]\ns = { oci-layout = \"images:one\" }\n[image.a]\nfrom = \"source.s\"\n";
+    sandbox.write("specs/build.toml", spec);
+    sandbox.succeed(&mut sandbox.shell("cd specs && llbc lock"));
+    let lock: Value = serde_json::from_str(&sandbox.read("specs/llbc.lock")).unwrap();
+    let locked = lock["oci-layout://source-s:one"].as_object().unwrap().values().next().unwrap()["digest"].clone();
+    let index: Value = serde_json::from_str(&sandbox.read("specs/images/index.json")).unwrap();
+    assert_eq!(locked, index["manifests"][0]["digest"]);
+    sandbox.succeed(&mut sandbox.shell("llbc build --locked -o tree specs"));
+
+    // The tag moves; what was written down stays.
+    let renamed = sandbox.read("specs/images/index.json").replace("\"one\"", "\"old\"").replace("\"two\"", "\"one\"");
+    sandbox.write("specs/images/index.json", &renamed);
+    sandbox.succeed(&mut sandbox.shell("llbc build --locked -o tree specs"));
+    assert_eq!(sandbox.read("tree/name"), "one\n");
+    sandbox.succeed(&mut sandbox.shell("cd specs && llbc lock --update oci-layout://source-s:one"));
+    sandbox.succeed(&mut sandbox.shell("llbc build --locked -o tree specs"));
+    assert_eq!(sandbox.read("tree/name"), "two\n");
+
+    sandbox.write("specs/build.toml", &spec.replace("images:one", "images:old"));
+    let refused = sandbox.fail(1, &mut sandbox.shell("llbc build --locked -o tree specs"));
+    assert!(refused.contains("oci-layout://source-s:old is not in the lock file"), "{refused}");
+    // A digest in the text is all there is to write down.
+    let digest = locked.as_str().unwrap();
+    sandbox.write("specs/build.toml", &spec.replace("images:one", &format!("images@{digest}")));
+    sandbox.succeed(&mut sandbox.shell("llbc build --locked -o tree specs"));
+    assert_eq!(sandbox.read("tree/name"), "one\n");
+}
+
 /// Copies an example beside the sandbox's base.
 fn with_example(name: &str, files: &[&str]) -> Sandbox {
     let sandbox = Sandbox::with_base();

@@ -16,6 +16,7 @@ use words::{Template, identifier, string};
 /// The module as a program, or everything in it that there is no word for.
 pub(super) fn module(module: &Module, lossy: bool) -> Result<String, Vec<Unsaid>> {
     let mut printer = Printer { module, unsaid: Vec::new(), functions: Vec::new() };
+    printer.unsaid.extend(crate::dockerfile::print::unsayable_contexts(module));
     if let Some(goal) = module.goals.iter().find(|goal| crate::dockerfile::print::unsayable_goal(goal).is_some()) {
         printer.unsaid(goal.name.span, "what is said of results");
     }

@@ -180,9 +180,9 @@ impl Finder<'_> {
         let text = self.text.get(inner.start as usize..inner.end as usize).unwrap_or_default();
         match means {
             Meaning::Script => return,
-            Meaning::Base => drop(self.defined(text, inner)),
+            Meaning::Base => drop(self.defined(text, inner, &["stage", "image", "source"])),
             Meaning::Files => {
-                if !self.defined(text, inner) && !text.starts_with("./") {
+                if !self.defined(text, inner, &["stage", "image"]) && !text.starts_with("./") {
                     self.mention("source", text.split(':').next().unwrap_or_default(), inner.start);
                 }
             }
@@ -214,10 +214,10 @@ impl Finder<'_> {
     }
 
     /// What begins with the name of another definition; returns whether it does.
-    fn defined(&mut self, text: &str, inner: Span) -> bool {
+    fn defined(&mut self, text: &str, inner: Span, spaces: &[&'static str]) -> bool {
         let name = text.split(':').next().unwrap_or_default();
-        for space in ["stage", "image"] {
-            if let Some(name) = name.strip_prefix(space).and_then(|rest| rest.strip_prefix('.')) {
+        for space in spaces {
+            if let Some(name) = name.strip_prefix(*space).and_then(|rest| rest.strip_prefix('.')) {
                 self.mention(space, name, inner.start + space.len() as u32 + 1);
                 return true;
             }

@@ -1,6 +1,6 @@
 //! What is copied: from sources, from stages, from the build context.
 
-use ast::{Beside, Body, Copy, Def, Document, Name, Op, OptKind, Span, Step, Str};
+use ast::{Beside, Body, Copy, Def, Document, Name, Op, OptKind, Place, Span, Step, Str};
 
 use super::super::model::{Checksum, Source, Spec};
 use super::super::read::{At, Text};
@@ -22,13 +22,23 @@ pub(super) enum Origin<'s> {
     Source(&'s Text, &'s Source),
 }
 
-/// The directories that sources are where nobody gives another context of their name.
+/// The directories and layouts that sources are where nobody gives another context of their name.
 pub(super) fn contexts(spec: &Spec) -> Vec<Beside> {
-    let beside = |(_, source): &(Text, Source)| {
+    let beside = |(name, source): &(Text, Source)| {
+        if let Some(layout) = &source.oci_layout {
+            let name = Name { text: made_of(name), span: name.span };
+            return Some(Beside { name, place: Place::Layout(layout.value.clone()) });
+        }
         let (name, path) = (source.context.as_ref()?, source.path.as_ref()?);
-        Some(Beside { name: Name { text: name.value.clone(), span: name.span }, path: path.value.clone() })
+        let name = Name { text: name.value.clone(), span: name.span };
+        Some(Beside { name, place: Place::Directory(path.value.clone()) })
     };
     spec.sources().iter().filter_map(beside).collect()
+}
+
+/// What a stage or a context is called that is there for a source.
+fn made_of(name: &Text) -> String {
+    format!("{}{}", order::SOURCE, name.value)
 }
 
 /// The stage or image that files are all of: they are its own, and no copy.
@@ -70,14 +80,21 @@ impl<'s> Lowering<'_, 's> {
             let table = if name.starts_with("stage.") { "stage" } else { "image" };
             return self.is_defined(table, defined, reference.span).then_some((Origin::Defined(defined), path));
         }
-        if let Some((name, source)) = self.spec.sources().iter().find(|(key, _)| key.value == name) {
-            return Some((Origin::Source(name, source), path));
+        let (name, source) = self.source(name, reference.span)?;
+        Some((Origin::Source(name, source), path))
+    }
+
+    /// The source of a name; says so when there is none.
+    pub(super) fn source(&mut self, name: &str, at: Span) -> Option<(&'s Text, &'s Source)> {
+        let sources = self.spec.sources();
+        if let Some((name, source)) = sources.iter().find(|(key, _)| key.value == name) {
+            return Some((name, source));
         }
         let message = format!("there is no source {}", ast::quote(name.as_bytes()));
-        let names = self.spec.sources().iter().map(|(name, _)| name.value.as_str());
+        let names = sources.iter().map(|(name, _)| name.value.as_str());
         let message = ast::with_suggestion(message, ast::suggest(name, names));
         let help = "sources are declared: [source.NAME]; stage.NAME is a stage, and a path of the build context begins with ./";
-        self.error(message, reference.span, help);
+        self.error(message, at, help);
         None
     }
 
@@ -131,19 +148,7 @@ impl<'s> Lowering<'_, 's> {
             let filters = [(source.include.as_deref(), true), (source.exclude.as_deref(), false)];
             return self.copy_path(None, Some(&path), to, how, &filters);
         }
-        if let Some(image) = &source.image {
-            let from = self.template(image);
-            return self.copy_path(Some(from), path.as_ref(), to, how, &[]);
-        }
-        if let Some(stage) = &source.stage {
-            if self.is_defined("stage", order::defined(&stage.value).unwrap_or(&stage.value), stage.span) {
-                let from = literal(order::defined(&stage.value).unwrap_or(&stage.value), stage.span);
-                self.copy_path(Some(from), path.as_ref(), to, how, &[]);
-            }
-            return;
-        }
-        if let Some(context) = &source.context {
-            let from = literal(&context.value, context.span);
+        if let Some(from) = self.filesystem(name, source) {
             return self.copy_path(Some(from), path.as_ref(), to, how, &[]);
         }
         let path = self.below_stripped(source, path);
@@ -155,6 +160,26 @@ impl<'s> Lowering<'_, 's> {
                 self.copy_path(Some(literal(&from, name.span)), Some(&path), to, how, &[]);
             }
         }
+    }
+
+    /// What a source is called that is a file system of its own.
+    pub(super) fn filesystem(&mut self, name: &'s Text, source: &'s Source) -> Option<Str> {
+        if let Some(image) = &source.image {
+            // Only what a stage starts from may have references in it.
+            return Some(match image.value.contains('$') {
+                true => literal(&self.fetch_apart(name, source), name.span),
+                false => self.template(image),
+            });
+        }
+        if let Some(stage) = &source.stage {
+            let defined = order::defined(&stage.value).unwrap_or(&stage.value);
+            self.is_defined("stage", defined, stage.span);
+            return Some(literal(defined, stage.span));
+        }
+        if source.oci_layout.is_some() {
+            return Some(literal(&made_of(name), name.span));
+        }
+        source.context.as_ref().map(|context| literal(&context.value, context.span))
     }
 
     /// The path in an archive whose directories at the top are left out: whatever they are called.
@@ -175,12 +200,13 @@ impl<'s> Lowering<'_, 's> {
     }
 
     /// Whether a source says exactly one thing, and what goes with it.
-    fn check_source(&mut self, name: &Text, source: &Source) -> bool {
+    pub(super) fn check_source(&mut self, name: &Text, source: &Source) -> bool {
         let kinds = [
             ("local", source.local.as_ref()),
             ("http", source.http.as_ref()),
             ("git", source.git.as_ref()),
             ("image", source.image.as_ref()),
+            ("oci-layout", source.oci_layout.as_ref()),
             ("inline", source.inline.as_ref()),
             ("stage", source.stage.as_ref()),
             ("context", source.context.as_ref()),
@@ -191,6 +217,11 @@ impl<'s> Lowering<'_, 's> {
                 path.span,
                 "it is the directory of a `context`; one of the build context is `local`",
             );
+            return false;
+        }
+        if source.oci_layout.is_some() && !order::is_name(&name.value) {
+            let message = format!("source {} has a bad name for a layout", ast::quote(name.value.as_bytes()));
+            self.error(message, name.span, order::NAMES);
             return false;
         }
         let said: Vec<(&str, Span)> =
@@ -273,13 +304,16 @@ impl<'s> Lowering<'_, 's> {
         owner.into_iter().chain(mode).collect()
     }
 
-    /// A stage that holds what a source is, so that a part of it can be copied; its name.
+    /// A stage that holds what a source is, so that a part of it can be copied or that it has a name; its name.
     pub(super) fn fetch_apart(&mut self, name: &'s Text, source: &'s Source) -> String {
-        let def_name = format!("source-{}", name.value);
+        let def_name = made_of(name);
         let outer = std::mem::take(&mut self.steps);
         let used = self.names.take_used();
         let in_stage = std::mem::replace(&mut self.names.in_stage, false);
-        self.push(Op::From(literal("scratch", name.span)), Vec::new(), name.span);
+        let base = source.image.as_ref().map_or_else(|| literal("scratch", name.span), |image| self.template(image));
+        self.push(Op::From(base), Vec::new(), name.span);
+        // Variables that it starts from are those of the spec.
+        let _ = self.names.take_used();
         let how = How { span: name.span, ..How::default() };
         self.fetch(name, source, &literal("/", name.span), &how);
         let mut steps = std::mem::replace(&mut self.steps, outer);

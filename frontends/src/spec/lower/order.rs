@@ -15,7 +15,7 @@ pub(super) fn targets<'s>(spec: &'s Spec, reader: &mut Reader) -> Vec<(&'s Text,
     let tests = spec.tests().iter().map(|(name, test)| (name, Target::Test(test)));
     let written: Vec<_> = tests.chain(files).chain(stages).chain(images).collect();
     for (name, target) in &written {
-        check_name(name, *target, reader);
+        check_name(name, *target, spec, reader);
         if let Some((first, other)) = all.insert(&name.value, (name, *target)) {
             let message = format!("{} and {} are both called `{}`", other.kind(), target.kind(), name.value);
             let error = reader.error(message, name.span);
@@ -41,18 +41,31 @@ pub(super) fn targets<'s>(spec: &'s Spec, reader: &mut Reader) -> Vec<(&'s Text,
     walk.order
 }
 
-fn check_name(name: &Text, target: Target<'_>, reader: &mut Reader) {
+/// What names of stages and contexts begin with that are there for a source.
+pub(super) const SOURCE: &str = "source-";
+
+/// What names of stages and contexts are like.
+pub(super) const NAMES: &str = "names begin with a lower-case letter or a digit, and hold those, `-`, `_` and `.`";
+
+/// Whether something can be the name of a stage or a context.
+pub(super) fn is_name(name: &str) -> bool {
     let is_letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let is_valid =
-        name.value.starts_with(is_letter) && name.value.chars().all(|c| is_letter(c) || matches!(c, '-' | '_' | '.'));
-    if !is_valid {
+    name.starts_with(is_letter) && name.chars().all(|c| is_letter(c) || matches!(c, '-' | '_' | '.'))
+}
+
+fn check_name(name: &Text, target: Target<'_>, spec: &Spec, reader: &mut Reader) {
+    if !is_name(&name.value) {
         let message = format!("{} {} has a bad name", target.kind(), ast::quote(name.value.as_bytes()));
-        reader.error(message, name.span).help =
-            Some("names begin with a lower-case letter or a digit, and hold those, `-`, `_` and `.`".to_owned());
+        reader.error(message, name.span).help = Some(NAMES.to_owned());
     }
     if matches!(name.value.as_str(), "scratch" | "context") {
         let message = format!("`{}` means something else: no {} can be called that", name.value, target.kind());
         reader.error(message, name.span);
+    }
+    let source = name.value.strip_prefix(SOURCE).and_then(|source| spec.source(source));
+    if source.is_some_and(|source| source.local.is_none() && source.stage.is_none()) {
+        let message = format!("`{}` is what is made of a source: no {} can be called that", name.value, target.kind());
+        reader.error(message, name.span).help = Some("call one of them otherwise".to_owned());
     }
 }
 
@@ -110,6 +123,7 @@ fn needs<'s>(spec: &'s Spec, target: Target<'s>) -> Vec<&'s Text> {
     let sources = found.clone();
     for reference in sources {
         let name = reference.value.split(':').next().unwrap_or_default();
+        let name = name.strip_prefix("source.").unwrap_or(name);
         found.extend(spec.source(name).and_then(|source| source.stage.as_ref()));
     }
     found

@@ -13,25 +13,10 @@ impl<'s> Lowering<'_, 's> {
     /// The first step.
     pub(super) fn from(&mut self, name: &'s Text, stage: &'s Stage) {
         let Some(from) = &stage.from else {
-            let help = "say from = \"IMAGE\", \"stage.NAME\" or \"scratch\"";
+            let help = "say from = \"IMAGE\", \"stage.NAME\", \"source.NAME\" or \"scratch\"";
             return self.error(format!("`{}` does not say what it starts from", name.value), name.span, help);
         };
-        let base = match order::defined(&from.value) {
-            Some(defined) => {
-                let table = if from.value.starts_with("stage.") { "stage" } else { "image" };
-                if !self.is_defined(table, defined, from.span) {
-                    return;
-                }
-                literal(defined, from.span)
-            }
-            None => {
-                if self.spec.stages().iter().any(|(name, _)| name.value == from.value) {
-                    let message = format!("`{}` is a stage", from.value);
-                    return self.error(message, from.span, format!("write stage.{}", from.value));
-                }
-                self.template(from)
-            }
-        };
+        let Some(base) = self.base(from) else { return };
         let platform = stage.platform.as_ref().and_then(|platform| match platform.value.as_str() {
             "target" => None,
             "build" => {
@@ -41,6 +26,41 @@ impl<'s> Lowering<'_, 's> {
             _ => Some(OptKind::Platform(self.template(platform))),
         });
         self.push(Op::From(base), platform.into_iter().collect(), from.span);
+    }
+
+    /// What a stage starts from.
+    fn base(&mut self, from: &'s Text) -> Option<Str> {
+        let spec = self.spec;
+        if let Some(defined) = order::defined(&from.value) {
+            let table = if from.value.starts_with("stage.") { "stage" } else { "image" };
+            return self.is_defined(table, defined, from.span).then(|| literal(defined, from.span));
+        }
+        if let Some(source) = from.value.strip_prefix("source.") {
+            let (name, source) = self.source(source, from.span)?;
+            if !self.check_source(name, source) {
+                return None;
+            }
+            let base = match &source.image {
+                Some(image) => Some(self.template(image)),
+                None => self.filesystem(name, source),
+            };
+            if base.is_none() {
+                let help = "a stage starts from a source that is `image`, `oci-layout`, `context` or `stage`";
+                self.error(format!("source `{}` is no image", name.value), from.span, help);
+            }
+            return base;
+        }
+        for (kind, is_it) in [
+            ("stage", spec.stages().iter().any(|(name, _)| name.value == from.value)),
+            ("source", spec.source(&from.value).is_some_and(|source| source.oci_layout.is_some())),
+        ] {
+            if is_it {
+                let message = format!("`{}` is a {kind}", from.value);
+                self.error(message, from.span, format!("write {kind}.{}", from.value));
+                return None;
+            }
+        }
+        Some(self.template(from))
     }
 
     /// Shell, variables, labels and working directory, those of all stages first.
@@ -408,17 +428,15 @@ impl<'s> Lowering<'_, 's> {
             super::copy::Origin::Context => (None, path),
             super::copy::Origin::Defined(name) => (Some(literal(name, span)), path),
             super::copy::Origin::Source(name, source) => {
+                if !self.check_source(name, source) {
+                    return None;
+                }
                 if let Some(local) = &source.local {
                     let path =
                         path.map_or_else(|| local.value.clone(), |path| format!("{}/{}", local.value, path.value));
                     (None, Some(Text { value: path, span }))
-                } else if let Some(image) = &source.image {
-                    (Some(literal(&image.value, image.span)), path)
-                } else if let Some(context) = &source.context {
-                    (Some(literal(&context.value, context.span)), path)
-                } else if let Some(stage) = &source.stage {
-                    let name = order::defined(&stage.value).unwrap_or(&stage.value);
-                    (Some(literal(name, stage.span)), path)
+                } else if let Some(from) = self.filesystem(name, source) {
+                    (Some(from), path)
                 } else {
                     (Some(literal(&self.fetch_apart(name, source), span)), path)
                 }

@@ -135,6 +135,7 @@ impl List<'_> {
             Meaning::Base => {
                 self.names("stage", "stage.", ItemKind::Stage);
                 self.names("image", "image.", ItemKind::Stage);
+                self.names("source", "source.", ItemKind::Property);
                 self.text("scratch", ItemKind::Image, "nothing", "An empty base.");
                 self.images();
             }

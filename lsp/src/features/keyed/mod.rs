@@ -45,8 +45,8 @@ fn references(file: &File, inner: Span) -> Vec<Span> {
 /// An image as written, where nothing in it is replaced and nothing else in the file is meant.
 fn image(file: &File, means: Meaning, inner: Span) -> Option<&str> {
     let text = file.slice(inner);
-    let elsewhere =
-        means == Meaning::Base && (text.starts_with("stage.") || text.starts_with("image.") || text == "scratch");
+    let is_defined = |text: &str| ["stage.", "image.", "source."].iter().any(|space| text.starts_with(space));
+    let elsewhere = means == Meaning::Base && (is_defined(text) || text == "scratch");
     let is_image = matches!(means, Meaning::Base | Meaning::Image) && !elsewhere && !text.contains(['$', '\\']);
     is_image.then_some(text)
 }
