@@ -56,7 +56,7 @@ fn start(args: &Build, choose: &dyn Fn(&Module, Vec<String>) -> Vec<String>) -> 
     let names = choose(&module, given);
     let asked = goals::asked(&module, &names)?;
     if args.frontend.print {
-        return print::run(&settings, &module, &source, &included, &asked);
+        return print::run(&settings, &module, &source, &included, &names);
     }
     match &names[..] {
         _ if asked.is_plain(&module) => {}

@@ -153,6 +153,76 @@ fn what_would_be_built_is_printed_and_nobody_is_asked() {
     assert!(refused.contains("target stage \"list\" could not be found (did you mean lists?)"), "{refused}");
 }
 
+/// Every kind of result, in the form of `docker buildx bake --print`: what of it is a bake file can be read as one.
+#[test]
+fn plans_are_printed_in_the_form_of_bake() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "build.toml",
+        "[var]\nedition = { one-of = [\"free\", \"pro\"], default = \"free\" }\nversion = { default = \"1\" }\n\
+         [stage.built]\nfrom = \"busybox\"\nargs = { edition = \"${var.edition}\" }\n\
+         [test.unit]\nfrom = \"stage.built\"\nrun = \"true\"\n\
+         [image.api]\nfrom = \"stage.built\"\nrequire = [\"test.unit\"]\ntags = [\"acme/api:${var.version}\", \"acme/api:latest\"]\n\
+         platforms = [\"linux/amd64\", \"linux/arm64\"]\nannotations = { \"index:org.example.v\" = \"${var.version}\" }\n\
+         attest = { provenance = \"max\", sbom = true }\n\
+         [image.worker]\nfrom = \"stage.built\"\ntags = [\"acme/worker:${var.edition}\"]\n\
+         [matrix.worker]\nvar.edition = [\"free\", \"pro\"]\nvar.version = [1, 2]\nskip = [{ edition = \"pro\", version = 1 }]\n\
+         [files.out]\nfrom = \"stage.built:/etc\"\nto = \"./dist\"\n\
+         [group]\nworkers = [\"worker-*\"]\nrelease = [\"api\", \"workers\", \"out\"]\n",
+    );
+    let print = |words: &str| {
+        let printed =
+            sandbox.succeed(&mut sandbox.shell(&format!("llbc build --offline --print -f build.toml {words}")));
+        let plan: Value = serde_json::from_str(&printed.out()).unwrap();
+        (plan["group"].clone(), plan["target"].clone())
+    };
+    let targets = |names: &[&str]| serde_json::json!({ "targets": names });
+    let names = |of: &Value| of.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+
+    // The first image when nothing is asked for, and what it requires.
+    let (groups, api) = print("");
+    assert_eq!(groups, serde_json::json!({ "default": targets(&["api"]) }));
+    let own = serde_json::json!({ "context": ".", "dockerfile": "build.toml" });
+    let with = |more: Value| {
+        let mut whole = own.as_object().unwrap().clone();
+        whole.extend(more.as_object().unwrap().clone());
+        Value::from(whole)
+    };
+    let of_api = with(serde_json::json!({
+        "tags": ["acme/api:1", "acme/api:latest"],
+        "platforms": ["linux/amd64", "linux/arm64"],
+        "annotations": ["index:org.example.v=1"],
+        "attest": [{ "type": "sbom" }, { "type": "provenance", "mode": "max" }],
+    }));
+    assert_eq!(names(&api), ["api", "test.unit"]);
+    assert_eq!(api["api"], of_api);
+    assert_eq!(api["test.unit"]["output"], serde_json::json!([{ "type": "cacheonly" }]));
+
+    // Groups in groups, patterns, a matrix with what is left out of it.
+    let (groups, release) = print(". release");
+    let workers = ["worker-free-1", "worker-free-2", "worker-pro-2"];
+    let all = ["api", workers[0], workers[1], workers[2], "out"];
+    assert_eq!(groups, serde_json::json!({ "default": targets(&["release"]), "release": targets(&all) }));
+    assert_eq!(names(&release), ["api", workers[0], workers[1], workers[2], "out", "test.unit"]);
+    let pro = with(serde_json::json!({
+        "target": "worker", "tags": ["acme/worker:pro"], "args": { "edition": "pro", "version": "2" },
+    }));
+    assert_eq!(release[workers[2]], pro);
+    assert_eq!(release["out"]["output"], serde_json::json!([{ "type": "local", "dest": "./dist" }]));
+    // The group that a matrix is, several names, values that are given.
+    let (groups, some) = print(". worker out --build-arg version=2 --platform linux/arm64");
+    assert_eq!(groups, serde_json::json!({ "default": targets(&["worker", "out"]), "worker": targets(&workers) }));
+    assert_eq!((&some["out"]["args"]["version"], &some["out"]["platforms"][0]), (&"2".into(), &"linux/arm64".into()));
+    // It is a bake file.
+    sandbox.succeed(&mut sandbox.shell(
+        "llbc build --offline --print -f build.toml . release > docker-bake.json && llbc build -f docker-bake.json --print > again",
+    ));
+    let again: Value = serde_json::from_str(&sandbox.read("again")).unwrap();
+    let mut of_api = of_api;
+    of_api["target"] = "api".into();
+    assert_eq!(again["target"]["api"], of_api);
+}
+
 #[test]
 fn nothing_goes_anywhere_when_a_test_or_a_check_fails() {
     let sandbox = editions();

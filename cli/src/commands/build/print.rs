@@ -1,30 +1,30 @@
 //! `llbc build --print`: the resolved plan, in the form of `docker buildx bake --print`. Nobody is asked.
 
-use ast::{Diagnostic, Module, Severity, Source, Sources};
+use ast::{Diagnostic, GoalKind, Module, Severity, Source, Sources};
 use compiler::Destination;
 use compiler::plan::Resolved;
 use serde_json::{Map, Value, json};
 
-use super::goals::Asked;
+use super::goals;
 use crate::failure::{Failure, Result};
 use crate::printer;
 use crate::settings::Settings;
 
-/// Prints what would be built.
+/// Prints what would be built of what names mean.
 pub(super) fn run(
     settings: &Settings,
     module: &Module,
     source: &Source,
     included: &[Source],
-    asked: &Asked,
+    names: &[String],
 ) -> Result<()> {
     let errors: Vec<Diagnostic> =
         module.diagnostics.iter().filter(|found| found.severity == Severity::Error).cloned().collect();
     if !errors.is_empty() {
         return Err(refused(settings, source, included, &errors));
     }
+    let asked = goals::asked(module, names)?;
     let mut targets = Map::new();
-    let mut shown = Vec::new();
     for name in asked.names.iter().chain(&asked.required) {
         find(module, name)?;
         let mut options = settings.options.clone();
@@ -33,15 +33,31 @@ pub(super) fn run(
         }
         let resolved = compiler::resolve(module, source, included, &options)
             .map_err(|errors| refused(settings, source, included, &errors))?;
-        let title = title(module, name);
-        shown.push(title.clone());
-        targets.insert(title, target(settings, &resolved));
+        targets.insert(title(module, name), target(settings, &resolved));
     }
-    shown.truncate(asked.names.len());
-    let plan = json!({ "group": { "default": { "targets": shown } }, "target": targets });
+    let plan = json!({ "group": groups(module, names)?, "target": targets });
     let mut text = serde_json::to_vec_pretty(&plan).expect("JSON values are valid JSON");
     text.push(b'\n');
     printer::data(&text)
+}
+
+/// What was asked for as the group `default`, and each group that was asked for by its name.
+fn groups(module: &Module, names: &[String]) -> Result<Map<String, Value>> {
+    let mut groups = Map::new();
+    let members = |names: &[String]| -> Result<Value> {
+        let members = goals::asked(module, names)?.names;
+        Ok(json!({ "targets": members.iter().map(|name| title(module, name)).collect::<Vec<_>>() }))
+    };
+    for name in names {
+        if let Some(GoalKind::Group(_)) = module.goal(name).map(|goal| &goal.kind) {
+            groups.insert(name.clone(), members(std::slice::from_ref(name))?);
+        }
+    }
+    if !groups.contains_key("default") {
+        let default = if names.is_empty() { members(&[])? } else { json!({ "targets": names }) };
+        groups.insert("default".to_owned(), default);
+    }
+    Ok(groups)
 }
 
 /// Shows what is wrong.
@@ -87,7 +103,6 @@ fn target(settings: &Settings, resolved: &Resolved) -> Value {
     put("target", resolved.def.as_str().into());
     put("platforms", resolved.platforms.iter().map(ToString::to_string).collect::<Vec<_>>().into());
     let Some(shipment) = &resolved.shipment else { return target.into() };
-    put("requires", json!(shipment.requires));
     match &shipment.destination {
         Destination::Image { tags, annotations, attestations } => {
             put("tags", json!(tags));
@@ -95,10 +110,16 @@ fn target(settings: &Settings, resolved: &Resolved) -> Value {
                 "annotations",
                 annotations.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().into(),
             );
-            put("attest", json!(attestations));
+            put("attest", attestations.iter().map(|text| attestation(text)).collect::<Vec<_>>().into());
         }
         Destination::Files { to } => put("output", json!([{ "type": "local", "dest": to }])),
         Destination::Nowhere => put("output", json!([{ "type": "cacheonly" }])),
     }
     target.into()
+}
+
+/// `type=TYPE[,KEY=VALUE]` as an object.
+fn attestation(text: &str) -> Value {
+    let fields = text.split(',').filter_map(|field| field.split_once('='));
+    fields.map(|(key, value)| (key.to_owned(), Value::from(value))).collect::<Map<_, _>>().into()
 }
