@@ -1,78 +1,98 @@
 //! Keys that are there twice: where the first one is.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
-use toml::de::{DeTable, DeValue};
+use ast::Span;
 
-/// The first key of a path whose second one is at `at`; `None` if it cannot be told.
-pub(super) fn first(document: &DeTable<'_>, text: &str, at: &Range<usize>) -> Option<Range<usize>> {
-    let line_start = text.get(..at.start)?.rfind('\n').map_or(0, |end| end + 1);
-    let before = text[line_start..at.start].trim_start();
-    let said = text.get(at.clone())?;
-    let is_header = before.starts_with('[') || said.starts_with('[');
-    let mut path = if is_header { Vec::new() } else { header(&text[..line_start]) };
-    path.extend(keys(before.trim_start_matches('[')));
-    path.extend(keys(said.trim_matches(['[', ']'])));
-    if is_header {
-        // Of tables the document has the last one.
-        return earlier_header(&text[..line_start], &path);
-    }
-    let (last, tables) = path.split_last()?;
-    let mut table = document;
-    for name in tables {
-        table = inner(table.iter().find(|(key, _)| key.get_ref() == name)?.1.get_ref(), at.start)?;
-    }
-    let (key, _) = table.iter().find(|(key, _)| key.get_ref() == last)?;
-    Some(key.span()).filter(|first| first.end <= at.start)
+use super::keyed::KEYED;
+use crate::keyed::{Entry, Key, Section, Value, ValueKind};
+
+/// Where the key at a place is for the first time; where its table is, when only that is there already. `None` if it cannot
+/// be told.
+pub(super) fn first(text: &str, at: &Range<usize>) -> Option<Range<usize>> {
+    let tree = (KEYED.read)(text);
+    let mut walk = Walk { at: at.clone(), ..Walk::default() };
+    tree.sections.iter().for_each(|section| walk.section(section));
+    walk.found.map(range).filter(|first| first.end <= at.start)
 }
 
-/// The table that a value is, or the last of several before a place.
-fn inner<'d>(value: &'d DeValue<'d>, before: usize) -> Option<&'d DeTable<'d>> {
-    match value {
-        DeValue::Table(table) => Some(table),
-        DeValue::Array(all) => {
-            let before = all.iter().rfind(|value| value.span().start < before).or(all.iter().next_back())?;
-            inner(before.get_ref(), usize::MAX)
+fn range(span: Span) -> Range<usize> {
+    span.start as usize..span.end as usize
+}
+
+/// What leads from a table or a list to what is in it.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Step<'t> {
+    Key(&'t str),
+    Item(usize),
+}
+
+/// What has a name in a text, counted as it comes; the text itself is 0.
+type Named = usize;
+
+#[derive(Default)]
+struct Walk<'t> {
+    /// The place that is looked for.
+    at: Range<usize>,
+    /// What is in what.
+    known: BTreeMap<(Named, Step<'t>), Named>,
+    /// Where each is for the first time.
+    first: BTreeMap<Named, Span>,
+    /// The items so far of lists that headers make.
+    items: BTreeMap<Named, usize>,
+    found: Option<Span>,
+}
+
+impl<'t> Walk<'t> {
+    fn section(&mut self, section: &'t Section) {
+        let mut table = 0;
+        for (at, key) in section.path.iter().enumerate() {
+            table = self.key(table, key);
+            if section.repeated && at + 1 == section.path.len() {
+                *self.items.entry(table).or_default() += 1;
+            }
+            if let Some(item) = self.items.get(&table) {
+                table = self.step(table, Step::Item(*item));
+            }
         }
-        _ => None,
+        self.entries(table, &section.entries);
     }
-}
 
-/// The last key of the first header of a text that has the keys of a path.
-fn earlier_header(text: &str, path: &[String]) -> Option<Range<usize>> {
-    let mut start = 0;
-    for line in text.split_inclusive('\n') {
-        let inside = line.trim_start().strip_prefix('[').and_then(|rest| rest.split(']').next());
-        if inside.is_some_and(|inside| keys(inside) == path) {
-            let end = start + line.find(']')?;
-            let key = start + line[..end - start].rfind(['.', '['])? + 1;
-            return Some(key..end);
-        }
-        start += line.len();
-    }
-    None
-}
-
-/// The keys of the last header of a text.
-fn header(text: &str) -> Vec<String> {
-    let line = text.lines().rev().map(str::trim).find(|line| line.starts_with('['));
-    let inside = line.and_then(|line| line.trim_start_matches('[').split(']').next());
-    inside.map(keys).unwrap_or_default()
-}
-
-/// Keys with dots between them.
-fn keys(text: &str) -> Vec<String> {
-    let (mut all, mut key, mut quote) = (Vec::new(), String::new(), None);
-    for sign in text.trim().chars() {
-        match (sign, quote) {
-            ('"' | '\'', None) => quote = Some(sign),
-            (sign, Some(open)) if sign == open => quote = None,
-            ('.', None) => all.push(std::mem::take(&mut key)),
-            (sign, None) if sign.is_whitespace() => {}
-            (sign, _) => key.push(sign),
+    fn entries(&mut self, table: Named, entries: &'t [Entry]) {
+        for entry in entries {
+            let inside = entry.keys.iter().fold(table, |table, key| self.key(table, key));
+            if let Some(value) = &entry.value {
+                self.value(inside, value);
+            }
         }
     }
-    all.push(key);
-    all.retain(|key| !key.is_empty());
-    all
+
+    fn value(&mut self, named: Named, value: &'t Value) {
+        match &value.kind {
+            ValueKind::Table { entries, .. } => self.entries(named, entries),
+            ValueKind::List { items, .. } => {
+                for (at, item) in items.iter().enumerate() {
+                    let inside = self.step(named, Step::Item(at));
+                    self.value(inside, item);
+                }
+            }
+            ValueKind::Text { .. } | ValueKind::Plain => {}
+        }
+    }
+
+    fn step(&mut self, from: Named, step: Step<'t>) -> Named {
+        let fresh = self.known.len() + 1;
+        *self.known.entry((from, step)).or_insert(fresh)
+    }
+
+    fn key(&mut self, table: Named, key: &'t Key) -> Named {
+        let named = self.step(table, Step::Key(&key.text));
+        let place = range(key.span);
+        if self.at.start <= place.start && place.end <= self.at.end {
+            self.found = self.first.get(&named).or(self.first.get(&table)).copied();
+        }
+        self.first.entry(named).or_insert(key.span);
+        named
+    }
 }

@@ -91,8 +91,8 @@ pub(crate) fn parse_at(text: &str, at: Span) -> Module {
     module
 }
 
-/// What the reader of TOML says of a key that is there twice.
-const DUPLICATE: &str = "duplicate key";
+/// What the reader of TOML says of a key that is there twice, and of one whose value is there and whole.
+const DOUBLED: [&str; 2] = ["duplicate key", "cannot extend"];
 
 /// The values of a text, typed.
 fn read(text: &str, reader: &mut Reader) -> Spec {
@@ -100,8 +100,8 @@ fn read(text: &str, reader: &mut Reader) -> Spec {
     for error in errors {
         let range = error.span().unwrap_or(0..0);
         let mut found = Diagnostic::error(code::SYNTAX, error.message().to_owned(), reader.span(range.clone()));
-        if error.message() == DUPLICATE
-            && let Some(first) = doubled::first(document.get_ref(), text, &range)
+        if DOUBLED.iter().any(|doubled| error.message().starts_with(doubled))
+            && let Some(first) = doubled::first(text, &range)
         {
             found =
                 found.also(reader.span(first), "the first is here").help("a key is said once: take one of them out");

@@ -218,17 +218,30 @@ fn one_name_twice_is_shown_twice() {
         "[image.b]\nfrom = \"x\"\n[image.a]\nfrom = \"x\"\nfrom = \"y\"",
         "[image.a]\nfrom = \"x\"\n[[image.a.step]]\nrun = \"x\"\n[[image.a.step]]\nrun = \"x\"\nrun = \"y\"",
         "[image.a]\nfrom = \"x\"\nlabels = { k = \"1\", k = \"2\" }",
+        "[image.a]\nfrom = \"x\"\nlabels = { k.l = \"1\", k.l = \"2\" }",
+        "[image.a]\nfrom = \"x\"\nstep = [{ run = \"x\" }, { run = \"x\", \"run\" = \"y\" }]",
+        "[image.a]\nfrom = \"x\"\nlabels = { k = \"1\" }\nlabels.l = \"2\"",
+        "[image.a]\nfrom = \"x\"\nlabels.l = \"2\"\nlabels = { k = \"1\" }",
+        "[image.a.labels]\nk = \"1\"\n[image.a]\nfrom = \"x\"\nlabels = { k = \"1\" }",
+        "[image.a]\nfrom = \"x\"\nlabels.k = \"1\"\n[image.a.labels]\nl = \"1\"",
+        "[image.a]\nfrom = \"x\"\nexpose = [1]\n[[image.a.expose]]\nl = \"1\"",
     ] {
-        let module = parse(text);
-        let doubled: Vec<_> = module.diagnostics.iter().filter(|found| found.message == "duplicate key").collect();
-        assert!(!doubled.is_empty(), "{text}: {:?}", module.diagnostics);
-        let (at, first) = (doubled[0].at.expect("it has a place"), doubled[0].also.first().map(|first| first.span));
-        let quoted = |at: ast::Span| &text[at.start as usize..at.end as usize];
-        let is_table = text.contains("{ k");
-        let is_it =
-            |first: ast::Span| quoted(at).trim_end_matches(']').ends_with(quoted(first)) && first.end <= at.start;
-        assert!(is_table || first.is_some_and(is_it), "{text}: {:?}", doubled[0]);
+        let (module, quoted) = (parse(text), |at: ast::Span| &text[at.start as usize..at.end as usize]);
+        let is_doubled = |found: &&ast::Diagnostic| {
+            found.message == "duplicate key" || found.message.starts_with("cannot extend value of type")
+        };
+        let doubled = module.diagnostics.iter().find(is_doubled);
+        let doubled = doubled.unwrap_or_else(|| panic!("{text}: {:?}", module.diagnostics));
+        let (at, first) = (doubled.at.expect("it has a place"), doubled.also.first().map(|first| first.span));
+        let name = |at: ast::Span| quoted(at).rsplit(['.', '[']).next().map(|name| name.trim_matches([']', '"']));
+        let is_it = |first: ast::Span| name(at) == name(first) && first.end <= at.start;
+        assert!(first.is_some_and(is_it), "{text}: {doubled:?}");
     }
+    // Only the table is there already.
+    let text = "[image.a.labels]\nk = \"1\"\n[image.a]\nfrom = \"x\"\nlabels.l = \"1\"";
+    let module = parse(text);
+    let doubled = module.diagnostics.iter().find(|found| found.message == "duplicate key").expect("it is found");
+    assert_eq!(doubled.also[0].span, ast::Span::new(FileId(0), 9, 15), "{doubled:?}");
 }
 
 #[test]
