@@ -5,11 +5,13 @@
 //! it is not there is refused by its name.
 
 mod arithmetic;
+mod changing;
 mod functions;
 mod lists;
 mod own;
 mod read;
 mod resolve;
+mod times;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +21,7 @@ use serde_json::Value;
 use crate::failure::{Failure, Result};
 use crate::settings::is_address;
 use read::Block;
-pub(crate) use resolve::LOCAL_PLATFORM;
+pub(crate) use resolve::{CMD_CONTEXT, LOCAL_PLATFORM};
 
 /// Whether a file is one of these, by its name.
 pub(crate) fn is_bake(path: &str) -> bool {
@@ -47,6 +49,8 @@ pub(crate) struct Bake {
     pub(crate) variables: Vec<(String, String)>,
     /// Targets that others inherit from.
     pub(crate) parents: BTreeSet<String>,
+    /// Functions that are called and give something else each time.
+    pub(crate) changing: Vec<&'static str>,
 }
 
 /// Most steps from a group to its members, or from a target to what it inherits: more is a circle.
@@ -61,7 +65,8 @@ impl Bake {
         let mut blocks = if name.ends_with(".json") { read::json(text) } else { read::hcl(text) }.map_err(wrong)?;
         own::write_out(&mut blocks).map_err(wrong)?;
         blocks.iter_mut().flat_map(Block::expressions).try_for_each(arithmetic::call).map_err(wrong)?;
-        resolve::resolve(blocks, variable).map_err(wrong)
+        let changing = changing::write_out(&mut blocks).map_err(wrong)?;
+        Ok(Self { changing, ..resolve::resolve(blocks, variable).map_err(wrong)? })
     }
 
     /// The targets of names, each once, in the order asked for; those of `default` when there are none.
@@ -167,11 +172,26 @@ pub(crate) fn circle(open: &[&str]) -> Failure {
 
 /// The contexts of a target that are targets: their names, and those.
 pub(crate) fn based_on(target: &Target) -> Vec<(String, String)> {
-    let contexts = target.keys.get("contexts").and_then(Value::as_object).into_iter().flatten();
-    let other = |(context, value): (&String, &Value)| {
-        Some((context.clone(), value.as_str()?.strip_prefix("target:")?.to_owned()))
-    };
-    contexts.filter_map(other).collect()
+    let other = |(context, value): (String, String)| Some((context, value.strip_prefix("target:")?.to_owned()));
+    contexts(target).into_iter().filter_map(other).collect()
+}
+
+/// What a directory of the client is said to begin with: that the command runs in.
+const CWD: &str = "cwd://";
+
+/// A path without the word that says where it begins: all paths begin where the command runs.
+pub(crate) fn local(path: &str) -> &str {
+    match path.strip_prefix(CWD) {
+        Some("") => ".",
+        Some(path) => path,
+        None => path,
+    }
+}
+
+/// The contexts of a target, and what they are.
+pub(crate) fn contexts(target: &Target) -> Vec<(String, String)> {
+    let said = target.keys.get("contexts").and_then(Value::as_object).into_iter().flatten();
+    said.map(|(name, value)| (name.clone(), local(&shown(value)).to_owned())).collect()
 }
 
 fn text(target: &Target, key: &str) -> Option<String> {
@@ -180,7 +200,7 @@ fn text(target: &Target, key: &str) -> Option<String> {
 
 /// The context, which is here when nothing is said.
 pub(crate) fn context(target: &Target) -> String {
-    text(target, "context").unwrap_or_else(|| ".".to_owned())
+    text(target, "context").map_or_else(|| ".".to_owned(), |path| local(&path).to_owned())
 }
 
 /// The build file in it.
@@ -209,6 +229,9 @@ pub(crate) fn list(value: &Value) -> Vec<String> {
 /// Its path from here.
 pub(crate) fn file(target: &Target) -> String {
     let (context, dockerfile) = (context(target), dockerfile(target));
+    if dockerfile.starts_with(CWD) {
+        return local(&dockerfile).to_owned();
+    }
     let is_elsewhere = is_address(&context) || dockerfile.starts_with('/');
     if is_elsewhere { dockerfile } else { format!("{context}/{dockerfile}") }
 }
@@ -424,6 +447,34 @@ target "default" {
     }
 
     #[test]
+    fn directories_that_begin_where_the_command_runs() {
+        let text = "target \"a\" {\n context = BAKE_CMD_CONTEXT\n contexts = { x = \"cwd://lib\", y = \"${BAKE_CMD_CONTEXT}\" }\n}\n\
+                    target \"b\" {\n context = \"app\"\n dockerfile = \"cwd://x/Dockerfile\"\n}\n";
+        let usual = |name: &str| (name == CMD_CONTEXT).then(|| "cwd://".to_owned());
+        let bake = Bake::read("docker-bake.hcl", text, &usual).expect("it is right");
+        let [a, b] = &bake.targets[..] else { panic!("two targets") };
+        assert_eq!((context(a).as_str(), file(a).as_str()), (".", "./Dockerfile"));
+        assert_eq!(contexts(a), [("x".to_owned(), "lib".to_owned()), ("y".to_owned(), ".".to_owned())]);
+        assert_eq!((context(b).as_str(), file(b).as_str()), ("app", "x/Dockerfile"));
+    }
+
+    #[test]
+    fn what_is_something_else_each_time_is_told() {
+        let text = "target \"a\" {\n args = { A = uuidv4(), B = uuidv4(), T = formatdate(\"YYYY\", timestamp()) }\n}\n";
+        let read = || bake("docker-bake.hcl", text).expect("it is right");
+        let first = read();
+        assert_eq!(first.changing, ["uuidv4", "uuidv4", "timestamp"]);
+        let args = target(&first, "a")["args"].clone();
+        let said = |name: &str| args[name].as_str().expect("a text").to_owned();
+        assert_ne!(said("A"), said("B"));
+        let groups: Vec<usize> = said("A").split('-').map(str::len).collect();
+        assert_eq!((groups, said("A").as_bytes()[14]), (vec![8, 4, 4, 4, 12], b'4'));
+        assert!(said("T").len() == 4 && said("T").parse::<u32>().is_ok_and(|year| year >= 1970), "{args}");
+        // A file that is read again says the same.
+        assert_eq!(target(&read(), "a")["args"], args);
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         let message = |text: &str| match bake("docker-bake.hcl", text).and_then(|bake| bake.chosen(&[]).map(drop)) {
             Err(Failure::Message(message)) => message.text,
@@ -436,6 +487,9 @@ target "default" {
             message("target \"a\" { dockerfil = \"x\" }").contains("unknown key dockerfil (did you mean dockerfile?)")
         );
         assert!(message("target \"a\" { target = X }").contains("X"));
+        assert!(message("target \"a\" { targets = [\"x\"] }").contains("target a: `targets` is said of a group"));
+        assert!(message("target \"a\" { target = formatdate(\"Q\", timestamp()) }").contains("`Q` means nothing"));
+        assert!(message("target \"a\" { target = uuidv4(1) }").contains("uuidv4: it takes no arguments"));
         let doubling: String = (1..=50)
             .map(|at| format!("variable \"v{at}\" {{ default = \"${{v{}}}${{v{}}}\" }}\n", at - 1, at - 1))
             .collect();

@@ -53,6 +53,9 @@ const MOST_COMBINATIONS: usize = 256;
 /// The variable that has the platform of this machine, unless somebody sets it.
 pub(crate) const LOCAL_PLATFORM: &str = "BAKE_LOCAL_PLATFORM";
 
+/// The variable that has the directory the command runs in, likewise.
+pub(crate) const CMD_CONTEXT: &str = "BAKE_CMD_CONTEXT";
+
 type Keys = BTreeMap<String, Value>;
 
 pub(super) fn resolve(blocks: Vec<Block>, variable: &dyn Fn(&str) -> Option<String>) -> Result<Bake, String> {
@@ -82,7 +85,9 @@ fn declare_variables(
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Vec<(String, String)>, String> {
     let mut usual = Vec::new();
-    context.declare_var(LOCAL_PLATFORM, variable(LOCAL_PLATFORM).unwrap_or_default());
+    for name in [LOCAL_PLATFORM, CMD_CONTEXT] {
+        context.declare_var(name, variable(name).unwrap_or_default());
+    }
     let mut open: Vec<&Block> = blocks.iter().filter(|block| block.kind == "variable").collect();
     while !open.is_empty() {
         let (mut later, mut error, before) = (Vec::new(), String::new(), open.len());
@@ -261,6 +266,12 @@ impl<'b, 'c> Inheritance<'b, 'c> {
                     own.insert(key.clone(), value(expression, self.context, &block.name)?);
                 }
                 unknown => {
+                    if unknown == "targets" {
+                        return Err(format!(
+                            "target {}: `targets` is said of a group: write group \"{}\" {{ targets = [...] }}",
+                            block.name, block.name
+                        ));
+                    }
                     let message = format!("target {}: unknown key {unknown}", block.name);
                     return Err(ast::with_suggestion(message, ast::suggest(unknown, KEYS.iter().copied())));
                 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::start;
 use crate::args::Build;
-use crate::bake::{self, Bake, LOCAL_PLATFORM, Target, based_on, context, dockerfile, list, pairs, shown};
+use crate::bake::{self, Bake, CMD_CONTEXT, LOCAL_PLATFORM, Target, based_on, context, dockerfile, list, pairs, shown};
 use crate::failure::{Failure, Result};
 use crate::{pipeline, printer, world};
 use together::Unit;
@@ -43,7 +43,11 @@ fn variable(name: &str) -> Option<String> {
 
 /// A variable that is always there.
 pub(in crate::commands) fn usual(name: &str) -> Option<String> {
-    (name == LOCAL_PLATFORM).then(|| executor::host_platform().to_string())
+    match name {
+        LOCAL_PLATFORM => Some(executor::host_platform().to_string()),
+        CMD_CONTEXT => Some("cwd://".to_owned()),
+        _ => None,
+    }
 }
 
 fn unit<'b>(args: &Build, target: &'b Target, wanted: bool) -> Result<Unit<'b>> {
@@ -99,8 +103,8 @@ fn build(args: &Build, target: &Target) -> Result<(Build, Inline)> {
             "args" => build.options.build_args.extend(pairs(value)),
             "labels" => build.options.labels.extend(pairs(value)),
             "contexts" => {
-                let is_target = |pair: &String| pair.contains("=target:");
-                build.options.build_contexts.extend(pairs(value).into_iter().filter(|pair| !is_target(pair)));
+                let others = bake::contexts(target).into_iter().filter(|(_, value)| !value.starts_with("target:"));
+                build.options.build_contexts.extend(others.map(|(name, value)| format!("{name}={value}")));
             }
             "target" => build.options.target = Some(one()),
             "platforms" if build.options.platforms.is_empty() => build.options.platforms = list(value),
@@ -141,9 +145,9 @@ fn print(bake: &Bake, args: &Build, targets: &[&Target]) -> Result<()> {
     let mut shown = serde_json::Map::new();
     for target in &bake.needed(targets)? {
         let mut keys = serde_json::Map::new();
-        keys.insert("context".to_owned(), context(target).into());
         keys.insert("dockerfile".to_owned(), dockerfile(target).into());
         keys.extend(target.keys.iter().map(|(key, value)| (key.clone(), value.clone())));
+        keys.insert("context".to_owned(), context(target).into());
         shown.insert(target.name.clone(), keys.into());
     }
     let default = ["default".to_owned()];

@@ -41,6 +41,10 @@ pub(super) fn builds(source: &Source) -> Result<(Builds, Found)> {
     for name in &variables.deciding {
         gathered.unsaid(places.of("variable", name, ""), "a variable that decides what is built");
     }
+    if !bake.changing.is_empty() {
+        let at = Span::new(ast::FileId(0), 0, 0);
+        gathered.unsaid(at, "a function that gives something else each time (`timestamp`, `uuidv4`)");
+    }
     if !variables.kept.is_empty() {
         gathered.builds.rounds.push(variables.marks());
     }
@@ -211,7 +215,7 @@ impl Gathered<'_> {
 
     /// Contexts by name, which are images, other targets and directories.
     fn named(&mut self, target: &Target, build: &mut compiler::Build) {
-        for (name, value) in target.keys.get("contexts").map(entries).unwrap_or_default() {
+        for (name, value) in bake::contexts(target) {
             let named = if let Some(other) = value.strip_prefix("target:") {
                 Named::Result(other.to_lowercase())
             } else if let Some(image) = value.strip_prefix("docker-image://") {
@@ -271,7 +275,7 @@ fn contexts(target: &Target) -> Vec<(String, String)> {
         value if value.starts_with("docker-image://") => Some((name, value)),
         _ => Some((name.clone(), format!("local:{name}"))),
     };
-    target.keys.get("contexts").map(entries).unwrap_or_default().into_iter().filter_map(told).collect()
+    bake::contexts(target).into_iter().filter_map(told).collect()
 }
 
 /// The directory of an output that is one.
