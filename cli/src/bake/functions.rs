@@ -60,6 +60,7 @@ pub(super) fn declare(context: &mut Context<'_>) {
     }
     super::lists::declare(context);
     super::times::declare(context);
+    super::patterns::declare(context);
     let concat = |args: FuncArgs| {
         let lists = args.iter().map(|list| list.as_array().cloned().ok_or("concat: an argument is no list"));
         Ok(Value::Array(lists.collect::<Result<Vec<_>, _>>()?.concat()))

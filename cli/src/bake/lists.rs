@@ -64,6 +64,23 @@ const OF_ALL: &[(&str, Body)] = &[
         let safe = |c: char| if c.is_ascii_alphanumeric() || "_-".contains(c) { c } else { '_' };
         Ok(shown(args.first().unwrap_or(&Value::Null)).chars().map(safe).collect::<String>().into())
     }),
+    ("sethaselement", |args| {
+        let wanted = args.get(1).ok_or("sethaselement: an element is wanted")?;
+        Ok(list("sethaselement", &args, 0)?.contains(wanted).into())
+    }),
+    ("setsubtract", |args| {
+        let less = list("setsubtract", &args, 1)?;
+        Ok(set(list("setsubtract", &args, 0)?.into_iter().filter(|value| !less.contains(value)).collect()))
+    }),
+    ("setintersection", |args| {
+        let all = (1..args.len()).map(|at| list("setintersection", &args, at)).collect::<Result<Vec<_>, _>>()?;
+        let is_in_all = |value: &Value| all.iter().all(|list| list.contains(value));
+        Ok(set(list("setintersection", &args, 0)?.into_iter().filter(is_in_all).collect()))
+    }),
+    ("setunion", |args| {
+        let all = (0..args.len()).map(|at| list("setunion", &args, at)).collect::<Result<Vec<_>, _>>()?;
+        Ok(set(all.concat()))
+    }),
     ("md5", |args| Ok(sum(&md5::Md5::digest(shown(args.first().unwrap_or(&Value::Null)))).into())),
     ("sha256", |args| Ok(sum(&sha2::Sha256::digest(shown(args.first().unwrap_or(&Value::Null)))).into())),
     ("values", |args| Ok(Value::Array(map("values", &args, 0)?.into_values().collect()))),
@@ -78,6 +95,13 @@ pub(super) fn declare(context: &mut Context<'_>) {
 
 fn list(name: &str, args: &FuncArgs, at: usize) -> Result<Vec<Value>, String> {
     args.get(at).and_then(Value::as_array).cloned().ok_or_else(|| format!("{name}: an argument is no list"))
+}
+
+/// A list in the order of its texts, each once: as bake has sets.
+fn set(mut values: Vec<Value>) -> Value {
+    values.sort_by_key(shown);
+    values.dedup();
+    Value::Array(values)
 }
 
 fn map(name: &str, args: &FuncArgs, at: usize) -> Result<hcl::Map<String, Value>, String> {

@@ -9,6 +9,7 @@ mod changing;
 mod functions;
 mod lists;
 mod own;
+mod patterns;
 mod read;
 mod resolve;
 mod times;
@@ -49,6 +50,8 @@ pub(crate) struct Bake {
     pub(crate) variables: Vec<(String, String)>,
     /// Targets that others inherit from.
     pub(crate) parents: BTreeSet<String>,
+    /// Targets that say `targets`, which means nothing there.
+    pub(crate) misplaced: Vec<String>,
     /// Functions that are called and give something else each time.
     pub(crate) changing: Vec<&'static str>,
 }
@@ -65,6 +68,7 @@ impl Bake {
         let mut blocks = if name.ends_with(".json") { read::json(text) } else { read::hcl(text) }.map_err(wrong)?;
         own::write_out(&mut blocks).map_err(wrong)?;
         blocks.iter_mut().flat_map(Block::expressions).try_for_each(arithmetic::call).map_err(wrong)?;
+        blocks.iter_mut().flat_map(Block::expressions).try_for_each(patterns::write_out).map_err(wrong)?;
         let changing = changing::write_out(&mut blocks).map_err(wrong)?;
         Ok(Self { changing, ..resolve::resolve(blocks, variable).map_err(wrong)? })
     }
@@ -459,6 +463,33 @@ target "default" {
     }
 
     #[test]
+    fn sets() {
+        let text = "target \"a\" {\n tags = setunion([\"b\", \"a\"], [\"b\"])\n platforms = setsubtract([\"b\", \"a\", \"c\"], [\"a\"])\n\
+                    no-cache = sethaselement([\"x\"], \"x\")\n output = setintersection([\"b\", \"a\"], [\"a\", \"c\"])\n}\n";
+        let bake = bake("docker-bake.hcl", text).expect("it is right");
+        let keys =
+            serde_json::json!({ "tags": ["a", "b"], "platforms": ["b", "c"], "no-cache": true, "output": ["a"] });
+        assert_eq!(target(&bake, "a"), keys);
+    }
+
+    #[test]
+    fn patterns() {
+        let text = "target \"a\" {\n args = {\n A = can(regex(\"^7\", \"7.4\")) ? \"17\" : \"21\"\n B = \"${can(regex(\"^x\", \"7\"))}\"\n\
+                    C = regex(\"[0-9]+\", \"ab12\")\n D = regex(\"(a)(b)?(c)\", \"ac\")[2]\n E = regex(\"(?P<n>b)\", \"ab\")[\"n\"]\n}\n}\n";
+        let bake = bake("docker-bake.hcl", text).expect("it is right");
+        let args = serde_json::json!({ "A": "17", "B": false, "C": "12", "D": "c", "E": "b" });
+        assert_eq!(target(&bake, "a")["args"], args);
+    }
+
+    #[test]
+    fn targets_of_a_target_mean_nothing() {
+        let text = "target \"default\" {\n targets = [\"a\"]\n target = \"x\"\n}\n";
+        let bake = bake("docker-bake.hcl", text).expect("it is right");
+        assert_eq!(bake.misplaced, ["default"]);
+        assert_eq!(target(&bake, "default"), serde_json::json!({ "target": "x" }));
+    }
+
+    #[test]
     fn what_is_something_else_each_time_is_told() {
         let text = "target \"a\" {\n args = { A = uuidv4(), B = uuidv4(), T = formatdate(\"YYYY\", timestamp()) }\n}\n";
         let read = || bake("docker-bake.hcl", text).expect("it is right");
@@ -487,8 +518,10 @@ target "default" {
             message("target \"a\" { dockerfil = \"x\" }").contains("unknown key dockerfil (did you mean dockerfile?)")
         );
         assert!(message("target \"a\" { target = X }").contains("X"));
-        assert!(message("target \"a\" { targets = [\"x\"] }").contains("target a: `targets` is said of a group"));
         assert!(message("target \"a\" { target = formatdate(\"Q\", timestamp()) }").contains("`Q` means nothing"));
+        assert!(message("target \"a\" { target = regex(\"b\", \"a\") }").contains("nothing in a is like b"));
+        assert!(message("target \"a\" { target = regex(\"(\", \"a\") }").contains("regex"));
+        assert!(message("target \"a\" { target = can(upper(1)) }").contains("only can(regex"));
         assert!(message("target \"a\" { target = uuidv4(1) }").contains("uuidv4: it takes no arguments"));
         let doubling: String = (1..=50)
             .map(|at| format!("variable \"v{at}\" {{ default = \"${{v{}}}${{v{}}}\" }}\n", at - 1, at - 1))

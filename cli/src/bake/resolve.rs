@@ -41,6 +41,9 @@ const KEYS: &[&str] = &[
     "ulimits",
 ];
 
+/// The key of groups that files in use have in targets, where bake passes it over as it does all that it does not know.
+const MISPLACED: &str = "targets";
+
 /// Keys whose values are maps, which are put together; of all others the last one said counts.
 const MAPS: &[&str] = &["args", "contexts", "extra-hosts", "labels"];
 
@@ -188,6 +191,9 @@ fn is_of(value: &hcl::Value, said: Option<&str>) -> bool {
 /// The targets of a block: one, or one for each combination of its matrix.
 fn targets(bake: &mut Bake, blocks: &[Block], block: &Block, context: &Context<'_>) -> Result<(), String> {
     let attribute = |name: &str| block.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value);
+    if attribute(MISPLACED).is_some() {
+        bake.misplaced.push(block.name.clone());
+    }
     let Some(matrix) = attribute("matrix") else {
         let keys = Inheritance::keys(blocks, block, context, &mut bake.parents)?;
         bake.targets.push(Target { name: block.name.clone(), keys });
@@ -261,17 +267,11 @@ impl<'b, 'c> Inheritance<'b, 'c> {
         let mut own = Keys::new();
         for (key, expression) in &block.attributes {
             match key.as_str() {
-                "inherits" | "matrix" | "name" => {}
+                "inherits" | "matrix" | "name" | MISPLACED => {}
                 known if KEYS.contains(&known) => {
                     own.insert(key.clone(), value(expression, self.context, &block.name)?);
                 }
                 unknown => {
-                    if unknown == "targets" {
-                        return Err(format!(
-                            "target {}: `targets` is said of a group: write group \"{}\" {{ targets = [...] }}",
-                            block.name, block.name
-                        ));
-                    }
                     let message = format!("target {}: unknown key {unknown}", block.name);
                     return Err(ast::with_suggestion(message, ast::suggest(unknown, KEYS.iter().copied())));
                 }

@@ -19,6 +19,11 @@ pub(super) fn run(args: &Build, file: &str) -> Result<()> {
     let bytes = world::read(&crate::settings::Input::new(file))?;
     let text = String::from_utf8_lossy(&bytes);
     let bake = Bake::read(file, &text, &variable)?;
+    for name in &bake.misplaced {
+        printer::note(&format!(
+            "target {name}: `targets` means nothing in a target, and is passed over: groups have it"
+        ));
+    }
     let targets = bake.chosen(&args.words)?;
     if args.frontend.print {
         return print(&bake, args, &targets);
