@@ -25,7 +25,16 @@ pub const NO_EQUAL: &str = "convert";
 /// The class of those that cannot: what is written is not what was meant, and why is not known.
 pub const NAMELESS: &str = "converter";
 
-/// A text in another language. With `lossy`, what that has no word for is left out, and nothing is compared.
+/// A text that was written.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// It.
+    pub text: String,
+    /// What was left out: warnings, in the order of what it was written of.
+    pub left_out: Vec<Diagnostic>,
+}
+
+/// A text in another language. With `lossy`, what that has no word for is left out and named, and nothing is compared.
 ///
 /// `files` is asked for texts that the text includes or uses, and for nothing else. Spans are in file 0, which is `source`, or
 /// in those texts: the second value.
@@ -37,7 +46,7 @@ pub fn convert(
     to: &Language,
     lossy: bool,
     files: &dyn World,
-) -> Result<String, (Vec<Diagnostic>, Vec<Source>)> {
+) -> Result<Written, (Vec<Diagnostic>, Vec<Source>)> {
     let world = StandIns::beside(files);
     let (module, texts) = crate::load(source, &Options::default(), &mut Facts::default(), &world);
     written(source, &module, to, lossy, &world).map_err(|found| (found, texts))
@@ -49,7 +58,7 @@ fn written(
     to: &Language,
     lossy: bool,
     world: &StandIns<'_>,
-) -> Result<String, Vec<Diagnostic>> {
+) -> Result<Written, Vec<Diagnostic>> {
     let errors: Vec<Diagnostic> =
         module.diagnostics.iter().filter(|found| found.severity == Severity::Error).cloned().collect();
     if !errors.is_empty() {
@@ -66,18 +75,29 @@ fn written(
         Some(unfolded) => (&unfolded.module, unfolded.unsaid.clone()),
         None => (module, Vec::new()),
     };
-    let text = match (to.write)(stages, lossy) {
-        Ok(text) if unsaid.is_empty() || lossy => text,
-        Ok(_) => return Err(named(unsaid, to)),
-        Err(more) => return Err(named(unsaid.into_iter().chain(more).collect(), to)),
+    let text = match (to.write)(stages, false) {
+        Ok(text) if unsaid.is_empty() => text,
+        whole => {
+            let unsaid = named(unsaid.into_iter().chain(whole.err().unwrap_or_default()).collect(), to);
+            if !lossy {
+                return Err(unsaid);
+            }
+            let text = (to.write)(stages, true).map_err(|more| named(more, to))?;
+            return Ok(Written { text, left_out: unsaid.into_iter().map(left_out).collect() });
+        }
     };
     if lossy {
-        return Ok(text);
+        return Ok(Written { text, left_out: Vec::new() });
     }
     let name = to.names.first().map_or_else(|| format!("text.{}", to.extensions[0]), |name| (*name).to_owned());
     let marks = unfolded.map(|unfolded| unfolded.marks).unwrap_or_default();
     let found = differences(source, &Source::new(name, text.clone().into_bytes()), module, &marks, to, world);
-    if found.is_empty() { Ok(text) } else { Err(found) }
+    if found.is_empty() { Ok(Written { text, left_out: Vec::new() }) } else { Err(found) }
+}
+
+/// The warning that something is left out, of what would be the error.
+pub fn left_out(error: Diagnostic) -> Diagnostic {
+    Diagnostic { severity: Severity::Warning, message: format!("left out: {}", error.message), help: None, ..error }
 }
 
 /// What there is no word for, in the order of the text.

@@ -22,7 +22,7 @@ pub mod targets;
 #[cfg(test)]
 mod testing;
 
-pub use convert::{Build, Builds, NAMELESS, NO_EQUAL, convert, several};
+pub use convert::{Build, Builds, NAMELESS, NO_EQUAL, Written, convert, left_out, several};
 pub use drive::{
     Glance, Outcome, check, compile, expand, format, glance, imports, load, parse, resolve, scopes, survey, vertices,
 };

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use ast::{Severity, Source};
-use compiler::{Answer, AskError, Facts, ImageAnswer, LocalPath, Lock, Options, Question, World};
+use compiler::{Answer, AskError, Facts, ImageAnswer, LocalPath, Lock, Options, Question, World, Written};
 
 /// Stand-ins for images, and nothing else.
 struct StandIns(Lock);
@@ -99,7 +99,7 @@ fn convert_all(cases: &[(Source, Options)], to: &str, file: &str) -> usize {
     for (source, options) in cases {
         let Some(wanted) = digests(source, options) else { continue };
         match compiler::convert(source, language, false, &world()) {
-            Ok(text) => {
+            Ok(Written { text, .. }) => {
                 let converted = Source::new(file, text.clone().into_bytes());
                 // A program refuses arguments that it has no parameters for.
                 let mut options = options.clone();
@@ -113,8 +113,13 @@ fn convert_all(cases: &[(Source, Options)], to: &str, file: &str) -> usize {
             }
             Err((unsaid, _)) => nameless.extend(unnamed(source, &unsaid)),
         }
-        // Leaving things out never fails, whatever there is.
-        compiler::convert(source, language, true, &world()).unwrap();
+        // Leaving things out never fails, whatever there is; what comes of it is right, or something is named.
+        let lossy = compiler::convert(source, language, true, &world()).unwrap();
+        let check = |text: &Source| compiler::check(text, &Options::default(), Facts::default(), &world());
+        if lossy.left_out.is_empty() && !check(source).failed() {
+            let found = check(&Source::new(file, lossy.text.into_bytes()));
+            assert!(!found.failed(), "{}: {:?}", source.name, found.diagnostics);
+        }
     }
     assert_named(&nameless);
     written
@@ -126,12 +131,12 @@ fn there_and_back(cases: &[(Source, Options)], there: (&str, &str), back: (&str,
     let (mut converted, mut returned, mut nameless) = (0, 0, Vec::new());
     for (source, _) in cases {
         let Some(wanted) = digests(source, &Options::default()) else { continue };
-        let Ok(text) = compiler::convert(source, languages[0], false, &world()) else { continue };
+        let Ok(Written { text, .. }) = compiler::convert(source, languages[0], false, &world()) else { continue };
         converted += 1;
         let written = Source::new(there.1, text.clone().into_bytes());
         match compiler::convert(&written, languages[1], false, &world()) {
             Ok(again) => {
-                let again = Source::new(back.1, again.into_bytes());
+                let again = Source::new(back.1, again.text.into_bytes());
                 assert_eq!(digests(&again, &Options::default()), Some(wanted), "{}\n{text}", source.name);
                 returned += 1;
             }
@@ -234,7 +239,8 @@ fn examples_build_the_same_in_other_languages_or_say_why_not() {
 /// Converts one text.
 fn converted(name: &str, text: &str, to: &str) -> Result<String, String> {
     let source = Source::new(name, text.as_bytes().to_vec());
-    compiler::convert(&source, frontends::by_id(to).unwrap(), false, &world()).map_err(|(found, _)| {
+    let written = compiler::convert(&source, frontends::by_id(to).unwrap(), false, &world());
+    written.map(|written| written.text).map_err(|(found, _)| {
         let said = |found: &ast::Diagnostic| {
             let at = found.at.unwrap();
             format!("{}: {}", &text[at.start as usize..at.end as usize], found.message)

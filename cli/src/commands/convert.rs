@@ -3,6 +3,7 @@
 mod baked;
 
 use ast::{Source, Sources};
+use compiler::Written;
 
 use crate::args::{CompileOptions, Convert, Target};
 use crate::failure::{Failure, Result};
@@ -18,7 +19,7 @@ pub(super) fn run(args: &Convert) -> Result<()> {
     let source = if bake::is_bake(&args.file) {
         let spec = baked(args, &settings)?;
         if args.to == Target::Toml {
-            return written(args, &spec);
+            return write(args, &spec);
         }
         // The spec has no file: what is wrong with it is shown in its own words.
         Source::new(format!("{} as build.toml", args.file), spec.into_bytes())
@@ -30,7 +31,7 @@ pub(super) fn run(args: &Convert) -> Result<()> {
     let is_foreign = own.is_some_and(|own| own.extensions.is_empty() && own.format.is_none());
     let written_once = match is_foreign && args.to != Target::Toml {
         // What is said of such a file is that it is this spec, so what has no equal is shown in the spec's words.
-        true => compiler::convert(&source, self::language(Target::Toml), args.lossy, &host).ok(),
+        true => compiler::convert(&source, self::language(Target::Toml), args.lossy, &host).ok().map(|spec| spec.text),
         false => None,
     };
     let source = match written_once {
@@ -38,7 +39,11 @@ pub(super) fn run(args: &Convert) -> Result<()> {
         None => source,
     };
     match compiler::convert(&source, language, args.lossy, &host) {
-        Ok(text) => written(args, &text),
+        Ok(Written { text, left_out }) => {
+            // What is left out is named in the text itself: those that it includes have no part in that.
+            printer::diagnostics(settings.error_format, &std::iter::once(source).collect(), &left_out);
+            write(args, &text)
+        }
         Err((found, included)) => {
             let sources: Sources = std::iter::once(source).chain(included).collect();
             printer::diagnostics(settings.error_format, &sources, &found);
@@ -47,7 +52,7 @@ pub(super) fn run(args: &Convert) -> Result<()> {
     }
 }
 
-fn written(args: &Convert, text: &str) -> Result<()> {
+fn write(args: &Convert, text: &str) -> Result<()> {
     match &args.output {
         Some(path) => super::write_whole(path, text.as_bytes()),
         None => printer::data(text.as_bytes()),
@@ -59,15 +64,24 @@ fn baked(args: &Convert, settings: &Settings) -> Result<String> {
     let source = Source::new(args.file.clone(), world::read(&settings.input)?);
     let (mut builds, mut found) = baked::builds(&source)?;
     builds.exporting = args.to != Target::Toml;
-    let text = match compiler::several(&builds, args.lossy, &Host::new(settings)?) {
-        Ok(text) if found.is_empty() || args.lossy => return Ok(text),
-        Ok(_) => Vec::new(),
-        Err(more) => more,
-    };
-    found.extend(text);
+    // Of nothing no spec comes, whatever may be left out.
+    let lossy = args.lossy && !builds.builds.is_empty();
+    let written = compiler::several(&builds, lossy, &Host::new(settings)?);
     let sources: Sources = std::iter::once(source).chain(builds.texts).collect();
-    printer::diagnostics(settings.error_format, &sources, &found);
-    Err(Failure::Diagnosed)
+    if lossy {
+        found = found.into_iter().map(compiler::left_out).collect();
+    }
+    let text = match written {
+        Ok(Written { text, left_out }) => {
+            found.extend(left_out);
+            Ok(text)
+        }
+        Err(more) => {
+            found.extend(more);
+            Err(Failure::Diagnosed)
+        }
+    };
+    if printer::diagnostics(settings.error_format, &sources, &found) { Err(Failure::Diagnosed) } else { text }
 }
 
 fn language(target: Target) -> &'static frontends::Language {

@@ -7,7 +7,7 @@ use frontends::spec::several::{self, Kind, Named, Several, Stages, Wanted};
 
 use super::compare::{Directories, built};
 use super::construct::{self, Text};
-use super::{NAMELESS, NO_EQUAL, StandIns, named};
+use super::{NAMELESS, NO_EQUAL, StandIns, Written, left_out, named};
 use crate::{Options, Plan, World};
 
 /// Builds by name.
@@ -54,11 +54,11 @@ pub struct Build {
     pub told: Vec<Options>,
 }
 
-/// The builds as a spec. With `lossy`, what that has no word for is left out, and nothing is compared.
+/// The builds as a spec. With `lossy`, what that has no word for is left out and named, and nothing is compared.
 ///
 /// **Errors**: what is wrong with the texts; everything that a spec has no word for, each with its place; and builds that
 /// would be others.
-pub fn several(builds: &Builds, lossy: bool, files: &dyn World) -> Result<String, Vec<Diagnostic>> {
+pub fn several(builds: &Builds, lossy: bool, files: &dyn World) -> Result<Written, Vec<Diagnostic>> {
     let world = StandIns::beside(files);
     let modules: Vec<Module> = builds.texts.iter().zip(1..).map(|(text, file)| parsed(text, FileId(file))).collect();
     let is_error = |found: &&Diagnostic| found.severity == Severity::Error;
@@ -68,13 +68,20 @@ pub fn several(builds: &Builds, lossy: bool, files: &dyn World) -> Result<String
         return Err(errors);
     }
     let spec = frontends::by_id("TOML").expect("the language is there");
-    let text = several::spec(&whole(builds, &modules)?, lossy).map_err(|unsaid| named(unsaid, spec))?;
+    let (whole, mut wrong) = whole(builds, &modules);
+    let text = several::spec(&whole, false).or_else(|unsaid| {
+        wrong.extend(named(unsaid, spec));
+        if lossy { several::spec(&whole, true).map_err(|more| named(more, spec)) } else { Ok(String::new()) }
+    })?;
     if lossy {
-        return Ok(text);
+        return Ok(Written { text, left_out: wrong.into_iter().map(left_out).collect() });
+    }
+    if !wrong.is_empty() {
+        return Err(wrong);
     }
     let written = Source::new("build.toml", text.clone().into_bytes());
     let found = differences(builds, &modules, &written, &world);
-    if found.is_empty() { Ok(text) } else { Err(found) }
+    if found.is_empty() { Ok(Written { text, left_out: Vec::new() }) } else { Err(found) }
 }
 
 fn parsed(text: &Source, file: FileId) -> Module {
@@ -82,8 +89,9 @@ fn parsed(text: &Source, file: FileId) -> Module {
     (language.parse)(&frontends::Input { file, bytes: &text.bytes })
 }
 
-/// The builds by their texts: those that tell a text the same have its stages together.
-fn whole<'m>(builds: &Builds, modules: &'m [Module]) -> Result<Several<'m>, Vec<Diagnostic>> {
+/// The builds by their texts: those that tell a text the same have its stages together. And what is wrong: builds of stages
+/// that are not there are left out, and members of groups that are nothing.
+fn whole<'m>(builds: &Builds, modules: &'m [Module]) -> (Several<'m>, Vec<Diagnostic>) {
     let mut all: Vec<(usize, Stages<'m>)> = Vec::new();
     let mut errors = Vec::new();
     for build in &builds.builds {
@@ -121,16 +129,28 @@ fn whole<'m>(builds: &Builds, modules: &'m [Module]) -> Result<Several<'m>, Vec<
             }
         }
     }
-    if !errors.is_empty() {
-        return Err(errors);
+    let stages: Vec<Stages<'m>> = all.into_iter().map(|(_, stages)| stages).collect();
+    let is_result = |name: &String| stages.iter().flat_map(|stages| &stages.results).any(|result| result.name == *name);
+    let mut groups = builds.groups.clone();
+    for (group, members) in &mut groups {
+        members.retain(|member| {
+            let is_there = is_result(member) || builds.groups.iter().any(|(known, _)| known == member);
+            if !is_there && !builds.builds.iter().any(|build| build.name == *member) {
+                let message = format!("group {group} has a member that is nothing: {member}");
+                let error = Diagnostic::error(NO_EQUAL, message, Some(Span::new(FileId(0), 0, 0)));
+                errors.push(error.help("take it out, or say what it is"));
+            }
+            is_there
+        });
     }
-    Ok(Several {
+    let whole = Several {
         vars: builds.vars.clone(),
         directories: builds.directories.clone(),
-        stages: all.into_iter().map(|(_, stages)| stages).collect(),
-        groups: builds.groups.clone(),
+        stages,
+        groups,
         exporting: builds.exporting,
-    })
+    };
+    (whole, errors)
 }
 
 fn target(build: &Build) -> &str {

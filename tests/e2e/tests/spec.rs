@@ -388,7 +388,34 @@ fn files_of_bake_become_specs() {
     ] {
         assert!(refused.contains(words), "{words}: {refused}");
     }
-    sandbox.succeed(&mut sandbox.shell("llbc convert docker-bake.json --to toml --lossy"));
+    let lossy = sandbox.succeed(&mut sandbox.shell("llbc convert docker-bake.json --to toml --lossy -o lossy.toml"));
+    for words in ["Warning: left out: a build spec has no word for `no-cache`", "docker-bake.json:1:"] {
+        assert!(lossy.err().contains(words), "{words}: {}", lossy.err());
+    }
+    sandbox.succeed(&mut sandbox.shell("llbc check lossy.toml"));
+    // Targets without a build file or of no stage, members of groups that are nothing, a stage that a variable names, `targets`
+    // where it means nothing: what is left checks.
+    sandbox.write("many/Dockerfile", "ARG X=${TARGETARCH#y}\nFROM base AS on-a\nRUN echo on\nFROM on-${X} AS b\nFROM on-${X#y} AS e\nFROM base AS c\n");
+    sandbox.write(
+        "many/docker-bake.hcl",
+        "group \"default\" { targets = [\"a\", \"b\", \"nothing\"] }\ntarget \"a\" {\n target = \"b\"\n targets = [\"b\"]\n}\n\
+         target \"b\" { target = \"nostage\" }\ntarget \"c\" { dockerfile = \"nofile\" }\ntarget \"d\" { target = \"c\" }\ntarget \"e\" { target = \"e\" }\n",
+    );
+    let lossy =
+        sandbox.succeed(&mut sandbox.shell("cd many && llbc convert docker-bake.hcl --to toml --lossy -o build.toml"));
+    for words in [
+        "group default has a member that is nothing: nothing",
+        "has no stage nostage",
+        "target c: cannot read ./nofile",
+        "a stage whose name has a variable in it",
+        "a substitution: ${NAME:-VALUE} and its kin",
+        "`targets` in a target",
+    ] {
+        assert!(lossy.err().contains(words), "{words}: {}", lossy.err());
+    }
+    sandbox.succeed(&mut sandbox.shell("cd many && llbc check build.toml && llbc build -f build.toml d"));
+    let note = sandbox.succeed(&mut sandbox.shell("cd many && llbc build -f docker-bake.hcl --print d")).err();
+    assert!(note.contains("target a: `targets` means nothing in a target"), "{note}");
     // One Dockerfile may be all there is.
     sandbox.write(
         "docker-bake.json",

@@ -41,6 +41,9 @@ pub(super) fn builds(source: &Source) -> Result<(Builds, Found)> {
     for name in &variables.deciding {
         gathered.unsaid(places.of("variable", name, ""), "a variable that decides what is built");
     }
+    for name in &bake.misplaced {
+        gathered.unsaid(places.of("target", name, "targets"), "`targets` in a target, where it means nothing");
+    }
     if !bake.changing.is_empty() {
         let at = Span::new(ast::FileId(0), 0, 0);
         gathered.unsaid(at, "a function that gives something else each time (`timestamp`, `uuidv4`)");
@@ -82,7 +85,15 @@ impl Gathered<'_> {
         if target.name.chars().any(char::is_uppercase) {
             self.unsaid(at, "a name with capital letters");
         }
-        let text = self.text(target)?;
+        let text = match self.text(target) {
+            Ok(text) => text,
+            Err(Failure::Message(wrong)) => {
+                let error = Diagnostic::error("convert", format!("target {}: {}", target.name, wrong.text), Some(at));
+                self.found.push(error.help("put the build file there, or leave the target out with --lossy"));
+                return Ok(());
+            }
+            Err(other) => return Err(other),
+        };
         let mut build = compiler::Build {
             name: target.name.to_lowercase(),
             comment: target.keys.get("description").map(shown),
@@ -335,7 +346,7 @@ mod tests {
             let at = found.at.unwrap();
             format!("{}: {}", &text[at.start as usize..at.end as usize], found.message)
         };
-        (compiler::several(&builds, true, &Nothing).unwrap(), found.iter().map(shown).collect())
+        (compiler::several(&builds, true, &Nothing).unwrap().text, found.iter().map(shown).collect())
     }
 
     #[test]
@@ -366,7 +377,7 @@ mod tests {
         let text =
             "target \"default\" {\n  dockerfile-inline = <<E\nARG A=1\nARG B=${\"$\"}{A}\nFROM x:${\"$\"}{B}\nE\n}\n";
         let (builds, _) = builds(&Source::new("docker-bake.hcl", text.as_bytes().to_vec())).unwrap();
-        let spec = compiler::several(&builds, true, &Nothing).unwrap();
+        let spec = compiler::several(&builds, true, &Nothing).unwrap().text;
         assert!(spec.contains("A = { default = \"1\" }") && spec.contains("from = \"x:${var.A}\""), "{spec}");
     }
 
@@ -377,7 +388,7 @@ mod tests {
         let text = text.replace("FROM x AS on-1\nARG A=1\n", "ARG A=1\nFROM x AS on-1\n");
         let (builds, _) = builds(&Source::new("docker-bake.hcl", text.into_bytes())).unwrap();
         let spec = compiler::several(&builds, false, &Nothing);
-        let spec = spec.unwrap();
+        let spec = spec.unwrap().text;
         assert!(spec.contains("from = \"stage.on-1\""), "{spec}");
     }
 

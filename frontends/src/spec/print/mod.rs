@@ -370,6 +370,10 @@ impl<'m> Printer<'m> {
         let mut raw = base.raw().lossy().into_owned();
         if self.told.is_some() {
             raw = words::unquoted(&self.text(base, global));
+            if raw.is_empty() {
+                // What it says was left out.
+                return words::string("scratch");
+            }
         }
         if let Some(named) = self.told.and_then(|told| told.contexts.get(&raw.to_lowercase())) {
             return match named {
@@ -392,6 +396,10 @@ impl<'m> Printer<'m> {
         let earlier = self.module.defs[..at].iter().filter_map(|def| def.name.as_ref());
         if crate::may_name(&raw, earlier.map(|name| &name.text)) {
             self.unsaid(base.span, "a stage whose name has a variable in it");
+            if !raw.starts_with('$') {
+                // What is left out leaves nothing to start from: no image is called like that.
+                return words::string("scratch");
+            }
         }
         if self.module.defs.iter().any(|def| def.name.as_ref().is_some_and(|own| own.text == raw)) {
             // An image that has the name of a later definition.
