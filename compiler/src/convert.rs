@@ -30,11 +30,12 @@ pub const NAMELESS: &str = "converter";
 pub struct Written {
     /// It.
     pub text: String,
-    /// What was left out: warnings, in the order of what it was written of.
+    /// What was left out, or else what is built otherwise: warnings, in the order of what it was written of.
     pub left_out: Vec<Diagnostic>,
 }
 
-/// A text in another language. With `lossy`, what that has no word for is left out and named, and nothing is compared.
+/// A text in another language. With `lossy`, what that has no word for is left out and named; where nothing is, what is built
+/// otherwise is named.
 ///
 /// `files` is asked for texts that the text includes or uses, and for nothing else. Spans are in file 0, which is `source`, or
 /// in those texts: the second value.
@@ -86,13 +87,19 @@ fn written(
             return Ok(Written { text, left_out: unsaid.into_iter().map(left_out).collect() });
         }
     };
-    if lossy {
-        return Ok(Written { text, left_out: Vec::new() });
-    }
     let name = to.names.first().map_or_else(|| format!("text.{}", to.extensions[0]), |name| (*name).to_owned());
     let marks = unfolded.map(|unfolded| unfolded.marks).unwrap_or_default();
     let found = differences(source, &Source::new(name, text.clone().into_bytes()), module, &marks, to, world);
-    if found.is_empty() { Ok(Written { text, left_out: Vec::new() }) } else { Err(found) }
+    judged(text, found, lossy)
+}
+
+/// A text of which nothing was left out, and what it builds otherwise, which are warnings where that is allowed.
+fn judged(text: String, found: Vec<Diagnostic>, lossy: bool) -> Result<Written, Vec<Diagnostic>> {
+    if !found.is_empty() && !lossy {
+        return Err(found);
+    }
+    let warning = |found| Diagnostic { severity: Severity::Warning, help: None, ..found };
+    Ok(Written { text, left_out: found.into_iter().map(warning).collect() })
 }
 
 /// The warning that something is left out, of what would be the error.

@@ -7,7 +7,7 @@ use frontends::spec::several::{self, Kind, Named, Several, Stages, Wanted};
 
 use super::compare::{Directories, built};
 use super::construct::{self, Text};
-use super::{NAMELESS, NO_EQUAL, StandIns, Written, left_out, named};
+use super::{NAMELESS, NO_EQUAL, StandIns, Written, judged, left_out, named};
 use crate::{Options, Plan, World};
 
 /// Builds by name.
@@ -54,7 +54,8 @@ pub struct Build {
     pub told: Vec<Options>,
 }
 
-/// The builds as a spec. With `lossy`, what that has no word for is left out and named, and nothing is compared.
+/// The builds as a spec. With `lossy`, what that has no word for is left out and named; where nothing is, what is built
+/// otherwise is named.
 ///
 /// **Errors**: what is wrong with the texts; everything that a spec has no word for, each with its place; and builds that
 /// would be others.
@@ -73,15 +74,13 @@ pub fn several(builds: &Builds, lossy: bool, files: &dyn World) -> Result<Writte
         wrong.extend(named(unsaid, spec));
         if lossy { several::spec(&whole, true).map_err(|more| named(more, spec)) } else { Ok(String::new()) }
     })?;
-    if lossy {
-        return Ok(Written { text, left_out: wrong.into_iter().map(left_out).collect() });
-    }
     if !wrong.is_empty() {
-        return Err(wrong);
+        let left_out = wrong.iter().cloned().map(left_out).collect();
+        return if lossy { Ok(Written { text, left_out }) } else { Err(wrong) };
     }
     let written = Source::new("build.toml", text.clone().into_bytes());
     let found = differences(builds, &modules, &written, &world);
-    if found.is_empty() { Ok(Written { text, left_out: Vec::new() }) } else { Err(found) }
+    judged(text, found, lossy)
 }
 
 fn parsed(text: &Source, file: FileId) -> Module {

@@ -89,6 +89,17 @@ fn presets_are_written_out_and_specs_become_dockerfiles() {
     assert_eq!(ops("plain.toml"), ops("Dockerfile"));
     let refused = sandbox.fail(1, &mut sandbox.shell("llbc convert build.toml --to dockerfile"));
     assert!(refused.contains("a Dockerfile has no word for"), "{refused}");
+    // A Dockerfile has words for all of this, and they mean something else.
+    sandbox.write(
+        "otherwise.toml",
+        "[image.a]\nfrom = \"base\"\nlabels = { arch = \"${target.arch}\" }\nstep = [{ run = \"env\" }]\n",
+    );
+    let differs = "TARGETARCH would be set as well";
+    let refused = sandbox.fail(1, &mut sandbox.shell("llbc convert otherwise.toml --to dockerfile"));
+    assert!(refused.contains(differs) && refused.contains("Error"), "{refused}");
+    let written =
+        sandbox.succeed(&mut sandbox.shell("llbc convert otherwise.toml --to dockerfile --lossy -o /dev/null"));
+    assert!(written.err().contains(differs) && written.err().contains("Warning"), "{}", written.err());
 }
 
 /// The example of several results, on the base that tests have.
