@@ -57,7 +57,7 @@ pub(super) fn project(directory: &Path, kind: Option<ProjectKind>) -> Result<Pro
     };
     let absolute = std::fs::canonicalize(directory).map_err(Failure::io("read", directory))?;
     let name = absolute.file_name().map_or_else(|| "app".to_owned(), |name| image_name(&name.to_string_lossy()));
-    let found = if file.is_empty() { "as --kind says".to_owned() } else { format!("there is a {file}") };
+    let found = if file.is_empty() { "as --kind says".to_owned() } else { format!("because of {file}") };
     let mut project = Project {
         kind,
         name,
