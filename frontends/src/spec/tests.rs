@@ -321,6 +321,7 @@ fn layouts_beside_the_spec_are_contexts() {
         &format!("[source]\nt = {{ inline = \"x\" }}\n{image}"),
         &["\"source.s\": there is no source \"s\" (did you mean t?)"],
     );
+    check("[image.a]\nfrom = \"oci-layout://x\"", &["\"oci-layout://x\": a layout is no name of an image"]);
     check("[source]\ns = { oci-layout = \"x\" }\n[image.a]\nfrom = \"s\"", &["\"s\": `s` is a source"]);
     check(
         &format!("[source]\ns = {{ oci-layout = \"x\", image = \"y\" }}\n{image}"),

@@ -50,6 +50,11 @@ impl<'s> Lowering<'_, 's> {
             }
             return base;
         }
+        if from.value.starts_with("oci-layout://") {
+            let help = "declare it: [source] NAME = { oci-layout = \"DIRECTORY\" }, and say from = \"source.NAME\"";
+            self.error("a layout is no name of an image", from.span, help);
+            return None;
+        }
         for (kind, is_it) in [
             ("stage", spec.stages().iter().any(|(name, _)| name.value == from.value)),
             ("source", spec.source(&from.value).is_some_and(|source| source.oci_layout.is_some())),
