@@ -1,5 +1,7 @@
 //! The loop around the planner: plan, ask, plan again.
 
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ast::{Diagnostic, FileId, Module, Place, Severity, Source, Span};
@@ -7,7 +9,7 @@ use frontends::{Included, Input, LANGUAGES, Language, Trigger};
 use oci::Digest;
 
 use crate::plan::{self, Captures, Draft, Imported, LoadedModule, Purpose, Request, StepScope};
-use crate::{Answer, Facts, ModuleSource, Options, Plan, Question, World, lint};
+use crate::{Answer, AskError, Facts, ModuleSource, Options, Plan, Question, World, lint};
 
 /// Rounds of questions after which something is wrong with the answers: bases that bring in triggers that name images
 /// need two, and no image can bring in more; modules that import modules need one each, and what they import is mostly
@@ -121,7 +123,7 @@ pub struct Glance {
 }
 
 /// Looks at a text that is parsed already, with what is known so far, as [`check`] does; asks nobody. `None` when it was
-/// stopped.
+/// stopped. What is wrong with a text that is included is said where that is named.
 pub fn glance(
     module: &Module,
     source: &Source,
@@ -129,14 +131,72 @@ pub fn glance(
     facts: &Facts,
     stopped: &dyn Fn() -> bool,
 ) -> Option<Glance> {
-    with_request(module, source, options, Purpose::Lint, |request| {
-        let draft = plan::plan(&Request { stopped, ..*request }, facts);
+    let whole = Whole::known(module, source, options, facts);
+    if !whole.open.is_empty() {
+        return Some(Glance { diagnostics: module.diagnostics.clone(), asks: whole.open });
+    }
+    with_request(&whole.module, source, options, Purpose::Lint, |request| {
+        let draft = plan::plan(&Request { stopped, included: &whole.included, ..*request }, facts);
         if stopped() {
             return None;
         }
         let asks = draft.asks.clone();
-        Some(Glance { diagnostics: judge(module, source, options, draft).0, asks })
+        let mut diagnostics = judge(&whole.module, source, options, draft).0;
+        diagnostics.iter_mut().for_each(|found| here(found, module, &whole.included));
+        Some(Glance { diagnostics, asks })
     })
+}
+
+/// The texts that a text includes, as far as they are known.
+pub fn included(module: &Module, source: &Source, options: &Options, facts: &Facts) -> Vec<Source> {
+    Whole::known(module, source, options, facts).included
+}
+
+/// A text with all that it includes, as far as that is known.
+struct Whole<'m> {
+    module: Cow<'m, Module>,
+    /// The texts that it includes. **Shape**: file 1 first.
+    included: Vec<Source>,
+    /// What is not known.
+    open: BTreeSet<Question>,
+}
+
+impl<'m> Whole<'m> {
+    fn known(module: &'m Module, source: &Source, options: &Options, facts: &Facts) -> Self {
+        let language = LANGUAGES.iter().find(|language| language.id == module.dialect.id);
+        let Some(language) = language.filter(|_| !module.includes.is_empty()) else {
+            return Self { module: Cow::Borrowed(module), included: Vec::new(), open: BTreeSet::new() };
+        };
+        let nobody = Nobody::default();
+        let (module, included) = gather(language, source, options, &mut facts.clone(), &nobody);
+        Self { module: Cow::Owned(module), included, open: nobody.0.into_inner() }
+    }
+}
+
+/// Answers nothing, and remembers what it was asked.
+#[derive(Default)]
+struct Nobody(RefCell<BTreeSet<Question>>);
+
+impl World for Nobody {
+    fn answer(&self, questions: &[Question]) -> Vec<Result<Answer, AskError>> {
+        self.0.borrow_mut().extend(questions.iter().cloned());
+        questions.iter().map(|_| Err(AskError::default())).collect()
+    }
+}
+
+/// Moves what is said of an included text to where the text that everything begins with names it, or what includes it.
+fn here(found: &mut Diagnostic, module: &Module, included: &[Source]) {
+    let own = |span: &Span| span.file == module.file;
+    found.also.retain(|label| own(&label.span));
+    let Some(at) = found.at.filter(|at| !own(at)) else { return };
+    let text = (at.file.0 as usize).checked_sub(1).and_then(|at| included.get(at));
+    let name = text.map(|text| text.name.clone()).unwrap_or_default();
+    let names = |include: &&ast::Include| name == include.path || name.ends_with(&format!("/{}", include.path));
+    let include = module.includes.iter().find(names).or(module.includes.first());
+    found.at = include.map(|include| include.span);
+    found.locations = None;
+    found.message = format!("in {name}: {}", found.message);
+    found.fix = None;
 }
 
 /// What the steps of a range see, in the order of planning; asks nobody, and plans only the stages they need. Nothing for
@@ -150,7 +210,13 @@ pub fn scopes(module: &Module, source: &Source, options: &Options, facts: &Facts
 /// The vertices of a build, in the order of their making, each with the lines (first and last, from 1) that it comes from.
 /// Asks nobody, and knows nothing as long as a question is open.
 pub fn vertices(module: &Module, source: &Source, options: &Options, facts: &Facts) -> Vec<(Digest, (u32, u32))> {
-    let draft = with_request(module, source, options, Purpose::Build, |request| plan::plan(request, facts));
+    let whole = Whole::known(module, source, options, facts);
+    if !whole.open.is_empty() {
+        return Vec::new();
+    }
+    let draft = with_request(&whole.module, source, options, Purpose::Build, |request| {
+        plan::plan(&Request { included: &whole.included, ..*request }, facts)
+    });
     let Some(plan) = draft.plan else { return Vec::new() };
     let Ok((_, digests)) = llb::encode_traced(&plan.graph) else { return Vec::new() };
     let place = |(node, digest): (&llb::Node, Option<Digest>)| {

@@ -198,6 +198,8 @@ pub enum Meaning {
     Stage,
     /// A path of the build context.
     Path,
+    /// A path from the directory of the text.
+    Beside,
     /// An address.
     Address,
     /// A condition.

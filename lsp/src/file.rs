@@ -103,6 +103,11 @@ impl View<'_> {
         compiler::glance(&self.file.module, &self.file.source, self.options, self.facts, self.stopped)
     }
 
+    /// The texts that the file includes, as far as they are known.
+    pub fn included(&self) -> Vec<Source> {
+        compiler::included(&self.file.module, &self.file.source, self.options, self.facts)
+    }
+
     /// The vertices of the build, each with its lines; nothing as long as not all is known.
     pub fn vertices(&self) -> Vec<(Digest, (u32, u32))> {
         compiler::vertices(&self.file.module, &self.file.source, self.options, self.facts)

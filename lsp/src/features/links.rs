@@ -21,6 +21,8 @@ pub enum Target {
     Address(String),
     /// To a file of the build context.
     File(String),
+    /// To a file, from the directory of the text.
+    Beside(String),
 }
 
 /// All links of a file, in its order.
@@ -114,6 +116,7 @@ mod tests {
                 let target = match link.target {
                     Target::Address(address) => address,
                     Target::File(path) => format!("file {path}"),
+                    Target::Beside(path) => format!("beside {path}"),
                 };
                 (view.file.slice(link.span).to_owned(), target)
             };

@@ -1,6 +1,6 @@
 //! Requests: which feature answers which.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use ast::Span;
@@ -421,15 +421,18 @@ fn inlay_hints(server: &mut Server, params: Value) -> Answer {
     })
 }
 
+/// The address of a file that is there.
+fn existing(path: &Path) -> Option<lsp::Uri> {
+    path.is_file().then(|| uri_of(path)).flatten()
+}
+
 /// Files that are not there lead nowhere.
 fn document_links(asked: &Asked<'_>) -> Vec<lsp::DocumentLink> {
     let link = |link: links::Link| {
         let target = match link.target {
             links::Target::Address(address) => address.parse().ok()?,
-            links::Target::File(path) => {
-                let file = asked.document.place.context.join(path);
-                file.is_file().then(|| uri_of(&file)).flatten()?
-            }
+            links::Target::File(path) => existing(&asked.document.place.context.join(path))?,
+            links::Target::Beside(path) => existing(&asked.document.place.directory.join(path))?,
         };
         let range = asked.places.range(link.span);
         Some(lsp::DocumentLink { range, target: Some(target), tooltip: None, data: None })

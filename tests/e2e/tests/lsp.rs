@@ -66,6 +66,49 @@ fn findings_are_those_of_check() {
     assert_eq!(found, expected);
 }
 
+/// What a spec includes is read beside it: its names mean something, and what is wrong with it is said where it is named.
+#[test]
+fn specs_that_include_others() {
+    let sandbox = Sandbox::new();
+    sandbox.write("build/common.toml", "include = [\"deep.toml\"]\n[stage.tools]\nfrom = \"scratch\"\n");
+    sandbox.write("build/deep.toml", "[var]\nedition = { default = \"free\" }\n");
+    let uri = format!("file://{}", sandbox.write("build.toml", "").display());
+    let text = |path: &str| {
+        format!(
+            "spec = 1\ninclude = [\"{path}\"]\n[image.a]\nfrom = \"stage.tools\"\nlabels = {{ e = \"${{var.edition}}\" }}\n\
+             [[image.a.step]]\ncopy = \"stage.tools:/x\"\n"
+        )
+    };
+    let mut client = client(&sandbox);
+    client.open_as("toml", &uri, &text("build/common.toml")).unwrap();
+    assert_eq!(shown(&client.findings(&uri, 1).unwrap()), [""; 0]);
+    let document = json!({"uri": uri});
+    let links = client.request("textDocument/documentLink", json!({"textDocument": document})).unwrap();
+    assert!(links[0]["target"].as_str().unwrap().ends_with("/build/common.toml"), "{links}");
+    let complete = |client: &mut Client, line: usize, character: usize| {
+        let at = json!({"textDocument": document, "position": {"line": line, "character": character}});
+        client.request("textDocument/completion", at).unwrap().to_string()
+    };
+    assert!(complete(&mut client, 3, 8).contains("stage.tools"));
+    assert!(complete(&mut client, 4, 22).contains("var.edition"));
+
+    client.edit(&uri, 2, (0, 0), (7, 0), &text("build/commn.toml")).unwrap();
+    let missing = client.findings(&uri, 2).unwrap();
+    assert_eq!(shown(&missing)[0], "instruction 1:11");
+    assert!(missing[0]["message"].as_str().unwrap().starts_with("there is no file build/commn.toml"), "{missing:?}");
+
+    sandbox.write("build/deep.toml", "[var]\nedition = { defalt = \"free\" }\n");
+    client.edit(&uri, 3, (0, 0), (7, 0), &text("build/deep.toml")).unwrap();
+    client.findings(&uri, 3).unwrap();
+    // What is around a text is read again when something is saved.
+    client.notify("textDocument/didSave", json!({"textDocument": document})).unwrap();
+    let wrong = client.findings(&uri, 3).unwrap();
+    let message = wrong[0]["message"].as_str().unwrap();
+    assert!(message.starts_with("in build/deep.toml: unknown key `defalt` in var"), "{wrong:?}");
+    assert_eq!(shown(&wrong)[0], "instruction 1:11");
+    assert_eq!(client.end().unwrap(), Some(0));
+}
+
 #[test]
 fn a_renaming_can_be_applied() {
     let sandbox = Sandbox::new();

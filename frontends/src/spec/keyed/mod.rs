@@ -32,6 +32,7 @@ const REFERENCES: &[(&str, &str)] = &[
 
 /// What texts mean, by table and key; all others mean nothing more.
 const MEANINGS: &[(&str, &str, Meaning)] = &[
+    ("spec", "include", Meaning::Beside),
     ("stage", "from", Meaning::Base),
     ("stage", "platform", Meaning::Platform),
     ("stage", "cache", Meaning::Cache),
@@ -196,7 +197,12 @@ impl Finder<'_> {
                     }
                 }
             }
-            Meaning::Plain | Meaning::Image | Meaning::Path | Meaning::Address | Meaning::Platform => {}
+            Meaning::Plain
+            | Meaning::Image
+            | Meaning::Path
+            | Meaning::Beside
+            | Meaning::Address
+            | Meaning::Platform => {}
         }
         for (at, sign) in text.match_indices("${") {
             let start = at + sign.len();

@@ -117,9 +117,8 @@ impl List<'_> {
     }
 
     fn references(&mut self, end: &str) {
-        let names = self.view.file.names();
-        for symbol in names.symbols.iter().filter(|symbol| symbol.kind == Kind::Entry("var")) {
-            let label = format!("var.{}", symbol.name);
+        for name in self.named("var") {
+            let label = format!("var.{name}");
             let insert = format!("{label}{end}");
             self.add(&label, ItemKind::Variable, "", "").insert = Some(insert);
         }
@@ -149,7 +148,7 @@ impl List<'_> {
             Meaning::Source => self.names("source", "", ItemKind::Property),
             Meaning::Cache => self.names("cache", "", ItemKind::Property),
             Meaning::Stage => self.names("stage", "", ItemKind::Stage),
-            Meaning::Path => self.paths(""),
+            Meaning::Path | Meaning::Beside => self.paths(""),
             Meaning::Platform => {
                 for platform in ["build", "target"].iter().chain(PLATFORMS).filter(|known| !known.starts_with('$')) {
                     self.text(platform, ItemKind::Value, "", "");
@@ -167,11 +166,26 @@ impl List<'_> {
     }
 
     fn names(&mut self, space: &str, prefix: &str, kind: ItemKind) {
-        let names = self.view.file.names();
-        for symbol in names.symbols.iter().filter(|symbol| matches!(symbol.kind, Kind::Entry(known) if known == space))
-        {
-            self.text(&format!("{prefix}{}", symbol.name), kind, space, "");
+        for name in self.named(space) {
+            self.text(&format!("{prefix}{name}"), kind, space, "");
         }
+    }
+
+    /// The names in a table, those of texts that are included after the file's own.
+    fn named(&self, space: &str) -> Vec<String> {
+        let is_in = |kind: &Kind| matches!(kind, Kind::Entry(known) if *known == space);
+        let own = self.view.file.names().symbols.iter().filter(|symbol| is_in(&symbol.kind));
+        let mut names: Vec<String> = own.map(|symbol| symbol.name.to_string()).collect();
+        let Some(keyed) = self.view.file.language.keyed else { return names };
+        for text in self.view.included() {
+            let text = String::from_utf8_lossy(&text.bytes);
+            for mention in (keyed.names)(&text, &(keyed.read)(&text)) {
+                if mention.space == space && mention.defines == Some(true) && !names.contains(&mention.name) {
+                    names.push(mention.name);
+                }
+            }
+        }
+        names
     }
 
     fn images(&mut self) {

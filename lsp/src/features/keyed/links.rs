@@ -18,6 +18,7 @@ pub(in super::super) fn links(file: &File, tree: &Tree, grammar: &Grammar) -> Ve
                 .map(Target::Address),
             Meaning::Address => text.starts_with("http").then(|| Target::Address(text.to_owned())),
             Meaning::Path => Some(Target::File(text.to_owned())),
+            Meaning::Beside => Some(Target::Beside(text.to_owned())),
             Meaning::Files => text.strip_prefix("./").map(|path| Target::File(path.to_owned())),
             _ => None,
         };
