@@ -12,7 +12,7 @@ use oci::{Digest, Platform};
 
 use crate::exporters::{Ahead, Built, Packs};
 use crate::ops::exec::{Failed, Failures};
-use crate::runtime::{self, Embedded, Exit, NetworkMode, Runtime, Spec};
+use crate::runtime::{self, Embedded, Exit, Later, NetworkMode, Runtime, Spec};
 use crate::snapshot::{Active, Committed, Files, Snapshots};
 use crate::sources::Fetching;
 use crate::store::Store;
@@ -29,11 +29,12 @@ pub struct Engine {
 }
 
 impl Drop for Engine {
-    /// Nobody waits for the removal of what was made on the way.
+    /// Nobody waits for the removal of what was made on the way, nor for what was noted to reach the disk.
     fn drop(&mut self) {
-        let mut remove_later = |dir: BorrowedFd<'_>| self.runtime.remove_later(dir);
-        self.snapshots.hand_over(&mut remove_later);
-        self.store.temp().hand_over(&mut remove_later);
+        let mut remove = |dir: BorrowedFd<'_>| self.runtime.later(Later::Remove, dir);
+        self.snapshots.hand_over(&mut remove);
+        self.store.temp().hand_over(&mut remove);
+        self.store.db().hand_over(&mut |file| self.runtime.later(Later::Fold, file));
     }
 }
 

@@ -165,6 +165,15 @@ pub struct Exit {
     pub out_of_memory: bool,
 }
 
+/// What may be done when nobody waits any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Later {
+    /// The temporary directory whose lock it is of is removed.
+    Remove,
+    /// The log of the database that it is of is folded into it.
+    Fold,
+}
+
 /// Takes what a process writes. The stream is 1 (stdout) or 2 (stderr).
 pub type Output<'a> = &'a (dyn Fn(u8, &[u8]) + Sync);
 
@@ -181,10 +190,9 @@ pub trait Runtime: Send + Sync {
     /// Runs one process to its end. Cancelled, it kills everything in the container and returns `Cancelled`.
     fn run(&self, spec: &Spec, output: Output<'_>, cancel: &Cancel) -> Result<Exit>;
 
-    /// Has a process that outlives this one, and that nobody waits for, remove the temporary directory whose lock this is.
-    /// `false`: there is none.
-    fn remove_later(&self, dir: BorrowedFd<'_>) -> bool {
-        let _ = dir;
+    /// Leaves something to a process that outlives this one, and that nobody waits for. `false`: there is none.
+    fn later(&self, what: Later, of: BorrowedFd<'_>) -> bool {
+        let _ = (what, of);
         false
     }
 }

@@ -31,6 +31,7 @@ pub use crate::temp::{Temp, TempPath};
 use crate::{Error, Result};
 pub use blobs::{LocalBlobs, MemoryBlobs};
 pub use db::Db;
+pub(crate) use db::fold_handed_over;
 pub use images::Image;
 pub use layers::Layer;
 pub use lock::InUse;

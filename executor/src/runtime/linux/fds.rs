@@ -14,12 +14,17 @@ const BATCH: usize = 200;
 
 /// Sends descriptors, one byte of data with each batch.
 pub(super) fn send(to: &UnixStream, fds: &[OwnedFd]) -> io::Result<()> {
+    send_as(0, to, fds)
+}
+
+/// The same, the byte being one that tells the receiver what they are.
+pub(super) fn send_as(what: u8, to: &UnixStream, fds: &[OwnedFd]) -> io::Result<()> {
     for batch in fds.chunks(BATCH) {
         let batch: Vec<BorrowedFd> = batch.iter().map(AsFd::as_fd).collect();
         let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(BATCH))];
         let mut message = SendAncillaryBuffer::new(&mut space);
         message.push(SendAncillaryMessage::ScmRights(&batch));
-        rustix::net::sendmsg(to, &[IoSlice::new(&[0])], &mut message, SendFlags::NOSIGNAL)?;
+        rustix::net::sendmsg(to, &[IoSlice::new(&[what])], &mut message, SendFlags::NOSIGNAL)?;
     }
     Ok(())
 }
@@ -28,13 +33,13 @@ pub(super) fn send(to: &UnixStream, fds: &[OwnedFd]) -> io::Result<()> {
 pub(super) fn receive(from: &UnixStream, count: usize) -> io::Result<Vec<OwnedFd>> {
     let mut fds = Vec::with_capacity(count.min(BATCH));
     while fds.len() < count {
-        fds.extend(receive_message(from)?);
+        fds.extend(receive_message(from)?.1);
     }
     Ok(fds)
 }
 
-/// Receives the descriptors of one message, all closed on exec.
-pub(super) fn receive_message(from: &UnixStream) -> io::Result<Vec<OwnedFd>> {
+/// Receives what one message tells of its descriptors, and these, all closed on exec.
+pub(super) fn receive_message(from: &UnixStream) -> io::Result<(u8, Vec<OwnedFd>)> {
     let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(BATCH))];
     let mut message = RecvAncillaryBuffer::new(&mut space);
     let mut byte = [0];
@@ -46,5 +51,5 @@ pub(super) fn receive_message(from: &UnixStream) -> io::Result<Vec<OwnedFd>> {
         RecvAncillaryMessage::ScmRights(rights) => Some(rights),
         _ => None,
     };
-    Ok(message.drain().filter_map(rights).flatten().collect())
+    Ok((byte[0], message.drain().filter_map(rights).flatten().collect()))
 }

@@ -61,7 +61,7 @@ use agent::Servers;
 use plan::Reply;
 use zygote::{Shim, Zygote};
 
-use super::{Exit, Network, Output, Runtime, Spec};
+use super::{Exit, Later, Network, Output, Runtime, Spec};
 use crate::{Cancel, Error, Result};
 
 /// Becomes the zygote when that is what this process was started for; returns otherwise.
@@ -100,7 +100,7 @@ impl Embedded {
             })?;
             if let (Ok(zygote), Some(fd)) = (self.zygote(), networks.router().slow_to_close()) {
                 // A zygote that died keeps nothing, and closing takes as long as it takes.
-                let _ = zygote.as_ref().map(|zygote| zygote.keep(fd));
+                let _ = zygote.as_ref().map(|zygote| zygote.keep(fd, None));
             }
             Ok(networks)
         });
@@ -153,9 +153,9 @@ impl Runtime for Embedded {
         self.run_by(None, spec, output, cancel)
     }
 
-    fn remove_later(&self, dir: BorrowedFd<'_>) -> bool {
+    fn later(&self, what: Later, of: BorrowedFd<'_>) -> bool {
         let zygote = self.zygote.lock().expect("no panic while the zygote is held");
-        zygote.as_ref().is_some_and(|zygote| zygote.keep(dir).is_ok())
+        zygote.as_ref().is_some_and(|zygote| zygote.keep(of, Some(what)).is_ok())
     }
 }
 
@@ -229,8 +229,8 @@ impl Runtime for OciRuntime {
         result
     }
 
-    fn remove_later(&self, dir: BorrowedFd<'_>) -> bool {
-        self.shim.remove_later(dir)
+    fn later(&self, what: Later, of: BorrowedFd<'_>) -> bool {
+        self.shim.later(what, of)
     }
 }
 

@@ -8,11 +8,10 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use rustix::fs::FileType;
-
 use super::binary::Binary;
 use super::{fds, shim, sys};
-use crate::{temp, userns};
+use crate::runtime::Later;
+use crate::{store, temp, userns};
 
 /// First argument that makes this program the zygote.
 pub(super) const WORD: &str = "__llbc-container-shim";
@@ -50,13 +49,13 @@ impl Zygote {
             .spawn()?;
         let zygote = Self { process: Some(process), socket };
         // Whoever closes a mount last waits for the kernel, a millisecond or more.
-        let _ = zygote.keep(binary.fd());
+        let _ = zygote.keep(binary.fd(), None);
         Ok(zygote)
     }
 
-    /// Has it keep a copy of a descriptor open until it ends, and then remove the directory if it is one's lock.
-    pub(super) fn keep(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
-        fds::send(&self.socket, &[fd.try_clone_to_owned()?])
+    /// Has it keep a copy of a descriptor open until it ends, and then do something with it.
+    pub(super) fn keep(&self, fd: BorrowedFd<'_>, then: Option<Later>) -> io::Result<()> {
+        fds::send_as(Message::Keep(then).byte(), &self.socket, &[fd.try_clone_to_owned()?])
     }
 
     /// Forks a shim.
@@ -64,7 +63,8 @@ impl Zygote {
         let (control, their_control) = UnixStream::pair()?;
         let (stdout, their_stdout) = io::pipe()?;
         let (stderr, their_stderr) = io::pipe()?;
-        fds::send(&self.socket, &[their_control.into(), their_stdout.into(), their_stderr.into()])?;
+        let theirs = [their_control.into(), their_stdout.into(), their_stderr.into()];
+        fds::send_as(Message::Fork.byte(), &self.socket, &theirs)?;
         Ok(Shim { control, stdout: stdout.into(), stderr: stderr.into() })
     }
 }
@@ -80,8 +80,29 @@ impl Drop for Zygote {
     }
 }
 
-/// Forks a shim for each message of three descriptors and keeps those of others, until the executor hangs up; then it
-/// tidies up.
+/// What descriptors are sent for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Message {
+    /// To fork a shim that has them.
+    Fork,
+    /// To keep one open until the end.
+    Keep(Option<Later>),
+}
+
+impl Message {
+    const ALL: [Self; 4] =
+        [Self::Fork, Self::Keep(None), Self::Keep(Some(Later::Remove)), Self::Keep(Some(Later::Fold))];
+
+    fn byte(self) -> u8 {
+        Self::ALL.iter().position(|message| *message == self).expect("all are listed") as u8
+    }
+
+    fn of(byte: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(byte)).copied()
+    }
+}
+
+/// Forks shims and keeps descriptors, as it is told, until the executor hangs up; then it tidies up.
 pub(super) fn main() -> i32 {
     let Ok(socket) = take_socket() else { return 1 };
     userns::look();
@@ -89,30 +110,34 @@ pub(super) fn main() -> i32 {
     sys::forget_children();
     let mut kept = Vec::new();
     loop {
-        let Ok(message) = fds::receive_message(&socket) else { break };
-        let message = match <[OwnedFd; 3]>::try_from(message) {
-            Ok(message) => message,
-            Err(others) => {
-                kept.extend(others);
+        let Ok((byte, fds)) = fds::receive_message(&socket) else { break };
+        let streams = match (Message::of(byte), <[OwnedFd; 3]>::try_from(fds)) {
+            (Some(Message::Fork), Ok(streams)) => streams,
+            (Some(Message::Keep(then)), Err(fds)) => {
+                kept.extend(fds.into_iter().map(|fd| (fd, then)));
                 continue;
             }
+            // The executor is this program: it says nothing else.
+            _ => continue,
         };
         match sys::clone(0, None) {
             Ok(sys::Cloned::Parent(_)) => {}
             Ok(sys::Cloned::Child) => {
                 drop((socket, kept));
-                return be_a_shim(message);
+                return be_a_shim(streams);
             }
             // The executor finds the socket closed.
             Err(_) => {}
         }
     }
-    kept.into_iter().filter(is_directory).for_each(temp::remove_handed_over);
+    for (fd, then) in kept {
+        match then {
+            None => {}
+            Some(Later::Remove) => temp::remove_handed_over(fd),
+            Some(Later::Fold) => store::fold_handed_over(fd),
+        }
+    }
     0
-}
-
-fn is_directory(fd: &OwnedFd) -> bool {
-    rustix::fs::fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
 }
 
 /// Takes the socket away from standard input and puts a pipe that nobody writes to there.
