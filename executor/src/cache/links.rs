@@ -16,6 +16,9 @@ use crate::Result;
 use crate::snapshot::{Committed, LayerId};
 use crate::store::Store;
 
+/// How long a use counts for those that follow it; milliseconds.
+const MOMENT: i64 = 60_000;
+
 /// Name of a cache key.
 pub type Key = Arc<str>;
 
@@ -91,9 +94,21 @@ pub fn forget(store: &Store, keys: &[Key], result: &Committed) -> Result<()> {
     })
 }
 
-/// Remembers when results were last of use, and how often: what is not used is pruned first.
+/// Remembers when results were last of use, and how often: what is not used is pruned first. What was of use a moment ago is
+/// no news: a build that finds everything in the cache then writes nothing.
 pub fn touch<'a>(store: &Store, used: impl Iterator<Item = &'a Committed>, now: i64) -> Result<()> {
-    let used: BTreeSet<String> = used.map(print_layers).collect();
+    let mut used: BTreeSet<String> = used.map(print_layers).collect();
+    store.db().read(|db| {
+        let mut last = db.prepare_cached("SELECT last FROM used WHERE layers = ?1")?;
+        for layers in std::mem::take(&mut used) {
+            let last: Option<i64> = last.query_row([&layers], |row| row.get(0)).optional()?;
+            // One that is to come is of a clock that was set back.
+            if !last.is_some_and(|last| (0..MOMENT).contains(&(now - last))) {
+                used.insert(layers);
+            }
+        }
+        Ok(())
+    })?;
     if used.is_empty() {
         return Ok(());
     }

@@ -150,15 +150,17 @@ fn outputs_have_keys_of_their_own() {
 }
 
 #[test]
-fn uses_are_counted() {
+fn uses_are_counted_once_in_a_moment() {
     let dir = scratch();
     let store = Store::open(dir.path()).unwrap();
     touch(&store, [tree("a b"), tree("c"), tree("c")].iter(), 5).unwrap();
-    touch(&store, [tree("c")].iter(), 9).unwrap();
+    for now in [6, 4 + MOMENT, 5 + MOMENT, 6 + MOMENT, 4] {
+        touch(&store, [tree("c")].iter(), now).unwrap();
+    }
     let rows = store.db().read(|db| {
         let mut query = db.prepare("SELECT layers, last, count FROM used ORDER BY layers")?;
         let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
         rows.collect::<rusqlite::Result<Vec<(String, i64, i64)>>>()
     });
-    assert_eq!(rows.unwrap(), [("a b".to_owned(), 5, 1), ("c".to_owned(), 9, 2)]);
+    assert_eq!(rows.unwrap(), [("a b".to_owned(), 5, 1), ("c".to_owned(), 4, 3)]);
 }
