@@ -57,8 +57,6 @@ pub struct Request {
     pub network: NetworkMode,
     /// Most steps at once; 0 leaves it to the executor.
     pub max_parallelism: usize,
-    /// Seconds since the epoch for timestamps of image and history.
-    pub epoch: Option<i64>,
     /// Asked to stop through this.
     pub cancel: Cancel,
 }
@@ -90,6 +88,13 @@ pub struct Part {
     pub name: Option<String>,
     /// Which; in the order of the definition.
     pub results: Range<usize>,
+}
+
+/// What the exports of one build have in common.
+struct Shared {
+    packs: Packs,
+    /// What timestamps of image and history are set to, in seconds since the epoch.
+    epoch: Option<i64>,
 }
 
 /// Who learns of trees and failures while they are there.
@@ -287,21 +292,22 @@ impl Engine {
         ops::check(&decoded.graph, &request.allow)?;
         let results = &decoded.graph.outputs;
         request.outputs.iter().try_for_each(|output| exporters::check(output, is_list(output, results)))?;
-        let wanted = exporters::wanted(&request.outputs, request.epoch)?;
-        let packs = Packs::new(exporters::pace());
+        let epoch = epoch(results);
+        let wanted = exporters::wanted(&request.outputs, epoch)?;
+        let shared = &Shared { packs: Packs::new(exporters::pace(&wanted)), epoch };
         // Packing ahead stops with the request, and when nothing will come of it any more.
         let stop = Cancel::default();
         let stopping = stop.clone();
         let _hook = request.cancel.on_cancel(move || stopping.cancel());
         let silent = &progress::Vertex { sink: &progress::Silent, digest: Digest::sha256(b"ahead") };
-        let context = self.exporting(request, &packs, silent, &stop);
+        let context = self.exporting(request, shared, silent, &stop);
         std::thread::scope(|scope| {
             let ahead = Ahead::new(scope, &wanted, context);
             let aside = Aside { on_made: &|tree| ahead.made(tree), failures };
             let built = self.build_outputs(request, decoded, aside, sink);
             drop(ahead);
             let as_expected = built.and_then(|built| self.expect(request, &built, sink).map(|()| built));
-            as_expected.and_then(|built| self.export_all(request, &built, &packs, sink)).inspect_err(|_| stop.cancel())
+            as_expected.and_then(|built| self.export_all(request, &built, shared, sink)).inspect_err(|_| stop.cancel())
         })
     }
 
@@ -322,14 +328,14 @@ impl Engine {
         &self,
         request: &Request,
         built: &[Built],
-        packs: &Packs,
+        shared: &Shared,
         sink: &dyn progress::Sink,
     ) -> Result<Response> {
         let mut response = Response::default();
         let outputs = request.outputs.iter().filter(|output| output.kind != exporters::Kind::CacheOnly);
         for output in outputs {
             let of = results(built, &output.results(built.len()));
-            let exported = self.export(request, of, output, packs, sink)?;
+            let exported = self.export(request, of, output, shared, sink)?;
             let Some(name) = output.part.as_ref().and_then(|part| part.name.clone()) else {
                 response.metadata.extend(exported);
                 continue;
@@ -384,26 +390,27 @@ impl Engine {
         request: &Request,
         built: &[Built],
         output: &Output,
-        packs: &Packs,
+        shared: &Shared,
         sink: &dyn progress::Sink,
     ) -> Result<exporters::Metadata> {
         request.cancel.check()?;
         let name = exporters::title(output.kind);
         let progress = &progress::Vertex { sink, digest: Digest::sha256(name.as_bytes()) };
-        let context = self.exporting(request, packs, progress, &request.cancel);
+        let context = self.exporting(request, shared, progress, &request.cancel);
         progress.during(name, || exporters::export(built, output, context))
     }
 
     fn exporting<'a>(
         &'a self,
         request: &'a Request,
-        packs: &'a Packs,
+        shared: &'a Shared,
         progress: &'a progress::Vertex<'a>,
         cancel: &'a Cancel,
     ) -> exporters::Context<'a> {
         let (store, snapshots) = (&self.store, &*self.snapshots);
         let sources = sources::Context { store, snapshots, session: &request.session, progress, cancel };
-        let (epoch, fetching) = (request.epoch, &self.fetching);
+        let Shared { packs, epoch } = shared;
+        let (epoch, fetching) = (*epoch, &self.fetching);
         exporters::Context { store, snapshots, epoch, progress, cancel, packs, fetching, sources }
     }
 }
@@ -441,6 +448,11 @@ fn describe(terminal: llb::Output, tree: Committed, host: &Platform) -> Result<B
     let base_config = description.get("containerimage.base.config").map(|text| text.clone().into_bytes());
     let name = description.get("image.name").cloned();
     Ok(Built { tree, platform, config, base_config, listed, name })
+}
+
+/// What results say timestamps are to be set to.
+fn epoch(results: &[llb::Output]) -> Option<i64> {
+    results.iter().find_map(|result| result.meta.description.get("source-date-epoch"))?.parse().ok()
 }
 
 /// Whether a result is of a list, even of one.

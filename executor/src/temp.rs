@@ -44,9 +44,15 @@ struct Made {
 /// or a private image. One that is there already is closed to others.
 pub(crate) fn make_private(dir: &Path) -> Result<()> {
     let make = || {
-        fs::DirBuilder::new().recursive(true).mode(PRIVATE).create(dir)?;
-        let mode = fs::metadata(dir)?.permissions().mode();
-        if mode & 0o077 == 0 { Ok(()) } else { fs::set_permissions(dir, fs::Permissions::from_mode(PRIVATE)) }
+        let found = match fs::metadata(dir) {
+            Ok(found) if found.is_dir() => found,
+            _ => {
+                fs::DirBuilder::new().recursive(true).mode(PRIVATE).create(dir)?;
+                fs::metadata(dir)?
+            }
+        };
+        let is_private = found.permissions().mode() & 0o077 == 0;
+        if is_private { Ok(()) } else { fs::set_permissions(dir, fs::Permissions::from_mode(PRIVATE)) }
     };
     make().map_err(Error::io("make", dir))
 }

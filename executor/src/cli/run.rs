@@ -242,7 +242,6 @@ fn work(
             Ok(Done::Answered(data))
         }
         Next::Build(said) => {
-            request.epoch = epoch(&request.definition);
             let built = match shell {
                 None => engine.solve(request, tail),
                 Some(shell) => engine.solve_or_look(request, tail, &|step| {
@@ -287,14 +286,6 @@ fn engine(settings: &mut Settings) -> Result<Engine> {
         Some(store) => Engine::over(store, runtime),
         None => Engine::with_runtime(&settings.root, runtime),
     }
-}
-
-/// What the definition says timestamps are to be set to; seconds since the epoch.
-fn epoch(definition: &[u8]) -> Option<i64> {
-    // A definition that cannot be read is the engine's to refuse.
-    let decoded = llb::decode(definition).ok()?;
-    let mut descriptions = decoded.graph.outputs.iter().map(|output| &output.meta.description);
-    descriptions.find_map(|description| description.get("source-date-epoch"))?.parse().ok()
 }
 
 /// Gives the caller what is known of the result, in the ways asked for.

@@ -11,6 +11,7 @@ use super::layers::{self, Wanted};
 use super::parts::Parts;
 use super::{Context, attrs, image, load};
 use crate::exporters::Kind;
+use crate::host::processors;
 use crate::layer::Pace;
 use crate::snapshot::Committed;
 use crate::{Output, Result};
@@ -23,9 +24,9 @@ pub(crate) struct Ahead<'scope, 'env> {
     threads: Cell<usize>,
 }
 
-/// How packing ahead shares the processors.
-pub(crate) fn pace() -> Pace {
-    Pace::yielding()
+/// How packing ahead shares the processors; without anything wanted there is nothing to share.
+pub(crate) fn pace(wanted: &[Wanted]) -> Pace {
+    if wanted.is_empty() { Pace::at_once() } else { Pace::yielding() }
 }
 
 /// How outputs want layers, each way once.
@@ -72,8 +73,7 @@ impl<'scope, 'env> Ahead<'scope, 'env> {
     }
 
     fn start(&self) {
-        let most = std::thread::available_parallelism().map_or(1, usize::from);
-        if self.threads.get() < most {
+        if self.threads.get() < processors() {
             self.threads.set(self.threads.get() + 1);
             let context = self.context;
             self.scope.spawn(move || {

@@ -9,6 +9,7 @@ use oci::{Descriptor, Digest};
 use super::Context;
 use super::attrs::ImageAttrs;
 use super::parts::Parts;
+use crate::host::processors;
 use crate::layer::{
     Clamp, Compression, Packed, Packing, UNCOMPRESSED, compressor, decompress, measure, pack, write_diff,
 };
@@ -90,9 +91,8 @@ pub(super) fn blobs(trees: &[&Committed], wanted: Wanted, context: Context<'_>) 
             done.lock().expect("no panic while it is held").insert(layer.clone(), blob);
         }
     };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let workers: Vec<_> = (0..processors()).map(|_| scope.spawn(work)).collect();
         let ended = workers.into_iter().map(|worker| worker.join().expect("packing does not panic"));
         ended.collect::<Vec<_>>().into_iter().collect::<Result<()>>()
     })?;

@@ -6,6 +6,7 @@ use super::Compression;
 use super::estargz::{Estargz, Toc};
 use super::gzip::Gzip;
 use super::pace::Pace;
+use crate::host::processors;
 use crate::{Error, Result};
 
 /// Level of zstd when none is asked for.
@@ -47,8 +48,7 @@ pub fn compressor<W: Write>(out: W, compression: Compression, pace: &Pace) -> Re
 fn zstd<W: Write>(out: W, level: i32) -> io::Result<zstd::stream::write::Encoder<'static, W>> {
     let mut encoder = zstd::stream::write::Encoder::new(out, level)?;
     encoder.include_checksum(true)?;
-    let threads = std::thread::available_parallelism().map_or(1, |count| count.get() as u32);
-    encoder.multithread(threads.max(1))?;
+    encoder.multithread(processors() as u32)?;
     encoder.set_parameter(zstd::zstd_safe::CParameter::JobSize(ZSTD_JOB))?;
     Ok(encoder)
 }

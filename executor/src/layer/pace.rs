@@ -11,6 +11,8 @@ use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use crate::host::processors;
+
 /// Processor time of a block is some milliseconds; so often it is looked for room.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -33,8 +35,7 @@ impl Pace {
     /// Gives way to whatever else runs on this machine, until [`Pace::hurry`].
     pub fn yielding() -> Self {
         let load = File::open("/proc/loadavg").ok();
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        Self::with_room(move || load.as_ref().and_then(wanting).is_some_and(|wanting| wanting <= processors))
+        Self::with_room(move || load.as_ref().and_then(wanting).is_some_and(|wanting| wanting <= processors()))
     }
 
     fn with_room(room: impl Fn() -> bool + Send + Sync + 'static) -> Self {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::{io, thread};
 
 use super::pace::Pace;
+use crate::host::processors;
 
 /// Most threads of one stream: beyond, reading the files is what takes time.
 const MAX_THREADS: usize = 16;
@@ -21,7 +22,7 @@ pub(super) struct Workers {
 impl Workers {
     /// Starts as many as there are processors.
     pub(super) fn start(pace: Pace) -> Self {
-        let count = thread::available_parallelism().map_or(1, |count| count.get().min(MAX_THREADS));
+        let count = processors().min(MAX_THREADS);
         let (jobs, queue) = channel::<Job>();
         let queue = Arc::new(Mutex::new(queue));
         for _ in 0..count {

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
+use crate::host::processors;
 use crate::{Cancel, Error, Result};
 
 /// Jobs handed over at once: waking a thread costs more than a small file.
@@ -47,7 +48,7 @@ pub(crate) fn with<J: Send, T>(
     let (jobs, queue) = sync_channel(WAITING);
     let queue = Mutex::new(queue);
     let walked = thread::scope(|scope| {
-        let count = thread::available_parallelism().map_or(1, |count| count.get().min(MAX_THREADS));
+        let count = processors().min(MAX_THREADS);
         for _ in 0..count {
             scope.spawn(|| serve(&queue, &work, &failure, cancel));
         }

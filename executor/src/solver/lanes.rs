@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use crate::host::processors;
+
 /// What a task is bound by; each kind has a limit of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lane {
@@ -16,10 +18,11 @@ pub(super) enum Lane {
 /// The lanes, each with what runs in it and what waits.
 pub(super) struct Lanes<T> {
     lanes: [Queue<T>; 3],
+    /// Most runs at once; 0 leaves it to us.
+    runs: usize,
 }
 
 struct Queue<T> {
-    limit: usize,
     running: usize,
     waiting: VecDeque<T>,
 }
@@ -32,10 +35,18 @@ const PINS: usize = 16;
 impl<T> Lanes<T> {
     /// Empty lanes; at most `runs` run at once, 0 leaves it to us.
     pub(super) fn new(runs: usize) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let queue = |limit| Queue { limit, running: 0, waiting: VecDeque::new() };
-        let runs = if runs == 0 { cores * RUNS_PER_CORE } else { runs };
-        Self { lanes: [queue(PINS), queue(cores), queue(runs)] }
+        let queue = || Queue { running: 0, waiting: VecDeque::new() };
+        Self { lanes: [queue(), queue(), queue()], runs }
+    }
+
+    /// How much of a lane runs at once.
+    fn limit(&self, lane: Lane) -> usize {
+        match lane {
+            Lane::Pin => PINS,
+            Lane::Compare => processors(),
+            Lane::Run if self.runs == 0 => processors() * RUNS_PER_CORE,
+            Lane::Run => self.runs,
+        }
     }
 
     /// Adds work at the end of a lane.
@@ -45,10 +56,13 @@ impl<T> Lanes<T> {
 
     /// Work of a lane that may start now.
     pub(super) fn next(&mut self, lane: Lane) -> Option<T> {
+        let queue = &self.lanes[lane as usize];
+        if queue.waiting.is_empty() || queue.running >= self.limit(lane) {
+            return None;
+        }
         let queue = &mut self.lanes[lane as usize];
-        let work = if queue.running < queue.limit { queue.waiting.pop_front() } else { None };
-        queue.running += usize::from(work.is_some());
-        work
+        queue.running += 1;
+        queue.waiting.pop_front()
     }
 
     /// Work of a lane ended.

@@ -66,9 +66,11 @@ pub fn write_blob(blobs: &dyn Blobs, from: &mut dyn io::Read, expected: Option<&
 
 /// Reads a whole blob of at most `limit` bytes: manifests, configs.
 pub fn read_blob(blobs: &dyn Blobs, digest: &Digest, limit: u64) -> Result<Vec<u8>> {
-    let mut data = Vec::new();
-    let mut file = io::Read::take(blobs.open(digest)?, limit + 1);
-    io::Read::read_to_end(&mut file, &mut data).map_err(Error::io("read", digest.as_str()))?;
+    let file = blobs.open(digest)?;
+    let size = file.metadata().map_or(0, |found| found.len()).min(limit);
+    let mut data = Vec::with_capacity(size as usize + 1);
+    io::Read::read_to_end(&mut io::Read::take(file, limit + 1), &mut data)
+        .map_err(Error::io("read", digest.as_str()))?;
     if data.len() as u64 > limit {
         return Err(Error::Invalid(format!("blob {digest} is longer than {limit} bytes")));
     }
