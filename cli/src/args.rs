@@ -1,9 +1,10 @@
 //! What is typed: one struct a command. What it means is [`crate::settings`]' business.
 
 use std::ffi::OsString;
+use std::ops::Deref;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 use executor::cli::Network;
 
 /// Compiles Dockerfiles to BuildKit LLB and builds them into images.
@@ -37,47 +38,82 @@ what is not known then is a note, and what depends on it is not looked at. --off
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Compile to an LLB definition on standard output
-    Compile(Compile),
+    Compile(Named<Compile>),
     /// Show the LLB of a build file or of an encoded definition
-    Dump(Dump),
+    Dump(Named<Dump>),
     /// Say what changed between two builds, and what runs again because of it
-    Diff(Diff),
+    Diff(Named<Diff>),
     /// Draw a build as a page to look at, as it is and optimized
-    Graph(GraphArgs),
+    Graph(Named<GraphArgs>),
     /// Optimize LLB, or say what the optimizer does and what stands in its way
-    Opt(Opt),
+    Opt(Named<Opt>),
     /// Compile and build an image in one go
-    Build(Box<Build>),
+    Build(Named<Build>),
     /// Run the tests of a build spec: all of them, or those named
-    Test(Box<Build>),
+    Test(Named<Build>),
     /// Show errors and warnings of build files
-    Check(Check),
+    Check(Named<Check>),
     /// Show arguments, secrets, agents and caches that a build file uses
-    Outline(Describe),
+    Outline(Named<Describe>),
     /// Show the targets of a build file
-    Targets(Describe),
+    Targets(Named<Describe>),
     /// Explain a warning: what it means, why, what to write instead
-    Explain(Explain),
+    Explain(Named<Explain>),
     /// Serve a build to BuildKit over standard input and output: what the frontend image runs
     Frontend,
     /// Format build files
-    Fmt(Fmt),
+    Fmt(Named<Fmt>),
     /// Write down what a build takes from outside: image digests, commits, checksums
-    Lock(Box<LockArgs>),
+    Lock(Named<LockArgs>),
     /// Look at a project and write a build file for it
-    Init(Init),
+    Init(Named<Init>),
     /// Write a build file in another language
-    Convert(Convert),
+    Convert(Named<Convert>),
     /// Write the presets of a build spec out as plain stages
-    Expand(Expand),
+    Expand(Named<Expand>),
     /// Run the language server on standard input and output
-    Lsp(Lsp),
+    Lsp(Named<Lsp>),
     /// Work with HLB modules
     Hlb(Hlb),
     /// Print the completion script of a shell
-    Completions(Completions),
+    Completions(Named<Completions>),
     /// Print the manual page
     Man,
+}
+
+/// The arguments of a command, which are defined once the command is named: defining those of all takes longer than compiling.
+pub(crate) struct Named<T>(Box<T>);
+
+impl<T> Deref for Named<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Args> Args for Named<T> {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command.defer(|command| {
+            // What the list of commands says of it stays.
+            let about = command.get_about().cloned().unwrap_or_default();
+            T::augment_args(command).about(about).long_about(None)
+        })
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl<T: FromArgMatches> FromArgMatches for Named<T> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        T::from_arg_matches(matches).map(|args| Self(Box::new(args)))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
+    }
 }
 
 /// `llbc compile`.
@@ -494,11 +530,11 @@ digests are in .hlb/modules.sum; a text that has changed is refused.";
 #[derive(Subcommand)]
 pub(crate) enum HlbCommand {
     /// Keep the modules that a program imports from filesystems and repositories
-    Vendor(Vendor),
+    Vendor(Named<Vendor>),
     /// Keep what is missing, and remove what is not imported any more
-    Tidy(ModuleArgs),
+    Tidy(Named<ModuleArgs>),
     /// Print the tree of imports
-    Tree(TreeArgs),
+    Tree(Named<TreeArgs>),
 }
 
 /// `llbc hlb vendor`.
