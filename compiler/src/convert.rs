@@ -32,6 +32,8 @@ pub struct Written {
     pub text: String,
     /// What was left out, or else what is built otherwise: warnings, in the order of what it was written of.
     pub left_out: Vec<Diagnostic>,
+    /// Texts that those may be in, beside what it was written of. **Shape**: file 1 first.
+    pub included: Vec<Source>,
 }
 
 /// A text in another language. With `lossy`, what that has no word for is left out and named; where nothing is, what is built
@@ -50,7 +52,10 @@ pub fn convert(
 ) -> Result<Written, (Vec<Diagnostic>, Vec<Source>)> {
     let world = StandIns::beside(files);
     let (module, texts) = crate::load(source, &Options::default(), &mut Facts::default(), &world);
-    written(source, &module, to, lossy, &world).map_err(|found| (found, texts))
+    match written(source, &module, to, lossy, &world) {
+        Ok(written) => Ok(Written { included: texts, ..written }),
+        Err(found) => Err((found, texts)),
+    }
 }
 
 fn written(
@@ -84,7 +89,8 @@ fn written(
                 return Err(unsaid);
             }
             let text = (to.write)(stages, true).map_err(|more| named(more, to))?;
-            return Ok(Written { text, left_out: unsaid.into_iter().map(left_out).collect() });
+            let left_out = unsaid.into_iter().map(left_out).collect();
+            return Ok(Written { text, left_out, included: Vec::new() });
         }
     };
     let name = to.names.first().map_or_else(|| format!("text.{}", to.extensions[0]), |name| (*name).to_owned());
@@ -99,7 +105,7 @@ fn judged(text: String, found: Vec<Diagnostic>, lossy: bool) -> Result<Written, 
         return Err(found);
     }
     let warning = |found| Diagnostic { severity: Severity::Warning, help: None, ..found };
-    Ok(Written { text, left_out: found.into_iter().map(warning).collect() })
+    Ok(Written { text, left_out: found.into_iter().map(warning).collect(), included: Vec::new() })
 }
 
 /// The warning that something is left out, of what would be the error.

@@ -11,7 +11,8 @@ use crate::output::Needs;
 pub enum Question {
     /// Digest and config of an image.
     Image {
-        /// Canonical reference with tag or digest; `oci-layout://store@digest` for a layout.
+        /// Canonical reference with tag or digest; `oci-layout://store@digest` for a layout, and `oci-layout://store[:tag]` for
+        /// one beside the text.
         reference: String,
         /// The platform wanted.
         platform: Platform,

@@ -39,9 +39,9 @@ pub(super) fn run(args: &Convert) -> Result<()> {
         None => source,
     };
     match compiler::convert(&source, language, args.lossy, &host) {
-        Ok(Written { text, left_out }) => {
-            // What is left out is named in the text itself: those that it includes have no part in that.
-            printer::diagnostics(settings.error_format, &std::iter::once(source).collect(), &left_out);
+        Ok(Written { text, left_out, included }) => {
+            let sources: Sources = std::iter::once(source).chain(included).collect();
+            printer::diagnostics(settings.error_format, &sources, &left_out);
             write(args, &text)
         }
         Err((found, included)) => {
@@ -72,7 +72,7 @@ fn baked(args: &Convert, settings: &Settings) -> Result<String> {
         found = found.into_iter().map(compiler::left_out).collect();
     }
     let text = match written {
-        Ok(Written { text, left_out }) => {
+        Ok(Written { text, left_out, .. }) => {
             found.extend(left_out);
             Ok(text)
         }

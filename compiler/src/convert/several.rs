@@ -76,7 +76,7 @@ pub fn several(builds: &Builds, lossy: bool, files: &dyn World) -> Result<Writte
     })?;
     if !wrong.is_empty() {
         let left_out = wrong.iter().cloned().map(left_out).collect();
-        return if lossy { Ok(Written { text, left_out }) } else { Err(wrong) };
+        return if lossy { Ok(Written { text, left_out, included: Vec::new() }) } else { Err(wrong) };
     }
     let written = Source::new("build.toml", text.clone().into_bytes());
     let found = differences(builds, &modules, &written, &world);
