@@ -21,13 +21,10 @@ mod opt;
 mod program;
 mod walk;
 
-use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::process::ExitCode;
 
 use crate::args::{Cli, Command, ErrorFormat};
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::printer;
 
 /// Runs a command and says how it ended.
@@ -81,23 +78,4 @@ fn error_format(command: &Command) -> ErrorFormat {
         Command::Outline(args) | Command::Targets(args) => args.options.error_format,
         _ => ErrorFormat::Human,
     }
-}
-
-/// Writes a file as a whole or not at all; a link stays one, and the permissions of a file that is there stay.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let attempt = || -> std::io::Result<()> {
-        let mut file = tempfile::Builder::new().prefix(".llbc-").tempfile_in(folder)?;
-        file.write_all(bytes)?;
-        let permissions = match std::fs::metadata(&path) {
-            Ok(metadata) => metadata.permissions(),
-            Err(_) => std::fs::Permissions::from_mode(0o644),
-        };
-        file.as_file().set_permissions(permissions)?;
-        file.as_file().sync_all()?;
-        file.persist(&path)?;
-        Ok(())
-    };
-    attempt().map_err(Failure::io("write", &path))
 }

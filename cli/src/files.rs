@@ -22,6 +22,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
         if let Some(metadata) = &metadata {
             file.set_permissions(metadata.permissions())?;
         }
+        file.sync_all()?;
         std::fs::rename(&aside, path)
     };
     write().map_err(|error| {
@@ -33,7 +34,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 
     use super::*;
 
@@ -49,6 +50,16 @@ mod tests {
         assert!(link.is_symlink());
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o640);
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2);
+    }
+
+    /// A device, a pipe or a socket is not what takes its place.
+    #[test]
+    fn what_is_no_file_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        assert!(replace(&path, b"new").is_err());
+        assert!(path.metadata().unwrap().file_type().is_socket());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::args::{CompileOptions, Convert, Target};
 use crate::failure::{Failure, Result};
 use crate::settings::{Input, Settings};
 use crate::world::{self, Host};
-use crate::{bake, pipeline, printer};
+use crate::{bake, files, pipeline, printer};
 
 pub(super) fn run(args: &Convert) -> Result<()> {
     // Nobody is asked for images: the languages are compared, not what they would build today.
@@ -54,7 +54,7 @@ pub(super) fn run(args: &Convert) -> Result<()> {
 
 fn write(args: &Convert, text: &str) -> Result<()> {
     match &args.output {
-        Some(path) => super::write_whole(path, text.as_bytes()),
+        Some(path) => files::replace(path, text.as_bytes()),
         None => printer::data(text.as_bytes()),
     }
 }

@@ -5,7 +5,7 @@ use ast::{Source, Sources};
 use crate::args::{ErrorFormat, Expand};
 use crate::failure::{Failure, Result};
 use crate::settings::Input;
-use crate::{printer, world};
+use crate::{files, printer, world};
 
 pub(super) fn run(args: &Expand) -> Result<()> {
     let input = Input::new(&args.file);
@@ -24,7 +24,7 @@ pub(super) fn run(args: &Expand) -> Result<()> {
         Some(Ok(text)) => text,
     };
     match input {
-        Input::File(path) if args.write => super::write_whole(&path, expanded.as_bytes()),
+        Input::File(path) if args.write => files::replace(&path, expanded.as_bytes()),
         _ => printer::data(expanded.as_bytes()),
     }
 }

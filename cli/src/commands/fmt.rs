@@ -7,7 +7,7 @@ use ast::{Edit, LineIndex, Severity, Source, Sources};
 use crate::args::{ErrorFormat, Fmt, LineRange};
 use crate::failure::{Failure, Result};
 use crate::settings::Input;
-use crate::{printer, world};
+use crate::{files, printer, world};
 
 use super::walk;
 
@@ -61,7 +61,7 @@ fn one(args: &Fmt, input: &Input) -> Result<bool> {
     } else {
         match input {
             Input::Stdin | Input::Piped(_) => printer::data(&formatted)?,
-            Input::File(path) if changed => super::write_whole(path, &formatted)?,
+            Input::File(path) if changed => files::replace(path, &formatted)?,
             Input::File(_) | Input::Remote(_) => {}
         }
     }

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use crate::args::{Init, InitFormat};
 use crate::failure::{Failure, Result};
-use crate::printer;
+use crate::{files, printer};
 
 pub(super) fn run(args: &Init) -> Result<()> {
     let directory = args.directory.as_path();
@@ -31,11 +31,11 @@ pub(super) fn run(args: &Init) -> Result<()> {
     if path.exists() && !args.force {
         return Err(Failure::message("init", format!("{} is there already", path.display()), "--force writes over it"));
     }
-    super::write_whole(&path, text.as_bytes())?;
+    files::replace(&path, text.as_bytes())?;
     printer::note(&format!("wrote {}: {}", path.display(), project.found));
     let ignored = directory.join(".dockerignore");
     if args.output.is_none() && !ignored.exists() {
-        super::write_whole(&ignored, write::ignored(&project).as_bytes())?;
+        files::replace(&ignored, write::ignored(&project).as_bytes())?;
         printer::note(&format!("wrote {}: what is no part of the build", ignored.display()));
     }
     printer::note(&format!("build it: llbc build -t {} {}", project.name, directory.display()));
