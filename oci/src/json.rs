@@ -124,24 +124,37 @@ pub(crate) fn push_list<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, wr
     out.push(b']');
 }
 
-/// Whether a byte may have to be escaped, or begin what may. A table, because the comparisons do not vectorize.
+/// Whether a byte may have to be escaped, or begin what may: U+2028 and U+2029 begin with 0xe2.
+const fn may_escape(byte: u8) -> bool {
+    // Without short cuts, so that sixteen are compared at once.
+    (byte < 0x20) | (byte == b'"') | (byte == b'\\') | (byte == b'<') | (byte == b'>') | (byte == b'&') | (byte == 0xe2)
+}
+
+/// The same of every byte, for those that are looked at one by one.
 static MAY_ESCAPE: [bool; 256] = {
     let mut may = [false; 256];
     let mut byte = 0;
     while byte < may.len() {
-        // U+2028 and U+2029 begin with 0xe2.
-        may[byte] = byte < 0x20 || matches!(byte as u8, b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2);
+        may[byte] = may_escape(byte as u8);
         byte += 1;
     }
     may
 };
+
+/// Where the first byte is that may have to be escaped.
+fn find_special(text: &[u8]) -> Option<usize> {
+    let (chunks, _) = text.as_chunks::<16>();
+    let is_special = |chunk: &[u8; 16]| chunk.iter().fold(false, |found, byte| found | may_escape(*byte));
+    let start = 16 * chunks.iter().position(is_special).unwrap_or(chunks.len());
+    Some(start + text[start..].iter().position(|byte| MAY_ESCAPE[usize::from(*byte)])?)
+}
 
 /// Appends a text in quotes.
 fn push_text(out: &mut Vec<u8>, text: &str) {
     out.reserve(text.len() + 2);
     out.push(b'"');
     let mut rest = text;
-    while let Some(at) = rest.bytes().position(|byte| MAY_ESCAPE[usize::from(byte)]) {
+    while let Some(at) = find_special(rest.as_bytes()) {
         out.extend_from_slice(&rest.as_bytes()[..at]);
         let letter = rest[at..].chars().next().unwrap_or_default();
         push_special(out, letter);
@@ -173,15 +186,15 @@ fn push_special(out: &mut Vec<u8>, letter: char) {
 }
 
 /// Text with each invalid byte replaced by U+FFFD, as Go reads it (`from_utf8_lossy` replaces whole sequences).
-pub fn lossy(mut bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    while let Err(error) = std::str::from_utf8(bytes) {
-        let (valid, rest) = bytes.split_at(error.valid_up_to());
-        text.push_str(std::str::from_utf8(valid).expect("checked up to here"));
-        text.push(char::REPLACEMENT_CHARACTER);
-        bytes = &rest[1..];
+pub fn lossy(bytes: &[u8]) -> String {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return text.to_owned();
     }
-    text.push_str(std::str::from_utf8(bytes).expect("the loop ended on valid text"));
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
+    }
     text
 }
 
