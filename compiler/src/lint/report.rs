@@ -34,9 +34,10 @@ pub fn settings(module: &Module, options: &Options) -> Result<Checks, Box<Diagno
 /// `source` is the module's file.
 pub fn report(module: &Module, source: &Source, checks: &Checks, findings: &[Finding]) -> Vec<Diagnostic> {
     let steps = steps(module);
-    let commented = steps.iter().filter_map(|step| Some((step.span.start, step.checks.as_deref()?))).collect();
+    let commented: Vec<_> = steps.iter().filter_map(|step| Some((step.span.start, step.checks.as_deref()?))).collect();
     let silenced = steps.iter().flat_map(|step| hadolint(step, "global ignore=")).collect();
-    let mut report = Report { lines: &source.lines, checks, steps, commented, silenced, out: Vec::new() };
+    let rules = wanted(checks, &commented);
+    let mut report = Report { lines: &source.lines, checks, rules, steps, commented, silenced, out: Vec::new() };
     let first_error = module.diagnostics.iter().find(|diagnostic| diagnostic.severity == Severity::Error);
     match first_error.map(|error| error.code) {
         Some(code::SYNTAX) => {}
@@ -71,6 +72,17 @@ fn on_notes(rule: &'static Rule) -> Option<NoteRule> {
     }
 }
 
+/// The rules that may run somewhere in the file.
+fn wanted(checks: &Checks, commented: &[(u32, &Checks)]) -> Vec<&'static Rule> {
+    let merged: Vec<Checks> = commented.iter().map(|(_, own)| checks.with(own)).collect();
+    let is_wanted = |rule: &&&'static Rule| {
+        std::iter::once(checks).chain(&merged).any(|checks| checks.allows(rule.name, rule.policy))
+    };
+    let mut wanted = Vec::with_capacity(RULES.len());
+    wanted.extend(RULES.iter().filter(is_wanted));
+    wanted
+}
+
 /// The rules that the comments above a step name for hadolint, under a keyword.
 fn hadolint(step: &Step, keyword: &str) -> Vec<String> {
     let list = |comment: &ast::Comment| {
@@ -93,6 +105,8 @@ fn steps(module: &Module) -> Vec<&Step> {
 struct Report<'a> {
     lines: &'a LineIndex,
     checks: &'a Checks,
+    /// The rules that may run somewhere in the file.
+    rules: Vec<&'static Rule>,
     /// Every step, in file order.
     steps: Vec<&'a Step>,
     /// Those that have settings of their own, by where they start.
@@ -130,8 +144,7 @@ impl Report<'_> {
 
     /// The rules of a kind that may run somewhere in the file, and what they do.
     fn rules<C>(&self, check: impl Fn(&Rule) -> Option<C>) -> Vec<(&'static Rule, C)> {
-        let wanted = |rule: &&'static Rule| Some((*rule, check(rule)?)).filter(|(rule, _)| self.wanted(rule));
-        RULES.iter().filter_map(wanted).collect()
+        self.rules.iter().filter_map(|rule| Some((*rule, check(rule)?))).collect()
     }
 
     /// The rules on stages and on the whole.
@@ -172,17 +185,11 @@ impl Report<'_> {
         });
     }
 
-    /// Whether the rule may run somewhere in the file.
-    fn wanted(&self, rule: &Rule) -> bool {
-        let allows = |checks: &Checks| checks.allows(rule.name, rule.policy);
-        allows(self.checks) || self.commented.iter().any(|(_, own)| allows(&self.checks.with(own)))
-    }
-
     /// What planning found: notes up to the first error, and every error.
     fn findings(&mut self, findings: &[Finding]) {
         let mut failed = false;
         let start = self.out.len();
-        let rules: Vec<NoteRule> = RULES.iter().filter_map(|rule| on_notes(rule)).collect();
+        let rules: Vec<NoteRule> = self.rules.iter().filter_map(|rule| on_notes(rule)).collect();
         for finding in findings {
             match finding {
                 Finding::Error(error) => {

@@ -35,8 +35,9 @@ pub(super) static RULE: Rule = Rule {
 };
 
 fn check(module: &Module) -> Vec<Hit> {
-    let (mut lower, mut upper) = (0, 0);
+    let (mut lower, mut upper, mut all) = (0, 0, 0);
     for step in steps(module) {
+        all += 1;
         // A keyword without letters of either case would count as lower; none has none.
         match cases(step) {
             (true, _) => lower += 1,
@@ -45,6 +46,9 @@ fn check(module: &Module) -> Vec<Hit> {
         }
     }
     let majority_is_lower = lower > upper;
+    if all == lower.max(upper) {
+        return Vec::new();
+    }
     let is_wrong = |step: &&Step| {
         let (is_lower, is_upper) = cases(step);
         if majority_is_lower { !is_lower } else { !is_upper }

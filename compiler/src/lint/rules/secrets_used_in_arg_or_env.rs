@@ -43,7 +43,7 @@ const HARMLESS: [&str; 3] = ["public", "file", "version"];
 
 fn check(note: &NoteKind) -> Option<String> {
     let NoteKind::Sets { instruction, key } = note else { return None };
-    let has = |words: &[&str]| key.split('_').any(|part| words.iter().any(|word| is_word(part, word)));
+    let has = |words: &[&str]| key.split('_').any(|part| is_any(part, words));
     if !has(&SECRET) || has(&HARMLESS) {
         return None;
     }
@@ -51,9 +51,12 @@ fn check(note: &NoteKind) -> Option<String> {
     Some(format!("Do not use ARG or ENV instructions for sensitive data ({instruction} {key})"))
 }
 
-/// Whether the part is the word in any case. Letters outside ASCII that fold into it (the Kelvin sign is a k) count.
-fn is_word(part: &str, word: &str) -> bool {
-    part.eq_ignore_ascii_case(word) || (!part.is_ascii() && part.to_lowercase().replace('\u{17f}', "s") == word)
+/// Whether the part is one of the words in any case. Letters outside ASCII that fold into one (the Kelvin sign is a k) count.
+fn is_any(part: &str, words: &[&str]) -> bool {
+    if part.is_ascii() {
+        return words.iter().any(|word| part.eq_ignore_ascii_case(word));
+    }
+    words.contains(&part.to_lowercase().replace('\u{17f}', "s").as_str())
 }
 
 #[cfg(test)]
