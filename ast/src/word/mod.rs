@@ -95,32 +95,63 @@ impl<'a> Word<'a> {
     }
 }
 
-/// Whether a text is its own value in [`Mode::Name`], and that can be told at a glance: nothing is escaped, and it mentions
-/// names alone (`$name`, `${name}`), none of which is set. So are most scripts, whose variables are the shell's.
-pub fn is_kept(text: &str, escape: u8, is_set: impl Fn(&str) -> bool) -> bool {
+/// The value of a text in [`Mode::Name`], if it can be told at a glance: nothing is escaped, and it mentions names alone
+/// (`$name`, `${name}`). So are most scripts, whose variables are the shell's: where none is set, the text is its own value.
+///
+/// `value` is that of a name, if it has one. Values of more than `limit` bytes together are left to the walk, which says so.
+pub fn at_a_glance<'t, 'v>(
+    text: &'t str,
+    escape: u8,
+    limit: usize,
+    value: impl Fn(&str) -> Result<Option<&'v str>, Unknown>,
+) -> Option<Cow<'t, str>> {
     if !text.is_ascii() || memchr::memchr(escape, text.as_bytes()).is_some() {
-        return false;
+        return None;
     }
     let mut reader = Reader { text, position: 0, escape: char::from(escape), mode: Mode::Name, depth: 0 };
+    let (mut written, mut length, mut values) = (0, 0, String::new());
     while let Some(at) = memchr::memchr(b'$', &text.as_bytes()[reader.position..]) {
-        reader.position += at + 1;
+        let start = reader.position + at;
+        reader.position = start + 1;
         let braced = reader.peek() == Some('{');
         reader.position += usize::from(braced);
         let name = reader.name();
-        if braced && (name.is_empty() || reader.peek() != Some('}')) {
-            return false;
+        if braced && (name.is_empty() || reader.next() != Some('}')) {
+            return None;
         }
-        if is_set(&text[name.start as usize..name.end as usize]) {
-            return false;
+        let Some(value) = value(&text[name.start as usize..name.end as usize]).ok()? else { continue };
+        length += value.len();
+        if (written == 0 && !has_plain_quotes(text)) || length > limit {
+            return None;
         }
+        values.reserve(text.len() - written + value.len());
+        values.push_str(&text[written..start]);
+        values.push_str(value);
+        written = reader.position;
     }
-    true
+    if written == 0 {
+        return Some(text.into());
+    }
+    values.push_str(&text[written..]);
+    Some(values.into())
+}
+
+/// What is not known yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Unknown;
+
+/// Whether quotes change nothing: in single ones no name is looked up, and double ones that stay open are a fault.
+fn has_plain_quotes(text: &str) -> bool {
+    memchr::memchr(b'\'', text.as_bytes()).is_none()
+        && memchr::memchr_iter(b'"', text.as_bytes()).count().is_multiple_of(2)
 }
 
 /// Whether no byte of `raw` means anything: then its value is itself in every mode, and its words are what blanks
 /// separate. The fast path of evaluators.
 pub fn is_plain(raw: &[u8], escape: u8) -> bool {
-    raw.iter().all(|b| b.is_ascii() && !matches!(b, b'$' | b'\'' | b'"') && *b != escape)
+    // All of it is looked at, without short cuts: so sixteen bytes are at once, and words are short.
+    let means = |b: &u8| !b.is_ascii() | (*b == b'$') | (*b == b'\'') | (*b == b'"') | (*b == escape);
+    !raw.iter().fold(false, |found, b| found | means(b))
 }
 
 /// Text as Go decodes it: every byte that belongs to no character becomes U+FFFD by itself.

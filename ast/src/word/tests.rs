@@ -173,12 +173,26 @@ fn signs_are_found_wherever_they_stand() {
 }
 
 #[test]
-fn texts_that_are_their_own_value() {
-    let is_kept = |text: &str| is_kept(text, b'\\', |name| name == "SET");
+fn values_at_a_glance() {
+    let glance = |text: &'static str| {
+        at_a_glance(text, b'\\', 8, |name| match name {
+            "SET" => Ok(Some("value")),
+            "MANY" => Ok(Some("123456789")),
+            "LATER" => Err(Unknown),
+            _ => Ok(None),
+        })
+    };
     for text in ["", "RUN a", "$NO ${NO}x '$NO' \"$NO\"", "$", "$$ $1SET $@ $(x) ${1}", "a $'", "'"] {
-        assert!(is_kept(text), "{text}");
+        assert!(matches!(glance(text), Some(Cow::Borrowed(same)) if same == text), "{text}");
     }
-    for text in ["$SET", "'$SET'", "${SET}", "\\a", "é", "${NO:-a}", "${}", "${NO", "${NO//a/b}"] {
-        assert!(!is_kept(text), "{text}");
+    for (text, value) in
+        [("$SET", "value"), ("a \"${SET}\" $NO ${NO}", "a \"value\" $NO ${NO}"), ("$NO$SET", "$NOvalue")]
+    {
+        assert_eq!(glance(text).as_deref(), Some(value), "{text}");
+    }
+    let walked =
+        ["'$SET'", "\"$SET", "\\a", "é", "${NO:-a}", "${}", "${NO", "${NO//a/b}", "$LATER", "$MANY", "$SET$SET"];
+    for text in walked {
+        assert_eq!(glance(text), None, "{text}");
     }
 }

@@ -14,7 +14,7 @@ use super::environment::{Lookup, Scope};
 
 /// Longest value of a word, in bytes: over a hundred times what Linux takes as a variable of a process. Without it, forty
 /// lines of `ENV A=$A$A` would fill any memory.
-const MAX_VALUE: usize = 16 << 20;
+pub(super) const MAX_VALUE: usize = 16 << 20;
 
 /// The value of a word.
 #[derive(Clone, Debug, PartialEq, Eq)]

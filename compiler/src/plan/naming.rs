@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use ast::word::Mode;
+use ast::word::{Mode, Unknown, at_a_glance};
 use oci::Platform;
 
 use super::environment::{Environment, Lookup, Scope};
@@ -79,12 +79,15 @@ impl Planner<'_> {
     }
 
     fn shown<'t>(&mut self, text: &'t [u8], mode: Mode, env: &dyn Scope) -> Cow<'t, str> {
-        let is_set = |name: &str| matches!(env.get(name), Lookup::Set(_));
-        let is_kept = |text| ast::word::is_kept(text, self.escape, is_set);
-        let written = std::str::from_utf8(text).ok().filter(|text| mode == Mode::Name && is_kept(text));
+        let value = |name: &str| match env.get(name) {
+            Lookup::Set(value) => Ok(Some(value)),
+            Lookup::Unset => Ok(None),
+            Lookup::Unknown => Err(Unknown),
+        };
+        let written = std::str::from_utf8(text).ok().filter(|_| mode == Mode::Name);
         // What cannot be expanded is shown as written.
-        let value = match written {
-            Some(written) => written.into(),
+        let value = match written.and_then(|text| at_a_glance(text, self.escape, expand::MAX_VALUE, value)) {
+            Some(value) => value,
             None => match expand::expand(text, self.escape, mode, env, &mut Uses::ignored()) {
                 Ok(Expanded::Known(value)) => value,
                 _ => ast::word::decode(text),
