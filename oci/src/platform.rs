@@ -3,6 +3,7 @@
 //! Mirrors `containerd/platforms` v1 (Parse, FormatAll, Normalize, Only), whose texts reach the user through BuildKit.
 //! The host is never read here: who parses a single word such as `arm64` passes in what completes it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -256,16 +257,22 @@ fn without_arm_v7(mut platform: Platform) -> Platform {
 
 /// parity: an empty operating system is the one BuildKit runs on.
 fn normalize_os(os: &str) -> String {
-    match os.to_lowercase().as_str() {
+    match &*lower(os) {
         "" => "linux".to_owned(),
         "macos" => "darwin".to_owned(),
         os => os.to_owned(),
     }
 }
 
+/// In lower case, as most are.
+fn lower(text: &str) -> Cow<'_, str> {
+    let is_lower = text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
+    if is_lower { text.into() } else { text.to_lowercase().into() }
+}
+
 fn normalize_architecture(architecture: &str, variant: &str) -> (String, String) {
-    let (architecture, variant) = (architecture.to_lowercase(), variant.to_lowercase());
-    let (architecture, variant) = match (architecture.as_str(), variant.as_str()) {
+    let (architecture, variant) = (lower(architecture), lower(variant));
+    let (architecture, variant) = match (&*architecture, &*variant) {
         ("i386", _) => ("386", ""),
         ("x86_64" | "x86-64" | "amd64", "v1") => ("amd64", ""),
         ("x86_64" | "x86-64", variant) => ("amd64", variant),

@@ -219,7 +219,7 @@ impl Planner<'_> {
 
     fn add_image(&mut self, id: StageId, reference: &str, platform: &Arc<Platform>) -> llb::Edge {
         let number = self.next_step(id);
-        let name = self.step_name(number, false, &format!("FROM {reference}"), Some(platform), None);
+        let name = self.step_name(number, false, &["FROM ", reference].concat(), Some(platform), None);
         let stage = &self.stages[id];
         let text = stage.text.map(|step| step.text.lossy().into_owned()).unwrap_or_default();
         let key = self.request.module.dialect.description_key;

@@ -84,6 +84,13 @@ struct Attrs {
 }
 
 impl Attrs {
+    /// None yet, of a source that needs a capability itself.
+    fn needing(cap: &'static str) -> Self {
+        let mut caps = Vec::with_capacity(8);
+        caps.push(cap);
+        Self { caps, ..Self::default() }
+    }
+
     fn set(&mut self, key: &str, value: impl Into<String>, cap: Option<&'static str>) {
         self.map.insert(key.to_owned(), value.into());
         self.caps.extend(cap);
@@ -104,13 +111,13 @@ pub(super) fn image(
     platform: Option<&Arc<Platform>>,
     said: Said,
 ) -> Edge {
-    let mut attrs = Attrs { caps: vec!["source.image"], ..Attrs::default() };
+    let mut attrs = Attrs::needing("source.image");
     match mode {
         ResolveMode::Default => {}
         ResolveMode::Pull => attrs.set("image.resolvemode", "pull", Some("source.image.resolvemode")),
         ResolveMode::Local => attrs.set("image.resolvemode", "local", None),
     }
-    source(graph, format!("docker-image://{reference}"), attrs, platform, said)
+    source(graph, ["docker-image://", reference].concat(), attrs, platform, said)
 }
 
 /// An image of an OCI layout that a client serves.
@@ -122,7 +129,7 @@ pub(super) fn oci_layout(
     platform: Option<&Arc<Platform>>,
     said: Said,
 ) -> Edge {
-    let mut attrs = Attrs { caps: vec!["source.ocilayout"], ..Attrs::default() };
+    let mut attrs = Attrs::needing("source.ocilayout");
     attrs.set_text("oci.session", session, None);
     attrs.set_text("oci.store", store, None);
     source(graph, format!("oci-layout://{reference}"), attrs, platform, said)
@@ -146,8 +153,12 @@ pub(super) struct Local {
 }
 
 impl Local {
+    fn identifier(&self) -> String {
+        ["local://", &self.name].concat()
+    }
+
     fn attrs(&self) -> Attrs {
-        let mut attrs = Attrs { caps: vec!["source.local"], ..Attrs::default() };
+        let mut attrs = Attrs::needing("source.local");
         attrs.set_text("local.session", &self.session, Some("source.local.sessionid"));
         attrs.set_text("local.followpaths", &json_list(&self.followed), Some("source.local.followpaths"));
         attrs.set_text("local.excludepatterns", &json_list(&self.excludes), Some("source.local.excludepatterns"));
@@ -162,7 +173,7 @@ impl Local {
     pub(super) fn complete(&self, graph: &mut Graph, edge: Edge) {
         let attrs = self.attrs();
         let node = &mut graph.nodes[edge.node.0 as usize];
-        node.op = Op::Source(Source { identifier: format!("local://{}", self.name), attrs: attrs.map });
+        node.op = Op::Source(Source { identifier: self.identifier(), attrs: attrs.map });
         node.meta.caps.extend(attrs.caps);
     }
 }
@@ -176,7 +187,7 @@ fn json_list(texts: &[String]) -> String {
 
 /// A directory of the client.
 pub(super) fn local(graph: &mut Graph, local: &Local, said: Said) -> Edge {
-    source(graph, format!("local://{}", local.name), local.attrs(), None, said)
+    source(graph, local.identifier(), local.attrs(), None, said)
 }
 
 /// A source whose attributes and capabilities are known.
@@ -207,7 +218,7 @@ pub(super) fn diff(graph: &mut Graph, lower: Option<Edge>, upper: Option<Edge>) 
 
 /// A file from an address.
 pub(super) fn http(graph: &mut Graph, url: &str, filename: &str, checksum: &str, said: Said) -> Edge {
-    let mut attrs = Attrs { caps: vec!["source.http"], ..Attrs::default() };
+    let mut attrs = Attrs::needing("source.http");
     attrs.set_text("http.checksum", checksum, Some("source.http.checksum"));
     attrs.set_text("http.filename", filename, None);
     source(graph, url.to_owned(), attrs, None, said)
@@ -260,7 +271,7 @@ impl Git {
 
 /// A repository.
 pub(super) fn git(graph: &mut Graph, git: &Git, said: Said) -> Edge {
-    let mut attrs = Attrs { caps: vec!["source.git"], ..Attrs::default() };
+    let mut attrs = Attrs::needing("source.git");
     if git.keep_git_dir {
         attrs.set("git.keepgitdir", "true", Some("source.git.keepgitdir"));
     }
@@ -396,7 +407,8 @@ fn exec_caps(
     sockets: &[(String, SecretMount)],
     process: &Process,
 ) -> Vec<&'static str> {
-    let mut caps = vec!["exec.meta.base"];
+    let mut caps = Vec::with_capacity(16);
+    caps.push("exec.meta.base");
     let mut when = |used: bool, cap| caps.extend(used.then_some(cap));
     when(process.sets_path, SETS_PATH);
     when(!process.meta.ulimit.is_empty(), "exec.meta.ulimit");

@@ -118,7 +118,7 @@ impl ContextPlan {
     }
 
     fn local_text(&self, settings: &Settings<'_>, graph: &mut Graph) -> Edge {
-        let mut followed = vec![self.filename.clone(), format!("{}{IGNORE}", self.filename)];
+        let mut followed = vec![self.filename.clone(), [&self.filename, IGNORE].concat()];
         followed.extend(self.lower_name());
         let local = Local {
             name: self.text_local.clone(),
@@ -128,7 +128,7 @@ impl ContextPlan {
             no_diff: true,
             ..Local::default()
         };
-        build::local(graph, &local, internal(&format!("load build definition from {}", self.filename)))
+        build::local(graph, &local, internal(&["load build definition from ", &self.filename].concat()))
     }
 
     /// Adds the vertex of a remote context.
@@ -188,7 +188,7 @@ pub(super) fn plain_copy(src: &str, dest: &str) -> CopyAction {
 
 /// A vertex that users did not ask for.
 pub(super) fn internal(name: &str) -> Said {
-    Said::named(format!("[internal] {name}"))
+    Said::named(["[internal] ", name].concat())
 }
 
 fn read_remote(
@@ -280,7 +280,7 @@ impl Planner<'_> {
         if self.context_plan.is_remote() {
             return Ok(());
         }
-        let own_name = format!("{}{IGNORE}", self.context_plan.filename);
+        let own_name = [&self.context_plan.filename, IGNORE].concat();
         let own = self.ask_file(&self.context_plan.text_local, &own_name);
         let general = self.ask_file(CONTEXT, IGNORE);
         let (name, bytes) = match own? {

@@ -9,6 +9,9 @@ use std::sync::{Arc, OnceLock};
 /// So many entries are searched one by one.
 const INDEX_FROM: usize = 24;
 
+/// Variables of most steps.
+const TYPICAL: usize = 8;
+
 /// What a look-up finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lookup<'e> {
@@ -70,6 +73,9 @@ impl Environment {
         }
         if let Some(index) = &mut self.index {
             index.insert(key.clone(), self.slots.len());
+        }
+        if self.slots.capacity() == 0 {
+            self.slots.reserve(TYPICAL);
         }
         self.slots.push(Some((key, value)));
         self.live += 1;

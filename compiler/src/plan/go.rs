@@ -24,7 +24,7 @@ pub(super) fn clean(path: &str) -> Cow<'_, str> {
     }
     let joined = parts.join("/");
     Cow::Owned(match (rooted, joined.is_empty()) {
-        (true, _) => format!("/{joined}"),
+        (true, _) => ["/", &joined].concat(),
         (false, true) => ".".to_owned(),
         (false, false) => joined,
     })

@@ -9,6 +9,7 @@ mod csv;
 pub use attributes::{CacheImport, cache_imports};
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use ast::{Checks, Diagnostic, parse_bool};
@@ -193,7 +194,7 @@ impl<'o> Lookup<'o> {
     }
 
     fn with_prefix(self, prefix: &str) -> BTreeMap<&'o str, &'o str> {
-        let from = self.0.range(prefix.to_owned()..);
+        let from = self.0.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
         from.map_while(|(name, value)| Some((name.strip_prefix(prefix)?, value.as_str()))).collect()
     }
 }
@@ -267,7 +268,7 @@ impl Settings<'_> {
 
     /// The session that serves a local source.
     pub(super) fn session_of(&self, local: &str) -> &str {
-        self.opts.get(&format!("local-sessionid:{local}")).map_or(self.session, String::as_str)
+        self.opts.get(&["local-sessionid:", local].concat()).map_or(self.session, String::as_str)
     }
 
     /// An option's value; `None` when not given.

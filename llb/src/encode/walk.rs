@@ -52,6 +52,10 @@ const TYPICAL_VERTEX: usize = 768;
 /// How often a definition repeats its source texts: as such, in operations, and in names and descriptions of vertices.
 const REPEATS: usize = 4;
 
+/// How many vertices follow one another in most builds, and how many inputs most vertices have at most: room to start with.
+const TYPICAL_DEPTH: usize = 32;
+const TYPICAL_INPUTS: usize = 4;
+
 /// What is left to do on the walk.
 enum Visit {
     Enter(usize),
@@ -107,8 +111,8 @@ impl<'g> Encoding<'g> {
     /// Encodes a node after all it depends on.
     fn add_needed(&mut self, node: NodeId) -> Result<(), EncodeError> {
         let graph = self.graph;
-        let mut stack = vec![Visit::Enter(node.0 as usize)];
-        let mut order = Vec::new();
+        let (mut stack, mut order) = (Vec::with_capacity(TYPICAL_DEPTH), Vec::with_capacity(TYPICAL_INPUTS));
+        stack.push(Visit::Enter(node.0 as usize));
         while let Some(visit) = stack.pop() {
             let index = match visit {
                 Visit::Enter(index) => index,

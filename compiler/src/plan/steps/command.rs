@@ -15,7 +15,7 @@ impl Planner<'_> {
     pub(in crate::plan) fn cmd(&mut self, state: &mut State, command: &Command<'_>, process: &Process) -> Done {
         self.note_replaced(state, command, |once| &mut once.cmd);
         let args = self.process_args(state, command, process);
-        self.commit(state, |_| format!("CMD {}", quoted(&args)), Layer::Empty);
+        self.commit(state, |_| ["CMD ", &quoted(&args)].concat(), Layer::Empty);
         state.image.config.cmd = args;
         state.image.config.args_escaped = true;
         Ok(())
@@ -24,7 +24,7 @@ impl Planner<'_> {
     pub(in crate::plan) fn entrypoint(&mut self, state: &mut State, command: &Command<'_>, process: &Process) -> Done {
         self.note_replaced(state, command, |once| &mut once.entrypoint);
         let args = self.process_args(state, command, process);
-        self.commit(state, |_| format!("ENTRYPOINT {}", quoted(&args)), Layer::Empty);
+        self.commit(state, |_| ["ENTRYPOINT ", &quoted(&args)].concat(), Layer::Empty);
         state.image.config.entrypoint = args;
         if state.once.cmd.is_none() {
             state.image.config.cmd.clear();
@@ -100,12 +100,12 @@ pub(super) fn with_shell(state: &State, line: String) -> Vec<String> {
 /// Go's `%q` of a list.
 fn quoted(words: &[String]) -> String {
     let words: Vec<String> = words.iter().map(|word| ast::quote(word.as_bytes())).collect();
-    format!("[{}]", words.join(" "))
+    listed(&words)
 }
 
 /// Go's `%v` of a list.
 pub(super) fn listed(words: &[String]) -> String {
-    format!("[{}]", words.join(" "))
+    ["[", &words.join(" "), "]"].concat()
 }
 
 /// Go's `%+v` of the check.

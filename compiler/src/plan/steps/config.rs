@@ -14,7 +14,7 @@ use crate::plan::stop::{Done, Stop};
 impl Planner<'_> {
     pub(in crate::plan) fn user(&mut self, state: &mut State, command: &Command<'_>, user: &Str) -> Done {
         let user = self.text(user, Self::scope(state, command))?;
-        self.commit(state, |_| format!("USER {user}"), Layer::Empty);
+        self.commit(state, |_| ["USER ", &user].concat(), Layer::Empty);
         state.user.clone_from(&user);
         state.image.config.user = user;
         Ok(())

@@ -348,9 +348,13 @@ fn check_checksum(words: &Words) -> Done {
     Err(Stop::error("checksum requires HTTP(S) or Git sources"))
 }
 
+/// Bytes of most entries of history.
+const CREATED_BY: usize = 96;
+
 /// The instruction as history keeps it.
 fn created_by(words: &Words) -> String {
-    let mut text = words.kind.keyword().to_owned();
+    let mut text = String::with_capacity(CREATED_BY);
+    text.push_str(words.kind.keyword());
     if words.parents {
         text.push_str(" --parents");
     }

@@ -28,8 +28,8 @@ const SCRIPTS: &str = "/dev/pipes/";
 /// Where programs are looked for, when the daemon does not know by itself.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Room for the blanks between arguments and for what history signs its entries with.
-const SIGNED: usize = 24;
+/// Room for the keyword, the blanks between arguments and what history signs its entries with.
+const SIGNED: usize = 32;
 
 /// What a process runs.
 struct Script {
@@ -226,8 +226,8 @@ impl Planner<'_> {
 
     /// The process as history shows it: arguments of the build first.
     fn run_text(&self, args: &[String], state: &State) -> String {
-        let mut text = "RUN ".to_owned();
-        text.reserve(args.iter().map(String::len).sum::<usize>() + SIGNED);
+        let mut text = String::with_capacity(args.iter().map(String::len).sum::<usize>() + SIGNED);
+        text.push_str("RUN ");
         if state.args.len() > 0 && self.request.module.dialect.exports_args {
             let _ = write!(text, "|{} ", state.args.len());
             for (key, value) in state.args.iter() {

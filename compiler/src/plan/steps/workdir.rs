@@ -33,7 +33,7 @@ impl Planner<'_> {
             self.make_dir(id, state, command);
             layer = Layer::Made;
         }
-        self.commit(state, |state| format!("WORKDIR {}", state.dir), layer);
+        self.commit(state, |state| ["WORKDIR ", &state.dir].concat(), layer);
         Ok(())
     }
 
