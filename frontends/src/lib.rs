@@ -98,7 +98,7 @@ pub static LANGUAGES: &[Language] =
     &[dockerfile::LANGUAGE, hlb::LANGUAGE, spec::LANGUAGE, foreign::MOCKER, foreign::GOCKER];
 
 /// The language of a text: the one that is asked for, else the one of the frontend that its `# syntax=` line names, else
-/// the one of its file name, else Dockerfile.
+/// the one of its file name, else that of specs if it begins with their version, else Dockerfile.
 ///
 /// **Errors**: a language that is asked for and is not there.
 pub fn choose(path: &str, bytes: &[u8], asked: Option<&str>) -> Result<&'static Language, String> {
@@ -109,7 +109,8 @@ pub fn choose(path: &str, bytes: &[u8], asked: Option<&str>) -> Result<&'static 
         });
     }
     let by_syntax = || of_frontend(&dockerfile::syntax(bytes)?.reference.text);
-    Ok(by_syntax().or_else(|| detect(path)).unwrap_or(&LANGUAGES[0]))
+    let by_version = || by_id(spec::LANGUAGE.id).filter(|_| spec::has_version(bytes));
+    Ok(by_syntax().or_else(|| detect(path)).or_else(by_version).unwrap_or(&LANGUAGES[0]))
 }
 
 /// The language of the frontend of an image, by the image's name.
@@ -157,6 +158,15 @@ mod tests {
             chosen("Dockerfile", "", Some("m4"))
                 .is_err_and(|error| error.starts_with("unknown language m4: there is Dockerfile"))
         );
+    }
+
+    #[test]
+    fn specs_begin_with_their_version() {
+        let id = |path: &str, text: &str| choose(path, text.as_bytes(), None).unwrap().id;
+        assert_eq!(id("-", "# a spec\n\n spec=1\n[image.a]"), "TOML");
+        assert_eq!(id("-", "spec \\\n= 1"), "Dockerfile");
+        assert_eq!(id("-", "FROM a\nspec = 1"), "Dockerfile");
+        assert_eq!(id("Dockerfile", "spec = 1"), "Dockerfile");
     }
 
     #[test]

@@ -50,6 +50,14 @@ pub(crate) const LANGUAGE: Language = Language {
 /// The version of the language.
 const VERSION: i64 = 1;
 
+/// Whether a text begins with the version of the language, as no text of another does.
+pub(crate) fn has_version(bytes: &[u8]) -> bool {
+    let mut lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let first = lines.find(|line| !line.is_empty() && !line.starts_with(b"#"));
+    let rest = first.and_then(|line| line.strip_prefix(b"spec"));
+    rest.is_some_and(|rest| rest.trim_ascii_start().starts_with(b"="))
+}
+
 fn parse(input: &Input<'_>) -> Module {
     parse_with(input, &[])
 }

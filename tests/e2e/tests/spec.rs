@@ -60,6 +60,15 @@ fn conditions_take_steps_or_leave_them() {
 }
 
 #[test]
+fn a_spec_may_come_by_standard_input() {
+    let sandbox = Sandbox::with_base();
+    sandbox.write("x.txt", "spec = 1\n[image.a]\nfrom = \"base\"\nfile = [{ from = \"./x.txt\", to = \"/x\" }]\n");
+    sandbox.succeed(&mut sandbox.shell("llbc build -o tree -f - . < x.txt"));
+    assert!(sandbox.has("tree/x"));
+    sandbox.succeed(&mut sandbox.shell("llbc check x.txt"));
+}
+
+#[test]
 fn mistakes_have_a_place() {
     let sandbox = Sandbox::with_base();
     sandbox.write("build.toml", "[image.a]\nfrom = \"base\"\ncdm = [\"x\"]\n");
