@@ -123,7 +123,7 @@ pub(super) fn document_summary(document: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{document_summary, push_padded};
+    use super::*;
 
     #[test]
     fn numbers_are_as_wide_as_the_last() {
@@ -140,5 +140,27 @@ mod tests {
         assert_eq!(document_summary("\n\techo a\r\nb\n"), "echo a...");
         assert_eq!(document_summary("x\n"), "x");
         assert_eq!(document_summary(""), "");
+    }
+
+    /// Every text of up to six of some signs.
+    #[test]
+    fn a_glance_sees_what_the_walk_finds() {
+        const SIGNS: [char; 9] = ['$', '{', '}', '"', '\'', 'S', 'N', '<', '-'];
+        let mut env = Environment::default();
+        env.set("S".into(), Some("v$S".into()));
+        let value = |name: &str| Ok(if name == "S" { Some("v$S") } else { None });
+        let (mut texts, mut seen) = (vec![String::new()], 0);
+        for _ in 0..6 {
+            let longer = |text: &String| SIGNS.map(|sign| format!("{text}{sign}"));
+            texts = texts.iter().flat_map(longer).collect();
+            for text in &texts {
+                let Some(glanced) = at_a_glance(text, b'\\', 100, value) else { continue };
+                let walked = expand::expand(text.as_bytes(), b'\\', Mode::Name, &env, &mut Uses::ignored());
+                let walked = if let Ok(Expanded::Known(value)) = walked { value } else { text.into() };
+                assert_eq!(glanced, walked, "{text}");
+                seen += usize::from(glanced != *text);
+            }
+        }
+        assert!(seen > 10_000, "{seen} with a value");
     }
 }
