@@ -25,6 +25,7 @@ pub(crate) const ALL: &[Need] = &[
     Need { program: "bzip2", package: "bzip2" },
     Need { program: "xz", package: "xz-utils" },
     Need { program: "debootstrap", package: "debootstrap" },
+    Need { program: "gpg", package: "gnupg" },
     Need { program: "dockerd", package: "docker.io" },
     Need { program: "docker-registry", package: "docker-registry" },
     Need { program: "skopeo", package: "skopeo" },

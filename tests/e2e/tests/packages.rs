@@ -99,6 +99,50 @@ apt = {{ install = ["tiny=1"], snapshot = "{MOMENT}" }}
     assert!(!sandbox.has("tree/etc/apt/sources.list.d/sources.list"));
 }
 
+/// A repository of one package, and the key that it is signed with.
+fn signed_repository(directory: &Path) -> String {
+    let script = r#"
+        set -e
+        mkdir -p tiny/DEBIAN tiny/usr/share/tiny served/dists/stable/main/binary-all gpg
+        echo signed > tiny/usr/share/tiny/word
+        printf 'Package: tiny\nVersion: 2\nArchitecture: all\nMaintainer: a <a@b.test>\nDescription: tiny\n' > tiny/DEBIAN/control
+        dpkg-deb --root-owner-group --build tiny served/tiny.deb
+        chmod 700 gpg
+        export GNUPGHOME="$PWD/gpg"
+        cd served
+        binary=main/binary-all/Packages
+        { cat ../tiny/DEBIAN/control; echo "Filename: tiny.deb"; echo "Size: $(stat -c %s tiny.deb)"
+          echo "SHA256: $(sha256sum tiny.deb | cut -d' ' -f1)"; } > "dists/stable/$binary"
+        cd dists/stable
+        { echo "Suite: stable"; echo "Codename: stable"; echo "Components: main"; echo "Architectures: all"
+          echo "Date: $(date -Ru)"; echo "SHA256:"
+          echo " $(sha256sum "$binary" | cut -d' ' -f1) $(stat -c %s "$binary") $binary"; } > Release
+        gpg --batch --quiet --passphrase '' --quick-gen-key a@b.test default default never
+        gpg --batch --quiet --clearsign -o InRelease Release
+        gpg --batch --quiet --armor --export a@b.test > ../../key.asc
+        gpgconf --kill all
+    "#;
+    process::succeed(std::process::Command::new("sh").args(["-c", script]).current_dir(directory)).unwrap();
+    serve::serve(&directory.join("served"))
+}
+
+/// What is downloaded is readable by its owner alone; keys are read by a user of their own.
+#[test]
+fn a_repository_is_checked_with_a_key_that_is_downloaded() {
+    let Some(sandbox) = with_debian().filter(|_| e2e::have(&["gpg"])) else { return };
+    let address = signed_repository(&sandbox.directory());
+    sandbox.write(
+        "Mockerfile.yaml",
+        &format!(
+            "apiVersion: v1alpha1\nimages:\n- name: a\n  from: debian\n  package:\n    repo:\n    \
+             - deb [arch=all] {address} stable main\n    gpg:\n    - {address}/key.asc\n    install:\n    - tiny=2\n"
+        ),
+    );
+    let flags = "--network host --allow network.host";
+    sandbox.succeed(&mut sandbox.shell(&format!("llbc build {flags} -f Mockerfile.yaml -o tree")));
+    assert_eq!(sandbox.read("tree/usr/share/tiny/word"), "signed\n");
+}
+
 /// The example for CMake: its compiler comes from Debian's own archive.
 #[test]
 fn a_project_of_cmake_is_built_with_packages_of_debian() {

@@ -55,6 +55,8 @@ pub(super) struct How<'s> {
     pub(super) except: &'s [Text],
     pub(super) owner: Option<&'s Text>,
     pub(super) mode: Option<&'s Text>,
+    /// The mode where neither step nor source says one; `None` is that of what is copied.
+    pub(super) usual_mode: Option<&'static str>,
     pub(super) link: bool,
     pub(super) parents: bool,
     pub(super) unpack: bool,
@@ -254,7 +256,7 @@ impl<'s> Lowering<'_, 's> {
         filters: &[(Option<&'s [Text]>, bool)],
     ) {
         let mut opts: Vec<OptKind> = from.into_iter().map(OptKind::From).collect();
-        opts.extend(self.attributes(how.owner, how.mode));
+        opts.extend(self.permissions(how, None));
         let own = [(Some(how.only), true), (Some(how.except), false)];
         for (patterns, taken) in filters.iter().chain(&own) {
             for pattern in patterns.iter().flat_map(|patterns| patterns.iter()) {
@@ -297,6 +299,15 @@ impl<'s> Lowering<'_, 's> {
         self.steps.append(&mut joined);
     }
 
+    /// Owner and mode of what is copied, of a source that may say a mode itself.
+    fn permissions(&mut self, how: &How<'s>, of_source: Option<&Text>) -> Vec<OptKind> {
+        let mode = how.mode.or(of_source);
+        let usual = how.usual_mode.filter(|_| mode.is_none());
+        let mut opts = self.attributes(how.owner, mode);
+        opts.extend(usual.map(|mode| OptKind::Chmod(literal(mode, how.span))));
+        opts
+    }
+
     /// Owner and mode of what is made.
     pub(super) fn attributes(&mut self, owner: Option<&Text>, mode: Option<&Text>) -> Vec<OptKind> {
         let owner = owner.map(|owner| OptKind::Chown(self.names.template(owner, self.reader)));
@@ -337,7 +348,7 @@ impl<'s> Lowering<'_, 's> {
 
     /// The steps that bring in a file, a repository or a text.
     fn fetch(&mut self, name: &'s Text, source: &'s Source, to: &Str, how: &How<'s>) {
-        let mut opts = self.attributes(how.owner, how.mode.or(source.mode.as_ref()));
+        let mut opts = self.permissions(how, source.mode.as_ref());
         opts.extend(how.link.then_some(OptKind::Link(true)));
         opts.extend(how.opts.iter().cloned());
         if let Some(text) = &source.inline {

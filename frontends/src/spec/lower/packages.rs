@@ -119,7 +119,8 @@ impl<'s> Lowering<'_, 's> {
         if let Some(key) = &repository.key {
             let path = format!("/etc/apt/keyrings/{name}.asc");
             text += &format!("Signed-By: {path}\n");
-            let how = How { span: key.span, ..How::default() };
+            // Signatures are checked by a user of their own, and what is downloaded is its owner's alone.
+            let how = How { usual_mode: Some("0644"), span: key.span, ..How::default() };
             self.copy(key, &literal(&path, key.span), &how);
         }
         let to = literal(&format!("/etc/apt/sources.list.d/{name}.sources"), repository.span);

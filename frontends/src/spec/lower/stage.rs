@@ -215,6 +215,7 @@ impl<'s> Lowering<'_, 's> {
             except: step.except.as_deref().unwrap_or_default(),
             owner: step.owner.as_ref(),
             mode: step.mode.as_ref(),
+            usual_mode: None,
             link: step.link.is_some_and(|link| link.value),
             parents: step.parents.is_some_and(|parents| parents.value),
             unpack: step.unpack.is_some(),
