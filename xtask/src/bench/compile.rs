@@ -41,8 +41,7 @@ pub(super) fn run() -> Result<()> {
 /// Time, then allocations and memory, of the corpus or the files that are named: see `xtask/benches`.
 pub(super) fn in_process(files: &[String]) -> Result<()> {
     for bench in ["frontend", "frontend_memory"] {
-        let mut command =
-            cargo(&["bench", "--quiet", "--profile", "dist", "--package", "xtask", "--bench", bench, "--"]);
+        let mut command = cargo(&["bench", "--quiet", "--package", "xtask", "--bench", bench, "--"]);
         // Files are named from where the task was started.
         let directory = std::env::current_dir()?;
         command.args(files.iter().map(|file| directory.join(file)));
