@@ -128,7 +128,6 @@ impl Client {
         let sibling =
             origins.iter().find(|origin| origin.domain() == push.repository.domain() && origin.path() != repository);
         let scope = Scope::push(repository);
-        let scope = sibling.map_or(scope.clone(), |origin| scope.and(&Scope::pull(origin.path())));
         let digest = &descriptor.digest;
         let head = Call::new(Method::HEAD, endpoint.url(repository, &format!("blobs/{digest}")));
         match self.call(endpoint, &scope, &head, push.cancel) {
@@ -223,12 +222,12 @@ impl Client {
         let post = |url: String| Call::new(Method::POST, url).body(Payload::Bytes(b""));
         let mounted = sibling.map(|origin| {
             let call = post(format!("{uploads}?mount={digest}&from={}", origin.path()));
-            self.call(endpoint, scope, &call, push.cancel)
+            self.call(endpoint, &scope.clone().and(&Scope::pull(origin.path())), &call, push.cancel)
         });
         let answer = match mounted {
             Some(Ok(answer)) if answer.response.status() == StatusCode::CREATED => return Ok(None),
             Some(Ok(answer)) if answer.response.status() == StatusCode::ACCEPTED => answer,
-            // A registry that may not look into the other repository says no in many ways.
+            // Who may not look into the other repository is told so in many ways, already when asking for a token.
             _ => self.call(endpoint, scope, &post(uploads.clone()), push.cancel)?,
         };
         location(&uploads, &answer.response).map(Some)

@@ -360,6 +360,11 @@ fn breaking(resumes: bool, half: usize, broken: Reply) -> Server {
 
 /// Pushes an image with a layer. **Shape**: how it ended, and the requests that carried the layer.
 fn push_layer(server: &Server, layer: &[u8]) -> (crate::Result<()>, Vec<Asked>) {
+    push_layer_of(server, layer, &[])
+}
+
+/// Pushes an image with a layer that these repositories are said to have.
+fn push_layer_of(server: &Server, layer: &[u8], origins: &[oci::Reference]) -> (crate::Result<()>, Vec<Asked>) {
     let (manifest, config, layer) = image(layer);
     let blobs = MemoryBlobs::default();
     for bytes in [&manifest, &config, &layer] {
@@ -370,7 +375,7 @@ fn push_layer(server: &Server, layer: &[u8]) -> (crate::Result<()>, Vec<Asked>) 
         repository: &app(server).without_object(),
         tags: &["1"],
         blobs: &blobs,
-        origins: &|_| Vec::new(),
+        origins: &|_| origins.to_vec(),
         progress: &vertex,
         cancel: &Cancel::default(),
     };
@@ -406,6 +411,32 @@ fn an_upload_that_breaks_off_begins_anew_where_nobody_knows() {
         pushed.unwrap();
         assert_eq!(sent.iter().map(|asked| asked.body.len()).collect::<Vec<_>>(), [5000, 5000]);
         assert_ne!(sent[0].target, sent[1].target, "the address of an upload is good for one try");
+    }
+}
+
+#[test]
+fn what_cannot_be_mounted_is_sent() {
+    // How the registry and its token server answer who asks for a repository that is not the caller's, or that is gone.
+    for (token, mount) in [(403, 201), (401, 201), (200, 202), (200, 403), (200, 404)] {
+        let server = Server::start(move |asked| {
+            let realm = format!(r#"Bearer realm="http://{}/token",service="registry""#, asked.header("host"));
+            match (asked.method.as_str(), asked.target.as_str()) {
+                ("GET", target) if target.contains("other") && token != 200 => Reply::status(token),
+                ("GET", _) => Reply::ok(r#"{"token": "t"}"#),
+                _ if asked.header("authorization") != "Bearer t" => {
+                    Reply::Full(401, vec![("WWW-Authenticate", realm)], vec![])
+                }
+                ("HEAD", _) => Reply::status(404),
+                ("POST", target) if target.contains("mount=") && mount != 202 => Reply::status(mount),
+                ("POST", _) => Reply::Full(202, vec![("Location", "/v2/app/blobs/uploads/1".into())], vec![]),
+                _ => Reply::status(201),
+            }
+        });
+        let other = reference(&format!("{}/other", server.host));
+        let (pushed, sent) = push_layer_of(&server, &[7; 5000], &[other]);
+        pushed.unwrap_or_else(|error| panic!("{token} {mount}: {error}: {:?}", server.log()));
+        assert_eq!(sent.last().unwrap().body.len(), 5000);
+        assert!(server.log().iter().any(|line| line.contains("mount=")), "{:?}", server.log());
     }
 }
 
