@@ -212,16 +212,20 @@ fn push_to(
     if attrs.insecure {
         client = client.trusting(repository.domain(), cancel);
     }
-    client.push(&written.root, &Push { repository, tags, blobs, origins: &origins, progress, cancel })
+    client.push(&written.root, &Push { repository, tags, blobs, origins: &origins, progress, cancel })?;
+    let pushed =
+        written.manifests.iter().flat_map(|manifest| std::iter::once(&manifest.config).chain(&manifest.layers));
+    context.store.remember_pushed(&pushed.map(|blob| &blob.digest).collect::<Vec<_>>(), repository)
 }
 
-/// Repositories that have a blob, as far as is known.
+/// Repositories that have a blob, as far as is known: those it was pulled from, then those it was pushed to.
 fn origins(digest: &Digest, store: &store::Store) -> Vec<Reference> {
     let found = store.layers_of_blob(digest).unwrap_or_default();
-    let origins = found.iter().flat_map(|layer| &layer.origins);
-    origins
+    let pulled = found.iter().flat_map(|layer| &layer.origins);
+    pulled
         .filter_map(|origin| origin.strip_prefix("docker-image://"))
         .filter_map(|name| Reference::parse(name).ok())
+        .chain(store.pushed_to(digest).unwrap_or_default())
         .collect()
 }
 

@@ -18,6 +18,7 @@ mod forget;
 mod images;
 mod layers;
 mod lock;
+mod pushes;
 mod steps;
 
 use std::fs::File;

@@ -97,7 +97,7 @@ pub(super) fn forget_made(db: &Connection, layer: &str) -> rusqlite::Result<()> 
 }
 
 /// Whether there was something to say.
-fn has_table(db: &Connection, name: &str) -> rusqlite::Result<bool> {
+pub(super) fn has_table(db: &Connection, name: &str) -> rusqlite::Result<bool> {
     db.prepare_cached("SELECT 1 FROM sqlite_master WHERE name = ?1")?.exists([name])
 }
 

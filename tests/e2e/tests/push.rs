@@ -53,6 +53,19 @@ fn several_names_in_several_repositories() {
 }
 
 #[test]
+fn what_a_registry_has_in_another_repository_is_not_sent_again() {
+    let Some((sandbox, registry)) = place(false) else { return };
+    let push = |registry: &Registry, repository: &str| {
+        let name = format!("{}/{repository}:1", registry.address);
+        let said = sandbox.succeed(&mut sandbox.shell(&format!("llbc build --push -t {name} ."))).err();
+        skopeo(&["inspect", "--tls-verify=false", &format!("docker://{name}")]);
+        said.lines().filter(|line| line.contains("pushing sha256:") && line.ends_with("done")).count()
+    };
+    assert_eq!(["one", "one", "two", "team/three"].map(|name| push(&registry, name)), [3, 0, 0, 0]);
+    assert_eq!(push(&Registry::start().unwrap(), "four"), 3, "another registry has nothing of it");
+}
+
+#[test]
 fn by_digest_with_annotations_and_for_several_platforms() {
     let Some((sandbox, registry)) = place(false) else { return };
     let at = &registry.address;
