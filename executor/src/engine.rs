@@ -14,6 +14,7 @@ use crate::exporters::{Ahead, Built, Packs};
 use crate::ops::exec::{Failed, Failures};
 use crate::runtime::{self, Embedded, Exit, Later, NetworkMode, Runtime, Spec};
 use crate::snapshot::{Active, Committed, Files, Snapshots};
+use crate::solver::Solved;
 use crate::sources::Fetching;
 use crate::store::Store;
 use crate::{
@@ -191,7 +192,9 @@ impl Engine {
         sink: &dyn progress::Sink,
     ) -> Result<Vec<Committed>> {
         ops::check(&decoded.graph, &request.allow)?;
-        self.build(request, decoded, &host_platform(), Aside { on_made: &|_| (), failures: None }, sink)
+        let solved =
+            self.build(request, decoded, &host_platform(), Aside { on_made: &|_| (), failures: None }, sink)?;
+        Ok(solved.into_iter().map(|solved| solved.tree).collect())
     }
 
     /// Opens a tree for reading.
@@ -320,8 +323,8 @@ impl Engine {
     ) -> Result<Vec<Built>> {
         let host = host_platform();
         let terminals = decoded.graph.outputs.clone();
-        let trees = self.build(request, decoded, &host, aside, sink)?;
-        terminals.into_iter().zip(trees).map(|(terminal, tree)| describe(terminal, tree, &host)).collect()
+        let solved = self.build(request, decoded, &host, aside, sink)?;
+        terminals.into_iter().zip(solved).map(|(terminal, solved)| describe(terminal, solved, &host)).collect()
     }
 
     fn export_all(
@@ -366,7 +369,7 @@ impl Engine {
         host: &Platform,
         aside: Aside<'_>,
         sink: &dyn progress::Sink,
-    ) -> Result<Vec<Committed>> {
+    ) -> Result<Vec<Solved>> {
         let build = solver::Build {
             store: &self.store,
             snapshots: &*self.snapshots,
@@ -434,7 +437,7 @@ fn first_file(files: &Files, names: &[String], most: u64) -> Result<Option<(Stri
 }
 
 /// A result with what the terminal vertex says of it.
-fn describe(terminal: llb::Output, tree: Committed, host: &Platform) -> Result<Built> {
+fn describe(terminal: llb::Output, solved: Solved, host: &Platform) -> Result<Built> {
     let listed = is_listed(&terminal);
     let description = &terminal.meta.description;
     let platform = match (description.get("platform"), terminal.platform) {
@@ -447,7 +450,8 @@ fn describe(terminal: llb::Output, tree: Committed, host: &Platform) -> Result<B
     let config = description.get("containerimage.config").map(|text| text.clone().into_bytes());
     let base_config = description.get("containerimage.base.config").map(|text| text.clone().into_bytes());
     let name = description.get("image.name").cloned();
-    Ok(Built { tree, platform, config, base_config, listed, name })
+    let Solved { tree, made_by } = solved;
+    Ok(Built { tree, made_by, platform, config, base_config, listed, name })
 }
 
 /// What results say timestamps are to be set to.

@@ -71,9 +71,8 @@ pub(super) fn write(
 ) -> Result<Written> {
     let platforms: Vec<_> = built.iter().map(|built| built.platform.short()).collect();
     attrs.annotations.check(&platforms, is_list(built))?;
-    let trees: Vec<_> = built.iter().map(|built| &built.tree).collect();
     let exporting = context.progress.part("exporting layers", 0);
-    let layers = layers::blobs(&trees, wanted, context)?;
+    let layers = layers::blobs(built, wanted, context)?;
     drop(exporting);
     let mut written = Written {
         root: Descriptor::new("", Digest::sha256(b""), 0),

@@ -6,14 +6,14 @@ use std::sync::Mutex;
 
 use oci::{Descriptor, Digest};
 
-use super::Context;
 use super::attrs::ImageAttrs;
 use super::parts::Parts;
+use super::{Built, Context};
 use crate::host::processors;
 use crate::layer::{
     Clamp, Compression, Packed, Packing, UNCOMPRESSED, compressor, decompress, measure, pack, write_diff,
 };
-use crate::snapshot::{Committed, LayerId};
+use crate::snapshot::LayerId;
 use crate::store::Layer;
 use crate::{Cancel, Error, Result};
 
@@ -76,9 +76,9 @@ impl Wanted {
     }
 }
 
-/// Makes sure that the layers of trees are blobs. **Shape**: for each tree its layers, lowest first.
-pub(super) fn blobs(trees: &[&Committed], wanted: Wanted, context: Context<'_>) -> Result<Vec<Vec<LayerBlob>>> {
-    let layers: Vec<_> = trees.iter().map(|tree| Parts::of(tree, context.snapshots)).collect();
+/// Makes sure that the layers of results are blobs. **Shape**: for each result its layers, lowest first.
+pub(super) fn blobs(built: &[Built], wanted: Wanted, context: Context<'_>) -> Result<Vec<Vec<LayerBlob>>> {
+    let layers: Vec<_> = built.iter().map(|built| Parts::of(&built.tree, context.snapshots)).collect();
     let distinct: BTreeSet<&Parts> = layers.iter().flatten().collect();
     let queue = Mutex::new(distinct.into_iter());
     let done = Mutex::new(BTreeMap::new());
@@ -97,13 +97,26 @@ pub(super) fn blobs(trees: &[&Committed], wanted: Wanted, context: Context<'_>) 
         ended.collect::<Vec<_>>().into_iter().collect::<Result<()>>()
     })?;
     let done = done.into_inner().expect("no panic while it was held");
-    layers.iter().map(|layers| described(layers, &done, context)).collect()
+    built.iter().zip(&layers).map(|(built, layers)| described(built, layers, &done, context)).collect()
 }
 
 /// Blobs of layers with what made them, which is known when the build is over, and not when a layer is packed.
-fn described(layers: &[Parts], blobs: &BTreeMap<Parts, LayerBlob>, context: Context<'_>) -> Result<Vec<LayerBlob>> {
-    let ids: Vec<&str> = layers.iter().map(|layer| &*layer.top().0).collect();
-    let made_by = context.store.made_by(&ids)?;
+fn described(
+    built: &Built,
+    layers: &[Parts],
+    blobs: &BTreeMap<Parts, LayerBlob>,
+    context: Context<'_>,
+) -> Result<Vec<LayerBlob>> {
+    let made_by = match built.made_by.is_empty() {
+        true => context.store.made_by(&layers.iter().map(|layer| &*layer.top().0).collect::<Vec<_>>())?,
+        false => {
+            let ends = layers.iter().scan(0, |end, layer| {
+                *end += layer.count();
+                Some(*end)
+            });
+            ends.map(|end| built.made_by.get(end - 1).cloned()).collect()
+        }
+    };
     let described = layers.iter().zip(made_by).map(|(layer, made_by)| LayerBlob { made_by, ..blobs[layer].clone() });
     Ok(described.collect())
 }

@@ -57,6 +57,8 @@ pub enum Kind {
 pub struct Built {
     /// The tree. Its layers may be elsewhere still: [`Context::materialise`] before looking at files.
     pub tree: Committed,
+    /// What made each of its layers, as the definition has it; nothing where that does not say, but perhaps the store.
+    pub made_by: Vec<String>,
     /// What it is for.
     pub platform: Platform,
     /// Image config as JSON; `None` when the definition has none.

@@ -53,6 +53,11 @@ impl Parts {
         self.whole.then(|| &*self.top().0)
     }
 
+    /// How many layers of a tree they are.
+    pub(super) fn count(&self) -> usize {
+        self.ids.len()
+    }
+
     /// The one layer.
     pub(super) fn tree(&self) -> Committed {
         Committed { layers: self.ids.clone() }

@@ -223,7 +223,7 @@ fn sources(copy: &CopyAction, from: &Files) -> Result<Vec<String>> {
     Ok(sources)
 }
 
-fn owner_of(kind: &FileActionKind) -> Option<&Owner> {
+pub(crate) fn owner_of(kind: &FileActionKind) -> Option<&Owner> {
     match kind {
         FileActionKind::Copy(copy) => copy.owner.as_ref(),
         FileActionKind::Mkdir { owner, .. }

@@ -13,6 +13,7 @@ use oci::{Digest, Platform};
 
 use super::lanes::{Lane, Lanes};
 use super::lineage;
+use super::makers;
 use super::names;
 use super::report::Report;
 use super::scheduler::{Action, Edge, Event, JobId, Known, Outcome, Same, Scheduler, Task, VertexId};
@@ -68,8 +69,17 @@ pub struct Build<'a> {
 /// Takes a tree whose layers are all layers of what was asked for, as soon as it is made. Must be quick.
 pub type OnMade<'a> = &'a dyn Fn(&Committed);
 
-/// Builds what a definition asks for. **Shape**: one tree for each of its outputs.
-pub fn solve(build: &Build<'_>, decoded: Decoded, on_made: OnMade<'_>) -> Result<Vec<Committed>> {
+/// A result.
+#[derive(Clone, Debug, Default)]
+pub struct Solved {
+    /// Its tree.
+    pub tree: Committed,
+    /// What made each layer of the tree, as the definition has it; nothing where it does not say.
+    pub made_by: Vec<String>,
+}
+
+/// Builds what a definition asks for. **Shape**: one result for each of its outputs.
+pub fn solve(build: &Build<'_>, decoded: Decoded, on_made: OnMade<'_>) -> Result<Vec<Solved>> {
     let (sender, receiver) = channel();
     let interrupt = sender.clone();
     let _hook = build.cancel.on_cancel(move || drop(interrupt.send(Ended::Interrupted)));
@@ -208,15 +218,33 @@ impl<'scope, 'env> Driver<'scope, 'env> {
         }
     }
 
-    fn finish(mut self, outputs: &[Option<Edge>]) -> Result<Vec<Committed>> {
+    fn finish(mut self, outputs: &[Option<Edge>]) -> Result<Vec<Solved>> {
         let outcome = self.outcome.take().expect("the loop ran to its end");
         self.report.finish(&self.vertices, outcome.is_ok());
         self.build.store.remember_steps(&self.steps(), &self.layers_made())?;
         outcome?;
         let used = self.vertices.iter().flat_map(|vertex| vertex.results.values());
         cache::touch(self.build.store, used, now())?;
-        let result = |edge: &Option<Edge>| edge.map_or_else(|| Ok(Committed::default()), |e| self.vertices.result(e));
-        outputs.iter().map(result).collect()
+        outputs.iter().map(|edge| edge.map_or_else(|| Ok(Solved::default()), |edge| self.solved(edge))).collect()
+    }
+
+    fn solved(&self, edge: Edge) -> Result<Solved> {
+        let tree = self.vertices.result(edge)?;
+        let mut names = makers::of_layers(edge, &self.vertices).unwrap_or_default().into_iter();
+        // A layer may go on with the one below, and be one with it.
+        let mut made_by: Vec<String> = Vec::with_capacity(tree.layers.len());
+        for (index, layer) in tree.layers.iter().enumerate() {
+            let continues = self.build.snapshots.contents(layer).ok().and_then(|contents| contents.continues);
+            let below = index.checked_sub(1).filter(|below| continues.as_deref() == Some(&*tree.layers[*below].0));
+            match below.and_then(|below| made_by.get(below).cloned()).or_else(|| names.next()) {
+                Some(name) => made_by.push(name),
+                None => return Ok(Solved { tree, made_by: Vec::new() }),
+            }
+        }
+        if names.next().is_some() {
+            made_by.clear();
+        }
+        Ok(Solved { tree, made_by })
     }
 
     /// How the vertices that ran went.

@@ -6,6 +6,7 @@
 //! | `driver` | the loop between the scheduler and the threads that act |
 //! | `vertices` | what is known of each vertex: its node, keys, results |
 //! | `lanes` | what waits for a thread |
+//! | `makers` | which vertex made each layer of a result |
 //! | `lineage` | which results what is wanted will consist of |
 //! | `tasks` | what a thread does for one action |
 //! | `report` | what of it is told as progress |
@@ -14,10 +15,11 @@
 mod driver;
 mod lanes;
 mod lineage;
+mod makers;
 mod names;
 mod report;
 pub mod scheduler;
 mod tasks;
 mod vertices;
 
-pub use driver::{Build, OnMade, solve};
+pub use driver::{Build, OnMade, Solved, solve};

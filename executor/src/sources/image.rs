@@ -393,6 +393,11 @@ impl Pinned for PinnedImage {
         context.store.put_layers(ids.iter().map(|id| &*id.0).zip(&known))?;
         Ok(Committed { layers: ids })
     }
+
+    fn layers(&self) -> usize {
+        let layers = self.image.manifest.layers.len();
+        self.limit.map_or(layers, |limit| limit.min(layers))
+    }
 }
 
 #[cfg(test)]

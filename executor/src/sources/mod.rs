@@ -71,6 +71,11 @@ pub trait Pinned: Send + Sync {
 
     /// Makes the tree known; its layers may still be elsewhere.
     fn fetch(&self, context: Context<'_>) -> Result<Committed>;
+
+    /// How many layers the tree has.
+    fn layers(&self) -> usize {
+        1
+    }
 }
 
 /// What a source's result is found by in the cache.

@@ -1,7 +1,8 @@
 //! How steps went: how long each vertex took when it last ran, what it left, and what the layers it made are called.
 //!
-//! For people, and nothing else: builds do not depend on it. Written once at the end of a build. Of steps only the newest
-//! are kept; tables of their own, whose names have the version, are made when there is first something to say.
+//! For people: builds do not depend on it, but for what the history of an image says of layers of a nested build that came
+//! from the cache whole. Written once at the end of a build. Of steps only the newest are kept; tables of their own, whose
+//! names have the version, are made when there is first something to say.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

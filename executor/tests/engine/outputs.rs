@@ -121,6 +121,74 @@ fn layers_that_no_history_tells_of_are_told_by_what_made_them() {
     }
 }
 
+/// Builds into an archive; gives what its history says made the layers above the base, lowest first.
+fn made_by(bench: &Bench, text: &str) -> Vec<String> {
+    let tar = bench.path("image.tar");
+    let kind = exporters::Kind::Oci;
+    let output = Output { kind, dest: Some(tar.clone()), attrs: BTreeMap::new(), part: None };
+    let request = Request { definition: definition(&graph(text)), outputs: vec![output], ..Request::default() };
+    bench.request(request).ok();
+    let image = Image::read(&tar);
+    let history = image.json(&image.manifest()["config"]["digest"])["history"].as_array().unwrap().clone();
+    let made_by = history.iter().map(|entry| entry["created_by"].as_str().unwrap().to_owned());
+    made_by.skip_while(|text| text.starts_with("pulled from")).collect()
+}
+
+/// The history is that of this build's definition, on a store that has nothing and on one that has another build's layers.
+#[track_caller]
+fn check_made_by(bench: &Bench, text: &str, expected: &[&str]) {
+    let fresh = Bench::new();
+    assert_eq!(made_by(&fresh, text), expected, "on a store that has nothing");
+    assert_eq!(made_by(&fresh, text), expected, "from the cache");
+    assert_eq!(made_by(bench, text), expected, "after another build");
+}
+
+#[test]
+fn what_made_layers_is_told_by_this_build_whatever_was_built_before() {
+    let bench = Bench::new();
+    let steps = |name: &str| {
+        let named = |what: &str| format!("! description={{\"llb.customname\": \"{name} {what}\"}}");
+        let (a, b, d) = (named("a"), named("b"), named("diff"));
+        format!(
+            r#"
+            %1 = file(%0) mkdir("/d", mode=0o755, base=0, to=0)
+            {a}
+            %2 = sh(%1) "echo > /d/f"
+            %3 = file(%2) mkfile("/x", mode=0o644, base=0, to=0) mkfile("/y", mode=0o644, base=#0, to=1)
+            {b}
+            %4 = diff(%0, %3.1) lower=0 upper=1
+            %5 = file() mkfile("/z", mode=0o644, to=0)
+            %6 = file() mkfile("/w", mode=0o644, to=0)
+            %7 = diff(%5, %6) lower=0 upper=1
+            {d}
+            %8 = passthrough(%4, %7) id="p" outputs=[1, 0]
+            %9 = merge(%8.1, %8)
+            output %9
+            "#
+        )
+    };
+    let expected = |name: &str| {
+        let named = |what: &str| format!("{name} {what}");
+        let exec = "mount / from exec /bin/sh -c echo > /d/f".to_owned();
+        [named("a"), exec, named("b"), named("b"), named("diff")]
+    };
+    for name in ["first", "second"] {
+        let expected = expected(name);
+        check_made_by(&bench, &steps(name), &expected.each_ref().map(String::as_str));
+    }
+    // One layer more than what it is compared with is called a difference.
+    let one = |name: &str| {
+        format!(
+            "%1 = file(%0) mkdir(\"/d\", mode=0o755, base=0, to=0)\n! description={{\"llb.customname\": \"{name}\"}}
+            %2 = diff(%0, %1) lower=0 upper=1\noutput %2"
+        )
+    };
+    for name in ["this", "that"] {
+        let expected = format!("diff (docker-image://docker.io/library/base:latest) -> ({name})");
+        check_made_by(&bench, &one(name), &[&expected]);
+    }
+}
+
 #[test]
 fn capabilities_of_files_of_the_context_are_kept() {
     let bench = Bench::new();
