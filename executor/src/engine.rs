@@ -450,8 +450,8 @@ fn describe(terminal: llb::Output, solved: Solved, host: &Platform) -> Result<Bu
     let config = description.get("containerimage.config").map(|text| text.clone().into_bytes());
     let base_config = description.get("containerimage.base.config").map(|text| text.clone().into_bytes());
     let name = description.get("image.name").cloned();
-    let Solved { tree, made_by } = solved;
-    Ok(Built { tree, made_by, platform, config, base_config, listed, name })
+    let Solved { tree, made } = solved;
+    Ok(Built { tree, made, platform, config, base_config, listed, name })
 }
 
 /// What results say timestamps are to be set to.

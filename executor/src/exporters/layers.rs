@@ -1,6 +1,6 @@
 //! The layers of a tree as blobs: those that exist are taken, the others are written, several at once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::sync::Mutex;
 
@@ -8,12 +8,13 @@ use oci::{Descriptor, Digest};
 
 use super::attrs::ImageAttrs;
 use super::parts::Parts;
-use super::{Built, Context};
+use super::{Built, Context, Made};
 use crate::host::processors;
 use crate::layer::{
     Clamp, Compression, Packed, Packing, UNCOMPRESSED, compressor, decompress, measure, pack, write_diff,
 };
 use crate::snapshot::LayerId;
+use crate::sources::Remote;
 use crate::store::Layer;
 use crate::{Cancel, Error, Result};
 
@@ -70,6 +71,16 @@ impl Wanted {
         Self { compression, or_gzip, force: attrs.force_compression, clamp, complete, passing: false }
     }
 
+    /// Whether a blob is compressed as wanted.
+    fn is_compressed_so(self, blob: &Descriptor) -> bool {
+        self.compression.is_of(blob) || (self.or_gzip && Compression::Default.is_of(blob))
+    }
+
+    /// Whether a blob of an image will do: it stays as it came unless its compression is forced.
+    fn will_do(self, blob: &Descriptor) -> bool {
+        !self.force || self.is_compressed_so(blob)
+    }
+
     /// The same for what is written out at once: all is needed, but it need not be kept.
     pub(super) fn passing(attrs: &ImageAttrs) -> Self {
         Self { passing: attrs.compression == Compression::Uncompressed, ..Self::new(attrs, true) }
@@ -78,17 +89,20 @@ impl Wanted {
 
 /// Makes sure that the layers of results are blobs. **Shape**: for each result its layers, lowest first.
 pub(super) fn blobs(built: &[Built], wanted: Wanted, context: Context<'_>) -> Result<Vec<Vec<LayerBlob>>> {
-    let layers: Vec<_> = built.iter().map(|built| Parts::of(&built.tree, context.snapshots)).collect();
-    let distinct: BTreeSet<&Parts> = layers.iter().flatten().collect();
+    let layers: Vec<_> = built.iter().map(|built| parts(built, context)).collect();
+    let distinct: BTreeMap<Key, &Part<'_>> = layers.iter().flatten().map(|part| (part.key(), part)).collect();
     let queue = Mutex::new(distinct.into_iter());
     let done = Mutex::new(BTreeMap::new());
     let work = || -> Result<()> {
         loop {
             let next = queue.lock().expect("no panic while it is held").next();
-            let Some(layer) = next else { return Ok(()) };
+            let Some((key, part)) = next else { return Ok(()) };
             context.cancel.check()?;
-            let blob = blob(layer, wanted, context)?;
-            done.lock().expect("no panic while it is held").insert(layer.clone(), blob);
+            let blob = match of_image(part, wanted, context)? {
+                Some(blob) => blob,
+                None => blob(&part.layer, wanted, context)?,
+            };
+            done.lock().expect("no panic while it is held").insert(key, blob);
         }
     };
     std::thread::scope(|scope| {
@@ -97,28 +111,71 @@ pub(super) fn blobs(built: &[Built], wanted: Wanted, context: Context<'_>) -> Re
         ended.collect::<Vec<_>>().into_iter().collect::<Result<()>>()
     })?;
     let done = done.into_inner().expect("no panic while it was held");
-    built.iter().zip(&layers).map(|(built, layers)| described(built, layers, &done, context)).collect()
+    layers.iter().map(|parts| described(parts, &done, context)).collect()
+}
+
+/// A layer of a result.
+struct Part<'a> {
+    layer: Parts,
+    made: Option<&'a Made>,
+}
+
+/// A layer, and the blob that an image has it as.
+type Key = (Parts, Option<Digest>);
+
+impl Part<'_> {
+    fn remote(&self) -> Option<&Remote> {
+        self.made?.of_image.as_ref()
+    }
+
+    fn key(&self) -> Key {
+        (self.layer.clone(), self.remote().map(|remote| remote.blob.digest.clone()))
+    }
+}
+
+/// The layers of a result, lowest first.
+fn parts<'a>(built: &'a Built, context: Context<'_>) -> Vec<Part<'a>> {
+    let layers = Parts::of(&built.tree, context.snapshots).into_iter().scan(0, |end, layer| {
+        *end += layer.count();
+        Some(Part { made: built.made.get(*end - 1), layer })
+    });
+    layers.collect()
+}
+
+/// The blob that the image has which this build's definition names, if it will do: another image's of the same files may be
+/// in the store, too. `None` when it cannot be had, and another must do.
+fn of_image(part: &Part<'_>, wanted: Wanted, context: Context<'_>) -> Result<Option<LayerBlob>> {
+    let Some(remote) = part.remote().filter(|remote| wanted.will_do(&remote.blob)) else { return Ok(None) };
+    let diff_id = remote.diff_id.clone();
+    if *part.layer.top() != LayerId::of_diff_id(&diff_id) {
+        return Ok(None);
+    }
+    let layer = Layer {
+        diff_id: Some(diff_id.clone()),
+        blobs: vec![remote.blob.clone()],
+        origins: vec![remote.origin.clone()],
+    };
+    context.store.put_layer(&part.layer.top().0, &layer)?;
+    if wanted.complete {
+        match remote.fetch(context.sources) {
+            Ok(()) => {}
+            Err(Error::Cancelled) => return Err(Error::Cancelled),
+            Err(_) => return Ok(None),
+        }
+    }
+    Ok(Some(taken(&part.layer, remote.blob.clone(), diff_id, context)))
 }
 
 /// Blobs of layers with what made them, which is known when the build is over, and not when a layer is packed.
-fn described(
-    built: &Built,
-    layers: &[Parts],
-    blobs: &BTreeMap<Parts, LayerBlob>,
-    context: Context<'_>,
-) -> Result<Vec<LayerBlob>> {
-    let made_by = match built.made_by.is_empty() {
-        true => context.store.made_by(&layers.iter().map(|layer| &*layer.top().0).collect::<Vec<_>>())?,
-        false => {
-            let ends = layers.iter().scan(0, |end, layer| {
-                *end += layer.count();
-                Some(*end)
-            });
-            ends.map(|end| built.made_by.get(end - 1).cloned()).collect()
-        }
-    };
-    let described = layers.iter().zip(made_by).map(|(layer, made_by)| LayerBlob { made_by, ..blobs[layer].clone() });
-    Ok(described.collect())
+fn described(parts: &[Part<'_>], blobs: &BTreeMap<Key, LayerBlob>, context: Context<'_>) -> Result<Vec<LayerBlob>> {
+    let described = parts.iter().map(|part| {
+        let made_by = match part.made {
+            Some(made) => Some(made.by.clone()),
+            None => context.store.made_by(&[&part.layer.top().0])?.pop().flatten(),
+        };
+        Ok(LayerBlob { made_by, ..blobs[&part.key()].clone() })
+    });
+    described.collect()
 }
 
 /// Packs a layer that the export will ask for, if it is here. Failures are the export's, which tries again.
@@ -154,11 +211,7 @@ fn blob(layer: &Parts, wanted: Wanted, context: Context<'_>) -> Result<LayerBlob
 }
 
 fn made_blob(layer: &Parts, known: Layer, of_image: bool, wanted: Wanted, context: Context<'_>) -> Result<LayerBlob> {
-    let created = context.snapshots.contents(layer.top()).ok().and_then(|contents| contents.created);
-    // The table of an eStargz blob is part of its tar.
-    let own = |blob: &Descriptor| blob.annotations.get(UNCOMPRESSED).and_then(|text| Digest::parse(text).ok());
-    let taken =
-        |blob: Descriptor, diff_id| LayerBlob { diff_id: own(&blob).unwrap_or(diff_id), blob, created, made_by: None };
+    let taken = |blob, diff_id| taken(layer, blob, diff_id, context);
     let clamp = if of_image { Clamp(None) } else { wanted.clamp };
     if clamp == Clamp(None)
         && let Some(diff_id) = known.diff_id.clone()
@@ -188,12 +241,19 @@ fn made_blob(layer: &Parts, known: Layer, of_image: bool, wanted: Wanted, contex
     Ok(taken(packed, diff_id))
 }
 
+fn taken(layer: &Parts, blob: Descriptor, diff_id: Digest, context: Context<'_>) -> LayerBlob {
+    let created = context.snapshots.contents(layer.top()).ok().and_then(|contents| contents.created);
+    // The table of an eStargz blob is part of its tar.
+    let own = blob.annotations.get(UNCOMPRESSED).and_then(|text| Digest::parse(text).ok());
+    LayerBlob { diff_id: own.unwrap_or(diff_id), blob, created, made_by: None }
+}
+
 /// A blob that will do. A layer of an image stays as it came unless its compression is forced, whatever it was converted
 /// to for others: what is exported must not depend on what was exported before.
 fn choose(known: &Layer, wanted: Wanted, of_image: bool, context: Context<'_>) -> Result<Option<Descriptor>> {
     let will_do = |blob: &&Descriptor| match of_image && !wanted.force {
         true => !blob.annotations.contains_key(CONVERTED),
-        false => wanted.compression.is_of(blob) || (wanted.or_gzip && Compression::Default.is_of(blob)),
+        false => wanted.is_compressed_so(blob),
     };
     for blob in known.blobs.iter().filter(will_do) {
         let here = context.store.blobs().size(&blob.digest)?.is_some();

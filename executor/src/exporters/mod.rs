@@ -52,13 +52,22 @@ pub enum Kind {
     CacheOnly,
 }
 
+/// Where a layer is from, in this build, whoever put it into the store.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// What made it.
+    pub by: String,
+    /// The blob that an image has it as, when it is one of an image.
+    pub of_image: Option<sources::Remote>,
+}
+
 /// One result of a build.
 #[derive(Clone, Debug)]
 pub struct Built {
     /// The tree. Its layers may be elsewhere still: [`Context::materialise`] before looking at files.
     pub tree: Committed,
-    /// What made each of its layers, as the definition has it; nothing where that does not say, but perhaps the store.
-    pub made_by: Vec<String>,
+    /// Where each of its layers is from, as the definition has it; nothing where that does not say, but perhaps the store.
+    pub made: Vec<Made>,
     /// What it is for.
     pub platform: Platform,
     /// Image config as JSON; `None` when the definition has none.

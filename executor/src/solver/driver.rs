@@ -20,6 +20,7 @@ use super::scheduler::{Action, Edge, Event, JobId, Known, Outcome, Same, Schedul
 use super::tasks::Job;
 use super::vertices::Vertices;
 use crate::cache::{self, VertexKey};
+use crate::exporters::Made;
 use crate::ops::Ran;
 use crate::ops::exec::{Failures, wants_sandbox};
 use crate::runtime::{NetworkMode, Runtime};
@@ -74,8 +75,8 @@ pub type OnMade<'a> = &'a dyn Fn(&Committed);
 pub struct Solved {
     /// Its tree.
     pub tree: Committed,
-    /// What made each layer of the tree, as the definition has it; nothing where it does not say.
-    pub made_by: Vec<String>,
+    /// Where each layer of the tree is from, as the definition has it; nothing where it does not say.
+    pub made: Vec<Made>,
 }
 
 /// Builds what a definition asks for. **Shape**: one result for each of its outputs.
@@ -230,21 +231,21 @@ impl<'scope, 'env> Driver<'scope, 'env> {
 
     fn solved(&self, edge: Edge) -> Result<Solved> {
         let tree = self.vertices.result(edge)?;
-        let mut names = makers::of_layers(edge, &self.vertices).unwrap_or_default().into_iter();
+        let mut makers = makers::of_layers(edge, &self.vertices).unwrap_or_default().into_iter();
         // A layer may go on with the one below, and be one with it.
-        let mut made_by: Vec<String> = Vec::with_capacity(tree.layers.len());
+        let mut made: Vec<Made> = Vec::with_capacity(tree.layers.len());
         for (index, layer) in tree.layers.iter().enumerate() {
             let continues = self.build.snapshots.contents(layer).ok().and_then(|contents| contents.continues);
             let below = index.checked_sub(1).filter(|below| continues.as_deref() == Some(&*tree.layers[*below].0));
-            match below.and_then(|below| made_by.get(below).cloned()).or_else(|| names.next()) {
-                Some(name) => made_by.push(name),
-                None => return Ok(Solved { tree, made_by: Vec::new() }),
+            match below.and_then(|below| made.get(below).cloned()).or_else(|| makers.next()) {
+                Some(maker) => made.push(maker),
+                None => return Ok(Solved { tree, made: Vec::new() }),
             }
         }
-        if names.next().is_some() {
-            made_by.clear();
+        if makers.next().is_some() {
+            made.clear();
         }
-        Ok(Solved { tree, made_by })
+        Ok(Solved { tree, made })
     }
 
     /// How the vertices that ran went.

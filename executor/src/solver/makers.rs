@@ -1,8 +1,9 @@
 //! Which vertex made each layer of a result, by the definition alone.
 //!
-//! The history of an image says what made a layer where nobody says more. It must not depend on what the store saw before:
-//! the layer may be one that another build made, whose vertex was called something else. So that what is said is what this
-//! build's definition says, whatever of it comes from the cache: every operation puts a known number of layers on its inputs'.
+//! The history of an image says what made a layer where nobody says more, and the layers of an image that is built upon are
+//! those blobs that this image has. Neither must depend on what the store saw before: a layer may be one that another build
+//! made, whose vertex was called something else, or be of two images that compress it otherwise. So they are counted off,
+//! whatever of them comes from the cache: every operation puts a known number of layers on its inputs'.
 //!
 //! parity: BuildKit v0.32, descriptions of cache records (`cache/manager.go`), in a store that has nothing.
 
@@ -10,7 +11,8 @@ use llb::{FileAction, Node, Op, UserOpt};
 
 use super::names;
 use super::scheduler::Edge;
-use super::vertices::Vertices;
+use super::vertices::{Vertex, Vertices};
+use crate::exporters::Made;
 use crate::ops::file::owner_of;
 
 /// So many steps are gone through a definition: more than any image has layers.
@@ -26,25 +28,26 @@ struct Left {
 
 /// A layer as the definition has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Made {
+struct Layer {
     by: Edge,
     /// Of several layers that one output puts on its input's, which: the topmost is 0.
     number: usize,
 }
 
-/// What made the layers of an edge, in the order of the layers. `None` where the definition does not say: of what a nested
-/// build gave that comes from the cache whole.
-pub(super) fn of_layers(edge: Edge, vertices: &Vertices) -> Option<Vec<String>> {
-    let made = layers(edge, vertices, &mut Left { steps: MOST, depth: DEEPEST })?;
-    let name = |made: &Made| {
-        let step = &vertices[made.by.vertex].step;
-        names::of_layers(&step.node, &step.name, made.by.output)
+/// Where the layers of an edge are from, in the order of the layers. `None` where the definition does not say: of what a
+/// nested build gave that comes from the cache whole.
+pub(super) fn of_layers(edge: Edge, vertices: &Vertices) -> Option<Vec<Made>> {
+    let layers = layers(edge, vertices, &mut Left { steps: MOST, depth: DEEPEST })?;
+    let made = |layer: &Layer| {
+        let Vertex { step, pinned, .. } = &vertices[layer.by.vertex];
+        let of_image = pinned.as_ref().and_then(|pinned| pinned.layers().into_iter().rev().nth(layer.number)?);
+        Made { by: names::of_layers(&step.node, &step.name, layer.by.output), of_image }
     };
-    Some(made.iter().map(name).collect())
+    Some(layers.iter().map(made).collect())
 }
 
 /// The layers of an edge, lowest first.
-fn layers(edge: Edge, vertices: &Vertices, left: &mut Left) -> Option<Vec<Made>> {
+fn layers(edge: Edge, vertices: &Vertices, left: &mut Left) -> Option<Vec<Layer>> {
     let mut layers = Vec::new();
     let mut open = vec![edge];
     while let Some(edge) = open.pop() {
@@ -52,7 +55,7 @@ fn layers(edge: Edge, vertices: &Vertices, left: &mut Left) -> Option<Vec<Made>>
         let vertex = &vertices[edge.vertex];
         let node = &vertex.step.node;
         let (own, below) = match &node.op {
-            Op::Source(_) => (vertex.pinned.as_ref()?.layers(), None),
+            Op::Source(_) => (vertex.pinned.as_ref()?.layers().len(), None),
             Op::Exec(_) | Op::File(_) => on_input(node, edge.output)?,
             Op::Merge(positions) => {
                 let inputs = positions.iter().map(|position| vertex.step.inputs.get(usize::try_from(*position).ok()?));
@@ -72,7 +75,7 @@ fn layers(edge: Edge, vertices: &Vertices, left: &mut Left) -> Option<Vec<Made>>
                 match upper.strip_prefix(&*lower) {
                     // One layer more is called a difference, several keep their names.
                     Some(more) if more.len() != 1 || lower.is_empty() => layers.extend(more.iter().rev()),
-                    _ => layers.push(Made { by: edge, number: 0 }),
+                    _ => layers.push(Layer { by: edge, number: 0 }),
                 }
                 continue;
             }
@@ -85,7 +88,7 @@ fn layers(edge: Edge, vertices: &Vertices, left: &mut Left) -> Option<Vec<Made>>
                 (0, Some(usize::try_from(*position).ok()?))
             }
         };
-        layers.extend((0..own).map(|number| Made { by: edge, number }));
+        layers.extend((0..own).map(|number| Layer { by: edge, number }));
         if let Some(position) = below {
             open.push(*vertex.step.inputs.get(position)?);
         }

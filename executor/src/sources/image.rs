@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::content::{Content, Kept, Layout, Repository, parse};
 use super::layers;
 use super::select::{Image, select};
-use super::{Context, Key, Pinned, Source};
+use super::{Context, Key, Pinned, Remote, Source};
 use crate::registry::Client;
 use crate::snapshot::{Committed, LayerId};
 use crate::store::{Layer, Store};
@@ -187,11 +187,19 @@ impl Source for ImageSource {
     }
 
     fn layer(&self, id: &LayerId, origin: &str, context: Context<'_>) -> Result<()> {
-        let text = after_scheme(origin);
-        let name = Reference::parse(text).map_err(|error| Error::Invalid(format!("{text}: {error}")))?;
-        let repository = Repository { client: &context.session.registries, name, cancel: context.cancel };
-        make_layer(id, &repository, context)
+        make_layer(id, &repository(origin, context)?, context)
     }
+
+    fn blob(&self, blob: &Descriptor, origin: &str, context: Context<'_>) -> Result<()> {
+        layers::download(blob, &repository(origin, context)?, None, context)
+    }
+}
+
+/// The repository that an origin names.
+fn repository<'a>(origin: &str, context: Context<'a>) -> Result<Repository<'a>> {
+    let text = after_scheme(origin);
+    let name = Reference::parse(text).map_err(|error| Error::Invalid(format!("{text}: {error}")))?;
+    Ok(Repository { client: &context.session.registries, name, cancel: context.cancel })
 }
 
 /// Makes a layer that the store knows blobs of from the first of them that can be had.
@@ -394,9 +402,13 @@ impl Pinned for PinnedImage {
         Ok(Committed { layers: ids })
     }
 
-    fn layers(&self) -> usize {
-        let layers = self.image.manifest.layers.len();
-        self.limit.map_or(layers, |limit| limit.min(layers))
+    fn layers(&self) -> Vec<Option<Remote>> {
+        let blobs = &self.image.manifest.layers;
+        let diff_ids = self.image.diff_ids().unwrap_or_default();
+        let remote = |(blob, diff_id): (&Descriptor, Digest)| {
+            Some(Remote { origin: self.origin.clone(), blob: blob.clone(), diff_id })
+        };
+        blobs.iter().zip(diff_ids).take(self.limit.unwrap_or(blobs.len())).map(remote).collect()
     }
 }
 

@@ -19,7 +19,7 @@ mod select;
 #[cfg(test)]
 mod tests;
 
-use oci::Platform;
+use oci::{Descriptor, Digest, Platform};
 
 use crate::snapshot::{Committed, LayerId, Snapshots};
 use crate::store::Store;
@@ -61,6 +61,14 @@ pub trait Source: Send + Sync {
             why: "the source has none".into(),
         })
     }
+
+    /// Downloads a blob of a layer into the store. **Errors**: the same.
+    fn blob(&self, blob: &Descriptor, origin: &str, _: Context<'_>) -> Result<()> {
+        Err(Error::Unsupported {
+            what: format!("fetching {} from {origin}", blob.digest),
+            why: "the source has none".into(),
+        })
+    }
 }
 
 /// A source that knows what it will fetch.
@@ -72,9 +80,30 @@ pub trait Pinned: Send + Sync {
     /// Makes the tree known; its layers may still be elsewhere.
     fn fetch(&self, context: Context<'_>) -> Result<Committed>;
 
-    /// How many layers the tree has.
-    fn layers(&self) -> usize {
-        1
+    /// The layers of the tree, lowest first: of an image the blobs that it has them as.
+    fn layers(&self) -> Vec<Option<Remote>> {
+        vec![None]
+    }
+}
+
+/// A blob of an image, and where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remote {
+    /// The origin of layers, as the store knows it.
+    pub origin: String,
+    /// As the manifest has it.
+    pub blob: Descriptor,
+    /// Digest of its tar.
+    pub diff_id: Digest,
+}
+
+impl Remote {
+    /// Makes sure that the blob is in the store.
+    pub(crate) fn fetch(&self, context: Context<'_>) -> Result<()> {
+        if context.store.blobs().size(&self.blob.digest)?.is_some() {
+            return Ok(());
+        }
+        find(&self.origin)?.blob(&self.blob, &self.origin, context)
     }
 }
 

@@ -1,9 +1,10 @@
 //! Images in OCI layout directories: `oci-layout://`. The definition names a store, the session knows its directory.
 
-use oci::Platform;
+use oci::{Descriptor, Platform};
 
 use super::content::Layout;
 use super::image::{Attributes, LAYOUT_SCHEME, PinnedImage, after_scheme, make_layer};
+use super::layers::download;
 use super::{Context, Pinned, Source};
 use crate::Result;
 use crate::snapshot::LayerId;
@@ -29,5 +30,9 @@ impl Source for LayoutSource {
     fn layer(&self, id: &LayerId, origin: &str, context: Context<'_>) -> Result<()> {
         let layout = Layout::find(&context.session.oci_layouts, after_scheme(origin))?;
         make_layer(id, &layout, context)
+    }
+
+    fn blob(&self, blob: &Descriptor, origin: &str, context: Context<'_>) -> Result<()> {
+        download(blob, &Layout::find(&context.session.oci_layouts, after_scheme(origin))?, None, context)
     }
 }

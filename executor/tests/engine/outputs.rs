@@ -190,6 +190,43 @@ fn what_made_layers_is_told_by_this_build_whatever_was_built_before() {
 }
 
 #[test]
+fn layers_of_an_image_are_its_own_whatever_image_has_the_same_files() {
+    let bench = Bench::new();
+    let output = |dest: &str, compression: &str, tar: &str| Output {
+        kind: exporters::Kind::Oci,
+        dest: Some(bench.path(dest)),
+        attrs: [("compression", compression), ("tar", tar)].map(|(key, value)| (key.into(), value.into())).into(),
+        part: None,
+    };
+    let outputs = vec![output("gzip", "gzip", "false"), output("zstd", "zstd", "false")];
+    let base = "%0 = file() mkfile(\"/f\", mode=0o644, to=0)\noutput %0";
+    bench.request(Request { definition: definition(base), outputs, ..Request::default() }).ok();
+
+    let other = Bench::new();
+    for name in ["gzip", "zstd", "gzip"] {
+        let layout = bench.path(name);
+        let read = |path: &str| -> serde_json::Value {
+            serde_json::from_slice(&std::fs::read(layout.join(path)).unwrap()).unwrap()
+        };
+        let digest = read("index.json")["manifests"][0]["digest"].as_str().unwrap().to_owned();
+        let own = read(&format!("blobs/{}", digest.replace(':', "/")))["layers"][0].clone();
+        for change in ["/x", "/y"] {
+            let text = format!(
+                "%0 = source \"oci-layout://{name}@{digest}\" platform(\"linux\", \"amd64\")
+                %1 = file(%0) mkfile(\"{change}\", mode=0o644, base=0, to=0)
+                output %1"
+            );
+            let output = Output { dest: Some(other.path("image.tar")), ..output("", "gzip", "true") };
+            let mut request = Request { definition: definition(&text), outputs: vec![output], ..Request::default() };
+            request.session.oci_layouts.insert(name.into(), layout.clone());
+            other.request(request).ok();
+            let layers = Image::read(&other.path("image.tar")).manifest()["layers"].clone();
+            assert_eq!(layers[0], own, "{name}");
+        }
+    }
+}
+
+#[test]
 fn capabilities_of_files_of_the_context_are_kept() {
     let bench = Bench::new();
     let (context, tar) = (bench.path("context"), bench.path("image.tar"));
