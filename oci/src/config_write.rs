@@ -89,7 +89,7 @@ fn container(object: &mut Object<'_>, config: &ContainerConfig) {
     set(object, "Volumes", &config.volumes);
     object.some_text("WorkingDir", &config.working_dir);
     if !config.labels.is_empty() {
-        object.object("Labels", |labels| config.labels.iter().for_each(|(key, value)| labels.text(key, value)));
+        object.object("Labels", |labels| config.labels.iter().for_each(|(key, value)| labels.foreign_text(key, value)));
     }
     object.some_text("StopSignal", &config.stop_signal);
     object.set_flag("ArgsEscaped", config.args_escaped);
@@ -109,15 +109,15 @@ fn healthcheck(object: &mut Object<'_>, check: &Healthcheck) {
     object.some_number("Retries", check.retries);
 }
 
-fn time(object: &mut Object<'_>, key: &str, time: Option<Time>) {
+fn time(object: &mut Object<'_>, key: &'static str, time: Option<Time>) {
     if let Some(time) = time {
         object.text(key, &time.to_string());
     }
 }
 
 /// Go's `map[string]struct{}`.
-fn set(object: &mut Object<'_>, key: &str, names: &BTreeSet<String>) {
+fn set(object: &mut Object<'_>, key: &'static str, names: &BTreeSet<String>) {
     if !names.is_empty() {
-        object.object(key, |object| names.iter().for_each(|name| object.object(name, |_| ())));
+        object.object(key, |object| names.iter().for_each(|name| object.foreign_mark(name)));
     }
 }
