@@ -71,7 +71,7 @@ impl Digest {
 
     /// Whether a text is what [`Self::parse`] takes.
     pub fn check(text: &str) -> Result<(), DigestError> {
-        let Some((name, hex)) = text.split_once(':').filter(|(name, hex)| !name.is_empty() && !hex.is_empty()) else {
+        let Some((name, hex)) = cut(text).filter(|(name, hex)| !name.is_empty() && !hex.is_empty()) else {
             return Err(DigestError::Format);
         };
         let Some(algorithm) = Algorithm::parse(name) else {
@@ -80,7 +80,8 @@ impl Digest {
         if hex.len() != algorithm.hex_len() {
             return Err(DigestError::Length);
         }
-        if !hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        // All of it is looked at, without short cuts: so sixteen bytes are at once.
+        if !hex.bytes().fold(true, |all, byte| all & matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
             return Err(DigestError::Format);
         }
         Ok(())
@@ -114,20 +115,36 @@ impl Digest {
     }
 
     fn split(&self) -> (&str, &str) {
-        self.0.split_once(':').expect("a digest holds a colon")
+        cut(&self.0).expect("a digest holds a colon")
     }
 
     fn from_hash(algorithm: Algorithm, hash: &[u8]) -> Self {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let name = algorithm.as_str();
         let start = name.len() + 1;
         let mut text = vec![b':'; start + hash.len() * 2];
         text[..name.len()].copy_from_slice(name.as_bytes());
         for (digits, byte) in text[start..].as_chunks_mut::<2>().0.iter_mut().zip(hash) {
-            *digits = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+            *digits = DIGITS[usize::from(*byte)];
         }
         Self(String::from_utf8(text).expect("names and digits are ASCII").into())
     }
+}
+
+/// The hexadecimal digits of each byte.
+static DIGITS: [[u8; 2]; 256] = {
+    let mut digits = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < digits.len() {
+        digits[byte] = [b"0123456789abcdef"[byte >> 4], b"0123456789abcdef"[byte & 15]];
+        byte += 1;
+    }
+    digits
+};
+
+/// What stands before and after the first colon. Names are short: a plain loop is done before a search has started.
+fn cut(text: &str) -> Option<(&str, &str)> {
+    let colon = text.bytes().position(|byte| byte == b':')?;
+    Some((&text[..colon], &text[colon + 1..]))
 }
 
 /// The grammar of digests of any algorithm: it decides between "not a digest" and "a digest we cannot compute".

@@ -48,14 +48,17 @@ impl Reference {
     /// Parses what people type: domain and `library/` are filled in, a tag is not.
     pub fn parse(text: &str) -> Result<Self, ReferenceError> {
         check_identifier(text)?;
+        if let Some((name, tag)) = official(text) {
+            let (path, tag) = ([OFFICIAL, name].concat(), tag.map(str::to_owned));
+            return Ok(Self { domain: HUB.to_owned(), path, tag, digest: None });
+        }
         parse_full(&written_out(text)?)
     }
 
     /// Whether a text is what [`Self::parse`] takes.
     pub fn check(text: &str) -> Result<(), ReferenceError> {
         check_identifier(text)?;
-        // Most names of stages are nothing but letters and digits, and so is the path that they stand for.
-        if is_plain(text.as_bytes()) && text.len() < MAX_PATH - OFFICIAL.len() {
+        if official(text).is_some() {
             return Ok(());
         }
         let full = written_out(text)?;
@@ -204,6 +207,14 @@ fn check_identifier(text: &str) -> Result<(), ReferenceError> {
         return Err(ReferenceError::Identifier(text.to_owned()));
     }
     Ok(())
+}
+
+/// Name and tag of what most people write, `golang` or `golang:1.26`, and of most names of stages: letters and digits, which
+/// need no closer look, of the official images of Docker Hub.
+fn official(text: &str) -> Option<(&str, Option<&str>)> {
+    let (name, tag) = cut(text, b':').map_or((text, None), |(name, tag)| (name, Some(tag)));
+    let fits = is_plain(name.as_bytes()) && name.len() <= MAX_PATH - OFFICIAL.len() && tag.is_none_or(is_tag);
+    fits.then_some((name, tag))
 }
 
 /// The text with everything that is implied.
@@ -397,6 +408,16 @@ mod tests {
         );
         for text in texts {
             assert_eq!(Reference::check(&text).err(), Reference::parse(&text).err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn official_images_are_read_as_they_are_written_out() {
+        for text in
+            ["golang", "go1:1.26-a_B", "a:", "a:-1", "a:1@b", "A", "a-b", "a..b", &"a".repeat(247), &"a".repeat(248)]
+        {
+            let written_out = format!("docker.io/library/{text}");
+            assert_eq!(Reference::parse(text).ok(), Reference::parse_exact(&written_out).ok(), "{text}");
         }
     }
 
