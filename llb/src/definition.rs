@@ -88,7 +88,8 @@ fn write_definition(writer: &mut Writer<'_>, definition: &Definition) {
 
 /// Writes a source text; `nested` is the encoded definition that reads it.
 pub(crate) fn write_text(writer: &mut Writer<'_>, filename: &str, data: &[u8], nested: Option<&[u8]>, language: &str) {
-    writer.message(2, |w| {
+    let roughly = filename.len() + data.len() + nested.map_or(0, <[u8]>::len) + language.len();
+    writer.message_of(2, roughly, |w| {
         w.string(1, filename);
         w.bytes(2, data);
         if let Some(nested) = nested {
@@ -98,11 +99,16 @@ pub(crate) fn write_text(writer: &mut Writer<'_>, filename: &str, data: &[u8], n
     });
 }
 
+/// Bytes of most capabilities on the wire.
+const TYPICAL_CAP: usize = 24;
+
 /// Writes what is said of a vertex.
 pub(crate) fn write_metadata(writer: &mut Writer<'_>, digest: &Digest, metadata: &Metadata) {
-    writer.message(2, |entry| {
+    let texts: usize = metadata.description.iter().map(|(key, text)| key.len() + text.len()).sum();
+    let roughly = texts + metadata.caps.iter().len() * TYPICAL_CAP;
+    writer.message_of(2, digest.as_str().len() + roughly, |entry| {
         entry.string(1, digest.as_str());
-        entry.message(2, |w| write_metadata_fields(w, metadata));
+        entry.message_of(2, roughly, |w| write_metadata_fields(w, metadata));
     });
 }
 
@@ -142,6 +148,9 @@ fn write_linux_resources(writer: &mut Writer<'_>, resources: &LinuxResources) {
     writer.string(7, &resources.cpuset_mems);
 }
 
+/// Bytes of most ranges on the wire.
+const TYPICAL_RANGE: usize = 10;
+
 /// Writes where a vertex comes from; `index` maps the index of a text to the one on the wire.
 pub(crate) fn write_locations(
     writer: &mut Writer<'_>,
@@ -149,11 +158,13 @@ pub(crate) fn write_locations(
     locations: &[Location],
     index: impl Fn(u32) -> u32,
 ) {
-    writer.message(1, |entry| {
+    let ranges: usize = locations.iter().map(|location| location.ranges.len()).sum();
+    let roughly = ranges * TYPICAL_RANGE;
+    writer.message_of(1, digest.as_str().len() + roughly, |entry| {
         entry.string(1, digest.as_str());
-        entry.message(2, |w| {
+        entry.message_of(2, roughly, |w| {
             for Location { source, ranges } in locations {
-                w.message(1, |w| {
+                w.message_of(1, ranges.len() * TYPICAL_RANGE, |w| {
                     w.int(1, i64::from(index(*source)));
                     ranges.iter().for_each(|range| w.message(2, |w| write_range(w, *range)));
                 });

@@ -4,9 +4,11 @@
 //! both key and value. Callers name fields in ascending order; the one exception is the operation of a vertex, which
 //! Go writes last (see [`crate::encode`]). A generic encoder does not give these bytes, and digests are over bytes.
 
+use std::ops::Range;
+
 const VARINT: u32 = 0;
 const LENGTH_DELIMITED: u32 = 2;
-/// Above this a length no longer fits the one byte reserved for it.
+/// The largest number that one byte holds.
 const ONE_BYTE: usize = 0x7f;
 
 /// Appends fields to a buffer.
@@ -71,37 +73,46 @@ impl Writer<'_> {
         entries: impl Iterator<Item = (&'s K, &'s String)>,
     ) {
         for (key, value) in entries {
-            self.message(field, |entry| {
-                entry.bytes_always(1, key.as_ref().as_bytes());
+            let key = key.as_ref();
+            self.message_of(field, key.len() + value.len() + 4, |entry| {
+                entry.bytes_always(1, key.as_bytes());
                 entry.bytes_always(2, value.as_bytes());
             });
         }
     }
 
     /// A sub-message, written even when empty.
-    ///
-    /// The length is not known before the content is written: one byte is kept free for it, which is enough for most,
-    /// and the content moves when it is not. Measuring first would walk every message twice.
     pub(crate) fn message(&mut self, field: u32, write: impl FnOnce(&mut Writer<'_>)) {
+        self.message_of(field, 0, write);
+    }
+
+    /// A sub-message of so many bytes, roughly.
+    ///
+    /// The length is not known before the content is written: room is kept for one of as many digits as the guess has, and
+    /// the content moves when it has others. Measuring first would walk every message twice.
+    pub(crate) fn message_of(&mut self, field: u32, roughly: usize, write: impl FnOnce(&mut Writer<'_>)) {
         self.key(field, LENGTH_DELIMITED);
-        let start = self.0.len() + 1;
-        self.0.push(0);
+        let at = self.0.len();
+        self.varint(roughly as u64);
+        let start = self.0.len();
         write(self);
         let length = self.0.len() - start;
-        if length <= ONE_BYTE {
-            self.0[start - 1] = length as u8;
+        if length <= ONE_BYTE && start - at == 1 {
+            self.0[at] = length as u8;
         } else {
-            self.widen(start, length);
+            self.put_length(at..start, length as u64);
         }
     }
 
+    /// Writes a length where one was guessed.
     #[cold]
-    fn widen(&mut self, start: usize, length: usize) {
-        let (digits, count) = varint(length as u64);
-        let end = self.0.len();
-        self.0.resize(end + count - 1, 0);
-        self.0.copy_within(start..end, start + count - 1);
-        self.0[start - 1..start - 1 + count].copy_from_slice(&digits[..count]);
+    fn put_length(&mut self, guess: Range<usize>, length: u64) {
+        let (digits, count) = varint(length);
+        if count == guess.len() {
+            self.0[guess].copy_from_slice(&digits[..count]);
+        } else {
+            drop(self.0.splice(guess, digits[..count].iter().copied()));
+        }
     }
 
     #[inline]
@@ -179,7 +190,7 @@ mod tests {
 
     #[test]
     fn long_messages_move() {
-        for length in [127, 128, 16_383, 16_384] {
+        for length in [1, 127, 128, 16_383, 16_384] {
             let text = "x".repeat(length);
             let mut actual = Vec::new();
             Writer(&mut actual).message(1, |w| w.message(2, |w| w.string(3, &text)));
@@ -190,6 +201,11 @@ mod tests {
             let mut expected = Vec::new();
             Writer(&mut expected).bytes(1, &middle);
             assert!(actual == expected, "content of {length} bytes");
+            for roughly in [0, 127, 128, 1 << 14, 1 << 21] {
+                let mut guessed = Vec::new();
+                Writer(&mut guessed).message_of(1, roughly, |w| w.message_of(2, roughly, |w| w.string(3, &text)));
+                assert!(guessed == expected, "content of {length} bytes, guessed {roughly}");
+            }
         }
     }
 }

@@ -10,6 +10,9 @@ use crate::keyed::Words;
 use crate::wire::Writer;
 use crate::{Location, Metadata, SourceInfo};
 
+/// Bytes of most vertices' places in the source texts.
+const TYPICAL_PLACE: usize = 100;
+
 impl Encoding<'_> {
     pub(super) fn into_definition(self) -> Result<Definition, EncodeError> {
         let texts = self.texts.used.iter().map(|&index| text(&self.graph.sources[index])).collect::<Result<_, _>>()?;
@@ -43,7 +46,8 @@ impl Encoding<'_> {
         let nested = |text: &SourceInfo| text.definition.as_deref().map(encode_to_bytes).transpose();
         let texts = texts.map(|text| Ok((text, nested(text)?))).collect::<Result<Vec<_>, _>>()?;
         if !sorted.is_empty() {
-            writer.message(3, |w| {
+            let roughly = texts.iter().map(|(text, _)| text.data.len()).sum::<usize>() + sorted.len() * TYPICAL_PLACE;
+            writer.message_of(3, roughly, |w| {
                 for (digest, encoded) in &sorted {
                     if let Some(locations) = &encoded.locations {
                         write_locations(w, digest, locations, |source| self.texts.new_index(source));

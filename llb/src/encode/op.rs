@@ -58,8 +58,8 @@ pub(super) fn write<'d>(
 
 fn write_op(writer: &mut Writer<'_>, node: &Node, positions: &Positions) {
     match &node.op {
-        Op::Exec(exec) => writer.message(2, |w| write_exec(w, exec, positions)),
-        Op::Source(source) => writer.message(3, |w| write_source(w, source)),
+        Op::Exec(exec) => writer.message_of(2, length(exec), |w| write_exec(w, exec, positions)),
+        Op::Source(source) => writer.message_of(3, length_of_source(source), |w| write_source(w, source)),
         Op::File(actions) => writer.message(4, |w| {
             actions.iter().for_each(|action| w.message(2, |w| write_action(w, action, positions)));
         }),
@@ -108,13 +108,26 @@ fn write_platform(writer: &mut Writer<'_>, platform: &Platform) {
     });
 }
 
+fn length_of_source(source: &Source) -> usize {
+    source.identifier.len() + source.attrs.iter().map(|(key, value)| key.len() + value.len() + 6).sum::<usize>() + 2
+}
+
 fn write_source(writer: &mut Writer<'_>, source: &Source) {
     writer.string(1, &source.identifier);
     writer.string_map(2, source.attrs.iter());
 }
 
+/// Roughly how many bytes an exec takes: what it says of its process, and some for each mount.
+fn length(exec: &Exec) -> usize {
+    length_of_meta(&exec.meta) + exec.mounts.len() * 16
+}
+
+fn length_of_meta(meta: &ExecMeta) -> usize {
+    meta.args.iter().chain(meta.env.iter()).map(|text| text.len() + 2).sum::<usize>() + meta.cwd.len() + 4
+}
+
 fn write_exec(writer: &mut Writer<'_>, exec: &Exec, positions: &Positions) {
-    writer.message(1, |w| write_exec_meta(w, &exec.meta));
+    writer.message_of(1, length_of_meta(&exec.meta), |w| write_exec_meta(w, &exec.meta));
     for mount in &exec.mounts {
         writer.message(2, |w| write_mount(w, mount, positions));
     }

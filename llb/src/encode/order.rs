@@ -10,6 +10,16 @@ use crate::{FileAction, Node, Op};
 pub(super) fn visit_order(node: &Node, order: &mut Vec<usize>) {
     let start = order.len();
     match &node.op {
+        // Most are of one action: what it changes, what it copies, and whatever else there is.
+        Op::File(actions) if let [FileAction { input, secondary_input, .. }] = actions[..] => {
+            let inputs = node.inputs.len();
+            let named = [input, secondary_input].into_iter().filter_map(|position| usize::try_from(position).ok());
+            for input in named.filter(|input| *input < inputs).chain(0..inputs) {
+                if !order[start..].contains(&input) {
+                    order.push(input);
+                }
+            }
+        }
         Op::File(actions) if node.inputs.len() > 1 => {
             let mut walk = Walk { actions, inputs: node.inputs.len(), seen: vec![false; node.inputs.len()], order };
             walk.actions();
