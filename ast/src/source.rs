@@ -85,6 +85,9 @@ pub struct LineColumn {
     pub column: u32,
 }
 
+/// Bytes that lines have at least, of most texts: room to start with.
+const TYPICAL_LINE: usize = 16;
+
 /// The byte offset of every line start.
 #[derive(Clone, Debug)]
 pub struct LineIndex {
@@ -94,7 +97,7 @@ pub struct LineIndex {
 impl LineIndex {
     /// Finds the line starts of `bytes`; `\n` alone ends a line.
     pub fn new(bytes: &[u8]) -> Self {
-        let mut starts = Vec::with_capacity(memchr::memchr_iter(b'\n', bytes).count() + 1);
+        let mut starts = Vec::with_capacity(bytes.len() / TYPICAL_LINE + 4);
         starts.push(0);
         starts.extend(memchr::memchr_iter(b'\n', bytes).map(|at| at as u32 + 1));
         Self { starts }

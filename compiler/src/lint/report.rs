@@ -76,7 +76,8 @@ fn on_notes(rule: &'static Rule) -> Option<NoteRule> {
 fn wanted(checks: &Checks, commented: &[(u32, &Checks)]) -> Vec<&'static Rule> {
     let merged: Vec<Checks> = commented.iter().map(|(_, own)| checks.with(own)).collect();
     let is_wanted = |rule: &&&'static Rule| {
-        std::iter::once(checks).chain(&merged).any(|checks| checks.allows(rule.name, rule.policy))
+        let allows = |checks: &Checks| checks.allows(rule.name, rule.policy);
+        allows(checks) || merged.iter().any(allows)
     };
     let mut wanted = Vec::with_capacity(RULES.len());
     wanted.extend(RULES.iter().filter(is_wanted));
@@ -86,8 +87,8 @@ fn wanted(checks: &Checks, commented: &[(u32, &Checks)]) -> Vec<&'static Rule> {
 /// The rules that the comments above a step name for hadolint, under a keyword.
 fn hadolint(step: &Step, keyword: &str) -> Vec<String> {
     let list = |comment: &ast::Comment| {
-        let text = comment.text.lossy();
-        let rest = text.strip_prefix("hadolint ")?.trim_start().strip_prefix(keyword)?;
+        let text = ast::word::decode(comment.text.0.strip_prefix(b"hadolint ")?);
+        let rest = text.trim_start().strip_prefix(keyword)?;
         Some(rest.split('#').next()?.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>())
     };
     step.comments.iter().filter_map(list).flatten().collect()

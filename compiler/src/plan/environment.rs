@@ -54,6 +54,16 @@ pub(super) struct Environment {
 }
 
 impl Environment {
+    /// Some variables, each of another name.
+    pub(super) fn of(variables: impl Iterator<Item = (Arc<str>, Value)>) -> Self {
+        let slots: Vec<_> = variables.map(Some).collect();
+        let mut env = Self { live: slots.len(), slots, ..Self::default() };
+        if env.slots.len() > INDEX_FROM {
+            env.rebuild_index();
+        }
+        env
+    }
+
     /// Sets a variable; it is now the last.
     pub(super) fn set(&mut self, key: Arc<str>, value: Value) {
         self.entries.take();

@@ -27,10 +27,10 @@ impl Planner<'_> {
             target => target,
         };
         let predefined = super::platform::predefined(&self.settings.build_platforms[0], &self.target.platform, stage);
-        for (key, value) in predefined {
-            let value = self.build_args.get(key).cloned().unwrap_or_else(|| (&*value).into());
-            self.globals.set(key.into(), Some(value));
-        }
+        self.globals = Environment::of(predefined.map(|(key, value)| {
+            let value = self.build_args.get(&**key).cloned().unwrap_or_else(|| (&*value).into());
+            (key.clone(), Some(value))
+        }));
         self.declared = module.params().map(|(_, param)| param.name.text.as_str()).collect::<BTreeSet<_>>();
         if self.noting {
             if !self.declared.iter().any(|name| self.build_args.contains_key(name)) {

@@ -22,12 +22,17 @@ pub(super) fn clean(path: &str) -> Cow<'_, str> {
             part => parts.push(part),
         }
     }
-    let joined = parts.join("/");
-    Cow::Owned(match (rooted, joined.is_empty()) {
-        (true, _) => ["/", &joined].concat(),
-        (false, true) => ".".to_owned(),
-        (false, false) => joined,
-    })
+    let mut cleaned = String::with_capacity(path.len().max(1));
+    for (at, part) in parts.into_iter().enumerate() {
+        if at > 0 || rooted {
+            cleaned.push('/');
+        }
+        cleaned.push_str(part);
+    }
+    if cleaned.is_empty() {
+        cleaned.push(if rooted { '/' } else { '.' });
+    }
+    Cow::Owned(cleaned)
 }
 
 /// The common case, without an allocation: absolute or relative, no empty part, no dots.
@@ -36,16 +41,8 @@ fn is_clean(path: &str) -> bool {
     if rest.is_empty() {
         return path == "/";
     }
-    // By hand: splitting a text searches it, which takes longer for parts of a few bytes.
-    let mut start = 0;
-    let bytes = rest.as_bytes();
-    for end in (0..=bytes.len()).filter(|at| bytes.get(*at).is_none_or(|byte| *byte == b'/')) {
-        if matches!(&bytes[start..end], b"" | b"." | b"..") {
-            return false;
-        }
-        start = end + 1;
-    }
-    true
+    // As bytes: splitting a text searches it, which takes longer for parts of a few bytes.
+    !rest.as_bytes().split(|byte| *byte == b'/').any(|part| matches!(part, b"" | b"." | b".."))
 }
 
 /// Joins what is not empty with slashes and cleans it (`path.Join`); empty when all is.

@@ -94,7 +94,7 @@ impl Planner<'_> {
             },
         };
         self.grown = self.grown.saturating_add(value.len());
-        let (keyword, rest) = value.split_at(value.find(' ').unwrap_or(value.len()));
+        let (keyword, rest) = value.split_at(value.bytes().position(|b| b == b' ').unwrap_or(value.len()));
         if ast::case::is_upper(keyword) {
             return value;
         }
@@ -106,10 +106,13 @@ impl Planner<'_> {
 fn push_padded(text: &mut String, number: usize, after_first: u32) {
     let digits = number.checked_ilog10().unwrap_or(0);
     (digits..after_first).for_each(|_| text.push(' '));
-    for place in (0..=digits).rev() {
-        let digit = number / 10_usize.pow(place) % 10;
-        text.push(char::from(b'0' + digit as u8));
+    let mut rest = number;
+    for place in (1..=digits).rev() {
+        let value = 10_usize.pow(place);
+        text.push(char::from(b'0' + (rest / value) as u8));
+        rest %= value;
     }
+    text.push(char::from(b'0' + rest as u8));
 }
 
 /// The first line of a document, for the name of the step that runs it.

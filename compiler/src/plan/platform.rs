@@ -1,32 +1,51 @@
 //! Platforms in a build: the arguments that are always there, and how step names show them.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use oci::{ImageConfig, Platform};
 
 use super::environment::Environment;
+
+/// Names of the arguments that `FROM` may always use: every build has them, so they are made once.
+static PREDEFINED: LazyLock<[Arc<str>; 11]> = LazyLock::new(|| {
+    [
+        "BUILDPLATFORM",
+        "BUILDOS",
+        "BUILDOSVERSION",
+        "BUILDARCH",
+        "BUILDVARIANT",
+        "TARGETPLATFORM",
+        "TARGETOS",
+        "TARGETOSVERSION",
+        "TARGETARCH",
+        "TARGETVARIANT",
+        "TARGETSTAGE",
+    ]
+    .map(Arc::from)
+});
 
 /// The arguments that `FROM` may always use, and stages once they declare them. Build arguments replace them.
 pub(super) fn predefined<'p>(
     build: &'p Platform,
     target: &'p Platform,
     stage: &'p str,
-) -> [(&'static str, Cow<'p, str>); 11] {
+) -> impl Iterator<Item = (&'static Arc<str>, Cow<'p, str>)> {
     let stage = if stage.is_empty() { "default" } else { stage };
-    [
-        ("BUILDPLATFORM", build.short().into()),
-        ("BUILDOS", build.os.as_str().into()),
-        ("BUILDOSVERSION", build.os_version.as_str().into()),
-        ("BUILDARCH", build.architecture.as_str().into()),
-        ("BUILDVARIANT", build.variant.as_str().into()),
-        ("TARGETPLATFORM", target.to_string().into()),
-        ("TARGETOS", target.os.as_str().into()),
-        ("TARGETOSVERSION", target.os_version.as_str().into()),
-        ("TARGETARCH", target.architecture.as_str().into()),
-        ("TARGETVARIANT", target.variant.as_str().into()),
-        ("TARGETSTAGE", stage.into()),
-    ]
+    let values: [Cow<'p, str>; 11] = [
+        build.short().into(),
+        build.os.as_str().into(),
+        build.os_version.as_str().into(),
+        build.architecture.as_str().into(),
+        build.variant.as_str().into(),
+        target.to_string().into(),
+        target.os.as_str().into(),
+        target.os_version.as_str().into(),
+        target.architecture.as_str().into(),
+        target.variant.as_str().into(),
+        stage.into(),
+    ];
+    PREDEFINED.iter().zip(values)
 }
 
 /// The platform an image brings along when nobody asked for one.

@@ -242,13 +242,10 @@ impl Planner<'_> {
     }
 
     fn script(&mut self, state: &State, process: &Process) -> Done<Script> {
-        let lossy_text = process.args.iter().any(|arg| std::str::from_utf8(&arg.0).is_err());
-        let mut script = Script {
-            args: process.args.iter().map(|arg| lossy(&arg.0)).collect(),
-            mount: None,
-            summary: String::new(),
-            lossy: lossy_text,
-        };
+        let args: Vec<String> = process.args.iter().map(|arg| lossy(&arg.0)).collect();
+        // What is not UTF-8 has become another text.
+        let lossy_text = args.iter().zip(&process.args).any(|(text, arg)| text.as_bytes() != arg.0);
+        let mut script = Script { args, mount: None, summary: String::new(), lossy: lossy_text };
         if let Some(first) = process.documents.first() {
             let ([line], true) = (&process.args[..], process.shell) else {
                 return Err(Stop::error(format!("parsing produced an invalid run command: {}", listed(&script.args))));
