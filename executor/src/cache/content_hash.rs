@@ -28,6 +28,18 @@ use crate::{Cancel, Error, Result};
 /// The digest of what selectors choose; no selectors choose everything. **Errors**: `NotFound` for a path that is not
 /// there, in BuildKit's words.
 pub fn digest(files: &Files, selectors: &[Selector], cancel: &Cancel) -> Result<Digest> {
+    joined(selectors, |selector| checksum(files, selector, cancel))
+}
+
+/// The same of a tree without layers. parity: it has no root directory whose metadata would count, and nothing else.
+pub fn digest_of_nothing(selectors: &[Selector]) -> Result<Digest> {
+    joined(selectors, |selector| match path_of(selector).as_str() {
+        "/" => Ok(Digest::sha256(b"")),
+        path => Err(Error::NotFound(format!("{path}: no such file or directory"))),
+    })
+}
+
+fn joined(selectors: &[Selector], checksum: impl Fn(&Selector) -> Result<Digest>) -> Result<Digest> {
     let everything = [Selector::default()];
     let selectors = if selectors.is_empty() { &everything } else { selectors };
     let mut joined = Vec::new();
@@ -35,14 +47,18 @@ pub fn digest(files: &Files, selectors: &[Selector], cancel: &Cancel) -> Result<
         if !joined.is_empty() {
             joined.push(0);
         }
-        joined.extend_from_slice(checksum(files, selector, cancel)?.as_str().as_bytes());
+        joined.extend_from_slice(checksum(selector)?.as_str().as_bytes());
     }
     Ok(Digest::sha256(&joined))
 }
 
+fn path_of(selector: &Selector) -> String {
+    oci::text::clean_path(&format!("/{}", selector.path))
+}
+
 /// The digest of what one selector chooses.
 fn checksum(files: &Files, selector: &Selector, cancel: &Cancel) -> Result<Digest> {
-    let path = oci::text::clean_path(&format!("/{}", selector.path));
+    let path = path_of(selector);
     if selector.wildcard || !selector.include.is_empty() || !selector.exclude.is_empty() {
         return matching::checksum(files, &path, selector, cancel);
     }

@@ -43,6 +43,9 @@ impl Job<'_> {
 
     /// Computes the digest of what is selected of an input.
     pub(super) fn compare(&self, tree: &Committed, selectors: &[Selector]) -> Result<Digest> {
+        if tree.layers.is_empty() {
+            return cache::content_hash::digest_of_nothing(selectors);
+        }
         self.fetch_files(std::slice::from_ref(tree), true)?;
         let files = sources::local::files(tree, self.build.snapshots, self.build.session)?;
         cache::content_hash::digest(&files, selectors, &self.cancel)

@@ -58,6 +58,19 @@ fn a_file_that_is_missing_is_named() {
 }
 
 #[test]
+fn of_a_tree_without_layers_all_can_be_copied_and_nothing_by_name() {
+    let bench = Bench::new();
+    let copy = |path: &str| {
+        let copied = format!("%2 = file(%1) copy(\"{path}\", \"/\", from=0, to=0, dir_copy_contents)\noutput %2");
+        bench.build(&graph(&format!("%1 = diff(%0, %0) lower=0 upper=1\n{copied}")))
+    };
+    copy("/").ok();
+    let error = copy("/foo").error();
+    assert!(error.ends_with("/foo: no such file or directory"), "{error}");
+    bench.expect_clean();
+}
+
+#[test]
 fn what_was_not_allowed_is_refused_before_anything_runs() {
     let bench = Bench::new();
     let text = graph(
