@@ -81,21 +81,20 @@ fn default_config(platform: &Platform) -> Vec<u8> {
 /// One entry for each layer, each with a time: that of its layer, else of the first new layer after it, else of the entry
 /// before.
 fn with_times(mut history: Vec<History>, layers: &[LayerBlob]) -> Vec<History> {
-    let time_of = |layer: &LayerBlob| layer.created.map(at);
     let mut counted = 0;
     for entry in &mut history {
         entry.empty_layer |= counted >= layers.len();
         counted += usize::from(!entry.empty_layer);
     }
     for layer in &layers[counted..] {
-        let (created, comment) = (time_of(layer), COMMENT.into());
+        let (created, comment) = (layer.created, COMMENT.into());
         let created_by = layer.made_by.clone().unwrap_or_default();
         history.push(History { created, created_by, comment, ..History::default() });
     }
     let mut layers = layers.iter();
     for entry in history.iter_mut().filter(|entry| !entry.empty_layer) {
         let layer = layers.next().expect("there are as many entries as layers");
-        entry.created = entry.created.or(time_of(layer));
+        entry.created = entry.created.or(layer.created);
     }
     let first_new = history.iter().position(|entry| entry.created.is_none());
     let mut created = match first_new {
@@ -151,7 +150,7 @@ mod tests {
         let layer = |time: &i64| LayerBlob {
             diff_id: Digest::sha256(b""),
             blob: Descriptor::of(media::OCI_LAYER, b""),
-            created: Some(*time),
+            created: Some(at(*time)),
             made_by: (*time == 7).then(|| "mkdir /a".to_owned()),
         };
         times.iter().map(layer).collect()

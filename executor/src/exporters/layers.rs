@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::sync::Mutex;
 
-use oci::{Descriptor, Digest};
+use oci::{Descriptor, Digest, Time};
 
 use super::attrs::ImageAttrs;
 use super::parts::Parts;
@@ -28,8 +28,8 @@ pub(super) struct LayerBlob {
     pub(super) diff_id: Digest,
     /// Its blob; the media type may be of either family.
     pub(super) blob: Descriptor,
-    /// When it was made, seconds since the epoch.
-    pub(super) created: Option<i64>,
+    /// When it was made.
+    pub(super) created: Option<Time>,
     /// What made it.
     pub(super) made_by: Option<String>,
 }
@@ -242,7 +242,8 @@ fn made_blob(layer: &Parts, known: Layer, of_image: bool, wanted: Wanted, contex
 }
 
 fn taken(layer: &Parts, blob: Descriptor, diff_id: Digest, context: Context<'_>) -> LayerBlob {
-    let created = context.snapshots.contents(layer.top()).ok().and_then(|contents| contents.created);
+    let contents = context.snapshots.contents(layer.top()).ok();
+    let created = contents.and_then(|known| Some(Time::from_unix(known.created?, known.created_nanos)));
     // The table of an eStargz blob is part of its tar.
     let own = blob.annotations.get(UNCOMPRESSED).and_then(|text| Digest::parse(text).ok());
     LayerBlob { diff_id: own.unwrap_or(diff_id), blob, created, made_by: None }

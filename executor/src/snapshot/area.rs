@@ -37,6 +37,9 @@ pub struct Contents {
     /// When it was made, seconds since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<i64>,
+    /// Nanoseconds after that second.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub created_nanos: u32,
     /// Directories that are in it for their time alone: part of the tree, left out of images. Raw bytes of paths.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quiet: Vec<Vec<u8>>,
@@ -51,6 +54,10 @@ pub struct Contents {
     /// It has no deletions, and neither has that one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continues: Option<String>,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A hard link to a file that the layer does not have itself. **Shape**: raw bytes of relative paths.
@@ -116,10 +123,13 @@ impl Area {
     /// Makes a staged layer visible. Another process may have been first with the same layer: then that one stays.
     pub(super) fn publish(&self, staged: TempPath, id: &LayerId, contents: &Contents) -> Result<()> {
         let info = staged.path().join("info");
-        let created =
-            SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|now| i64::try_from(now.as_secs()).ok());
-        let contents = &Contents { created: contents.created.or(created), ..contents.clone() };
-        let text = serde_json::to_vec(contents).expect("plain data has a JSON form");
+        let mut contents = contents.clone();
+        if contents.created.is_none()
+            && let Ok(now) = SystemTime::now().duration_since(UNIX_EPOCH)
+        {
+            (contents.created, contents.created_nanos) = (i64::try_from(now.as_secs()).ok(), now.subsec_nanos());
+        }
+        let text = serde_json::to_vec(&contents).expect("plain data has a JSON form");
         fs::write(&info, text).map_err(Error::io("write", &info))?;
         self.unsynced.mark(&id.0)?;
         let target = self.layers.join(&*id.0);

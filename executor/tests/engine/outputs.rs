@@ -123,15 +123,19 @@ fn layers_that_no_history_tells_of_are_told_by_what_made_them() {
 
 /// Builds into an archive; gives what its history says made the layers above the base, lowest first.
 fn made_by(bench: &Bench, text: &str) -> Vec<String> {
+    let made_by = history(bench, text).into_iter().map(|entry| entry["created_by"].as_str().unwrap().to_owned());
+    made_by.skip_while(|text| text.starts_with("pulled from")).collect()
+}
+
+/// Builds into an archive; gives its history.
+fn history(bench: &Bench, text: &str) -> Vec<serde_json::Value> {
     let tar = bench.path("image.tar");
     let kind = exporters::Kind::Oci;
     let output = Output { kind, dest: Some(tar.clone()), attrs: BTreeMap::new(), part: None };
     let request = Request { definition: definition(&graph(text)), outputs: vec![output], ..Request::default() };
     bench.request(request).ok();
     let image = Image::read(&tar);
-    let history = image.json(&image.manifest()["config"]["digest"])["history"].as_array().unwrap().clone();
-    let made_by = history.iter().map(|entry| entry["created_by"].as_str().unwrap().to_owned());
-    made_by.skip_while(|text| text.starts_with("pulled from")).collect()
+    image.json(&image.manifest()["config"]["digest"])["history"].as_array().unwrap().clone()
 }
 
 /// The history is that of this build's definition, on a store that has nothing and on one that has another build's layers.
@@ -187,6 +191,15 @@ fn what_made_layers_is_told_by_this_build_whatever_was_built_before() {
         let expected = format!("diff (docker-image://docker.io/library/base:latest) -> ({name})");
         check_made_by(&bench, &one(name), &[&expected]);
     }
+}
+
+#[test]
+fn the_history_tells_steps_of_one_second_apart() {
+    let text = "%1 = file() mkfile(\"/a\", mode=0o644, to=0)\n%2 = file(%1) mkfile(\"/b\", base=0, mode=0o644, to=0)\noutput %2";
+    let history = history(&Bench::new(), text);
+    let time = |entry: &serde_json::Value| oci::Time::parse(entry["created"].as_str().unwrap()).unwrap();
+    let times: Vec<_> = history.iter().map(time).map(|time| (time.unix_seconds(), time.nanos())).collect();
+    assert!(times[0] < times[1], "{times:?}");
 }
 
 #[test]
