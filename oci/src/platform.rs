@@ -117,6 +117,12 @@ impl Platform {
     /// The canonical form: lower case, `aarch64` → `arm64`, `x86_64` → `amd64`, `arm` → `arm/v7`, `arm64/v8` → `arm64`.
     #[must_use]
     pub fn normalize(&self) -> Self {
+        // What most are.
+        if matches!((&*self.os, &*self.architecture, &*self.variant), ("linux", "amd64" | "arm64", ""))
+            && self.os_features.is_empty()
+        {
+            return self.clone();
+        }
         let mut platform = Self {
             os: normalize_os(&self.os),
             os_version: self.os_version.clone(),

@@ -35,6 +35,10 @@ pub(super) fn parse(text: &str) -> GitRef {
         return GitRef::Other;
     }
     let may_be_path = text.starts_with("github.com/");
+    // Most are paths, which are told by what every address has.
+    if !may_be_path && !text.bytes().any(|b| b == b':') {
+        return GitRef::Other;
+    }
     let address = if may_be_path { Address::url(&format!("https://{text}")) } else { Address::parse(text) };
     let Some(address) = address else { return GitRef::Other };
     let web = matches!(address.scheme.as_str(), "http" | "https");
