@@ -47,8 +47,7 @@ impl Writer<'_> {
 
     /// Bytes, written even when there are none (elements, map values).
     pub(crate) fn bytes_always(&mut self, field: u32, value: &[u8]) {
-        self.key(field, LENGTH_DELIMITED);
-        self.varint(value.len() as u64);
+        self.head(field, value.len());
         self.0.extend_from_slice(value);
     }
 
@@ -91,16 +90,14 @@ impl Writer<'_> {
     /// The length is not known before the content is written: room is kept for one of as many digits as the guess has, and
     /// the content moves when it has others. Measuring first would walk every message twice.
     pub(crate) fn message_of(&mut self, field: u32, roughly: usize, write: impl FnOnce(&mut Writer<'_>)) {
-        self.key(field, LENGTH_DELIMITED);
-        let at = self.0.len();
-        self.varint(roughly as u64);
+        self.head(field, roughly);
         let start = self.0.len();
         write(self);
         let length = self.0.len() - start;
-        if length <= ONE_BYTE && start - at == 1 {
-            self.0[at] = length as u8;
+        if length <= ONE_BYTE && roughly <= ONE_BYTE {
+            self.0[start - 1] = length as u8;
         } else {
-            self.put_length(at..start, length as u64);
+            self.put_length(start - varint(roughly as u64).1..start, length as u64);
         }
     }
 
@@ -112,6 +109,19 @@ impl Writer<'_> {
             self.0[guess].copy_from_slice(&digits[..count]);
         } else {
             drop(self.0.splice(guess, digits[..count].iter().copied()));
+        }
+    }
+
+    /// Key and length of what has a length.
+    #[inline]
+    fn head(&mut self, field: u32, length: usize) {
+        let key = field << 3 | LENGTH_DELIMITED;
+        if key as usize <= ONE_BYTE && length <= ONE_BYTE {
+            // As most are: in one piece, so that room is looked for once.
+            self.0.extend_from_slice(&[key as u8, length as u8]);
+        } else {
+            self.varint(u64::from(key));
+            self.varint(length as u64);
         }
     }
 
