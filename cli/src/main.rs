@@ -3,6 +3,7 @@
 //! Arguments ([`args`]) become settings ([`settings`]), a command runs on settings ([`commands`]), and its end becomes
 //! an exit code. All talk and all data go through [`printer`].
 
+mod allocator;
 mod args;
 mod bake;
 mod commands;
@@ -20,12 +21,6 @@ mod stdin;
 mod world;
 
 use std::process::ExitCode;
-
-use mimalloc::MiMalloc;
-
-/// Compiling makes many small texts, and all of them are dropped together.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     // Before anything else: this process may be the inside of a container in the making.
