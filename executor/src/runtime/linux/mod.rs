@@ -74,7 +74,7 @@ pub(super) fn enter_shim_if_asked() {
 /// The embedded runtime.
 pub struct Embedded {
     program: PathBuf,
-    /// Made for the first sandbox; else why there can be none.
+    /// Made for the first sandbox, with it; else why there can be none.
     networks: OnceLock<std::result::Result<network::Networks, String>>,
     // Later than the router: it ends last what both keep open.
     zygote: Mutex<Option<Zygote>>,
@@ -144,7 +144,7 @@ impl Runtime for Embedded {
 
     fn expect(&self, sandbox: bool) {
         match sandbox {
-            true => drop(self.networks().map(network::Networks::expect)),
+            true => drop(self.networks()),
             false => drop(self.zygote()),
         }
     }

@@ -1,7 +1,7 @@
 //! Networks of containers, the next one made while a container runs: making one takes as long as starting a container.
 //!
-//! Most builds run one step after another. The first container gets a network when it asks, or that was made when a container
-//! was expected; from the second on one is waiting, or nearly.
+//! Most builds run one step after another. The network of the first container is made with the router; from the second on
+//! one is waiting, or nearly, for who is the next to ask.
 
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -16,19 +16,18 @@ pub(in super::super) struct Networks {
 }
 
 enum Next {
-    /// Nobody asked yet; nobody else may.
-    First,
-    /// Made, or being made, for the first who asks.
-    Expected(JoinHandle<Result<Sandbox>>),
+    /// Nobody asked yet.
+    First(Sandbox),
     /// Taken; it is made by who asks.
     Taken,
     Made(JoinHandle<Result<Sandbox>>),
 }
 
 impl Networks {
-    /// Makes the router. **Errors**: why there can be none here.
+    /// Makes the router and a first network. **Errors**: why there can be none here.
     pub(in super::super) fn start() -> Result<Self> {
-        Ok(Self { router: Arc::new(Router::start()?), next: Mutex::new(Next::First) })
+        let (router, first) = Router::start()?;
+        Ok(Self { router: Arc::new(router), next: Mutex::new(first.map_or(Next::Taken, Next::First)) })
     }
 
     /// The router.
@@ -36,22 +35,13 @@ impl Networks {
         &self.router
     }
 
-    /// Begins to make the network of the first container.
-    pub(in super::super) fn expect(&self) {
-        let mut next = self.lock();
-        if matches!(*next, Next::First) {
-            *next = Next::Expected(self.make());
-        }
-    }
-
     /// A network for one container.
     pub(in super::super) fn sandbox(&self) -> Result<Sandbox> {
         let next = std::mem::replace(&mut *self.lock(), Next::Taken);
         let (ready, is_first) = match next {
-            Next::First => (None, true),
-            Next::Expected(making) => (made(making), true),
+            Next::First(first) => (Some(first), true),
             Next::Taken => (None, false),
-            Next::Made(making) => (made(making), false),
+            Next::Made(making) => (making.join().expect("nothing there panics").ok(), false),
         };
         // One that could not be made ahead is made now, or fails for a reason that holds now.
         let sandbox = ready.map_or_else(|| self.router.sandbox(), Ok);
@@ -75,12 +65,8 @@ impl Networks {
 impl Drop for Networks {
     fn drop(&mut self) {
         // The router goes with this, and not with a thread that nobody waits for.
-        if let Next::Expected(making) | Next::Made(making) = std::mem::replace(&mut *self.lock(), Next::Taken) {
+        if let Next::Made(making) = std::mem::replace(&mut *self.lock(), Next::Taken) {
             let _ = making.join();
         }
     }
-}
-
-fn made(making: JoinHandle<Result<Sandbox>>) -> Option<Sandbox> {
-    making.join().expect("nothing there panics").ok()
 }

@@ -24,7 +24,6 @@ const NAME: &str = "llbc";
 
 /// The pair, and what the host does for it.
 pub(super) struct Uplink {
-    mtu: u32,
     /// Translates the router's address as long as it is open.
     translation: Netlink,
     _slot: OwnedFd,
@@ -32,11 +31,10 @@ pub(super) struct Uplink {
 }
 
 impl Uplink {
-    /// Connects a router with the host. `routes` is the host's table.
-    pub(super) fn make(router: BorrowedFd<'_>, control: &Netlink, routes: &str) -> Result<Self> {
+    /// Connects a router with the host. `routes` is the host's table, `mtu` the size of packets.
+    pub(super) fn make(router: BorrowedFd<'_>, control: &Netlink, routes: &str, mtu: u32) -> Result<Self> {
         let failed = |what: &'static str| Error::io("make the sandbox's way out:", what);
         let out = default_interface(routes);
-        let mtu = out.and_then(mtu_of).unwrap_or(MTU);
         let socket = Netlink::route().map_err(failed("a netlink socket"))?;
         let (slot, number) =
             take_slot(|number| socket.add_pair((&name(number), Index(0)), (UPLINK, THIRD), router, mtu))
@@ -62,17 +60,12 @@ impl Uplink {
         let table = (&*name, Lasts::LikeItsSocket);
         filter::masquerade(&translation, table, network, PREFIX).map_err(failed("address translation (nftables)"))?;
         let rules = Rules::pass(&name, filter::dropping(&translation))?;
-        Ok(Self { mtu, translation, _slot: slot, _rules: rules })
+        Ok(Self { translation, _slot: slot, _rules: rules })
     }
 
     /// The socket that the translation lasts as long as.
     pub(super) fn translation(&self) -> BorrowedFd<'_> {
         self.translation.as_fd()
-    }
-
-    /// Size of packets that get through.
-    pub(super) fn mtu(&self) -> u32 {
-        self.mtu
     }
 }
 
@@ -80,8 +73,10 @@ fn forwards_everything() -> bool {
     std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").is_ok_and(|text| text.trim() == "1")
 }
 
-fn mtu_of(interface: &str) -> Option<u32> {
-    std::fs::read_to_string(format!("/sys/class/net/{interface}/mtu")).ok()?.trim().parse().ok()
+/// Size of packets that get through.
+pub(super) fn mtu(routes: &str) -> u32 {
+    let of = |interface| std::fs::read_to_string(format!("/sys/class/net/{interface}/mtu")).ok()?.trim().parse().ok();
+    default_interface(routes).and_then(of).unwrap_or(MTU)
 }
 
 /// Name of the host's end of a pair.

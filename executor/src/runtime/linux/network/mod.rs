@@ -60,15 +60,18 @@ const UPLINK: &str = "uplink";
 
 /// What all containers of an executor share.
 pub(super) struct Router {
+    inside: Inside,
+    /// How it reaches the outside; gone when dropped.
+    uplink: Uplink,
+}
+
+/// A router without its uplink.
+struct Inside {
     namespace: OwnedFd,
     control: Netlink,
     network: Ipv4Addr,
     mtu: u32,
     next: AtomicU32,
-    /// Who is to be asked for names, when the host's servers cannot be reached as the host does it.
-    names: Option<Ipv4Addr>,
-    /// How the router reaches the outside; gone when dropped.
-    uplink: Uplink,
 }
 
 /// The way out.
@@ -85,36 +88,34 @@ pub(super) struct Sandbox {
     pub(super) names: Option<Ipv4Addr>,
 }
 
+/// A namespace with a loopback interface, and a socket in it.
+struct Blank {
+    namespace: OwnedFd,
+    control: Netlink,
+}
+
 impl Router {
-    /// Makes the router. **Errors**: why there can be none here.
-    pub(super) fn start() -> Result<Self> {
+    /// Makes the router, and the network of the first container: side by side, as far as one does not need the other.
+    /// A first one that cannot be made is made when it is asked for, or fails for a reason that holds then. **Errors**: why
+    /// there can be no router here.
+    pub(super) fn start() -> Result<(Self, Option<Sandbox>)> {
         let routes = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
         let network = NETWORKS.into_iter().find(|network| !overlaps(&routes, *network));
         let network =
             network.ok_or_else(|| Error::Invalid("the host uses all networks a sandbox could have".into()))?;
-        let (namespace, control) = in_new_namespace(|| {
-            let control = Netlink::route()?;
-            control.bring_up("lo")?;
-            control.add_bridge(BRIDGE, SECOND)?;
-            control.bring_up(BRIDGE)?;
-            control.add_address(SECOND, address(network, 1), PREFIX)?;
-            filter::masquerade(&Netlink::filter()?, ("sandbox", Lasts::LikeItsNamespace), network, PREFIX)?;
-            Ok(control)
-        })
-        .map_err(Error::io("make", "a network namespace with a bridge and address translation"))?;
-        let (uplink, names, mtu) = if userns::is_confined() {
-            let _program = user::Uplink::start(namespace.as_fd())?;
-            (Uplink::User { _program }, Some(user::NAMES), user::MTU)
-        } else {
-            let uplink = host::Uplink::make(namespace.as_fd(), &control, &routes)?;
-            let mtu = uplink.mtu();
-            (Uplink::Host(uplink), None, mtu)
-        };
+        let blank = std::thread::spawn(Blank::make);
+        let inside = Inside::make(network, mtu(&routes))
+            .map_err(Error::io("make", "a network namespace with a bridge and address translation"))?;
+        let (uplink, first) = std::thread::scope(|scope| {
+            let uplink = scope.spawn(|| Uplink::make(&inside, &routes));
+            let first = blank.join().expect("nothing there panics").and_then(|blank| inside.connect(blank));
+            (uplink.join().expect("nothing there panics"), first)
+        });
+        let uplink = uplink?;
         for interface in [BRIDGE, UPLINK] {
-            control.forward(interface).map_err(Error::io("forward packets of", interface))?;
+            inside.control.forward(interface).map_err(Error::io("forward packets of", interface))?;
         }
-        let next = AtomicU32::new(0);
-        Ok(Self { namespace, control, network, mtu, next, names, uplink })
+        Ok((Self { inside, uplink }, first.ok()))
     }
 
     /// What is to stay open a little longer than this: closing it last takes milliseconds.
@@ -127,20 +128,61 @@ impl Router {
 
     /// Makes a network for one container.
     pub(super) fn sandbox(&self) -> Result<Sandbox> {
+        let made = Blank::make().and_then(|blank| self.inside.connect(blank));
+        made.map_err(Error::io("make", "the network of a container"))
+    }
+}
+
+impl Uplink {
+    fn make(router: &Inside, routes: &str) -> Result<Self> {
+        Ok(match userns::is_confined() {
+            true => Self::User { _program: user::Uplink::start(router.namespace.as_fd())? },
+            false => Self::Host(host::Uplink::make(router.namespace.as_fd(), &router.control, routes, router.mtu)?),
+        })
+    }
+}
+
+/// Size of packets that get through.
+fn mtu(routes: &str) -> u32 {
+    if userns::is_confined() { user::MTU } else { host::mtu(routes) }
+}
+
+impl Inside {
+    fn make(network: Ipv4Addr, mtu: u32) -> io::Result<Self> {
+        let (namespace, control) = in_new_namespace(|| {
+            let control = Netlink::route()?;
+            control.bring_up("lo")?;
+            control.add_bridge(BRIDGE, SECOND)?;
+            control.bring_up(BRIDGE)?;
+            control.add_address(SECOND, address(network, 1), PREFIX)?;
+            filter::masquerade(&Netlink::filter()?, ("sandbox", Lasts::LikeItsNamespace), network, PREFIX)?;
+            Ok(control)
+        })?;
+        Ok(Self { namespace, control, network, mtu, next: AtomicU32::new(0) })
+    }
+
+    /// Connects a container.
+    fn connect(&self, Blank { namespace, control }: Blank) -> io::Result<Sandbox> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let port = format!("step{number}");
-        let made = in_new_namespace(|| {
-            let socket = Netlink::route()?;
-            socket.bring_up("lo")?;
-            socket.add_pair(("eth0", SECOND), (&port, Index(0)), self.namespace.as_fd(), self.mtu)?;
-            self.control.enslave(&port, SECOND)?;
-            self.control.isolate(self.control.index(&port)?)?;
-            socket.add_address(SECOND, address(self.network, 2 + number % ADDRESSES), PREFIX)?;
-            socket.bring_up("eth0")?;
-            socket.add_default_route(address(self.network, 1))
-        });
-        let (namespace, ()) = made.map_err(Error::io("make", "the network of a container"))?;
-        Ok(Sandbox { namespace, names: self.names })
+        control.add_pair(("eth0", SECOND), (&port, Index(0)), self.namespace.as_fd(), self.mtu)?;
+        self.control.enslave(&port, SECOND)?;
+        self.control.isolate(self.control.index(&port)?)?;
+        control.add_address(SECOND, address(self.network, 2 + number % ADDRESSES), PREFIX)?;
+        control.bring_up("eth0")?;
+        control.add_default_route(address(self.network, 1))?;
+        Ok(Sandbox { namespace, names: userns::is_confined().then_some(user::NAMES) })
+    }
+}
+
+impl Blank {
+    fn make() -> io::Result<Self> {
+        let (namespace, control) = in_new_namespace(|| {
+            let control = Netlink::route()?;
+            control.bring_up("lo")?;
+            Ok(control)
+        })?;
+        Ok(Self { namespace, control })
     }
 }
 

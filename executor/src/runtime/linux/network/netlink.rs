@@ -1,10 +1,11 @@
 //! Netlink: requests to the kernel about interfaces, addresses, routes and packet filters, each answered before the next.
 //!
-//! A socket belongs to the network namespace of the thread that opened it, whoever uses it later.
+//! A socket belongs to the network namespace of the thread that opened it, whoever uses it later, one at a time.
 
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard};
 
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, socket_with};
 
@@ -21,16 +22,23 @@ const RTM_NEWLINK: u16 = 16;
 const RTM_SETLINK: u16 = 19;
 const RTM_NEWADDR: u16 = 20;
 const RTM_NEWROUTE: u16 = 24;
+/// Bytes of one answer, which may repeat the question, and of a part of a list, at most.
+const ANSWER: usize = 8 << 10;
+const LIST: usize = 64 << 10;
 /// Kinds of answers.
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
 
 /// An open socket.
-pub(super) struct Netlink(OwnedFd);
+pub(super) struct Netlink {
+    socket: OwnedFd,
+    /// Held from a question to its answer.
+    asking: Mutex<()>,
+}
 
 impl AsFd for Netlink {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.socket.as_fd()
     }
 }
 
@@ -54,7 +62,8 @@ impl Netlink {
     }
 
     fn open(protocol: Option<rustix::net::Protocol>) -> io::Result<Self> {
-        Ok(Self(socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol)?))
+        let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol)?;
+        Ok(Self { socket, asking: Mutex::default() })
     }
 
     /// Makes a bridge.
@@ -153,7 +162,7 @@ impl Netlink {
             *to = from as libc::c_char;
         }
         // SAFETY: the request outlives the call and is what SIOCGIFINDEX fills in.
-        if unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SIOCGIFINDEX as _, &raw mut request) } < 0 {
+        if unsafe { libc::ioctl(self.socket.as_raw_fd(), libc::SIOCGIFINDEX as _, &raw mut request) } < 0 {
             return Err(io::Error::last_os_error());
         }
         // SAFETY: the call has just written this member.
@@ -163,12 +172,13 @@ impl Netlink {
     /// Sends messages that are one transaction; each that asked for it is answered.
     pub(super) fn ask_all(&self, messages: &[Message]) -> io::Result<()> {
         let bytes: Vec<u8> = messages.iter().flat_map(Message::finished).collect();
+        let _turn = self.turn();
         self.send(&bytes)?;
         let answers = messages.iter().filter(|message| message.flags & ACK != 0).count();
         let mut first = Ok(());
         let mut seen = 0;
         while seen < answers {
-            for (kind, body) in self.receive()? {
+            for (kind, body) in self.receive(ANSWER)? {
                 if kind == ERROR {
                     seen += 1;
                     first = first.and_then(|()| error_of(&body));
@@ -185,10 +195,11 @@ impl Netlink {
     /// Asks for a list.
     pub(super) fn dump(&self, mut message: Message) -> io::Result<Vec<Answer>> {
         message.flags = REQUEST | DUMP;
+        let _turn = self.turn();
         self.send(&message.finished())?;
         let mut answers = Vec::new();
         loop {
-            for (kind, body) in self.receive()? {
+            for (kind, body) in self.receive(LIST)? {
                 match kind {
                     DONE => return Ok(answers),
                     ERROR => return error_of(&body).map(|()| answers),
@@ -198,13 +209,17 @@ impl Netlink {
         }
     }
 
-    fn send(&self, bytes: &[u8]) -> io::Result<()> {
-        Ok(rustix::net::send(&self.0, bytes, SendFlags::empty()).map(drop)?)
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.asking.lock().expect("no panic while it is held")
     }
 
-    fn receive(&self) -> io::Result<Vec<(u16, Answer)>> {
-        let mut buffer = vec![0; 64 << 10];
-        let (length, _) = rustix::net::recv(&self.0, &mut buffer[..], RecvFlags::empty())?;
+    fn send(&self, bytes: &[u8]) -> io::Result<()> {
+        Ok(rustix::net::send(&self.socket, bytes, SendFlags::empty()).map(drop)?)
+    }
+
+    fn receive(&self, room: usize) -> io::Result<Vec<(u16, Answer)>> {
+        let mut buffer = vec![0; room];
+        let (length, _) = rustix::net::recv(&self.socket, &mut buffer[..], RecvFlags::empty())?;
         Ok(split(&buffer[..length]))
     }
 }
