@@ -70,6 +70,8 @@ pub enum Error {
         /// Why it cannot be done, and the way on.
         why: String,
     },
+    /// A process cannot have a network of its own here; why. It has not begun.
+    NoSandbox(String),
     /// Needs a permission that was not given (`--allow`).
     Denied(String),
     /// Bad input of another kind: the whole message.
@@ -125,6 +127,7 @@ impl std::fmt::Display for Error {
             }
             Self::Step { source, .. } => write!(f, "{source}"),
             Self::Unsupported { what, why } => write!(f, "{what} is not supported: {why}"),
+            Self::NoSandbox(reason) => write!(f, "there can be no sandbox for the network of a process: {reason}"),
             Self::Cancelled => f.write_str("context canceled"),
         }
     }

@@ -63,7 +63,14 @@ pub fn run(exec: &llb::Exec, inputs: &[Committed], context: Context<'_>) -> Resu
     let show = |stream: u8, data: &[u8]| clipped.write(stream, data);
     let secrets: Vec<String> = exec.secret_env.iter().map(|secret| secret.name.clone()).collect();
     let mask = Mask::new(&spec, &secrets);
-    let ran = context.runtime.run(&spec, &|stream, data| mask.write(stream, data, &show), context.cancel);
+    let run = |spec: &Spec| context.runtime.run(spec, &|stream, data| mask.write(stream, data, &show), context.cancel);
+    let ran = match run(&spec) {
+        Err(Error::NoSandbox(reason)) => {
+            spec.network = instead_of_sandbox(&reason, context)?;
+            run(&spec)
+        }
+        ran => ran,
+    };
     mask.finish(&show);
     let exit = ran?;
     let valid: &[i32] = if exec.meta.valid_exit_codes.is_empty() { &[0] } else { &exec.meta.valid_exit_codes };
@@ -116,7 +123,7 @@ fn spec(exec: &llb::Exec, mounted: &mounts::Mounted, context: Context<'_>) -> Re
         hostname: meta.hostname.clone(),
         mounts: mounted.mounts(),
         extra_hosts: meta.extra_hosts.iter().map(|host| (host.host.clone(), host.ip.clone())).collect(),
-        network: network(exec.network, context)?,
+        network: network(exec.network, context.network),
         insecure: exec.security == llb::SecurityMode::Insecure,
         ulimits: meta.ulimit.iter().map(|limit| (limit.name.clone(), limit.soft, limit.hard)).collect(),
         cgroup_parent: meta.cgroup_parent.clone(),
@@ -132,31 +139,31 @@ pub(crate) fn wants_sandbox(exec: &llb::Exec, network: NetworkMode) -> bool {
     exec.network == llb::NetMode::Unset && matches!(network, NetworkMode::Auto | NetworkMode::Always(Network::Sandbox))
 }
 
-/// The network of a process. One that is not what was asked for is never taken without a word.
-fn network(mode: llb::NetMode, context: Context<'_>) -> Result<Network> {
-    let wanted = match (mode, context.network) {
+/// The network of a process, if it can be had.
+fn network(mode: llb::NetMode, of_build: NetworkMode) -> Network {
+    match (mode, of_build) {
         (llb::NetMode::Host, _) => Network::Host,
         (llb::NetMode::None, _) => Network::None,
         (llb::NetMode::Unset, NetworkMode::Always(network)) => network,
-        (llb::NetMode::Unset, NetworkMode::Auto) => return Ok(sandbox_or_host(context)),
-    };
-    if wanted == Network::Sandbox {
-        context.runtime.sandbox().map_err(|error| Error::Unsupported {
-            what: "a sandbox for the network of steps".into(),
-            why: format!("{error}; --network=none runs them without one"),
-        })?;
+        (llb::NetMode::Unset, NetworkMode::Auto) => Network::Sandbox,
     }
-    Ok(wanted)
 }
 
-fn sandbox_or_host(context: Context<'_>) -> Network {
-    let Err(error) = context.runtime.sandbox() else { return Network::Sandbox };
+/// The network of a process where there can be no sandbox. One that is not what was asked for is never taken without a
+/// word.
+fn instead_of_sandbox(reason: &str, context: Context<'_>) -> Result<Network> {
+    if context.network != NetworkMode::Auto {
+        return Err(Error::Unsupported {
+            what: "a sandbox for the network of steps".into(),
+            why: format!("{reason}; --network=none runs them without one"),
+        });
+    }
     let message = format!(
-        "steps of this build use the host's network, as there can be no sandbox: {error}. --network=sandbox makes that \
+        "steps of this build use the host's network, as there can be no sandbox: {reason}. --network=sandbox makes that \
          an error, --network=none isolates steps"
     );
     context.progress.sink.event(Event::Warning { digest: None, message, about: None });
-    Network::Host
+    Ok(Network::Host)
 }
 
 /// The definition's variables, then proxies, the default PATH, and secrets.

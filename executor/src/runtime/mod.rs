@@ -179,15 +179,13 @@ pub type Output<'a> = &'a (dyn Fn(u8, &[u8]) + Sync);
 
 /// Runs processes.
 pub trait Runtime: Send + Sync {
-    /// Makes what all sandboxes share, once. **Errors**: why there can be no [`Network::Sandbox`] here.
-    fn sandbox(&self) -> Result<()>;
-
     /// Begins what the first process would wait for, in a sandbox or not. What goes wrong, goes wrong again when it is needed.
     fn expect(&self, sandbox: bool) {
         let _ = sandbox;
     }
 
-    /// Runs one process to its end. Cancelled, it kills everything in the container and returns `Cancelled`.
+    /// Runs one process to its end. Cancelled, it kills everything in the container and returns `Cancelled`; where it cannot
+    /// have the [`Network::Sandbox`] that it is to have, nothing runs: `NoSandbox`.
     fn run(&self, spec: &Spec, output: Output<'_>, cancel: &Cancel) -> Result<Exit>;
 
     /// Leaves something to a process that outlives this one, and that nobody waits for. `false`: there is none.

@@ -91,7 +91,7 @@ impl Embedded {
         Self { program: program.into(), zygote: Mutex::new(None), networks: OnceLock::new() }
     }
 
-    fn networks(&self) -> Result<&network::Networks> {
+    fn networks(&self) -> std::result::Result<&network::Networks, &String> {
         let made = self.networks.get_or_init(|| {
             let networks = std::thread::scope(|scope| {
                 // It starts while the network is made. Why it cannot is said when it is needed.
@@ -104,7 +104,23 @@ impl Embedded {
             }
             Ok(networks)
         });
-        made.as_ref().map_err(|reason| Error::Invalid(reason.clone()))
+        made.as_ref()
+    }
+
+    /// Gives a shim, which makes the rest of the container meanwhile, the network it waits for.
+    fn connect(&self, shim: &Shim) -> Result<()> {
+        let failed = match self.networks().map(network::Networks::sandbox) {
+            Ok(Ok(network::Sandbox(namespace))) => {
+                let _ = fds::send(&shim.control, &[namespace]);
+                return Ok(());
+            }
+            Ok(Err(error)) => error,
+            Err(reason) => Error::NoSandbox(reason.clone()),
+        };
+        // Hung up on, it takes back what it made; until it has ended, the container's tree is not ours.
+        let _ = shim.control.shutdown(Shutdown::Write);
+        output::follow(shim, &|_, _| (), Vec::new()).map(drop)?;
+        Err(failed)
     }
 
     /// The zygote, started when there is none. **Shape**: never `None`.
@@ -138,10 +154,6 @@ impl Default for Embedded {
 }
 
 impl Runtime for Embedded {
-    fn sandbox(&self) -> Result<()> {
-        self.networks().map(drop)
-    }
-
     fn expect(&self, sandbox: bool) {
         match sandbox {
             true => drop(self.networks()),
@@ -163,15 +175,19 @@ impl Embedded {
     /// Runs a process, in a container made by another runtime if one is given.
     fn run_by(&self, oci: Option<plan::Oci>, spec: &Spec, output: Output<'_>, cancel: &Cancel) -> Result<Exit> {
         cancel.check()?;
-        let sandbox = match spec.network {
-            Network::Sandbox => Some(self.networks()?.sandbox()?),
-            Network::None | Network::Host => None,
-        };
-        let request::Prepared { request, agents, console } = request::prepare(spec, sandbox, oci)?;
+        if spec.network == Network::Sandbox
+            && let Some(Err(reason)) = self.networks.get()
+        {
+            return Err(Error::NoSandbox(reason.clone()));
+        }
+        let request::Prepared { request, agents, console } = request::prepare(spec, oci)?;
         let mut shim = self.shim()?;
         // A shim that ended already has said why, or will be found to be gone.
         let _ = request.send(&mut shim.control);
         drop(request);
+        if spec.network == Network::Sandbox {
+            self.connect(&shim)?;
+        }
         let control = shim.control.try_clone().map_err(Error::io("copy", "the control socket"))?;
         // The shim kills the container when it hears nothing more from here.
         let hook = cancel.on_cancel(move || drop(control.shutdown(Shutdown::Write)));
@@ -212,10 +228,6 @@ impl OciRuntime {
 }
 
 impl Runtime for OciRuntime {
-    fn sandbox(&self) -> Result<()> {
-        self.shim.sandbox()
-    }
-
     fn expect(&self, sandbox: bool) {
         self.shim.expect(sandbox);
     }

@@ -51,8 +51,8 @@ pub(super) enum Network {
     Host,
     /// It is made with the container, with a loopback interface only.
     Loopback,
-    /// It is there: an open namespace.
-    Join(usize),
+    /// Its namespace follows the request, when all else may be made already.
+    Join,
 }
 
 /// A terminal for the standard streams.

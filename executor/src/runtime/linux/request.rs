@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
 use super::console::Console;
-use super::network::Sandbox;
+use super::network;
 use super::plan::{self, Plan, Request, Source};
 use super::{limits, names};
 use crate::rootfs::Tree;
@@ -31,7 +31,7 @@ pub(super) struct Prepared {
 }
 
 /// Opens and writes all that a spec names.
-pub(super) fn prepare(spec: &Spec, sandbox: Option<Sandbox>, oci: Option<plan::Oci>) -> Result<Prepared> {
+pub(super) fn prepare(spec: &Spec, oci: Option<plan::Oci>) -> Result<Prepared> {
     if spec.args.is_empty() {
         return Err(Error::Invalid("no command to run: the process has no arguments".into()));
     }
@@ -48,11 +48,11 @@ pub(super) fn prepare(spec: &Spec, sandbox: Option<Sandbox>, oci: Option<plan::O
         hostname: names::hostname(spec).to_owned(),
         mounts: spec.mounts.iter().map(|m| mount(m, &mut side)).collect::<Result<_>>()?,
         hosts: names::hosts(spec),
-        resolv_conf: names::resolv_conf(spec.network, sandbox.as_ref().and_then(|sandbox| sandbox.names)),
-        network: match sandbox {
-            Some(sandbox) => plan::Network::Join(side.add(sandbox.namespace)),
-            None if spec.network == Network::None => plan::Network::Loopback,
-            None => plan::Network::Host,
+        resolv_conf: names::resolv_conf(spec.network, network::names().filter(|_| spec.network == Network::Sandbox)),
+        network: match spec.network {
+            Network::Sandbox => plan::Network::Join,
+            Network::None => plan::Network::Loopback,
+            Network::Host => plan::Network::Host,
         },
         insecure: spec.insecure,
         rlimits: spec.ulimits.iter().map(limits::resource).collect::<Result<_>>()?,

@@ -19,7 +19,7 @@ use super::plan::{self, Plan, Reply, Request, Source};
 use super::scratch::Scratch;
 use super::stubs::{self, Kind, Stubs};
 use super::user::{self, Identity};
-use super::{init, mounts, network, oci, sys};
+use super::{fds, init, mounts, network, oci, sys};
 use crate::rootfs::{NewDir, Tree};
 use crate::snapshot::{self, mount};
 use crate::{Error, Result};
@@ -65,6 +65,10 @@ fn supervise(control: &UnixStream) -> Result<Reply> {
         stubs.clean(container.writable.as_ref().unwrap_or(&container.root));
         return Ok(reply);
     }
+    if let Err(error) = join(&container) {
+        stubs.clean(container.writable.as_ref().unwrap_or(&container.root));
+        return Err(error);
+    }
     let init = start(&container)?;
     // Only the container writes to the executor's pipes from here on.
     let _ = silence();
@@ -82,9 +86,6 @@ fn supervise(control: &UnixStream) -> Result<Reply> {
 
 fn prepare(request: Request, control: &UnixStream) -> Result<(Container, Stubs)> {
     let Request { plan, secrets, fds } = request;
-    if let plan::Network::Join(position) = plan.network {
-        network::enter(fds[position].as_fd()).map_err(Error::io("enter", "the sandbox's network"))?;
-    }
     if let Some(position) = plan.stdin {
         rustix::stdio::dup2_stdin(&fds[position]).map_err(|e| Error::io("open", "standard input")(e.into()))?;
     }
@@ -208,6 +209,15 @@ fn make_cwd(root: &Tree, cwd: &str, identity: &Identity) -> Result<()> {
     }
     let new = NewDir { mode: 0o755, owner: Some((identity.uid, identity.gid)), time: None };
     root.mkdir_all(cwd.as_ref(), new).map(drop).map_err(Error::io("create working directory", cwd))
+}
+
+/// Enters the network that the container is to have, once it is there.
+fn join(container: &Container) -> Result<()> {
+    if container.plan.network != plan::Network::Join {
+        return Ok(());
+    }
+    let entered = fds::receive(&container.control, 1).and_then(|fds| network::enter(fds[0].as_fd()));
+    entered.map_err(Error::io("enter", "the sandbox's network"))
 }
 
 /// Starts the container's first process.

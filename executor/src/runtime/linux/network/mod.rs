@@ -80,12 +80,12 @@ enum Uplink {
     User { _program: user::Uplink },
 }
 
-/// The network of one container.
-pub(super) struct Sandbox {
-    /// Its namespace.
-    pub(super) namespace: OwnedFd,
-    /// Who is to be asked for names; `None` leaves it to the host's file.
-    pub(super) names: Option<Ipv4Addr>,
+/// The network of one container: its namespace.
+pub(super) struct Sandbox(pub(super) OwnedFd);
+
+/// Who is to be asked for names in a sandbox; `None` leaves it to the host's file.
+pub(super) fn names() -> Option<Ipv4Addr> {
+    userns::is_confined().then_some(user::NAMES)
 }
 
 /// A namespace with a loopback interface, and a socket in it.
@@ -171,7 +171,7 @@ impl Inside {
         control.add_address(SECOND, address(self.network, 2 + number % ADDRESSES), PREFIX)?;
         control.bring_up("eth0")?;
         control.add_default_route(address(self.network, 1))?;
-        Ok(Sandbox { namespace, names: userns::is_confined().then_some(user::NAMES) })
+        Ok(Sandbox(namespace))
     }
 }
 
