@@ -13,8 +13,9 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 /// `mi_option_destroy_on_exit`; 2 leaves memory to the kernel when the process ends. Else it is given back piece by piece, a
 /// system call each.
 const AT_THE_END: (c_int, c_long) = (22, 2);
-/// `mi_option_arena_reserve`: kibibytes of addresses to begin with. To describe the gibibyte that is usual takes 40 pages.
-const FIRST_ARENA: (c_int, c_long) = (23, 32 << 10);
+/// `mi_option_arena_reserve`: kibibytes of addresses to begin with, the fewest there can be. To describe the gibibyte that is
+/// usual takes 40 pages.
+const FIRST_ARENA: (c_int, c_long) = (23, 64 << 10);
 
 /// Among what the loader calls before `main`: the first allocation is made before it, too.
 #[used]

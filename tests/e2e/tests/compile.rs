@@ -237,7 +237,7 @@ fn the_allocator_is_set_up_before_its_first_use() {
     let sandbox = Sandbox::new();
     let said = sandbox.succeed(sandbox.llbc().arg("--version").env("MIMALLOC_VERBOSE", "1")).err();
     let reserved: Vec<_> = said.lines().filter(|line| line.contains("reserved")).collect();
-    assert_eq!(reserved, ["mimalloc: reserved 32768 KiB memory"], "{said}");
+    assert_eq!(reserved, ["mimalloc: reserved 65536 KiB memory"], "{said}");
     assert!(!said.contains("process done"), "what the kernel does at once is done piece by piece: {said}");
 }
 
