@@ -73,6 +73,8 @@ const EXECUTOR_EXTRA: &[(&str, &str)] = &[
     // An image source pulls, an image exporter pushes.
     ("sources", "registry"),
     ("exporters", "registry"),
+    // What is exported may still be where it came from.
+    ("exporters", "sources"),
 ];
 
 /// What the scheduler must not name: it takes events and gives actions, nothing else.
