@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::netlink::{Index, Netlink};
-use super::{Lasts, THIRD, UPLINK, default_interface, filter};
+use super::{Lasts, UPLINK, default_interface, filter};
 use crate::{Error, Result};
 
 /// Networks of four addresses for pairs lie here, a slot each.
@@ -37,7 +37,7 @@ impl Uplink {
         let out = default_interface(routes);
         let socket = Netlink::route().map_err(failed("a netlink socket"))?;
         let (slot, number) =
-            take_slot(|number| socket.add_pair((&name(number), Index(0)), (UPLINK, THIRD), router, mtu))
+            take_slot(|number| socket.add_pair((&name(number), Index(0)), (UPLINK, Index(0)), router, mtu))
                 .map_err(failed("a pair of interfaces"))?;
         let name = name(number);
         let first = u32::from(PAIRS) + number * 4;
@@ -45,7 +45,7 @@ impl Uplink {
         let connect = || -> io::Result<()> {
             socket.add_address(socket.index(&name)?, here, PREFIX)?;
             socket.bring_up(&name)?;
-            control.add_address(THIRD, there, PREFIX)?;
+            control.add_address(control.index(UPLINK)?, there, PREFIX)?;
             control.bring_up(UPLINK)?;
             control.add_default_route(here)
         };

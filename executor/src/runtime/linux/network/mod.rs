@@ -51,9 +51,10 @@ const NETWORKS: [Ipv4Addr; 4] = [
 const PREFIX: u8 = 16;
 /// Addresses for containers in one: but for the network's own, the router's and the one for all.
 const ADDRESSES: u32 = (1 << 16) - 3;
-/// Numbers of interfaces in a namespace that has only a loopback interface so far.
+/// Number of a router's bridge, and of a container's interface: each is the first that is made beside the loopback.
 const SECOND: Index = Index(2);
-const THIRD: Index = Index(3);
+/// Numbers of a router's interfaces to containers begin here; below, the kernel finds one for the uplink.
+const PORTS: u32 = 1 << 10;
 /// Names of the router's interfaces.
 const BRIDGE: &str = "steps";
 const UPLINK: &str = "uplink";
@@ -165,12 +166,14 @@ impl Inside {
     fn connect(&self, Blank { namespace, control }: Blank) -> io::Result<Sandbox> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let port = format!("step{number}");
-        control.add_pair(("eth0", SECOND), (&port, Index(0)), self.namespace.as_fd(), self.mtu)?;
+        let index = Index(PORTS + number);
+        control.add_pair(("eth0", SECOND), (&port, index), self.namespace.as_fd(), self.mtu)?;
         self.control.enslave(&port, SECOND)?;
-        self.control.isolate(self.control.index(&port)?)?;
+        self.control.isolate(index)?;
         control.add_address(SECOND, address(self.network, 2 + number % ADDRESSES), PREFIX)?;
         control.bring_up("eth0")?;
         control.add_default_route(address(self.network, 1))?;
+        self.control.settle(index)?;
         Ok(Sandbox(namespace))
     }
 }

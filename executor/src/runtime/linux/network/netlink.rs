@@ -19,6 +19,7 @@ const CREATE: u16 = 0x400 | 0x200;
 const NESTED: u16 = 0x8000;
 
 const RTM_NEWLINK: u16 = 16;
+const RTM_GETLINK: u16 = 18;
 const RTM_SETLINK: u16 = 19;
 const RTM_NEWADDR: u16 = 20;
 const RTM_NEWROUTE: u16 = 24;
@@ -74,7 +75,8 @@ impl Netlink {
         self.ask(&message)
     }
 
-    /// Makes a pair of interfaces, one of them in another namespace. `index` 0 leaves the number to the kernel.
+    /// Makes a pair of interfaces, one of them in another namespace. Number 0 leaves it to the kernel; of the one there, the
+    /// kernel heeds the number only where that of the one here is said, too.
     pub(super) fn add_pair(
         &self,
         here: (&str, Index),
@@ -120,6 +122,12 @@ impl Netlink {
         message.bytes(&link_header(AF_BRIDGE, index));
         message.nest(IFLA_PROTINFO, |port| port.attribute(IFLA_BRPORT_ISOLATED, &[1]));
         self.ask(&message)
+    }
+
+    /// Has the kernel see that an interface has a link now, by asking for it: else it sees to that when it gets round to it,
+    /// and until then a bridge passes nothing on to the interface. Those before 6.9 get round to it all the same.
+    pub(super) fn settle(&self, index: Index) -> io::Result<()> {
+        self.ask(&Message::link(RTM_GETLINK, 0, index))
     }
 
     /// Lets packets that come in through an interface go on to others.
