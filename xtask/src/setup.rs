@@ -34,6 +34,7 @@ pub(crate) const ALL: &[Need] = &[
     Need { program: "buildah", package: "buildah" },
     Need { program: "crun", package: "crun" },
     Need { program: "runc", package: "runc" },
+    Need { program: "iptables", package: "iptables" },
     Need { program: "nvim", package: "neovim" },
     Need { program: "newuidmap", package: "uidmap" },
     Need { program: "slirp4netns", package: "slirp4netns" },

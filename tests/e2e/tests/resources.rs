@@ -108,3 +108,30 @@ fn steps_run_below_the_control_group_they_are_given() {
         std::fs::remove_dir(group).unwrap();
     }
 }
+
+#[test]
+fn where_there_can_be_no_sandbox_that_is_said_and_nothing_is_left() {
+    if !e2e::have(&["iptables", "unshare"]) {
+        return;
+    }
+    let sandbox = Sandbox::with_base();
+    sandbox.write("Dockerfile", "FROM base\nRUN touch /it-ran\n");
+    let name = format!("llbc-e2e-none-{}", std::process::id());
+    // A host whose packet filter drops what is forwarded, by a rule that is not ours to change.
+    let build = |flags: &str| {
+        sandbox.shell(&format!(
+            "unshare --net sh -c 'iptables -t mangle -P FORWARD DROP && \
+             exec llbc build --progress=plain --no-cache --cgroup-parent /{name} {flags} -o tree .'"
+        ))
+    };
+    let said = sandbox.succeed(&mut build("")).err();
+    assert!(said.contains("use the host's network") && said.contains("packet filter mangle drops"), "{said}");
+    assert!(sandbox.has("tree/it-ran"));
+    let said = sandbox.fail(1, &mut build("--network=sandbox"));
+    assert!(said.contains("is not supported") && said.contains("packet filter mangle drops"), "{said}");
+    for group in groups(&name) {
+        let left: Vec<_> = std::fs::read_dir(&group).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(!left.iter().any(|path| path.is_dir()), "{left:?}");
+        std::fs::remove_dir(group).unwrap();
+    }
+}

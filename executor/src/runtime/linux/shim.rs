@@ -59,21 +59,7 @@ fn supervise(control: &UnixStream) -> Result<Reply> {
     let received = control.try_clone().and_then(|mut from| Request::receive(&mut from));
     let request = received.map_err(Error::io("receive", "the plan"))?;
     let (container, stubs) = prepare(request, control)?;
-    if container.plan.oci.is_some()
-        && let Some(reply) = oci::find_program(&container)
-    {
-        stubs.clean(container.writable.as_ref().unwrap_or(&container.root));
-        return Ok(reply);
-    }
-    if let Err(error) = join(&container) {
-        stubs.clean(container.writable.as_ref().unwrap_or(&container.root));
-        return Err(error);
-    }
-    let init = start(&container)?;
-    // Only the container writes to the executor's pipes from here on.
-    let _ = silence();
-    let code = wait(init.as_fd(), control).map_err(Error::io("wait for", "the container"))?;
-    let out_of_memory = container.cgroup.had_out_of_memory();
+    let ended = run(&container, control);
     stubs.clean(container.writable.as_ref().unwrap_or(&container.root));
     if let Some(oci) = &container.plan.oci {
         oci::clean(oci);
@@ -81,6 +67,22 @@ fn supervise(control: &UnixStream) -> Result<Reply> {
     // The executor goes on with the trees as soon as it hears of the end: nothing of ours may hold them then.
     let Container { cgroup, .. } = container;
     cgroup.remove();
+    ended
+}
+
+/// Runs a container to its end.
+fn run(container: &Container, control: &UnixStream) -> Result<Reply> {
+    if container.plan.oci.is_some()
+        && let Some(reply) = oci::find_program(container)
+    {
+        return Ok(reply);
+    }
+    join(container)?;
+    let init = start(container)?;
+    // Only the container writes to the executor's pipes from here on.
+    let _ = silence();
+    let code = wait(init.as_fd(), control).map_err(Error::io("wait for", "the container"))?;
+    let out_of_memory = container.cgroup.had_out_of_memory();
     Ok(Reply::Exited { code, out_of_memory })
 }
 
