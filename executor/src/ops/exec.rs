@@ -54,8 +54,17 @@ pub fn check_names(exec: &llb::Exec) -> Result<()> {
 pub fn run(exec: &llb::Exec, inputs: &[Committed], context: Context<'_>) -> Result<Vec<Committed>> {
     check_entitlements(exec, context.allow)?;
     check_devices(exec)?;
+    match run_in(network(exec.network, context.network), exec, inputs, context) {
+        // What was prepared is used up: changes go to an overlay, and one that was mounted is not mounted again.
+        Err(Error::NoSandbox(reason)) => run_in(instead_of_sandbox(&reason, context)?, exec, inputs, context),
+        ran => ran,
+    }
+}
+
+/// Runs the process in a network.
+fn run_in(network: Network, exec: &llb::Exec, inputs: &[Committed], context: Context<'_>) -> Result<Vec<Committed>> {
     let mounted = mounts::prepare(exec, inputs, context)?;
-    let mut spec = spec(exec, &mounted, context)?;
+    let mut spec = spec(exec, &mounted, network, context)?;
     if let Some(platform) = &context.node.platform {
         emulate(&mut spec, platform);
     }
@@ -63,14 +72,7 @@ pub fn run(exec: &llb::Exec, inputs: &[Committed], context: Context<'_>) -> Resu
     let show = |stream: u8, data: &[u8]| clipped.write(stream, data);
     let secrets: Vec<String> = exec.secret_env.iter().map(|secret| secret.name.clone()).collect();
     let mask = Mask::new(&spec, &secrets);
-    let run = |spec: &Spec| context.runtime.run(spec, &|stream, data| mask.write(stream, data, &show), context.cancel);
-    let ran = match run(&spec) {
-        Err(Error::NoSandbox(reason)) => {
-            spec.network = instead_of_sandbox(&reason, context)?;
-            run(&spec)
-        }
-        ran => ran,
-    };
+    let ran = context.runtime.run(&spec, &|stream, data| mask.write(stream, data, &show), context.cancel);
     mask.finish(&show);
     let exit = ran?;
     let valid: &[i32] = if exec.meta.valid_exit_codes.is_empty() { &[0] } else { &exec.meta.valid_exit_codes };
@@ -111,7 +113,7 @@ fn check_devices(exec: &llb::Exec) -> Result<()> {
     }
 }
 
-fn spec(exec: &llb::Exec, mounted: &mounts::Mounted, context: Context<'_>) -> Result<Spec> {
+fn spec(exec: &llb::Exec, mounted: &mounts::Mounted, network: Network, context: Context<'_>) -> Result<Spec> {
     let meta = &exec.meta;
     Ok(Spec {
         root: mounted.root(),
@@ -123,7 +125,7 @@ fn spec(exec: &llb::Exec, mounted: &mounts::Mounted, context: Context<'_>) -> Re
         hostname: meta.hostname.clone(),
         mounts: mounted.mounts(),
         extra_hosts: meta.extra_hosts.iter().map(|host| (host.host.clone(), host.ip.clone())).collect(),
-        network: network(exec.network, context.network),
+        network,
         insecure: exec.security == llb::SecurityMode::Insecure,
         ulimits: meta.ulimit.iter().map(|limit| (limit.name.clone(), limit.soft, limit.hard)).collect(),
         cgroup_parent: meta.cgroup_parent.clone(),
