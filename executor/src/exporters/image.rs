@@ -214,7 +214,9 @@ fn push_to(
     client.push(&written.root, &Push { repository, tags, blobs, origins: &origins, progress, cancel })?;
     let pushed =
         written.manifests.iter().flat_map(|manifest| std::iter::once(&manifest.config).chain(&manifest.layers));
-    context.store.remember_pushed(&pushed.map(|blob| &blob.digest).collect::<Vec<_>>(), repository)
+    // It is pushed, whether that can be noted or not.
+    let _ = context.store.remember_pushed(&pushed.map(|blob| &blob.digest).collect::<Vec<_>>(), repository);
+    Ok(())
 }
 
 /// Repositories that have a blob, as far as is known: those it was pulled from, then those it was pushed to.
