@@ -450,8 +450,10 @@ fn describe(terminal: llb::Output, solved: Solved, host: &Platform) -> Result<Bu
     let config = description.get("containerimage.config").map(|text| text.clone().into_bytes());
     let base_config = description.get("containerimage.base.config").map(|text| text.clone().into_bytes());
     let name = description.get("image.name").cloned();
+    let annotations = description.iter().filter(|(key, _)| exporters::is_annotation(key));
+    let annotations = annotations.map(|(key, value)| (key.to_string(), value.clone())).collect();
     let Solved { tree, made } = solved;
-    Ok(Built { tree, made, platform, config, base_config, listed, name })
+    Ok(Built { tree, made, platform, config, base_config, listed, name, annotations })
 }
 
 /// What results say timestamps are to be set to.

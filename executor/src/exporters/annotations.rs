@@ -21,8 +21,14 @@ enum On {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Annotations(BTreeMap<(On, String), Map>);
 
+/// Whether an attribute of an output, or what is said of a result, is an annotation.
+pub(crate) fn is_annotation(attr: &str) -> bool {
+    let rest = attr.strip_prefix("annotation").filter(|rest| rest.starts_with(['-', '[', '.']));
+    rest.is_some_and(|rest| split_key(rest).is_some())
+}
+
 impl Annotations {
-    /// Adds an attribute; `false` when it is none.
+    /// Adds an attribute, or replaces what it says; `false` when it is none.
     pub(super) fn add(&mut self, attr: &str, value: &str) -> Result<bool> {
         let Some(rest) = attr.strip_prefix("annotation") else { return Ok(false) };
         let Some((head, key)) = split_key(rest) else { return Ok(false) };

@@ -152,12 +152,17 @@ impl ImageAttrs {
         Ok(read)
     }
 
-    /// The same with the names that the result has, where it is to say them.
+    /// The same with what the results say: their annotations, which go before those of the attributes, and the names of the
+    /// first, where it is to say them.
     ///
-    /// **Errors**: it says none, or what is no name.
-    pub(super) fn named_by(mut self, built: &Built) -> Result<Self> {
+    /// **Errors**: it says none, or what is no name; annotations that the manifests cannot have.
+    pub(super) fn said_by(mut self, built: &[Built]) -> Result<Self> {
+        for (key, value) in built.iter().flat_map(|built| &built.annotations) {
+            self.annotations.add(key, value)?;
+        }
+        self.annotations.check_types(self.docker_types == Some(true))?;
         if self.named_by_result {
-            let name = built.name.as_deref().ok_or_else(|| Error::Unsupported {
+            let name = built[0].name.as_deref().ok_or_else(|| Error::Unsupported {
                 what: "name=* for a result that nobody named".into(),
                 why: "it is for frontends that say image.name; name the image".into(),
             })?;

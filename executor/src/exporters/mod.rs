@@ -30,6 +30,7 @@ use crate::store::Store;
 use crate::{Cancel, Error, Output, Result, progress};
 
 pub(crate) use ahead::{Ahead, pace, wanted};
+pub(crate) use annotations::is_annotation;
 pub use packs::Packs;
 
 /// The exporters there are.
@@ -78,6 +79,8 @@ pub struct Built {
     pub listed: bool,
     /// What whoever made the definition calls it: `name=*` of an output.
     pub name: Option<String>,
+    /// What annotations whoever made the definition gives the images of the build, as attributes of an output would.
+    pub annotations: BTreeMap<String, String>,
 }
 
 impl Built {
@@ -168,7 +171,7 @@ pub fn export(built: &[Built], output: &Output, context: Context<'_>) -> Result<
     if built.is_empty() {
         return Err(Error::Definition("there is no result to export".into()));
     }
-    let image = || attrs::ImageAttrs::parse(output.kind, &output.attrs, context.epoch)?.named_by(&built[0]);
+    let image = || attrs::ImageAttrs::parse(output.kind, &output.attrs, context.epoch)?.said_by(built);
     let tree = || attrs::TreeAttrs::parse(output.kind, &output.attrs, context.epoch);
     match output.kind {
         Kind::CacheOnly => Ok(Metadata::new()),

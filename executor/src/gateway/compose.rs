@@ -5,6 +5,7 @@ use oci::Platform;
 
 use super::platforms::{self, Named};
 use super::{Results, Returned};
+use crate::exporters::is_annotation;
 use crate::{Error, Result};
 
 /// Keys of what a frontend says of a result, and of the description that says the same to [`crate::Engine`].
@@ -58,6 +59,8 @@ fn add(
         let said = returned.metadata.get(&format!("{key}{suffix}")).or_else(|| returned.metadata.get(*key));
         description.extend(said.map(|value| (*name, String::from_utf8_lossy(value).into_owned())));
     }
+    let annotations = returned.metadata.iter().filter(|(key, _)| is_annotation(key));
+    description.extend(annotations.map(|(key, value)| (key.clone(), String::from_utf8_lossy(value).into_owned())));
     description.extend(platform.map(|platform| ("platform", platform.to_string())));
     description.extend(listed.then(|| ("multi-platform", "true".to_owned())));
     graph.outputs.push(output);
@@ -93,6 +96,17 @@ mod tests {
         assert_eq!(description["source-date-epoch"], "7");
         assert_eq!(description["platform"], "linux/arm64");
         assert!(description.get("multi-platform").is_none());
+    }
+
+    #[test]
+    fn annotations_are_those_of_every_result() {
+        let all = ["linux/amd64", "linux/arm64"].map(|id| (id.to_owned(), definition(id))).into();
+        let metadata = [("annotation-index.a", "1"), ("annotation[linux/arm64].b", "2"), (PLATFORMS, TWO)];
+        let bytes = compose(&returned(Results::Many(all), &metadata)).unwrap();
+        for output in llb::decode(&bytes).unwrap().graph.outputs {
+            let description = &output.meta.description;
+            assert_eq!((&*description["annotation-index.a"], &*description["annotation[linux/arm64].b"]), ("1", "2"));
+        }
     }
 
     #[test]
