@@ -119,6 +119,14 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
 }
 
 /// Rust files below a folder (or the file itself), sorted.
+/// What is built, each package with its features, when cargo is told so.
+fn packages(arguments: &[&str]) -> BTreeSet<String> {
+    let list = ["tree", "--locked", "--prefix", "none", "--no-dedupe", "--format", "{p} with {f}"];
+    let output = Command::new(env!("CARGO")).args(list).args(arguments).current_dir(root()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().map(|line| line.trim_end_matches(" (*)").to_owned()).collect()
+}
+
 fn rust_files(path: &Path) -> Vec<PathBuf> {
     if path.is_file() {
         return if path.extension().is_some_and(|extension| extension == "rs") {
@@ -183,6 +191,20 @@ fn violations_below(path: &str, banned: &[&str]) -> Vec<String> {
         .filter(|file| !is_test(file))
         .flat_map(|file| violations(&file.display().to_string(), &std::fs::read_to_string(file).unwrap(), banned))
         .collect()
+}
+
+/// Cargo builds a package again for other features, and all that depends on it.
+#[test]
+fn tasks_programs_and_tests_are_built_of_the_same_packages() {
+    let tasks = packages(&["--package", "xtask", "--edges", "normal,build"]);
+    let programs = packages(&["--workspace", "--edges", "normal,build"]);
+    let tests = packages(&["--workspace", "--edges", "normal,build,dev"]);
+    let advice = "give the workspace's dependency the features that it has there";
+    for (some, all) in [(&tasks, &programs), (&programs, &tests)] {
+        assert!(some.len() > 100, "{some:?}");
+        let others: Vec<_> = some.difference(all).collect();
+        assert!(others.is_empty(), "built twice: {others:#?}; {advice}");
+    }
 }
 
 #[test]
