@@ -240,6 +240,18 @@ fn layers_of_an_image_are_its_own_whatever_image_has_the_same_files() {
 }
 
 #[test]
+fn annotations_of_a_definition_are_on_its_image_and_nothing_else_is() {
+    let bench = Bench::new();
+    let tar = bench.path("image.tar");
+    let attrs = BTreeMap::from([("annotation.asked".into(), "1".into())]);
+    let output = Output { kind: exporters::Kind::Oci, dest: Some(tar.clone()), attrs, part: None };
+    let text = "%0 = file() mkfile(\"/f\", mode=0o644, to=0)\noutput %0
+        ! description={\"annotation.said\": \"2\", \"annotations.no\": \"3\", \"annotation\": \"4\"}";
+    bench.request(Request { definition: definition(text), outputs: vec![output], ..Request::default() }).ok();
+    assert_eq!(Image::read(&tar).manifest()["annotations"], serde_json::json!({"asked": "1", "said": "2"}));
+}
+
+#[test]
 fn capabilities_of_files_of_the_context_are_kept() {
     let bench = Bench::new();
     let (context, tar) = (bench.path("context"), bench.path("image.tar"));
