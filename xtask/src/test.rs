@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use e2e::{Docker, binaries, docker};
+use e2e::{Docker, base, binaries, docker};
 
 use crate::setup;
 use crate::shell::{self, Result, cargo, step, target_dir};
@@ -37,7 +37,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     }
     let extension = crate::editors::check();
     // A failed test here is no reason not to know about the others.
-    let inside = step("unit and whole-pipeline tests", &mut tests(&["--workspace", "--exclude", "e2e"]));
+    let inside = std::thread::scope(|scope| {
+        // Minutes of one processor, which several end-to-end tests would wait for. When it fails, they say so.
+        scope.spawn(|| drop(base::debian()));
+        step("unit and whole-pipeline tests", &mut tests(&["--workspace", "--exclude", "e2e"]))
+    });
     let outside = end_to_end();
     inside.and(outside).and(extension)
 }
