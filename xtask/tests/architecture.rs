@@ -118,7 +118,6 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
         .collect()
 }
 
-/// Rust files below a folder (or the file itself), sorted.
 /// What is built, each package with its features, when cargo is told so.
 fn packages(arguments: &[&str]) -> BTreeSet<String> {
     let list = ["tree", "--locked", "--prefix", "none", "--no-dedupe", "--format", "{p} with {f}"];
@@ -127,6 +126,7 @@ fn packages(arguments: &[&str]) -> BTreeSet<String> {
     String::from_utf8(output.stdout).unwrap().lines().map(|line| line.trim_end_matches(" (*)").to_owned()).collect()
 }
 
+/// Rust files below a folder (or the file itself), sorted.
 fn rust_files(path: &Path) -> Vec<PathBuf> {
     if path.is_file() {
         return if path.extension().is_some_and(|extension| extension == "rs") {
