@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 
-use super::program::Place;
+use super::program::{Place, shallow};
 use super::repository::{Repository, local_name};
 use super::resolve::{Commit, failed};
 use super::wanted::Wanted;
@@ -103,7 +103,8 @@ impl Checkout<'_> {
         if self.wanted.skip_submodules || fs::symlink_metadata(dir.join(".gitmodules")).is_err() {
             return Ok(());
         }
-        self.run(place, &["submodule", "--quiet", "update", "--init", "--recursive", "--depth=1"])
+        let update = ["submodule", "--quiet", "update", "--init", "--recursive"];
+        shallow(|depth| self.run(place, &[&update, depth].concat()))
     }
 
     fn run(&self, place: &Place<'_>, arguments: &[&str]) -> Result<()> {

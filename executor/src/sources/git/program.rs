@@ -90,6 +90,14 @@ impl Git {
     }
 }
 
+/// Does something for commits without their history, or with it where a server knows no depth, as those of plain files.
+pub(super) fn shallow<T>(run: impl Fn(&[&str]) -> Result<T>) -> Result<T> {
+    match run(&["--depth=1"]) {
+        Err(Error::Remote { reason, .. }) if reason.contains("shallow") || reason.contains("--depth") => run(&[]),
+        other => other,
+    }
+}
+
 /// Where `git` works.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Place<'a> {

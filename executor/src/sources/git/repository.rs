@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use oci::Digest;
 use rustix::fs::{FlockOperation, flock};
 
-use super::program::{Git, Place};
+use super::program::{Git, Place, shallow};
 use super::resolve::{Commit, failed};
 use super::wanted::{Wanted, is_commit};
 use crate::sources::Context;
@@ -135,11 +135,7 @@ impl<'a> Repository<'a> {
             let arguments = [&["fetch", "--no-tags", "--force"], depth, &["--", remote, object]].concat();
             self.run(&arguments, context).map(drop)
         };
-        match fetch(if self.whole { &[] } else { &["--depth=1"] }) {
-            // Servers of plain files know no depth.
-            Err(Error::Remote { reason, .. }) if reason.contains("shallow") || reason.contains("--depth") => fetch(&[]),
-            other => other,
-        }
+        if self.whole { fetch(&[]) } else { shallow(fetch) }
     }
 
     fn fetch_all(&self, remote: &str, context: Context<'_>) -> Result<()> {

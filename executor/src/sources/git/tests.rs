@@ -311,6 +311,29 @@ fn submodules_leave_only_their_files() {
 }
 
 #[test]
+fn submodules_of_a_server_that_knows_no_depth() {
+    let remote = Remote::start();
+    let port = serve_files(remote.root.path().to_owned());
+    let at = |name: &str| format!("http://127.0.0.1:{port}/{name}/.git");
+    remote.git("", &["init", "--quiet", "-b", "main", "outer"]);
+    remote.git("outer", &["submodule", "--quiet", "add", &format!("{}/repo", remote.address), "inner"]);
+    fs::write(remote.path("outer/.gitmodules"), format!("[submodule \"inner\"]\npath = inner\nurl = {}\n", at("repo")))
+        .unwrap();
+    remote.commit("outer", 1_000_000_000);
+    for name in ["repo", "outer"] {
+        remote.git(name, &["update-server-info"]);
+    }
+    for keep in ["false", "true"] {
+        let attrs = [("git.fullurl", at("outer")), ("git.keepgitdir", keep.to_owned())];
+        let attrs = attrs.map(|(key, value)| (key.to_owned(), value)).into();
+        let source = llb::Source { identifier: "git://127.0.0.1/outer/.git#main".to_owned(), attrs };
+        let place = Place::new();
+        let (_, dir) = build(&place, &source).unwrap();
+        assert_eq!(fs::read_to_string(dir.join("inner/file")).unwrap(), "two", "keepgitdir={keep}");
+    }
+}
+
+#[test]
 fn a_remote_that_moves_on() {
     let remote = Remote::start();
     let place = Place::new();
