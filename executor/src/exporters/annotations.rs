@@ -60,9 +60,9 @@ impl Annotations {
     }
 
     /// Checks that there is what they are on: the `platforms` of the results, an index where they are a `list`.
-    pub(super) fn check(&self, platforms: &[String], list: bool) -> Result<()> {
+    pub(super) fn check(&self, platforms: &[&Platform], list: bool) -> Result<()> {
         for (on, platform) in self.0.keys() {
-            if !platform.is_empty() && !platforms.contains(platform) {
+            if !platform.is_empty() && !platforms.iter().any(|of| names(of).contains(platform)) {
                 return Err(Error::Invalid(format!("invalid annotation: no platform {platform} found in source")));
             }
             if !list && matches!(on, On::Index | On::IndexDescriptor) {
@@ -72,35 +72,40 @@ impl Annotations {
         Ok(())
     }
 
-    pub(super) fn manifest(&self, platform: &str) -> Map {
-        self.of(On::Manifest, platform)
+    pub(super) fn manifest(&self, platform: &Platform) -> Map {
+        self.of(On::Manifest, names(platform))
     }
 
-    pub(super) fn manifest_descriptor(&self, platform: &str) -> Map {
-        self.of(On::ManifestDescriptor, platform)
+    pub(super) fn manifest_descriptor(&self, platform: &Platform) -> Map {
+        self.of(On::ManifestDescriptor, names(platform))
     }
 
     pub(super) fn index(&self) -> Map {
-        self.of(On::Index, "")
+        self.of(On::Index, [])
     }
 
     pub(super) fn index_descriptor(&self) -> Map {
-        self.of(On::IndexDescriptor, "")
+        self.of(On::IndexDescriptor, [])
     }
 
-    /// Those for all platforms, then those for one.
-    fn of(&self, on: On, platform: &str) -> Map {
-        let all = self.0.get(&(on, String::new())).into_iter().flatten();
-        let own = self.0.get(&(on, platform.to_owned())).into_iter().flatten();
-        all.chain(own).map(|(key, value)| (key.clone(), value.clone())).collect()
+    /// Those for all platforms, then those for one, by each of its names.
+    fn of<const N: usize>(&self, on: On, platform: [String; N]) -> Map {
+        let names = std::iter::once(String::new()).chain(platform);
+        let found = names.filter_map(|name| self.0.get(&(on, name))).flatten();
+        found.map(|(key, value)| (key.clone(), value.clone())).collect()
     }
+}
+
+/// What a platform of a result is called: without the version of its system, and with it.
+fn names(platform: &Platform) -> [String; 2] {
+    [platform.short(), platform.to_string()]
 }
 
 /// A platform as results name theirs: `linux/arm64` for `linux/arm64/v8`.
 fn normal(text: &str) -> Result<String> {
     let parsed = Platform::parse(text, &Platform::new("linux", "amd64"));
     let parsed = parsed.map_err(|error| Error::Invalid(format!("invalid annotation: platform {text}: {error}")))?;
-    Ok(parsed.normalize().short())
+    Ok(parsed.normalize().to_string())
 }
 
 /// Splits `-type[platform].key` at the first dot outside brackets.
@@ -135,9 +140,11 @@ mod tests {
             "annotation[linux/arm64/v8].f",
         ]);
         let keys = |map: Map| map.into_keys().collect::<Vec<_>>();
-        assert_eq!(keys(annotations.manifest("linux/amd64")), ["a.b", "c"]);
-        assert_eq!(keys(annotations.manifest("linux/arm64")), ["a.b", "f"]);
-        assert_eq!(keys(annotations.manifest_descriptor("linux/arm64")), ["e"]);
+        let amd64 = Platform::new("linux", "amd64");
+        let arm64 = Platform::new("linux", "arm64");
+        assert_eq!(keys(annotations.manifest(&amd64)), ["a.b", "c"]);
+        assert_eq!(keys(annotations.manifest(&arm64)), ["a.b", "f"]);
+        assert_eq!(keys(annotations.manifest_descriptor(&arm64)), ["e"]);
         assert_eq!(keys(annotations.index()), ["d"]);
         assert!(!Annotations::default().add("annotation", "x").unwrap());
         assert!(!Annotations::default().add("name", "x").unwrap());
@@ -145,9 +152,20 @@ mod tests {
     }
 
     #[test]
+    fn versions_of_a_system() {
+        let annotations = parsed(&["annotation[windows/amd64].any", "annotation[windows(10.0.26100)/amd64].new"]);
+        let of = |version: &str| {
+            let platform = Platform { os_version: version.to_owned(), ..Platform::new("windows", "amd64") };
+            annotations.manifest(&platform).into_keys().collect::<Vec<_>>()
+        };
+        assert_eq!(of("10.0.26100"), ["any", "new"]);
+        assert_eq!([of("10.0.20348"), of("")], [["any"], ["any"]]);
+    }
+
+    #[test]
     fn what_they_are_on_must_exist() {
-        let both = ["linux/amd64".to_owned(), "linux/arm64".to_owned()];
-        let check = |attr: &str, platforms: &[String]| {
+        let both = [&Platform::new("linux", "amd64"), &Platform::new("linux", "arm64")];
+        let check = |attr: &str, platforms: &[&Platform]| {
             parsed(&[attr])
                 .check(platforms, platforms.len() > 1)
                 .err()

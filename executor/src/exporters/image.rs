@@ -69,7 +69,7 @@ pub(super) fn write(
     wanted: Wanted,
     context: Context<'_>,
 ) -> Result<Written> {
-    let platforms: Vec<_> = built.iter().map(|built| built.platform.short()).collect();
+    let platforms: Vec<_> = built.iter().map(|built| &built.platform).collect();
     attrs.annotations.check(&platforms, is_list(built))?;
     let exporting = context.progress.part("exporting layers", 0);
     let layers = layers::blobs(built, wanted, context)?;
@@ -113,13 +113,12 @@ fn write_manifest(
         false => (media::OCI_CONFIG, media::OCI_MANIFEST),
     };
     let config = put("config", config_type, &bytes, context)?;
-    let platform = built.platform.short();
     let layers = layers.iter().map(|layer| described(&layer.blob, docker)).collect();
     let mut manifest = Manifest::new(config.clone(), layers);
     manifest.media_type = manifest_type.to_owned();
-    manifest.annotations = attrs.annotations.manifest(&platform);
+    manifest.annotations = attrs.annotations.manifest(&built.platform);
     let mut descriptor = put("manifest", manifest_type, &manifest.to_json(), context)?;
-    descriptor.annotations = attrs.annotations.manifest_descriptor(&platform);
+    descriptor.annotations = attrs.annotations.manifest_descriptor(&built.platform);
     descriptor.platform = Some(built.platform.clone());
     written.blobs.push(config);
     written.blobs.extend(manifest.layers.iter().cloned());

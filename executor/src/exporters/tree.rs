@@ -40,7 +40,7 @@ pub(super) fn open(built: &[Built], attrs: &TreeAttrs, context: Context<'_>) -> 
         context.materialise(&built.tree)?;
         let view = context.snapshots.view(&built.tree)?;
         let files = Files::of(view).map_err(Error::io("open", "the result"))?;
-        let platform = built.platform.short();
+        let platform = built.platform.to_string();
         if !split {
             let root = files.open_dir(Path::new("/")).map_err(Error::io("open", "/"))?;
             claim(&root, &mut PathBuf::new(), &platform, &mut seen)?;

@@ -86,6 +86,8 @@ fn what_no_result_has_is_removed_at_the_top_and_below() {
     check(&["linux/amd64"], &[], &["d", "l"]);
     check(&["linux/amd64"], &[("platform-split", "true")], &["linux_amd64"]);
     check(&["linux/arm64", "linux/amd64"], &[], &["linux_amd64", "linux_arm64"]);
+    let versions = ["windows(10.0.20348)/amd64", "windows(10.0.26100)/amd64"];
+    check(&versions, &[], &versions.map(|platform| platform.replace('/', "_")).each_ref().map(String::as_str));
 }
 
 #[test]
