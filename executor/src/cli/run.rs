@@ -160,7 +160,7 @@ pub fn run_frontend(source: &str, opts: BTreeMap<String, String>, settings: Sett
     start(settings, |engine, request, sink| {
         let returned = Frontend::new(engine, request, source.to_owned(), opts).run(sink)?;
         if is_request {
-            return Ok(Next::Print(answer(&returned)));
+            return Ok(Next::Print(Answer::of(&returned)));
         }
         request.definition = gateway::compose(&returned)?;
         Ok(Next::Build(returned.said()))
@@ -171,8 +171,8 @@ pub fn run_frontend(source: &str, opts: BTreeMap<String, String>, settings: Sett
 enum Next {
     /// The request's definition is built; a frontend has something to say of it, for the metadata.
     Build(BTreeMap<String, serde_json::Value>),
-    /// Data for standard output.
-    Print(Vec<u8>),
+    /// A request that is no build was answered.
+    Print(Answer),
 }
 
 fn start(settings: Settings, prepare: impl FnOnce(&Engine, &mut Request, &dyn Sink) -> Result<Next>) -> Result<()> {
@@ -182,7 +182,10 @@ fn start(settings: Settings, prepare: impl FnOnce(&Engine, &mut Request, &dyn Si
     console.finish();
     let handed_over = done.and_then(|done| match done {
         Done::Built(response) => aside.hand_over(&response),
-        Done::Answered(data) => print_bytes(&data),
+        Done::Answered(answer) => {
+            aside.hand_over(&answer.response)?;
+            print_bytes(&answer.text)
+        }
     });
     aside.collect();
     handed_over
@@ -226,7 +229,7 @@ impl Aside {
 /// What came of it.
 enum Done {
     Built(Response),
-    Answered(Vec<u8>),
+    Answered(Answer),
 }
 
 fn work(
@@ -237,9 +240,9 @@ fn work(
     prepare: impl FnOnce(&Engine, &mut Request, &dyn Sink) -> Result<Next>,
 ) -> Result<Done> {
     match prepare(engine, request, tail).inspect_err(|_| engine.close(&request.session))? {
-        Next::Print(data) => {
+        Next::Print(answer) => {
             engine.close(&request.session);
-            Ok(Done::Answered(data))
+            Ok(Done::Answered(answer))
         }
         Next::Build(said) => {
             let built = match shell {
@@ -258,10 +261,22 @@ fn work(
     }
 }
 
-/// What a request gave, for people if it has a text for them.
-fn answer(returned: &Returned) -> Vec<u8> {
-    let text = ["result.txt", "result.json"].into_iter().find_map(|key| returned.metadata.get(key));
-    text.cloned().unwrap_or_default()
+/// What a request gave.
+struct Answer {
+    /// For standard output: a text for people, if there is one.
+    text: Vec<u8>,
+    /// All of it, for the metadata.
+    response: Response,
+}
+
+impl Answer {
+    fn of(returned: &Returned) -> Self {
+        let text = ["result.txt", "result.json"].into_iter().find_map(|key| returned.metadata.get(key));
+        let said =
+            |bytes: &[u8]| serde_json::from_slice(bytes).unwrap_or_else(|_| String::from_utf8_lossy(bytes).into());
+        let metadata = returned.metadata.iter().map(|(key, value)| (key.clone(), said(value))).collect();
+        Self { text: text.cloned().unwrap_or_default(), response: Response { metadata } }
+    }
 }
 
 /// Keeps the store to the policy. Whatever goes wrong with it, the build went as it went.

@@ -296,8 +296,10 @@ fn the_executor_runs_frontend_images() {
         "{}",
         said.err()
     );
-    let said = run(&["--opt", "requestid=frontend.targets"]);
+    let said = run(&["--opt", "requestid=frontend.targets", "--metadata-file", "answer.json"]);
     assert_eq!(said.out(), "TARGET    DESCRIPTION\none       \n(default) \n", "{}", said.err());
+    let answer: Value = serde_json::from_str(&sandbox.read("answer.json")).unwrap();
+    assert_eq!(answer["result.json"]["targets"][0]["name"], "one", "{answer}");
 
     sandbox.write("Dockerfile", &format!("# syntax={name}\nFROM base\nRUM x\n"));
     let failed = process::run(sandbox.llbc().args(["build", "."])).unwrap();
