@@ -2,7 +2,7 @@
 
 use compiler::{Outcome, Output, Plan};
 use gateway::caps;
-use gateway::message::{IdMap, Ref, RefMap, Result as Solved, SolveRequest, SourceInfo, result};
+use gateway::message::{IdMap, Ref, Result as Solved, SolveRequest, SourceInfo, result};
 use gateway::{Code, Status};
 use oci::Platform;
 use serde::Serialize;
@@ -123,7 +123,7 @@ fn references(session: &Session<'_>, several: bool, solved: impl Iterator<Item =
     let message = |id: String| Ref { id, def: Vec::new() };
     let mut solved = solved;
     match (several, session.caps.has(caps::REF_ARRAY)) {
-        (true, true) => result::Result::Refs(RefMap { refs: solved.map(|(name, id)| (name, message(id))).collect() }),
+        (true, true) => result::Result::Refs(solved.map(|(name, id)| (name, message(id))).collect()),
         (true, false) => result::Result::Ids(IdMap { refs: solved.collect() }),
         (false, array) => {
             let (_, id) = solved.next().expect("a plan has an output");

@@ -42,3 +42,30 @@ methods! {
     "Inputs": InputsRequest -> InputsResponse;
     "Warn": WarnRequest -> WarnResponse;
 }
+
+impl FromIterator<(String, Ref)> for RefMap {
+    fn from_iter<I: IntoIterator<Item = (String, Ref)>>(entries: I) -> Self {
+        Self { refs: entries.into_iter().map(|(key, value)| RefEntry { key, value: Some(value) }).collect() }
+    }
+}
+
+impl IntoIterator for RefMap {
+    type Item = (String, Ref);
+    type IntoIter = std::iter::Map<std::vec::IntoIter<RefEntry>, fn(RefEntry) -> Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.refs.into_iter().map(|entry| (entry.key, entry.value.unwrap_or_default()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// BuildKit's daemon ends when a name has no reference beside it.
+    #[test]
+    fn a_result_of_several_names_scratch_too() {
+        let bytes = encode(&RefMap::from_iter([("linux/amd64".to_owned(), Ref::default())]));
+        assert!(bytes.ends_with(b"linux/amd64\x12\x00"), "{bytes:?}");
+    }
+}

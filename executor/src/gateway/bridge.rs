@@ -111,7 +111,7 @@ impl<'a> Bridge<'a> {
             }
             Results::Many(all) => {
                 let named = all.into_iter().map(|(name, def)| Ok((name, Ref { id: add(def.clone())?, def })));
-                Some(result::Result::Refs(RefMap { refs: named.collect::<Answer<_>>()? }))
+                Some(result::Result::Refs(named.collect::<Answer<RefMap>>()?))
             }
         };
         Ok(response(request.allow_result_array_ref, request.allow_result_return, result, metadata))
@@ -246,9 +246,7 @@ impl<'a> Bridge<'a> {
             Some(result::Result::Id(id)) => Results::One(definition(&id)?),
             Some(result::Result::Ref(found)) => Results::One(definition(&found.id)?),
             Some(result::Result::Ids(ids)) => many(ids.refs)?,
-            Some(result::Result::Refs(refs)) => {
-                many(refs.refs.into_iter().map(|(name, found)| (name, found.id)).collect())?
-            }
+            Some(result::Result::Refs(refs)) => many(refs.into_iter().map(|(name, found)| (name, found.id)).collect())?,
         };
         Ok(Returned { results, metadata: result.metadata })
     }
@@ -278,7 +276,7 @@ fn response(
     let result = match result {
         Some(result::Result::Ref(found)) if !array => Some(result::Result::Id(found.id)),
         Some(result::Result::Refs(refs)) if !array => {
-            let ids = refs.refs.into_iter().map(|(name, found)| (name, found.id)).collect();
+            let ids = refs.into_iter().map(|(name, found)| (name, found.id)).collect();
             Some(result::Result::Ids(::gateway::message::IdMap { refs: ids }))
         }
         other => other,

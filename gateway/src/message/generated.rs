@@ -12,8 +12,17 @@ pub struct Ref {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RefMap {
-    #[prost(btree_map = "string, message", tag = "1")]
-    pub refs: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, Ref>,
+    /// A map on the wire. Written entry by entry, since a map leaves out values that are empty, as references to scratch
+    /// are, and BuildKit ends at an entry without a value.
+    #[prost(message, repeated, tag = "1")]
+    pub refs: ::prost::alloc::vec::Vec<RefEntry>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RefEntry {
+    #[prost(string, tag = "1")]
+    pub key: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub value: ::core::option::Option<Ref>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct IdMap {

@@ -56,6 +56,7 @@ const OPTIONS: &[Case] = &[
     ("links", "FROM BASE\nCOPY --link a.txt /\nCOPY --link --from=MULTI /arch /q/\n", &[]),
     ("caps", "FROM BASE\n", &["--opt", "frontend.caps=moby.buildkit.frontend.inputs+forward"]),
     ("two-platforms", "FROM MULTI\nCOPY a.txt /\n", &["--opt", "platform=linux/amd64,linux/arm64"]),
+    ("nothing-for-two-platforms", "FROM scratch\nLABEL a=b\n", &["--opt", "platform=linux/amd64,linux/arm64"]),
     ("other-platform", "FROM MULTI\nCOPY a.txt /\n", &["--opt", "platform=linux/arm64"]),
     ("index-of-one", "FROM MULTI\nCOPY a.txt /\n", &["--opt", "platform=linux/arm64", "--opt", "multi-platform=true"]),
     ("cross", CROSS, &["--opt", "platform=linux/amd64,linux/arm64"]),
