@@ -35,9 +35,11 @@ pub(crate) fn of_diagnostics(diagnostics: &[Diagnostic], lines: &LineIndex, info
 
 /// A place in a text.
 pub(crate) fn source(info: &SourceInfo, ranges: &[Range]) -> Detail {
+    let definition = llb::dump::message(&info.definition).expect("the definition was encoded here");
     let info = json!({
         "filename": info.filename,
         "data": oci::base64::encode(&info.data),
+        "definition": definition,
         "language": info.language,
     });
     detail("Source", &json!({ "info": info, "ranges": places::json(ranges) }))
@@ -77,14 +79,21 @@ mod tests {
             Diagnostic::warning("W", "w", at(0)),
             Diagnostic::error("x", "worse", at(13)),
         ];
-        let info = SourceInfo { filename: "Dockerfile".into(), data: b"F".to_vec(), ..SourceInfo::default() };
+        let graph = llb::text::parse("%0 = source \"local://a\"\noutput %0").unwrap();
+        let definition = llb::encode_to_bytes(&graph).unwrap();
+        let info =
+            SourceInfo { filename: "Dockerfile".into(), data: b"F".to_vec(), definition, ..SourceInfo::default() };
         let status = of_diagnostics(&found, &text.lines, &info);
         assert_eq!(status.message, "bad\nalso: line 3: worse");
         assert!(has_source(&status) && status.details.len() == 1);
-        let json = String::from_utf8(status.details[0].value.clone()).unwrap();
-        assert_eq!(
-            json,
-            r#"{"info":{"filename":"Dockerfile","data":"Rg==","language":""},"ranges":[{"start":{"line":2},"end":{"line":2}}]}"#
-        );
+        let mut said: serde_json::Value = serde_json::from_slice(&status.details[0].value).unwrap();
+        let definition = said["info"]["definition"].take();
+        let expected = json!({
+            "info": { "filename": "Dockerfile", "data": "Rg==", "definition": null, "language": "" },
+            "ranges": [{ "start": { "line": 2 }, "end": { "line": 2 } }],
+        });
+        assert_eq!(said, expected);
+        assert_eq!(definition["def"][0], "WgAaCwoJbG9jYWw6Ly9h", "{definition}");
+        assert!(definition["metadata"].is_object(), "{definition}");
     }
 }

@@ -64,6 +64,14 @@ pub fn converted(definition: &Definition) -> Result<Vec<u8>, DecodeError> {
     Ok(oci::json::to_vec_indented(&Converted { def, metadata, source }))
 }
 
+/// An encoded definition as one message, as it stands in the details of an error.
+///
+/// **Errors**: bytes that are no definition.
+pub fn message(definition: &[u8]) -> Result<serde_json::Value, prost::DecodeError> {
+    let message = proto::Definition::decode(definition)?;
+    Ok(serde_json::to_value(message).expect("a message is JSON"))
+}
+
 fn malformed(position: usize, vertex: &Vertex, error: prost::DecodeError) -> DecodeError {
     DecodeError::Vertex { position, digest: vertex.digest.clone(), problem: VertexProblem::Malformed(error) }
 }
