@@ -222,6 +222,39 @@ mod tests {
     }
 
     #[test]
+    fn equal_texts_are_one() {
+        check(
+            r#"
+            text "f" data="FROM a"
+            text "f" data="FROM b"
+            text "f" data="FROM a" definition {
+              %0 = source "local://t"
+              output %0
+            }
+            %0 = source "local://a"
+              @ 0 1
+            %1 = source "local://b"
+              @ 1 1
+            %2 = source "local://c"
+              @ 2 1
+            %3 = merge(%0, %1, %2)
+            output %3"#,
+            r#"
+            text "f" data="FROM a"
+            text "f" data="FROM b"
+            %0 = source "local://a"
+              @ 0 1
+            %1 = source "local://b"
+              @ 1 1
+            %2 = source "local://c"
+              @ 0 1
+            %3 = merge(%0, %1, %2)
+            output %3
+              ! caps=["constraints", "platform"]"#,
+        );
+    }
+
+    #[test]
     fn processes_and_file_operations_name_equal_inputs_once() {
         check(
             r#"

@@ -12,7 +12,7 @@ use super::position::{Positions, may_repeat};
 use super::{EncodeError, FieldOrder, Problem, finish};
 use crate::hash::DigestMap;
 use crate::wire::Writer;
-use crate::{Edge, Graph, Location, Metadata, Node, NodeId, Output};
+use crate::{Edge, Graph, Location, Metadata, Node, NodeId, Output, SourceInfo};
 
 /// A graph on its way to the wire: what is said of vertices is still borrowed.
 pub(super) struct Encoding<'g> {
@@ -145,7 +145,7 @@ impl<'g> Encoding<'g> {
     fn add_node(&mut self, index: usize) -> Result<(), EncodeError> {
         let node = &self.graph.nodes[index];
         op::validate(node).map_err(|problem| at(index, problem))?;
-        if !node.locations.iter().all(|location| self.texts.uses(location.source)) {
+        if !node.locations.iter().all(|location| self.texts.uses(location.source, &self.graph.sources)) {
             return Err(at(index, Problem::SourceIndex));
         }
         let mut buffer = std::mem::take(&mut self.buffer);
@@ -211,13 +211,15 @@ impl<'g> Encoding<'g> {
 }
 
 impl Texts {
-    /// Notes that a text is used; whether it is there.
-    fn uses(&mut self, source: u32) -> bool {
+    /// Notes that a text is used; whether it is there. A text that came with an input, too, is written once.
+    fn uses(&mut self, source: u32, texts: &[SourceInfo]) -> bool {
         let Some(moved) = self.moved.get_mut(source as usize) else { return false };
-        moved.get_or_insert_with(|| {
-            self.used.push(source as usize);
-            self.used.len() as u32 - 1
-        });
+        if moved.is_none() {
+            let text = &texts[source as usize];
+            let same = self.used.iter().position(|&used| is_same_text(&texts[used], text));
+            *moved = Some(same.unwrap_or(self.used.len()) as u32);
+            self.used.extend(same.is_none().then_some(source as usize));
+        }
         true
     }
 
@@ -225,6 +227,11 @@ impl Texts {
     pub(super) fn new_index(&self, source: u32) -> u32 {
         self.moved[source as usize].expect("locations of encoded vertices are noted")
     }
+}
+
+/// parity: where a text was read from makes no difference.
+fn is_same_text(left: &SourceInfo, right: &SourceInfo) -> bool {
+    (&left.filename, &left.language, &left.data) == (&right.filename, &right.language, &right.data)
 }
 
 fn at(node: usize, problem: Problem) -> EncodeError {
