@@ -1,6 +1,7 @@
 //! A build as it begins: what the builder can do, what the client handed in, what is asked for.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use compiler::Options;
 use compiler::plan::{CacheImport, cache_imports};
@@ -127,10 +128,12 @@ pub(crate) fn single(response: SolveResponse) -> Result<String, Status> {
 }
 
 fn input(name: &str, bytes: &[u8]) -> Result<Graph, Status> {
-    let decoded = llb::decode(bytes);
-    decoded.map(|decoded| decoded.graph).map_err(|error| {
-        Status::new(Code::InvalidArgument, format!("failed to get frontend inputs: input {name}: {error}"))
-    })
+    let failed = |code, error: &dyn Display| Status::new(code, format!("failed to get frontend inputs: {error}"));
+    let graph =
+        llb::decode(bytes).map_err(|error| failed(Code::InvalidArgument, &format!("input {name}: {error}")))?.graph;
+    // parity: in BuildKit's words.
+    let is_nothing = graph.outputs.iter().all(|output| output.edge.is_none());
+    if is_nothing { Err(failed(Code::Unknown, &"invalid nil input definition to definition op")) } else { Ok(graph) }
 }
 
 #[cfg(test)]
@@ -151,6 +154,12 @@ mod tests {
         let today = llb::encode_traced(&graph).unwrap().1[0].clone();
         assert_eq!(digest(&["file.base", "exec.validexitcode"]), today);
         assert_ne!(digest(&["file.base"]), today);
+    }
+
+    #[test]
+    fn an_input_of_nothing_is_refused() {
+        let said = "failed to get frontend inputs: invalid nil input definition to definition op";
+        assert_eq!(input("context", b"").unwrap_err().message, said);
     }
 
     #[test]
