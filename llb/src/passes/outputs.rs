@@ -1,14 +1,14 @@
 //! Removes outputs of processes that nobody uses.
 //!
 //! ```text
-//! %1 = exec(%0) bind("/", from=0, to=0) bind("/out", to=1)        bind("/", from=0) bind("/out", to=0)
-//! output %1.1                                                →    output %1
+//! %1 = exec(%0) bind("/", from=0, to=0) bind("/out", to=1)        bind("/", from=0, to=0) bind("/out")
+//! output %1                                                  →    output %1
 //! ```
 //!
 //! Sound because a writable mount without an output is a private copy that is thrown away: the process sees the same, and
-//! ends the same. Nothing is committed for it, and a root that is not kept may be keyed by its contents. Must not touch a
-//! root that is made from nothing (without an output it is refused), caches, and mounts with a content-cache setting, which
-//! is only allowed in some places. Linear in edges.
+//! ends the same. Nothing is committed for it. Must not touch the root (BuildKit mounts one that is not kept without a
+//! place for changes, and a process that writes there, or an image without `/proc`, fails), caches, and mounts with a
+//! content-cache setting, which is only allowed in some places. Linear in edges.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,7 +53,7 @@ fn take_outputs(exec: &mut Exec, is_used: impl Fn(i64) -> bool) -> Vec<String> {
         mount.kind == MountKind::Bind
             && mount.output >= 0
             && mount.content_cache == ContentCache::Default
-            && (mount.dest != "/" || mount.input >= 0)
+            && mount.dest != "/"
             && !is_used(mount.output)
     };
     let taken = exec.mounts.iter_mut().filter(may_go).map(|mount| {
@@ -98,17 +98,17 @@ mod tests {
             output %2"#,
             r#"
             %0 = source "local://a"
-            %1 = exec(%0) args=["x"] cwd="/" bind("/", from=0) bind("/a") bind("/b", from=0, to=0) platform("linux", "amd64")
-            %2 = merge(%1)
+            %1 = exec(%0) args=["x"] cwd="/" bind("/", from=0, to=0) bind("/a") bind("/b", from=0, to=1) platform("linux", "amd64")
+            %2 = merge(%1.1)
             output %2"#,
         );
     }
 
     #[test]
-    fn roots_from_nothing_caches_and_content_settings_stay() {
+    fn roots_caches_and_content_settings_stay() {
         let graph = r#"
             %0 = source "local://a"
-            %1 = exec(%0) args=["x"] cwd="/" bind("/", to=0) cache("/c", from=0, to=1, id="c") bind("/b", from=0, to=2, content_cache=off) bind("/d", to=3) platform("linux", "amd64")
+            %1 = exec(%0) args=["x"] cwd="/" bind("/", from=0, to=0) cache("/c", from=0, to=1, id="c") bind("/b", from=0, to=2, content_cache=off) bind("/d", to=3) platform("linux", "amd64")
             output %1.3"#;
         check(run, graph, graph);
     }
