@@ -149,21 +149,21 @@ impl Asker {
             None if self.caps.has(caps::SOURCE_META) => self.image_meta(reference, platform, mode).await,
             None => self.image_config(reference, platform, mode).await,
         };
-        let (digest, config) = found.map_err(|status| {
-            plain(format!("failed to resolve source metadata for {reference}: {}", status.message))
-        })?;
+        let failed = |why: &str| plain(format!("failed to resolve source metadata for {reference}: {why}"));
+        let (digest, config) = match found.map_err(|status| failed(&status.message))? {
+            Found::Image { digest, config } => (digest, config),
+            Found::Other(source) => {
+                let why = format!("it is no image but {source}, by a source policy");
+                return Err(AskError { instead: Some(source), ..failed(&why) });
+            }
+        };
         // Docker's own store knows no digests of manifests.
         let digest =
             if digest.is_empty() { None } else { Some(Digest::parse(&digest).map_err(|e| plain(e.to_string()))?) };
         Ok(Answer::Image(ImageAnswer { digest, config }))
     }
 
-    async fn image_meta(
-        &self,
-        reference: &str,
-        platform: &Platform,
-        mode: ResolveMode,
-    ) -> Result<(String, Vec<u8>), Status> {
+    async fn image_meta(&self, reference: &str, platform: &Platform, mode: ResolveMode) -> Result<Found, Status> {
         let request = ResolveSourceMetaRequest {
             source: Some(SourceOp { identifier: format!("{IMAGE}{reference}"), attrs: BTreeMap::new() }),
             platform: Some(platform.into()),
@@ -172,15 +172,10 @@ impl Asker {
             image: Some(ResolveSourceImageRequest::default()),
             ..ResolveSourceMetaRequest::default()
         };
-        image_of(self.calls.call(&request).await?, reference)
+        self.calls.call(&request).await.map(image_of)
     }
 
-    async fn image_config(
-        &self,
-        reference: &str,
-        platform: &Platform,
-        mode: ResolveMode,
-    ) -> Result<(String, Vec<u8>), Status> {
+    async fn image_config(&self, reference: &str, platform: &Platform, mode: ResolveMode) -> Result<Found, Status> {
         let request = ResolveImageConfigRequest {
             r#ref: reference.to_owned(),
             platform: Some(platform.into()),
@@ -189,14 +184,14 @@ impl Asker {
             ..ResolveImageConfigRequest::default()
         };
         let response = self.calls.call(&request).await?;
-        Ok((response.digest, response.config))
+        Ok(Found::Image { digest: response.digest, config: response.config })
     }
 
     /// An image in a layout that the client serves: `STORE@DIGEST`.
-    async fn layout(&self, layout: &str, platform: &Platform) -> Result<(String, Vec<u8>), Status> {
+    async fn layout(&self, layout: &str, platform: &Platform) -> Result<Found, Status> {
         let (store, digest) = layout.split_once('@').unwrap_or((layout, ""));
         // The name only shows; what counts is the digest.
-        let context = self.context_of(|value| value.strip_prefix(LAYOUT) == Some(layout));
+        let context = self.context_of(|value| target_of(value, LAYOUT) == Some(layout));
         let name = context.map_or(store, |key| key.split("::").next().unwrap_or(key));
         let shown = Reference::parse(name).map_or_else(|_| name.to_owned(), |name| name.name());
         let reference = format!("{shown}@{digest}");
@@ -213,7 +208,7 @@ impl Asker {
                 ..ResolveImageConfigRequest::default()
             };
             let response = self.calls.call(&request).await?;
-            return Ok((response.digest, response.config));
+            return Ok(Found::Image { digest: response.digest, config: response.config });
         }
         let attrs = [("oci.session", session), ("oci.store", store.to_owned())];
         let request = ResolveSourceMetaRequest {
@@ -225,7 +220,7 @@ impl Asker {
             log_name,
             ..ResolveSourceMetaRequest::default()
         };
-        image_of(self.calls.call(&request).await?, &reference)
+        self.calls.call(&request).await.map(image_of)
     }
 
     /// The time of a commit or of a file on the web; a builder that cannot tell knows none.
@@ -252,7 +247,7 @@ impl Asker {
     /// The name of a look-up, as progress shows it.
     fn log_name(&self, reference: &str, platform: &Platform) -> String {
         let is_this = |value: &str| {
-            let named = value.strip_prefix(IMAGE).and_then(|name| Reference::parse(name).ok());
+            let named = target_of(value, IMAGE).and_then(|name| Reference::parse(name).ok());
             named.is_some_and(|named| named.or_latest().to_string() == reference)
         };
         let platforms = self.options.opts.get("platform").map_or(0, |platforms| platforms.split(',').count());
@@ -267,6 +262,12 @@ impl Asker {
     }
 }
 
+/// What a context of a kind names. The slashes of the kind may be left out.
+fn target_of<'v>(value: &'v str, kind: &str) -> Option<&'v str> {
+    let target = value.strip_prefix(kind.trim_end_matches('/'))?;
+    Some(target.strip_prefix("//").unwrap_or(target))
+}
+
 /// What stands before a look-up: the named context it is for, or the platform where there are several.
 fn bracket(context: Option<&str>, platform: Option<&Platform>) -> String {
     match (context, platform) {
@@ -276,15 +277,16 @@ fn bracket(context: Option<&str>, platform: Option<&Platform>) -> String {
     }
 }
 
-fn image_of(response: ResolveSourceMetaResponse, reference: &str) -> Result<(String, Vec<u8>), Status> {
+/// An image, and what a source policy puts in its place if that is none.
+enum Found {
+    Image { digest: String, config: Vec<u8> },
+    Other(String),
+}
+
+fn image_of(response: ResolveSourceMetaResponse) -> Found {
     match response.image {
-        Some(image) => Ok((image.digest, image.config)),
-        None => {
-            let found = response.source.map(|source| source.identifier).unwrap_or_default();
-            let message =
-                format!("{reference} is no image but {found}: a source policy that changes kinds is not supported");
-            Err(Status::new(gateway::Code::Unimplemented, message))
-        }
+        Some(image) => Found::Image { digest: image.digest, config: image.config },
+        None => Found::Other(response.source.map(|source| source.identifier).unwrap_or_default()),
     }
 }
 
@@ -310,6 +312,14 @@ fn commit_time(commit: &[u8]) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn contexts_may_leave_out_slashes() {
+        for value in ["oci-layout://a@b", "oci-layout:a@b"] {
+            assert_eq!(target_of(value, LAYOUT), Some("a@b"));
+            assert_eq!(target_of(value, IMAGE), None);
+        }
+    }
 
     #[test]
     fn the_time_of_a_commit() {

@@ -26,7 +26,7 @@ pub(crate) fn exists() -> bool {
 /// **Errors**: it cannot be read, or is not what it was.
 pub(crate) fn read(file: &TreeFile) -> std::result::Result<Option<Vec<u8>>, AskError> {
     let path = file.vendored_path();
-    let failed = |message: String, help: &str| AskError { message, help: Some(help.to_owned()), unreachable: false };
+    let failed = |message: String, help: &str| AskError { message, help: Some(help.to_owned()), ..AskError::default() };
     let text = match std::fs::read(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),

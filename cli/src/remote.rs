@@ -67,12 +67,12 @@ const WEB_FILE: &str = "context";
 
 /// The start of what is at an address of the web.
 pub(crate) fn start(settings: &Settings, address: &str) -> std::result::Result<Option<Vec<u8>>, AskError> {
-    let refused = |error: Box<Diagnostic>| AskError { message: error.message, help: error.help, unreachable: false };
+    let refused = |error: Box<Diagnostic>| AskError { message: error.message, help: error.help, ..AskError::default() };
     let graph = plan::file_source(&settings.options, address).map_err(refused)?;
     let failed = |error: executor::Error| AskError {
         message: error.to_string(),
         help: Some("check the address; what is on this machine can be named by its path".to_owned()),
-        unreachable: false,
+        ..AskError::default()
     };
     let found = read(settings, &graph, &[WEB_FILE.to_owned()], START).map_err(failed)?;
     Ok(found.map(|(_, bytes)| bytes))

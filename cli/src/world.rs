@@ -134,7 +134,7 @@ impl<'s> Host<'s> {
                 _ => "it",
             };
             let message = format!("{what} is not in the lock file");
-            return Err(AskError { message, help: Some(UNLOCKED.into()), unreachable: false });
+            return Err(AskError { message, help: Some(UNLOCKED.into()), ..AskError::default() });
         }
         match question {
             Question::ContextFile { context, .. } if self.is_elsewhere(context) => self.web_file(context),
@@ -245,7 +245,7 @@ impl Network {
             help: Some(format!(
                 "the layout is a directory beside the build file; --build-context {store}={LAYOUT}DIRECTORY gives another"
             )),
-            unreachable: false,
+            ..AskError::default()
         };
         let digest = layout::digest(directory, tag).map_err(wrong)?;
         Ok(format!("{LAYOUT}{store}@{digest}").into())
@@ -254,7 +254,7 @@ impl Network {
     fn time(&self, source: &Source) -> Answered {
         if self.is_offline() {
             let message = format!("the time of {} is not known", source.identifier);
-            return Err(AskError { message, help: Some(OFFLINE.into()), unreachable: true });
+            return Err(AskError { message, help: Some(OFFLINE.into()), unreachable: true, ..AskError::default() });
         }
         let uploads = self.uploads.clone();
         let session = Session { registries: self.client()?.clone(), uploads, ..Session::default() };
@@ -266,7 +266,7 @@ impl Network {
     fn unanswered(&self, error: &Error, help: Option<&str>) -> AskError {
         let help = if self.is_offline() { Some(OFFLINE) } else { help };
         let unreachable = self.is_offline() || !matches!(error, Error::NotFound(_));
-        AskError { message: error.to_string(), help: help.map(str::to_owned), unreachable }
+        AskError { message: error.to_string(), help: help.map(str::to_owned), unreachable, ..AskError::default() }
     }
 
     fn is_offline(&self) -> bool {

@@ -265,6 +265,9 @@ pub struct AskError {
     /// Whether nobody could be asked (no network, no permission), so that nothing is known of the thing itself. A build
     /// fails all the same; a look at the text ([`crate::check`]) says so and goes on with what is certain.
     pub unreachable: bool,
+    /// What a builder takes instead of an image by its source policy: the identifier of a source that is none. A named
+    /// context becomes it.
+    pub instead: Option<String>,
 }
 
 /// Questions and their answers. A test fixture and a lock file at once.

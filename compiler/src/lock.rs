@@ -257,7 +257,7 @@ impl Lock {
                 "failed to resolve source metadata for {canonical}: no match for platform in manifest: not found"
             ),
             help: Some(format!("the facts file has {canonical} for {} only", image.offered())),
-            unreachable: false,
+            ..AskError::default()
         }))
     }
 

@@ -28,7 +28,7 @@ impl World for Images {
             Question::Module { source: ModuleSource::Built(file) } => {
                 Ok(Answer::File((file.path == "Dockerfile").then(|| DOCKERFILE.as_bytes().to_vec())))
             }
-            _ => Err(AskError { message: "not known".to_owned(), help: None, unreachable: false }),
+            _ => Err(AskError { message: "not known".to_owned(), ..AskError::default() }),
         };
         questions.iter().map(answer).collect()
     }

@@ -14,7 +14,7 @@ use super::{Answered, is_absent};
 const MOST_OUTPUT: u64 = 64 << 20;
 
 fn no(message: impl Into<String>, help: &str) -> Answered {
-    Err(AskError { message: message.into(), help: Some(help.to_owned()), unreachable: false })
+    Err(AskError { message: message.into(), help: Some(help.to_owned()), ..AskError::default() })
 }
 
 /// A variable of the environment.

@@ -28,7 +28,7 @@ const CONFIG: &str = "containerimage.config";
 const PLATFORM: &str = "platform";
 
 fn no(message: impl Into<String>, help: impl Into<String>) -> AskError {
-    AskError { message: message.into(), help: Some(help.into()), unreachable: false }
+    AskError { message: message.into(), help: Some(help.into()), ..AskError::default() }
 }
 
 impl Host<'_> {
@@ -161,7 +161,12 @@ impl Host<'_> {
         let settings = self.run_settings(wanted, output, &mut forwards).map_err(|failure| said(&failure))?;
         let failed = |error: Error| {
             let unreachable = self.settings.offline;
-            AskError { message: error.to_string(), help: unreachable.then(|| OFFLINE.to_owned()), unreachable }
+            AskError {
+                message: error.to_string(),
+                help: unreachable.then(|| OFFLINE.to_owned()),
+                unreachable,
+                ..AskError::default()
+            }
         };
         let console = Console::new(settings.progress).map_err(failed)?;
         let done = work(&console, settings);

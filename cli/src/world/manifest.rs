@@ -11,7 +11,7 @@ impl Network {
     pub(super) fn manifest(&self, reference: &str, platform: &Platform) -> Answered {
         if self.is_offline() {
             let message = format!("the manifest of {reference} is not known");
-            return Err(AskError { message, help: Some(OFFLINE.into()), unreachable: true });
+            return Err(AskError { message, help: Some(OFFLINE.into()), unreachable: true, ..AskError::default() });
         }
         let client = self.client()?;
         let failed = |error: Error| {

@@ -47,7 +47,7 @@ impl Patience {
 
 fn unknown(message: String) -> AskError {
     let help = "a build waits longer; `llbc compile --write-facts FILE` keeps answers, and --facts FILE gives them";
-    AskError { message, help: Some(help.to_owned()), unreachable: true }
+    AskError { message, help: Some(help.to_owned()), unreachable: true, ..AskError::default() }
 }
 
 #[cfg(test)]

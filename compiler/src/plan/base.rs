@@ -280,7 +280,7 @@ mod tests {
         fn answer(&self, questions: &[Question]) -> Vec<Result<Answer, AskError>> {
             let answer = |question: &Question| match question {
                 Question::Image { .. } => {
-                    Err(AskError { message: "not found".to_owned(), help: None, unreachable: true })
+                    Err(AskError { message: "not found".to_owned(), unreachable: true, ..AskError::default() })
                 }
                 _ => Ok(Answer::ContextFile(None)),
             };

@@ -28,7 +28,12 @@ pub(super) struct NamedContext {
     platform: Option<Arc<Platform>>,
     /// Where images are looked up.
     mode: ResolveMode,
+    /// How often a source policy put something else in its place.
+    replaced: usize,
 }
+
+/// How often a source policy may put something else in the place of a context.
+const MAX_REPLACED: usize = 10;
 
 /// What a named context is.
 #[derive(Default)]
@@ -46,6 +51,24 @@ pub(super) struct PendingLocal {
     edge: Edge,
     local: Local,
     paths: Option<PathsId>,
+}
+
+impl NamedContext {
+    /// The same context with another source.
+    fn replaced(&self, source: &str) -> Done<Self> {
+        if self.replaced == MAX_REPLACED {
+            return Err(Stop::error(format!(
+                "context recursion limit exceeded; this may indicate a cycle in the provided source policies: {}",
+                self.input
+            )));
+        }
+        // A directory of the client is named without slashes.
+        let input = match source.strip_prefix("local://") {
+            Some(name) => format!("local:{name}"),
+            None => source.to_owned(),
+        };
+        Ok(Self { input, replaced: self.replaced + 1, ..self.clone() })
+    }
 }
 
 impl Planner<'_> {
@@ -84,7 +107,7 @@ impl Planner<'_> {
         let keys = [format!("{name}::{wanted}"), name.to_owned()];
         let found = keys.into_iter().find_map(|key| {
             let input = self.settings.opt(&format!("context:{key}"))?.to_owned();
-            Some(NamedContext { input, name: name.to_owned(), key, platform: platform.clone(), mode })
+            Some(NamedContext { input, name: name.to_owned(), key, platform: platform.clone(), mode, replaced: 0 })
         });
         Ok(found)
     }
@@ -99,7 +122,7 @@ impl Planner<'_> {
         let kind = if kind.starts_with("git@") { "git" } else { kind };
         let target = rest.strip_prefix("//").unwrap_or(rest);
         match kind {
-            "docker-image" => self.load_image(context, target),
+            "docker-image" => self.load_image(context, target, paths),
             "oci-layout" => self.load_layout(context, target),
             "git" => match git::parse(input) {
                 GitRef::Other => Err(Stop::error(format!("invalid git context {input}"))),
@@ -121,12 +144,15 @@ impl Planner<'_> {
         }
     }
 
-    fn load_image(&mut self, context: &NamedContext, name: &str) -> Done<Loaded> {
+    fn load_image(&mut self, context: &NamedContext, name: &str, paths: Option<PathsId>) -> Done<Loaded> {
         if name == SCRATCH {
             return Ok(Loaded::default());
         }
         let reference = Reference::parse(name).map_err(|error| Stop::error(error.to_string()))?;
         let reference = reference.or_latest().to_string();
+        if let Some(context) = self.instead_of(&reference, context)? {
+            return self.load(&context, paths);
+        }
         let mut image = self.ask_image(&reference, context.platform.as_deref(), context.mode)?;
         image.created = None;
         let said = Said::named(format!("[context {}] {name}", context.key));
@@ -134,6 +160,14 @@ impl Planner<'_> {
         let graph = &mut self.shared.graph;
         let edge = build::image(graph, &reference, ResolveMode::Default, platform.as_ref(), said);
         Ok(Loaded { edge: Some(edge), image: Some(image), time: None })
+    }
+
+    /// What a source policy puts in the place of the image of a context.
+    fn instead_of(&mut self, reference: &str, context: &NamedContext) -> Done<Option<NamedContext>> {
+        let platform = context.platform.as_deref().unwrap_or(&self.settings.build_platforms[0]).clone();
+        let question = Question::Image { reference: reference.to_owned(), platform, mode: context.mode };
+        let source = self.ask(question)?.err().and_then(|error| error.instead.as_deref());
+        source.map(|source| context.replaced(source)).transpose()
     }
 
     fn load_layout(&mut self, context: &NamedContext, spec: &str) -> Done<Loaded> {

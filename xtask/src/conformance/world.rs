@@ -38,7 +38,7 @@ impl CorpusWorld {
                 let known = self.shared.answer(question).filter(|_| !self.knows(reference));
                 known.or_else(|| self.own.answer(question)).unwrap_or_else(|| Err(not_found(reference)))
             }
-            _ => Err(AskError { message: "no Dockerfile asks this".to_owned(), help: None, unreachable: false }),
+            _ => Err(AskError { message: "no Dockerfile asks this".to_owned(), ..AskError::default() }),
         }
     }
 

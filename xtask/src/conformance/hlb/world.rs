@@ -19,7 +19,7 @@ pub(super) struct CaseWorld<'c> {
 type Answered = Result<Answer, AskError>;
 
 fn fail(message: impl Into<String>) -> Answered {
-    Err(AskError { message: message.into(), help: None, unreachable: false })
+    Err(AskError { message: message.into(), ..AskError::default() })
 }
 
 impl CaseWorld<'_> {
@@ -50,7 +50,7 @@ impl CaseWorld<'_> {
         let digest = Digest::parse(DIGEST).map_err(|error| AskError {
             message: error.to_string(),
             help: None,
-            unreachable: false,
+            ..AskError::default()
         })?;
         let Some(images) = self.case["images"].as_object() else {
             // Nobody resolves images: their configs say nothing.
@@ -89,7 +89,7 @@ impl CaseWorld<'_> {
         let done = command.output().map_err(|_| AskError {
             message: format!("exec: {:?}: executable file not found in $PATH", argv[0]),
             help: None,
-            unreachable: false,
+            ..AskError::default()
         })?;
         let wanted = if output == RunOutput::Stderr { &done.stderr } else { &done.stdout };
         let failure = done.status.code().filter(|code| *code != 0).map(|code| format!("exit status {code}"));
@@ -104,7 +104,7 @@ impl CaseWorld<'_> {
         let selection = Selection::new(include, exclude).map_err(|error| AskError {
             message: error.to_string(),
             help: None,
-            unreachable: false,
+            ..AskError::default()
         })?;
         let mut files = Vec::new();
         walk(&place, "", &mut files);
