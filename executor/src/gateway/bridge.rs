@@ -192,19 +192,14 @@ impl<'a> Bridge<'a> {
         Ok(ResolveSourceMetaResponse { source: Some(source), image: Some(image), ..Default::default() })
     }
 
-    /// What is known of a commit or a file on the web.
+    /// What is known of a commit or a file on the web; parity: of other sources nothing is, which is no error.
     fn remote_meta(&self, source: SourceOp, contents: bool) -> Answer<ResolveSourceMetaResponse> {
         let wanted = llb::Source { identifier: source.identifier.clone(), attrs: source.attrs.clone() };
         let Frontend { engine, request, .. } = self.frontend;
         let found = engine.meta(&wanted, &request.session, &request.cancel, contents).map_err(wire::status)?;
         let mut response = ResolveSourceMetaResponse { source: Some(source), ..Default::default() };
-        match found {
-            None => {
-                let what = "only that of images, repositories and files on the web is";
-                let message = format!("metadata of {} is not supported: {what}", wanted.identifier);
-                return Err(unimplemented(message));
-            }
-            Some(meta) => wire::put_meta(meta, &mut response),
+        if let Some(meta) = found {
+            wire::put_meta(meta, &mut response);
         }
         Ok(response)
     }
@@ -286,4 +281,27 @@ fn response(
 
 fn unimplemented(message: String) -> Status {
     Status::new(Code::Unimplemented, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Silent;
+    use crate::{Engine, Request as Build};
+
+    #[test]
+    fn sources_of_which_nothing_is_known() {
+        let root = tempfile::tempdir().unwrap();
+        let (engine, build) = (Engine::open(root.path()).unwrap(), Build::default());
+        let frontend = Frontend::new(&engine, &build, "frontend".into(), BTreeMap::new());
+        let bridge = Bridge::new(&frontend, &Silent);
+        let ask = |identifier: &str| {
+            let source = SourceOp { identifier: identifier.into(), ..SourceOp::default() };
+            bridge.source_meta(ResolveSourceMetaRequest { source: Some(source), ..Default::default() })
+        };
+        let known = ask("local://context").unwrap();
+        assert_eq!(known.source.unwrap().identifier, "local://context");
+        assert!(known.image.is_none() && known.git.is_none() && known.http.is_none());
+        assert!(ask("other://context").unwrap_err().to_string().contains("source scheme other:// is not supported"));
+    }
 }

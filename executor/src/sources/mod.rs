@@ -184,10 +184,12 @@ fn commit_time(commit: &[u8]) -> Option<i64> {
 
 /// What is known of a commit or a file on the web; `None` for sources of other kinds. Downloads as [`Source::pin`] does,
 /// and commits only if their `contents` are wanted.
+///
+/// **Errors**: there is no such source; it cannot be reached.
 pub fn meta(source: &llb::Source, contents: bool, context: Context<'_>) -> Result<Option<Meta>> {
     match source.identifier.split_once("://").map_or("", |(scheme, _)| scheme) {
         "git" => git::meta(source, contents, context).map(Some),
         "http" | "https" => http::meta(source, context).map(Some),
-        _ => Ok(None),
+        _ => find(&source.identifier).map(|_| None),
     }
 }
