@@ -56,12 +56,14 @@ const OPTIONS: &[Case] = &[
     ("links", "FROM BASE\nCOPY --link a.txt /\nCOPY --link --from=MULTI /arch /q/\n", &[]),
     ("caps", "FROM BASE\n", &["--opt", "frontend.caps=moby.buildkit.frontend.inputs+forward"]),
     ("two-platforms", "FROM MULTI\nCOPY a.txt /\n", &["--opt", "platform=linux/amd64,linux/arm64"]),
-    ("nothing-for-two-platforms", "FROM scratch\nLABEL a=b\n", &["--opt", "platform=linux/amd64,linux/arm64"]),
+    ("nothing-for-one-platform", PARTLY_NOTHING, &["--opt", "platform=linux/amd64,linux/arm64"]),
     ("other-platform", "FROM MULTI\nCOPY a.txt /\n", &["--opt", "platform=linux/arm64"]),
     ("index-of-one", "FROM MULTI\nCOPY a.txt /\n", &["--opt", "platform=linux/arm64", "--opt", "multi-platform=true"]),
     ("cross", CROSS, &["--opt", "platform=linux/amd64,linux/arm64"]),
     ("add-remote", "FROM BASE\nADD GIT#v1 /g\nADD WEB/file.txt /w/\n", &[]),
 ];
+
+const PARTLY_NOTHING: &str = "FROM BASE AS amd64\nRUN echo 1 > /1\nFROM scratch AS arm64\nFROM ${TARGETARCH}\n";
 
 const CROSS: &str = "FROM --platform=$BUILDPLATFORM BASE AS b\nARG TARGETARCH\nRUN echo $TARGETARCH > /x\nFROM MULTI\nCOPY --from=b /x /y\n";
 
