@@ -4,12 +4,11 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use mimalloc::MiMalloc;
 use xtask::frontend::{self, Text};
 
 /// That of `llbc`.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+#[path = "../../cli/src/allocator.rs"]
+mod allocator;
 
 /// Runs of each text; the median counts.
 const RUNS: usize = 15;
