@@ -185,7 +185,7 @@ pub struct Source {
     /// Address with scheme: `docker-image://…`, `local://context`, ….
     pub identifier: String,
     /// Attributes: `local.session`, ….
-    pub attrs: BTreeMap<String, String>,
+    pub attrs: Texts,
 }
 
 /// An exec operation.

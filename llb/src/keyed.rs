@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 pub type Key = Cow<'static, str>;
 
 /// Texts by key. **Shape**: each key once, in byte order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Texts(Vec<(Key, String)>);
 
 /// Words. **Shape**: each once, in byte order.
@@ -23,13 +23,18 @@ impl Texts {
         self.find(key).ok().map(|at| &self.0[at].1)
     }
 
+    /// Whether a key has a text.
+    pub fn contains_key(&self, key: &str) -> bool {
+        self.find(key).is_ok()
+    }
+
     /// Sets the text of a key.
     pub fn insert(&mut self, key: impl Into<Key>, text: impl Into<String>) {
         let key = key.into();
         match self.find(&key) {
             Ok(at) => self.0[at].1 = text.into(),
             Err(at) => {
-                // Most vertices have a name and an instruction.
+                // Most vertices have a name and an instruction, most directories of clients a session and a key.
                 if self.0.is_empty() {
                     self.0.reserve_exact(2);
                 }
@@ -43,9 +48,19 @@ impl Texts {
         self.0.iter().map(|(key, text)| (key, text))
     }
 
+    /// The keys, in byte order.
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = &Key> {
+        self.0.iter().map(|(key, _)| key)
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Forgets them all.
+    pub fn clear(&mut self) {
+        self.0.clear();
     }
 
     fn find(&self, key: &str) -> Result<usize, usize> {
@@ -84,6 +99,12 @@ impl<K: Into<Key>, T: Into<String>> FromIterator<(K, T)> for Texts {
         let mut all = Self::default();
         all.extend(texts);
         all
+    }
+}
+
+impl<K: Into<Key>, T: Into<String>, const N: usize> From<[(K, T); N]> for Texts {
+    fn from(texts: [(K, T); N]) -> Self {
+        Self::from_iter(texts)
     }
 }
 

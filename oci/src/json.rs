@@ -141,10 +141,17 @@ impl<'o> Object<'o> {
     }
 }
 
+/// A list of texts.
+pub fn texts(texts: &[String]) -> String {
+    let mut out = Vec::with_capacity(texts.iter().map(|text| text.len() + 3).sum::<usize>() + 2);
+    push_list(&mut out, texts, |out, text| push_text(out, text));
+    String::from_utf8(out).expect("JSON is UTF-8")
+}
+
 /// Appends a list whose items `write` appends.
-pub(crate) fn push_list<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, write: impl Fn(&mut Vec<u8>, T)) {
+pub(crate) fn push_list<T>(out: &mut Vec<u8>, items: impl IntoIterator<Item = T>, write: impl Fn(&mut Vec<u8>, T)) {
     out.push(b'[');
-    for (at, item) in items.enumerate() {
+    for (at, item) in items.into_iter().enumerate() {
         if at > 0 {
             out.push(b',');
         }
@@ -432,6 +439,8 @@ mod tests {
                 "flag": true, "number": i64::MIN,
             });
             assert_eq!(String::from_utf8(out).unwrap(), String::from_utf8(to_vec(&value)).unwrap());
+            let list = [text.to_owned(), String::new()];
+            assert_eq!(texts(&list), String::from_utf8(to_vec(&list)).unwrap());
         }
     }
 

@@ -171,8 +171,8 @@ fn source(one: &llb::Source, other: &llb::Source) -> Option<Part> {
         return Some(Part::Fetched);
     }
     let keys = one.attrs.keys().chain(other.attrs.keys());
-    let key = keys.into_iter().find(|key| one.attrs.get(*key) != other.attrs.get(*key))?;
-    Some(Part::Attribute(key.clone()))
+    let key = keys.into_iter().find(|key| one.attrs.get(key) != other.attrs.get(key))?;
+    Some(Part::Attribute(key.to_string()))
 }
 
 fn exec(one: &Exec, other: &Exec) -> Option<Part> {

@@ -3,13 +3,12 @@
 //! Mirrors `client/llb` of BuildKit v0.32. Inputs are given in wire order and only made unique by edge: encoding finds
 //! inputs that come out equal. Capabilities are those of a daemon that has them all.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use llb::{
     CacheSharing, CdiDevice, CopyAction, Edge, Exec, ExecMeta, FileAction, FileActionKind, Graph, LinuxResources,
     Location, Metadata, Mount, MountKind, NetMode, Node, NodeId, Op, Owner, SecretEnv, SecretMount, SecurityMode,
-    Source, UserOpt,
+    Source, Texts, UserOpt,
 };
 use oci::{Platform, json};
 
@@ -63,23 +62,21 @@ fn add(
     said: Said,
     caps: &[&'static str],
 ) -> Edge {
-    let mut node = Node::new(op, inputs);
-    node.platform = platform;
-    node.meta = said.meta;
-    node.meta.caps.extend(caps.iter().copied());
-    node.locations = said.locations;
-    graph.add(node).output(0)
+    let Said { mut meta, locations } = said;
+    meta.caps.extend(caps.iter().copied());
+    let constraints = Some(Vec::new());
+    graph.add(Node { op, inputs, platform, constraints, meta, locations, lossy: false }).output(0)
 }
 
 fn source(graph: &mut Graph, identifier: String, attrs: Attrs, platform: Option<&Arc<Platform>>, said: Said) -> Edge {
-    let op = Op::Source(Source { identifier, attrs: attrs.map });
+    let op = Op::Source(Source { identifier, attrs: attrs.texts });
     add(graph, op, Vec::new(), platform.cloned(), said, &attrs.caps)
 }
 
 /// Attributes of a source with the capabilities they need.
 #[derive(Default)]
 struct Attrs {
-    map: BTreeMap<String, String>,
+    texts: Texts,
     caps: Vec<&'static str>,
 }
 
@@ -91,13 +88,13 @@ impl Attrs {
         Self { caps, ..Self::default() }
     }
 
-    fn set(&mut self, key: &str, value: impl Into<String>, cap: Option<&'static str>) {
-        self.map.insert(key.to_owned(), value.into());
+    fn set(&mut self, key: &'static str, value: impl Into<String>, cap: Option<&'static str>) {
+        self.texts.insert(key, value);
         self.caps.extend(cap);
     }
 
-    fn set_text(&mut self, key: &str, value: &str, cap: Option<&'static str>) {
-        if !value.is_empty() {
+    fn set_text(&mut self, key: &'static str, value: impl Into<String> + AsRef<str>, cap: Option<&'static str>) {
+        if !value.as_ref().is_empty() {
             self.set(key, value, cap);
         }
     }
@@ -157,12 +154,12 @@ impl Local {
         ["local://", &self.name].concat()
     }
 
-    fn attrs(&self) -> Attrs {
+    fn attrs(self) -> Attrs {
         let mut attrs = Attrs::needing("source.local");
-        attrs.set_text("local.session", &self.session, Some("source.local.sessionid"));
-        attrs.set_text("local.followpaths", &json_list(&self.followed), Some("source.local.followpaths"));
-        attrs.set_text("local.excludepatterns", &json_list(&self.excludes), Some("source.local.excludepatterns"));
-        attrs.set_text("local.sharedkeyhint", &self.shared_key, Some("source.local.sharedkeyhint"));
+        attrs.set_text("local.session", self.session, Some("source.local.sessionid"));
+        attrs.set_text("local.followpaths", json_list(&self.followed), Some("source.local.followpaths"));
+        attrs.set_text("local.excludepatterns", json_list(&self.excludes), Some("source.local.excludepatterns"));
+        attrs.set_text("local.sharedkeyhint", self.shared_key, Some("source.local.sharedkeyhint"));
         if self.no_diff {
             attrs.set("local.differ", "none", None);
         }
@@ -170,10 +167,10 @@ impl Local {
     }
 
     /// Completes a vertex that was made before all was known.
-    pub(super) fn complete(&self, graph: &mut Graph, edge: Edge) {
-        let attrs = self.attrs();
+    pub(super) fn complete(self, graph: &mut Graph, edge: Edge) {
+        let (identifier, attrs) = (self.identifier(), self.attrs());
         let node = &mut graph.nodes[edge.node.0 as usize];
-        node.op = Op::Source(Source { identifier: self.identifier(), attrs: attrs.map });
+        node.op = Op::Source(Source { identifier, attrs: attrs.texts });
         node.meta.caps.extend(attrs.caps);
     }
 }
@@ -182,11 +179,11 @@ fn json_list(texts: &[String]) -> String {
     if texts.is_empty() {
         return String::new();
     }
-    String::from_utf8(json::to_vec(texts)).expect("JSON is UTF-8")
+    json::texts(texts)
 }
 
 /// A directory of the client.
-pub(super) fn local(graph: &mut Graph, local: &Local, said: Said) -> Edge {
+pub(super) fn local(graph: &mut Graph, local: Local, said: Said) -> Edge {
     source(graph, local.identifier(), local.attrs(), None, said)
 }
 
@@ -194,11 +191,11 @@ pub(super) fn local(graph: &mut Graph, local: &Local, said: Said) -> Edge {
 pub(super) fn source_of(
     graph: &mut Graph,
     identifier: String,
-    map: BTreeMap<String, String>,
+    texts: Texts,
     caps: &[&'static str],
     said: Said,
 ) -> Edge {
-    source(graph, identifier, Attrs { map, caps: caps.to_vec() }, None, said)
+    source(graph, identifier, Attrs { texts, caps: caps.to_vec() }, None, said)
 }
 
 /// Trees on top of each other, the lowest first.

@@ -128,7 +128,7 @@ impl ContextPlan {
             no_diff: true,
             ..Local::default()
         };
-        build::local(graph, &local, internal(&["load build definition from ", &self.filename].concat()))
+        build::local(graph, local, internal(&["load build definition from ", &self.filename].concat()))
     }
 
     /// Adds the vertex of a remote context.
@@ -256,7 +256,7 @@ impl Planner<'_> {
         let graph = &mut self.shared.graph;
         let edge = plan
             .add_remote(graph)
-            .unwrap_or_else(|| build::local(graph, &Local::default(), internal("load build context")));
+            .unwrap_or_else(|| build::local(graph, Local::default(), internal("load build context")));
         self.context.edge = Some(edge);
         edge
     }

@@ -77,7 +77,7 @@ pub fn file_source(options: &Options, context: &str) -> Result<Graph, Box<Diagno
         build::http(&mut graph, context, context::WEB_FILE, "", said)
     } else {
         let (local, said) = ignore_file(&settings, context);
-        build::local(&mut graph, &local, said)
+        build::local(&mut graph, local, said)
     };
     graph.outputs.push(Output { edge: Some(edge), ..Output::default() });
     Ok(graph)
@@ -93,7 +93,7 @@ pub fn context_path(options: &Options, context: &str, path: &str) -> Graph {
         ..Local::default()
     };
     let mut graph = Graph::default();
-    let edge = build::local(&mut graph, &local, context::internal(&format!("look at {path}")));
+    let edge = build::local(&mut graph, local, context::internal(&format!("look at {path}")));
     graph.outputs.push(Output { edge: Some(edge), ..Output::default() });
     graph
 }

@@ -230,7 +230,7 @@ impl Planner<'_> {
             ..Local::default()
         };
         let said = Said::named(format!("[context {key}] load from client"));
-        let edge = build::local(&mut self.shared.graph, &Local::default(), said);
+        let edge = build::local(&mut self.shared.graph, Local::default(), said);
         self.locals.push(PendingLocal { edge, local, paths });
         Ok(Loaded { edge: Some(edge), ..Loaded::default() })
     }

@@ -194,7 +194,8 @@ impl<'a> Bridge<'a> {
 
     /// What is known of a commit or a file on the web; parity: of other sources nothing is, which is no error.
     fn remote_meta(&self, source: SourceOp, contents: bool) -> Answer<ResolveSourceMetaResponse> {
-        let wanted = llb::Source { identifier: source.identifier.clone(), attrs: source.attrs.clone() };
+        let wanted =
+            llb::Source { identifier: source.identifier.clone(), attrs: source.attrs.clone().into_iter().collect() };
         let Frontend { engine, request, .. } = self.frontend;
         let found = engine.meta(&wanted, &request.session, &request.cancel, contents).map_err(wire::status)?;
         let mut response = ResolveSourceMetaResponse { source: Some(source), ..Default::default() };

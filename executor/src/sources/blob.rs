@@ -63,8 +63,8 @@ impl PinnedBlob {
             text.rsplit_once('@').ok_or_else(|| Error::Invalid(format!("{text}: a blob is named by its digest")))?;
         let digest = Digest::parse(digest).map_err(|error| Error::Invalid(format!("{text}: {error}")))?;
         let (mut filename, mut store, mut placed) = (String::new(), None, Placed::default());
-        for (key, value) in &source.attrs {
-            match key.as_str() {
+        for (key, value) in source.attrs.iter() {
+            match &**key {
                 "http.filename" => filename = safe_name(value),
                 "http.perm" => placed.perm = parse_number(key, value)?,
                 "http.uid" => placed.uid = parse_number(key, value)?,

@@ -243,8 +243,8 @@ pub(super) struct Attributes {
 impl Attributes {
     pub(super) fn parse(source: &llb::Source) -> Result<Self> {
         let mut this = Self::default();
-        for (name, value) in &source.attrs {
-            match name.as_str() {
+        for (name, value) in source.attrs.iter() {
+            match &**name {
                 "image.resolvemode" => this.mode = parse_mode(value)?,
                 "image.recordtype" => check_record_type(value)?,
                 "image.layerlimit" | "oci.layerlimit" => this.limit = Some(parse_limit(value)?),

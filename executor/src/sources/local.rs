@@ -21,6 +21,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use llb::Texts;
 use oci::Platform;
 use rustix::fs::{AtFlags, FileType};
 
@@ -239,7 +240,7 @@ fn socket(node: &Node, to: BorrowedFd, name: &CStr) -> std::io::Result<()> {
 
 /// What the attributes let be seen. Those that say how a client and a daemon tell which files they both have
 /// (`local.session`, `local.unique`, `local.sharedkeyhint`, `local.differ`) mean nothing where nothing is sent.
-fn filter(attrs: &BTreeMap<String, String>) -> Result<Filter> {
+fn filter(attrs: &Texts) -> Result<Filter> {
     match attrs.get("local.differ").map(String::as_str) {
         None | Some("" | "none" | "metadata") => {}
         Some(other) => return Err(Error::Definition(format!("unknown local.differ {other:?}: none or metadata"))),
@@ -249,7 +250,7 @@ fn filter(attrs: &BTreeMap<String, String>) -> Result<Filter> {
 }
 
 /// A list of texts.
-fn patterns(attrs: &BTreeMap<String, String>, key: &str) -> Result<Vec<String>> {
+fn patterns(attrs: &Texts, key: &str) -> Result<Vec<String>> {
     let Some(text) = attrs.get(key) else { return Ok(Vec::new()) };
     serde_json::from_str::<Option<Vec<String>>>(text)
         .map(Option::unwrap_or_default)

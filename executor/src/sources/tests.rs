@@ -2,7 +2,6 @@
 
 mod attributes;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -155,7 +154,7 @@ impl Place {
 
     /// Keys of a source, and the files of its tree: `name=content`.
     fn build(&self, identifier: &str, attrs: &[(&str, &str)]) -> Result<(Vec<String>, Vec<String>)> {
-        let attrs: BTreeMap<_, _> = attrs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let attrs = attrs.iter().map(|(key, value)| ((*key).to_owned(), *value)).collect();
         let source = llb::Source { identifier: identifier.to_owned(), attrs };
         self.with(|context| {
             let pinned = find(identifier)?.pin(&source, &amd64(), context)?;

@@ -52,7 +52,9 @@ fn platform(message: proto::Platform) -> Platform {
 fn operation(message: op::Op) -> Result<Op, VertexProblem> {
     Ok(match message {
         op::Op::Exec(exec) => Op::Exec(Box::new(self::exec(exec)?)),
-        op::Op::Source(source) => Op::Source(Source { identifier: source.identifier, attrs: source.attrs }),
+        op::Op::Source(source) => {
+            Op::Source(Source { identifier: source.identifier, attrs: source.attrs.into_iter().collect() })
+        }
         op::Op::File(file) => Op::File(file.actions.into_iter().map(action).collect::<Result<_, _>>()?),
         op::Op::Build(build) => Op::Build(self::build(build)?),
         op::Op::Merge(merge) => Op::Merge(merge.inputs.into_iter().map(|input| input.input).collect()),

@@ -7,7 +7,7 @@ use super::args::{Args, At, Kind, Value, error};
 use crate::{
     Build, CacheSharing, CdiDevice, ContentCache, CopyAction, Diff, Exec, ExecMeta, FileAction, FileActionKind, HostIp,
     LinuxResources, Metadata, Mount, MountKind, NetMode, Op, Owner, Passthrough, ProgressGroup, ProxyEnv, SecretEnv,
-    SecretMount, SecurityMode, Source, Ulimit, UserOpt,
+    SecretMount, SecurityMode, Source, Texts, Ulimit, UserOpt,
 };
 
 type Result<T> = std::result::Result<T, TextError>;
@@ -30,7 +30,10 @@ pub(super) fn read(at: At, name: &str, inputs: usize, mut args: Args) -> Result<
     };
     let lossy = args.flag("lossy");
     let op = match name {
-        "source" => Op::Source(Source { identifier: args.next_string("an identifier is")?, attrs: args.map("attrs")? }),
+        "source" => Op::Source(Source {
+            identifier: args.next_string("an identifier is")?,
+            attrs: Texts::from_iter(args.map("attrs")?),
+        }),
         "exec" => Op::Exec(Box::new(exec(&mut args, &mut calls)?)),
         "file" => {
             let actions =

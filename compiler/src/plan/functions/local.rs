@@ -2,15 +2,15 @@
 
 use ast::Span;
 use ast::builtin::Builtin;
-use llb::CopyAction;
+use llb::{CopyAction, Texts};
 use oci::json;
 
 use super::super::build::{FileChain, Said};
 use super::super::stop::{Done, Stop};
 use super::super::{build, go};
+use super::Evaluator;
 use super::call::Application;
 use super::value::{Fs, Value};
-use super::{Evaluator, Named};
 use crate::{Answer, LocalPath, Needs, Question};
 
 impl Evaluator<'_> {
@@ -46,7 +46,7 @@ impl Evaluator<'_> {
         let path = self.client_path(call.module, &call.text(0)?, call.span(0))?;
         let found = self.look(&path, call.span(0))?;
         let (directory, id, context) = (found.directory, found.id.clone(), found.context.clone());
-        let mut attrs = Named::new();
+        let mut attrs = Texts::default();
         let patterns = |option| call.last(option).map(super::value::Applied::texts).transpose();
         let (include, exclude) = (patterns(Builtin::LocalInclude)?, patterns(Builtin::LocalExclude)?);
         let (include, exclude) = match directory {
@@ -58,9 +58,9 @@ impl Evaluator<'_> {
             return Ok(self.in_context(&context, &path, directory, (include, exclude), call));
         }
         let mut caps = vec!["source.local"];
-        let mut set = |key: &str, value: String, cap| {
+        let mut set = |key: &'static str, value: String, cap| {
             if !value.is_empty() {
-                attrs.insert(key.to_owned(), value);
+                attrs.insert(key, value);
                 caps.push(cap);
             }
         };
@@ -105,7 +105,7 @@ impl Evaluator<'_> {
             build::Local { name: context.to_owned(), shared_key: context.to_owned(), followed, ..Default::default() };
         let said = self.said(call.trace);
         let graph = &mut self.shared.graph;
-        let whole = build::local(graph, &local, Said::named("[internal] load build context"));
+        let whole = build::local(graph, local, Said::named("[internal] load build context"));
         let plain = super::super::context::plain_copy(path, "/");
         let copy = CopyAction {
             dir_copy_contents: directory,
@@ -125,5 +125,5 @@ fn list(texts: &[String]) -> String {
     if texts.is_empty() {
         return String::new();
     }
-    String::from_utf8(json::to_vec(texts)).unwrap_or_default()
+    json::texts(texts)
 }

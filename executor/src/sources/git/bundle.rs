@@ -45,7 +45,7 @@ impl Locator {
         if digest.algorithm().as_str() != "sha256" {
             return Err(invalid("its digest is no sha256"));
         }
-        let attrs = [("oci.store".to_owned(), store.unwrap_or(name).to_owned())].into();
+        let attrs = [("oci.store", store.unwrap_or(name))].into_iter().collect();
         Ok(Self { source: llb::Source { identifier: text.to_owned(), attrs }, digest: Some(digest) })
     }
 }

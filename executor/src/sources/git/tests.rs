@@ -94,9 +94,8 @@ impl Remote {
 
     fn source(&self, fragment: &str, attrs: &[(&str, &str)]) -> llb::Source {
         let url = format!("{}/repo", self.address);
-        let mut attrs: std::collections::BTreeMap<_, _> =
-            attrs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        attrs.insert("git.fullurl".into(), url.clone());
+        let mut attrs: llb::Texts = attrs.iter().map(|(key, value)| ((*key).to_owned(), *value)).collect();
+        attrs.insert("git.fullurl", url.clone());
         llb::Source { identifier: format!("{url}{fragment}"), attrs }
     }
 }
@@ -263,7 +262,7 @@ fn bundles_hold_a_commit_with_its_history_and_stand_for_the_remote() {
     let given = |fragment: &str, attrs: &[(&str, &str)]| {
         let attrs = [&[("git.checksum", main.as_str()), ("git.bundle", locator.as_str())], attrs].concat();
         let mut source = remote.source(fragment, &attrs);
-        source.attrs.insert("git.fullurl".into(), "https://example.invalid/repo".into());
+        source.attrs.insert("git.fullurl", "https://example.invalid/repo");
         build(&elsewhere, &source)
     };
     for fragment in ["#main", "", &format!("#{main}")] {

@@ -45,7 +45,7 @@ impl Wanted {
             subdir: subdir.to_owned(),
             ..Self::default()
         };
-        for (key, value) in &source.attrs {
+        for (key, value) in source.attrs.iter() {
             this.attribute(key, value)?;
         }
         if this.reference.starts_with('-') || this.remote.starts_with('-') {

@@ -91,8 +91,8 @@ pub(super) struct Found {
 impl Wanted {
     fn parse(source: &llb::Source) -> Result<Self> {
         let mut this = Self { url: source.identifier.clone(), ..Self::default() };
-        for (key, value) in &source.attrs {
-            match key.as_str() {
+        for (key, value) in source.attrs.iter() {
+            match &**key {
                 "http.checksum" => {
                     this.checksum = Some(Digest::parse(value).map_err(|error| Error::Invalid(error.to_string()))?);
                 }

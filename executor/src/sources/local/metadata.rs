@@ -13,6 +13,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, OnceLock};
 
 use ::gateway::message;
+use llb::Texts;
 use oci::ignore::{MatchInfo, Patterns};
 use rustix::fs::FileType;
 
@@ -27,7 +28,7 @@ use crate::{Error, Result, wire_stat};
 const LIST: &str = ".fsutil-metadata";
 
 /// The patterns of what is there as a whole; `None` when everything is.
-pub(super) fn only(attrs: &BTreeMap<String, String>) -> Result<Option<Patterns>> {
+pub(super) fn only(attrs: &Texts) -> Result<Option<Patterns>> {
     match attrs.get("local.metadatatransfer").map(String::as_str) {
         None | Some("0" | "f" | "F" | "false" | "FALSE" | "False") => return Ok(None),
         Some("1" | "t" | "T" | "true" | "TRUE" | "True") => {}
