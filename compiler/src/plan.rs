@@ -402,8 +402,7 @@ impl Planner<'_> {
         self.captures.target = target;
         for id in 0..self.stages.len() {
             let stage = &self.stages[id];
-            let (base, deps) = (stage.base, stage.deps.keys().copied().collect());
-            self.captures.connect(id, base, deps);
+            self.captures.connect(id, stage.base, stage.deps.iter().map(|(dep, _)| *dep));
         }
     }
 

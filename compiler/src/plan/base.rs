@@ -2,7 +2,6 @@
 //!
 //! Bases of all stages are looked at, but only those of stages that are needed are asked for.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use oci::{ImageConfig, Platform, Reference};
@@ -11,7 +10,7 @@ use super::build::{self, Said};
 use super::image;
 use super::notes::NoteKind;
 use super::planner::Planner;
-use super::stages::{SCRATCH, StageId};
+use super::stages::{SCRATCH, StageId, StageSet};
 use super::state::State;
 use super::stop::{Done, Stop};
 use crate::plan::Purpose;
@@ -29,7 +28,7 @@ enum Start {
 
 impl Planner<'_> {
     /// Resolves the base of every stage that is needed, and the triggers that come with it, which may need more stages.
-    pub(super) fn resolve(&mut self, target: StageId) -> BTreeSet<StageId> {
+    pub(super) fn resolve(&mut self, target: StageId) -> StageSet {
         loop {
             let reachable = self.needed(target);
             self.resolve_bases(&reachable);
@@ -40,7 +39,7 @@ impl Planner<'_> {
     }
 
     /// The stages that a target needs; where steps are watched, those that theirs need.
-    fn needed(&self, target: StageId) -> BTreeSet<StageId> {
+    fn needed(&self, target: StageId) -> StageSet {
         if self.request.watch.is_none() {
             return self.reachable([target]);
         }
@@ -55,13 +54,13 @@ impl Planner<'_> {
     /// Resolves what is not resolved yet. What is wrong without an answer is reported before everything else: BuildKit
     /// looks at all bases at once, and a registry takes longer than it takes to read a reference. What answers show to
     /// be wrong is reported after everything that was noted on the way.
-    fn resolve_bases(&mut self, reachable: &BTreeSet<StageId>) {
+    fn resolve_bases(&mut self, reachable: &StageSet) {
         let open: Vec<StageId> = (0..self.stages.len()).filter(|id| self.is_open(*id)).collect();
         let starts: Vec<Done<Start>> = open.iter().map(|id| self.start(*id)).collect();
         let before = self.shared.findings.len();
         let (mut malformed, mut failed) = (Vec::new(), Vec::new());
         for (id, start) in open.into_iter().zip(starts) {
-            let needed = reachable.contains(&id) || self.wants_all();
+            let needed = reachable.contains(id) || self.wants_all();
             self.stages[id].resolved = needed;
             let span = self.stages[id].span;
             let answers = self.answers;
@@ -202,7 +201,7 @@ impl Planner<'_> {
             platform
         };
         let pinned = digest.map_or(canonical, |digest| reference.with_digest(digest).full());
-        let mut state = State::new(platform.clone(), ImageConfig::default());
+        let mut state = self.start_from(platform.clone(), ImageConfig { created: None, ..base.clone() });
         if !image::is_scratch(&base) {
             state.root = Some(self.add_image(id, &pinned, &platform));
             state.process_platform = Some(normal(&platform));
@@ -210,9 +209,7 @@ impl Planner<'_> {
         }
         self.stages[id].base_name = pinned;
         self.stages[id].platform = Some(platform);
-        let image = ImageConfig { created: None, ..base.clone() };
         state.base_image = Some(Arc::new(base));
-        self.set_base_image(&mut state, image);
         self.set_state(id, Box::new(state));
         Ok(())
     }
@@ -225,6 +222,12 @@ impl Planner<'_> {
         let key = self.request.module.dialect.description_key;
         let said = Said::named(name).describe(key, text).at(self.location(stage.span));
         build::image(&mut self.shared.graph, reference, self.settings.resolve_mode, Some(platform), said)
+    }
+
+    /// A stage that starts from an image.
+    fn start_from(&mut self, platform: Arc<Platform>, mut image: ImageConfig) -> State {
+        let history = self.shared.history.extend(None, std::mem::take(&mut image.history));
+        State { history, ..State::new(platform, image) }
     }
 
     fn set_base_image(&mut self, state: &mut State, mut image: ImageConfig) {

@@ -146,10 +146,10 @@ impl Captures {
     }
 
     /// How stages depend on each other.
-    pub(super) fn connect(&mut self, id: StageId, base: Option<StageId>, deps: Vec<StageId>) {
+    pub(super) fn connect(&mut self, id: StageId, base: Option<StageId>, deps: impl Iterator<Item = StageId>) {
         if let Some(stage) = self.stage(id) {
             stage.base = base;
-            stage.deps = deps;
+            stage.deps = deps.collect();
         }
     }
 }

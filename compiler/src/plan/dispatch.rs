@@ -1,38 +1,37 @@
 //! Steps in order: every stage that is needed, from its base on.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ast::Op;
 
 use super::image::DEFAULT_PATH;
 use super::planner::{CommandScope, Planner};
-use super::stages::{Command, StageId};
+use super::stages::{Command, StageId, StageSet};
 use super::state::{Once, State};
 use super::steps;
 use super::stop::{Done, Stop};
 
 impl Planner<'_> {
     /// Plans the steps of all stages that are needed.
-    pub(super) fn dispatch(&mut self, needed: &BTreeSet<StageId>, target: StageId) {
+    pub(super) fn dispatch(&mut self, needed: &StageSet, target: StageId) {
         if let Err(stop) = self.read_ignore_file() {
             self.report(stop);
         }
         let all = self.wants_all();
         let is_planned = |planner: &Self, id: StageId| {
             let stage = &planner.stages[id];
-            !stage.anonymous && (all || (needed.contains(&id) && !stage.dispatched))
+            !stage.anonymous && (all || (needed.contains(id) && !stage.dispatched))
         };
         self.count_heirs(target);
         let recorded = self.ancestors(target);
-        let steps = needed.iter().map(|id| self.stages[*id].commands.len()).sum();
+        let steps = needed.iter().map(|id| self.stages[id].commands.len()).sum();
         self.shared.graph.nodes.reserve(if self.draws() { steps } else { 0 });
         for id in 0..self.stages.len() {
             if (self.request.stopped)() {
                 return;
             }
             if is_planned(self, id) {
-                self.dispatch_stage(id, recorded.contains(&id));
+                self.dispatch_stage(id, recorded.contains(id));
             }
         }
         let paths = self.stages[target].paths;
@@ -50,8 +49,14 @@ impl Planner<'_> {
     }
 
     /// A stage and those that it is built on: the history of its image is theirs.
-    fn ancestors(&self, id: StageId) -> BTreeSet<StageId> {
-        std::iter::successors(Some(id), |id| self.stages[*id].base).collect()
+    fn ancestors(&self, id: StageId) -> StageSet {
+        let mut ancestors = StageSet::none_of(self.stages.len());
+        let mut next = Some(id);
+        while let Some(id) = next {
+            ancestors.insert(id);
+            next = self.stages[id].base;
+        }
+        ancestors
     }
 
     fn dispatch_stage(&mut self, id: StageId, recorded: bool) {

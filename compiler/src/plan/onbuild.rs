@@ -1,18 +1,16 @@
 //! Triggers: instructions that an image, or the stage built on, keeps for its heirs. They run first, once.
 
-use std::collections::BTreeSet;
-
 use ast::{Op, Text};
 
 use super::planner::Planner;
-use super::stages::{Command, StageId, StepRef};
+use super::stages::{Command, StageId, StageSet, StepRef};
 use super::stop::{Done, Stop};
 
 impl<'a> Planner<'a> {
     /// Adds the triggers of every stage's base. `true`: they may need stages that were not needed before.
-    pub(super) fn add_triggers(&mut self, reachable: &BTreeSet<StageId>) -> bool {
+    pub(super) fn add_triggers(&mut self, reachable: &StageSet) -> bool {
         let mut found = false;
-        for &id in reachable {
+        for id in reachable.iter() {
             let texts = self.take_triggers(id);
             let span = self.stages[id].span;
             let mut commands = Vec::with_capacity(texts.len());

@@ -61,7 +61,7 @@ impl Planner<'_> {
             let context = self.context_edge();
             scan.extras.insert("context".to_owned(), Some(context));
         }
-        for id in self.reachable([target]) {
+        for id in self.reachable([target]).iter() {
             let stage = &self.stages[id];
             let scanned = if stage.anonymous { self.scanned(id, None) } else { stage.scanned };
             if id != target && scanned.stage {

@@ -3,7 +3,6 @@
 //! Anonymous stages are numbered on after the text's, and count wherever BuildKit v0.32 counts its states: in
 //! `--from=N`, and in the question whether there is only one stage, so that step names can do without its name.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -48,8 +47,8 @@ pub(super) struct Stage<'a> {
     pub(super) text: Option<&'a Step>,
     /// Its steps.
     pub(super) commands: Vec<Command<'a>>,
-    /// Stages its steps read from, each with where the last command that does stands.
-    pub(super) deps: BTreeMap<StageId, Span>,
+    /// Stages its steps read from, each once, in their order, with where the last command that does stands.
+    pub(super) deps: Vec<(StageId, Span)>,
     /// Whether its `FROM` is wrong: nothing is known of it.
     pub(super) broken: bool,
     /// Whether the text does not define it.
@@ -115,6 +114,31 @@ impl Command<'_> {
     }
 }
 
+/// Some of the stages. **Shape**: an entry for each stage, whether it is one of them.
+pub(super) struct StageSet(Vec<bool>);
+
+impl StageSet {
+    /// None of so many stages.
+    pub(super) fn none_of(stages: usize) -> Self {
+        Self(vec![false; stages])
+    }
+
+    /// Adds a stage; whether it was not there.
+    pub(super) fn insert(&mut self, id: StageId) -> bool {
+        !std::mem::replace(&mut self.0[id], true)
+    }
+
+    /// Whether a stage is one of them. Those that came later are not.
+    pub(super) fn contains(&self, id: StageId) -> bool {
+        self.0.get(id).is_some_and(|is_in| *is_in)
+    }
+
+    /// The stages, in their order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = StageId> {
+        self.0.iter().enumerate().filter(|(_, is_in)| **is_in).map(|(id, _)| id)
+    }
+}
+
 impl<'a> Planner<'a> {
     /// A stage without anything.
     pub(super) fn new_stage(&mut self, base_name: String, span: Option<Span>) -> Stage<'a> {
@@ -128,7 +152,7 @@ impl<'a> Planner<'a> {
             span,
             text: None,
             commands: Vec::new(),
-            deps: BTreeMap::new(),
+            deps: Vec::new(),
             broken: false,
             anonymous: false,
             total: 0,
@@ -237,6 +261,12 @@ impl<'a> Planner<'a> {
         for command in &commands {
             stage.deps.extend(command.sources.iter().map(|source| (*source, command.span())));
         }
+        stage.deps.sort_by_key(|(id, _)| *id);
+        stage.deps.dedup_by(|(later, span), (id, kept)| {
+            let same = later == id;
+            *kept = if same { *span } else { *kept };
+            same
+        });
         if stage.commands.is_empty() {
             stage.commands = commands;
             return;
@@ -246,14 +276,14 @@ impl<'a> Planner<'a> {
     }
 
     /// All stages that some stages need, themselves included.
-    pub(super) fn reachable(&self, from: impl IntoIterator<Item = StageId>) -> BTreeSet<StageId> {
-        let mut reachable = BTreeSet::new();
+    pub(super) fn reachable(&self, from: impl IntoIterator<Item = StageId>) -> StageSet {
+        let mut reachable = StageSet::none_of(self.stages.len());
         let mut open: Vec<StageId> = from.into_iter().collect();
         while let Some(id) = open.pop() {
             if reachable.insert(id) {
                 let stage = &self.stages[id];
                 open.extend(stage.base);
-                open.extend(stage.deps.keys());
+                open.extend(stage.deps.iter().map(|(id, _)| *id));
             }
         }
         reachable
@@ -268,27 +298,27 @@ impl<'a> Planner<'a> {
             Done,
         }
         let mut marks = vec![Mark::New; self.stages.len()];
+        // The way down: stages with the dependencies still to look at, and the steps that lead from one to the next.
+        let (mut way, mut steps) = (Vec::new(), Vec::new());
         for root in 0..self.stages.len() {
             if marks[root] != Mark::New {
                 continue;
             }
-            // The way down: stages with the dependencies still to look at, and the steps that lead from one to the next.
-            let mut way = vec![(root, self.stages[root].deps.iter())];
-            let mut steps = Vec::new();
+            way.push((root, self.stages[root].deps.iter()));
             marks[root] = Mark::Open;
             while let Some((id, rest)) = way.last_mut() {
-                let Some((dep, span)) = rest.next() else {
+                let Some(&(dep, span)) = rest.next() else {
                     marks[*id] = Mark::Done;
                     way.pop();
                     steps.pop();
                     continue;
                 };
-                match marks[*dep] {
-                    Mark::Open => return Err(self.cycle(root, steps.into_iter().chain([*span]))),
+                match marks[dep] {
+                    Mark::Open => return Err(self.cycle(root, steps.into_iter().chain([span]))),
                     Mark::New => {
-                        marks[*dep] = Mark::Open;
-                        way.push((*dep, self.stages[*dep].deps.iter()));
-                        steps.push(*span);
+                        marks[dep] = Mark::Open;
+                        way.push((dep, self.stages[dep].deps.iter()));
+                        steps.push(span);
                     }
                     Mark::Done => {}
                 }

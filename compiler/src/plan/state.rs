@@ -60,8 +60,9 @@ pub(super) struct Once {
 
 impl State {
     /// A stage that starts from nothing.
-    pub(super) fn new(platform: Arc<Platform>, image: ImageConfig) -> Self {
-        let mut state = Self {
+    pub(super) fn new(platform: Arc<Platform>, mut image: ImageConfig) -> Self {
+        let image_env = super::image::take_env(&mut image.config);
+        Self {
             root: None,
             dir: "/".to_owned(),
             user: String::new(),
@@ -70,17 +71,15 @@ impl State {
             network: NetMode::default(),
             process_platform: None,
             platform,
-            image: ImageConfig::default(),
-            image_env: Assignments::default(),
+            image,
+            image_env,
             history: None,
             recorded: false,
             base_image: None,
             args: Assignments::default(),
             dir_set: false,
             once: Once::default(),
-        };
-        state.set_image(image);
-        state
+        }
     }
 
     /// Takes an image config; its history is the caller's business.
