@@ -34,7 +34,12 @@ type Result<T> = std::result::Result<T, ConfigError>;
 impl ImageConfig {
     /// Reads a config. **Errors**: in Go's words.
     pub fn from_json(bytes: &[u8]) -> Result<Self> {
-        let value = serde_json::from_slice(bytes).map_err(ConfigError::Syntax)?;
+        // Texts of a text need not be looked at one by one.
+        let value = match std::str::from_utf8(bytes) {
+            Ok(text) => serde_json::from_str(text),
+            Err(_) => serde_json::from_slice(bytes),
+        };
+        let value = value.map_err(ConfigError::Syntax)?;
         image(Field { value: &value, path: Path::Document })
     }
 }

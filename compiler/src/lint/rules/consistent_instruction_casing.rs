@@ -36,7 +36,7 @@ pub(super) static RULE: Rule = Rule {
 
 fn check(module: &Module) -> Vec<Hit> {
     let (mut lower, mut upper, mut all) = (0, 0, 0);
-    for step in steps(module) {
+    steps(module).for_each(|step| {
         all += 1;
         // A keyword without letters of either case would count as lower; none has none.
         match cases(step) {
@@ -44,7 +44,7 @@ fn check(module: &Module) -> Vec<Hit> {
             (_, true) => upper += 1,
             _ => {}
         }
-    }
+    });
     let majority_is_lower = lower > upper;
     if all == lower.max(upper) {
         return Vec::new();
