@@ -10,6 +10,8 @@ const VARINT: u32 = 0;
 const LENGTH_DELIMITED: u32 = 2;
 /// The largest number that one byte holds.
 const ONE_BYTE: usize = 0x7f;
+/// The largest number that two bytes hold.
+const TWO_BYTES: u64 = 0x3fff;
 
 /// Appends fields to a buffer.
 pub(crate) struct Writer<'b>(pub(crate) &'b mut Vec<u8>);
@@ -97,16 +99,15 @@ impl Writer<'_> {
         if length <= ONE_BYTE && roughly <= ONE_BYTE {
             self.0[start - 1] = length as u8;
         } else {
-            self.put_length(start - varint(roughly as u64).1..start, length as u64);
+            self.put_length(start - digits(roughly as u64)..start, length as u64);
         }
     }
 
     /// Writes a length where one was guessed.
-    #[cold]
     fn put_length(&mut self, guess: Range<usize>, length: u64) {
         let (digits, count) = varint(length);
         if count == guess.len() {
-            self.0[guess].copy_from_slice(&digits[..count]);
+            self.0[guess].iter_mut().zip(digits).for_each(|(place, digit)| *place = digit);
         } else {
             drop(self.0.splice(guess, digits[..count].iter().copied()));
         }
@@ -133,9 +134,13 @@ impl Writer<'_> {
     #[inline]
     fn varint(&mut self, value: u64) {
         if value <= ONE_BYTE as u64 {
-            return self.0.push(value as u8);
+            self.0.push(value as u8);
+        } else if value <= TWO_BYTES {
+            // Most lengths of vertices: in one piece, of a size that is known.
+            self.0.extend_from_slice(&[value as u8 | 0x80, (value >> 7) as u8]);
+        } else {
+            self.long_varint(value);
         }
-        self.long_varint(value);
     }
 
     #[cold]
@@ -143,6 +148,11 @@ impl Writer<'_> {
         let (digits, count) = varint(value);
         self.0.extend_from_slice(&digits[..count]);
     }
+}
+
+/// How many digits of seven bits a number has.
+fn digits(value: u64) -> usize {
+    (value | 1).ilog2() as usize / 7 + 1
 }
 
 /// The digits of a number, seven bits each, lowest first, and how many there are.
