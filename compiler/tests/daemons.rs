@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use ast::Source;
 use compiler::{Answer, AskError, Facts, ImageAnswer, LocalPath, Options, Question, World};
+use llb::passes::{self, Level};
 
 /// Every image has a plain config and, unless told otherwise, no digest; no file exists.
 struct Plain;
@@ -81,6 +82,53 @@ fn handed_in_filesystems_are_contexts() {
         assert!(graph.contains(word), "{word}\n{graph}");
     }
     assert!(!graph.contains("local://context"), "{graph}");
+}
+
+/// An input that every pass would change, were it the build's own: the context, and what it is named besides.
+const HANDED_IN: &str = r#"
+    %0 = source "docker-image://docker.io/library/a:1@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" platform("linux", "amd64")
+    %1 = source "docker-image://docker.io/library/a:2@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" platform("linux", "amd64")
+    %2 = source "local://context"
+    %3 = exec(%0, %1) args=["x"] cwd="/" bind("/", from=0, to=0) bind("/a", from=1, to=1) bind("/b", to=2) platform("linux", "amd64")
+    %4 = file mkfile("/f", to=0, data="f")
+    %5 = file(%3, %4) copy("/f", "/f", base=0, from=1, to=0)
+    %6 = file(%2) copy("/", "/", from=0, to=0, follow_symlink, dir_copy_contents, create_dest_path)
+    %7 = file(%5, %6) copy("/d", "/d", base=0, from=1, to=0, follow_symlink, dir_copy_contents, create_dest_path)
+    %8 = file(%7) mkdir("/e/f", base=0, to=0, make_parents)
+    %9 = file(%8) mkdir("/e", base=0, to=0)
+    %10 = merge(%4)
+    %11 = merge(%10, %9, %4)
+    %12 = file(%11, %2) copy("/1", "/1", base=0, from=1, to=0, dir_copy_contents, create_dest_path)
+    %13 = file(%12, %2) copy("/2", "/2", base=0, from=1, to=0, dir_copy_contents, create_dest_path)
+    output %13"#;
+
+#[test]
+fn handed_in_vertices_stay_as_they_are_at_every_level() {
+    let definition = llb::encode(&llb::text::parse(HANDED_IN).unwrap()).unwrap().to_bytes();
+    let input = llb::decode(&definition).unwrap().graph;
+    let digests = |graph: &llb::Graph| -> BTreeSet<_> {
+        let (_, digests) = llb::encode_traced(graph).unwrap();
+        digests.into_iter().flatten().collect()
+    };
+    let given = digests(&input);
+    let mut options = options(&[("context:base", "input:base")]);
+    options.inputs = ["base", "context"].map(|name| (name.to_owned(), input.clone())).into();
+    let text = "FROM base AS made\nCOPY 1 /\nWORKDIR /w\nFROM scratch AS way\nCOPY --from=base /2 /2\n\
+                FROM made\nWORKDIR /v\nCOPY --from=way /2 /2\nCOPY --from=base / /all/\n";
+    let source = Source::new("Dockerfile", text.as_bytes());
+    let plan = compiler::compile(&source, &options, Facts::default(), &Plain).plan.unwrap();
+    let unchanged = digests(&plan.graph);
+    for level in [Level::O0, Level::O1, Level::O2] {
+        let mut plan = plan.clone();
+        plan.optimize(passes::Options { level, ..passes::Options::default() });
+        let found = digests(&plan.graph);
+        assert!(found.is_superset(&given), "{level}\n{}", llb::text::print(&plan.graph));
+        assert_eq!(found == unchanged, level == Level::O0, "the build's own vertices are made less");
+    }
+    // Were they not handed in, no more than the first image and the file in the merge would be as they came.
+    let mut own = input;
+    passes::optimize(&mut own, passes::Options { level: Level::O1, ..passes::Options::default() });
+    assert_eq!(digests(&own).intersection(&given).count(), 2);
 }
 
 /// The process that scans the only result of a Dockerfile, as text.

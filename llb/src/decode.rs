@@ -75,7 +75,7 @@ pub fn understand(definition: Definition) -> Result<Decoded, DecodeError> {
         let locations = locations(definition.source.as_ref(), digest);
         let Parsed { platform, constraints, .. } = parsed;
         let platform = platform.map(Into::into);
-        let node = Node { op, inputs, platform, constraints, meta, locations, lossy: false };
+        let node = Node { op, inputs, platform, constraints, meta, locations, lossy: false, fixed: false };
         nodes[ranks[position] as usize] = Some((node, digest.clone()));
     }
     if definition.vertices.is_empty() {

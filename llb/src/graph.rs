@@ -69,6 +69,10 @@ pub struct Node {
     /// Whether a text of it was not UTF-8, which the wire cannot carry, and stands here with U+FFFD: such a vertex may
     /// be in the graph, but encoding it is an error.
     pub lossy: bool,
+    /// Whether it came from outside, as all that it works on did, and stays as it is: somebody may have built it, or
+    /// build it elsewhere, and knows it by its digest. No part of a definition.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub fixed: bool,
 }
 
 /// What is said of a vertex; never part of its digest.
@@ -575,6 +579,14 @@ impl Graph {
         NodeId(u32::try_from(self.nodes.len() - 1).expect("fewer than 2^32 vertices"))
     }
 
+    /// The same as [`graft`](Self::graft) for what came from outside and stays as it is.
+    pub fn graft_fixed(&mut self, other: &Graph) -> Option<Edge> {
+        let old = self.nodes.len();
+        let edge = self.graft(other);
+        self.nodes[old..].iter_mut().for_each(|node| node.fixed = true);
+        edge
+    }
+
     /// Adds all of another graph but its wish for outputs, and gives its first output; `None` is scratch.
     pub fn graft(&mut self, other: &Graph) -> Option<Edge> {
         let (nodes, sources) = (self.nodes.len() as u32, self.sources.len() as u32);
@@ -601,6 +613,7 @@ impl Node {
             meta: Metadata::default(),
             locations: Vec::new(),
             lossy: false,
+            fixed: false,
         }
     }
 }

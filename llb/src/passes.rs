@@ -9,6 +9,7 @@
 //!
 //! - the tree of each output: paths, types, bytes, modes, owners, link targets, hard links, attributes, and the times of
 //!   files; times of directories are promised where an action sets them,
+//! - the vertices that came from outside ([`Node::fixed`](crate::Node::fixed)), to their digests, where they are still used,
 //! - the outputs asked for, and that a build which fails without a pass fails with it: nothing that can fail is dropped
 //!   from what an output needs,
 //! - what is said of a vertex (names, locations, capabilities, cache settings): it goes to the vertex that does its work.
@@ -19,6 +20,7 @@ mod dead;
 mod direct;
 #[cfg(test)]
 mod equality;
+mod fixed;
 mod fuse;
 mod images;
 mod layers;
@@ -33,6 +35,7 @@ mod uses;
 use std::fmt;
 
 use crate::{Graph, verify};
+use fixed::Fixed;
 
 pub use layers::layers;
 pub use log::{Change, Entry, Log, Refusal, Rewrite, Why};
@@ -115,7 +118,7 @@ pub const PASSES: &[Pass] = &[
 /// Runs the passes that the options ask for. A graph that does not hold together is left as it is: whoever runs it says
 /// what is wrong with it.
 ///
-/// Panics in debug builds when a pass leaves a graph that does not hold together.
+/// Panics in debug builds when a pass leaves a graph that does not hold together, or changes what came from outside.
 pub fn optimize(graph: &mut Graph, options: Options) -> Log {
     optimize_watched(graph, options, &mut |_, _| {})
 }
@@ -132,6 +135,7 @@ fn run_all(graph: &mut Graph, log: &mut Log, watch: &mut dyn FnMut(&Pass, &Graph
     if options.level == Level::O0 || !is_sound(graph) {
         return;
     }
+    let fixed = cfg!(debug_assertions).then(|| Fixed::new(graph));
     for pass in PASSES.iter().filter(|pass| pass.level <= options.level) {
         log.enter(pass.name, graph);
         (pass.run)(graph, log);
@@ -139,6 +143,8 @@ fn run_all(graph: &mut Graph, log: &mut Log, watch: &mut dyn FnMut(&Pass, &Graph
             dead::sweep(graph, log);
         }
         debug_assert!(is_sound(graph), "pass {} broke the graph: {:?}", pass.name, verify::verify(graph));
+        let changed = fixed.as_ref().and_then(|fixed| fixed.changed(graph, log));
+        debug_assert!(changed.is_none(), "pass {} changed what came from outside: {changed:?}", pass.name);
         watch(pass, graph);
     }
     log.end(graph);
@@ -173,6 +179,7 @@ mod testing {
         };
         let mut graph = crate::text::parse(before).unwrap();
         let mut log = Log::new(&graph, options);
+        let fixed = Fixed::new(&graph);
         log.enter("tested", &graph);
         pass(&mut graph, &mut log);
         let refused = log.refused().map(|refusal| format!(";; {refusal}")).collect::<Vec<_>>().join("\n");
@@ -182,6 +189,7 @@ mod testing {
         assert_eq!(refused, strip(after, true), "what was left alone");
         assert_eq!(changed, strip(before, false) != strip(after, false), "whether something changed");
         assert!(is_sound(&graph), "{:?}", verify::verify(&graph));
+        assert_eq!(fixed.changed(&graph, &log), None, "what came from outside is as it came");
     }
 
     #[track_caller]
@@ -217,6 +225,20 @@ mod tests {
         let done: usize = (0..graph.nodes.len() as u32).map(|node| log.origins(NodeId(node)).len()).sum();
         assert!(done >= graph.nodes.len());
         assert!(is_sound(&graph));
+    }
+
+    #[test]
+    fn a_change_of_what_came_from_outside_is_noticed() {
+        let mut graph = text::parse("%0 = source \"local://a\" fixed\n%1 = merge(%0)\noutput %1").unwrap();
+        let log = Log::new(&graph, at(Level::O1));
+        let fixed = Fixed::new(&graph);
+        graph.nodes[1].op = crate::Op::Merge(vec![0, 0]);
+        assert_eq!(fixed.changed(&graph, &log), None);
+        graph.nodes[0].fixed = false;
+        assert_eq!(fixed.changed(&graph, &log), Some(NodeId(0)));
+        graph.nodes[0].fixed = true;
+        graph.nodes[0].constraints = None;
+        assert_eq!(fixed.changed(&graph, &log), Some(NodeId(0)));
     }
 
     #[test]

@@ -54,7 +54,9 @@ mod tests {
         check("%0 = source \"local://context\" attrs={\"local.session\": \"s\", \"é\": \"\"}\n");
         check("%0 = source \"docker-image://x\" platform(\"linux\", \"arm\", \"v7\")\n");
         check("%0 = source \"x\" platform(\"\", \"\", os_version=\"10\", os_features=[\"a\", \"b\"])\n");
-        check("%0 = source \"x\" unconstrained\n%1 = source \"x\" constraints=[\"a==b\"] lossy\n");
+        check(
+            "%0 = source \"x\" unconstrained\n%1 = source \"x\" constraints=[\"a==b\"] lossy\n%2 = source \"x\" fixed\n",
+        );
     }
 
     #[test]

@@ -75,6 +75,8 @@ pub enum Flaw {
     Lossy,
     /// A location names a source text that is not there.
     SourceIndex(u32),
+    /// The vertex came from outside, but this one that it works on did not: it could not stay as it is.
+    FixedOn(NodeId),
 }
 
 impl Flaw {
@@ -132,6 +134,10 @@ fn check_node(graph: &Graph, node: &Node, report: Report<'_>) {
             }
             passthrough.outputs.iter().for_each(|&position| check_position("output", position, node, report));
         }
+    }
+    if node.fixed {
+        let is_other = |edge: &&Edge| graph.nodes.get(edge.node.0 as usize).is_some_and(|input| !input.fixed);
+        node.inputs.iter().filter(is_other).for_each(|edge| report(Flaw::FixedOn(edge.node)));
     }
     if node.lossy {
         report(Flaw::Lossy);
@@ -212,6 +218,7 @@ impl fmt::Display for Flaw {
             Self::ImageDigest(digest) => write!(f, "{digest:?} is not a digest"),
             Self::NoPlatform => f.write_str("no platform: the executor's own is taken"),
             Self::Lossy => f.write_str("a text was not UTF-8"),
+            Self::FixedOn(other) => write!(f, "fixed, but works on %{}, which is not", other.0),
             Self::SourceIndex(index) => write!(f, "source text {index} does not exist"),
         }
     }
@@ -276,7 +283,9 @@ mod tests {
               @ 0 1
             ;; %1: no platform: the executor's own is taken
             ;; %1: \"sha256:1\" is not a digest
-            ;; %1: source text 0 does not exist",
+            ;; %1: source text 0 does not exist
+            %2 = merge(%1) fixed
+            ;; %2: fixed, but works on %1, which is not",
         );
     }
 

@@ -65,7 +65,7 @@ fn add(
     let Said { mut meta, locations } = said;
     meta.caps.extend(caps.iter().copied());
     let constraints = Some(Vec::new());
-    graph.add(Node { op, inputs, platform, constraints, meta, locations, lossy: false }).output(0)
+    graph.add(Node { op, inputs, platform, constraints, meta, locations, lossy: false, fixed: false }).output(0)
 }
 
 fn source(graph: &mut Graph, identifier: String, attrs: Attrs, platform: Option<&Arc<Platform>>, said: Said) -> Edge {

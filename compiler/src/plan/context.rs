@@ -150,7 +150,7 @@ impl Remote {
     /// Its vertices; `None` is scratch.
     fn add(&self, graph: &mut Graph) -> Option<Edge> {
         Some(match self {
-            Self::Input(input) => return graph.graft(input),
+            Self::Input(input) => return graph.graft_fixed(input),
             Self::Git { name, source } => build::git(graph, source, internal(&format!("load git source {name}"))),
             Self::Web { url, is_archive } => {
                 let edge = build::http(graph, url, WEB_FILE, "", internal("load remote build context"));

@@ -213,7 +213,7 @@ impl Planner<'_> {
             Some(metadata) => input_config(metadata, key)?,
             None => None,
         };
-        Ok(Loaded { edge: self.shared.graph.graft(input), image, time: None })
+        Ok(Loaded { edge: self.shared.graph.graft_fixed(input), image, time: None })
     }
 
     fn load_local(&mut self, context: &NamedContext, name: &str, paths: Option<PathsId>) -> Done<Loaded> {

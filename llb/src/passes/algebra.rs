@@ -32,7 +32,7 @@ pub(super) fn run(graph: &mut Graph, log: &mut Log) {
     let merged = merged(graph);
     for (index, merged) in merged.into_iter().enumerate() {
         forward.inputs(graph, index);
-        if !uses_all_inputs(&graph.nodes[index]) {
+        if graph.nodes[index].fixed || !uses_all_inputs(&graph.nodes[index]) {
             continue;
         }
         match &graph.nodes[index].op {
@@ -225,5 +225,38 @@ mod tests {
             %3 = merge(%0, %2)
             output %3"#;
         check(run, elsewhere, elsewhere);
+    }
+
+    #[test]
+    fn what_came_from_outside_is_left_alone() {
+        let fixed = r#"
+            %0 = source "local://a" fixed
+            %1 = source "local://b" fixed
+            %2 = merge(%0) fixed
+            %3 = diff(%2) lower=-1 upper=0 fixed
+            %4 = merge(%3, %1, %0) fixed
+            %5 = merge(%4, %1) fixed
+            output %5"#;
+        check(run, fixed, fixed);
+        let on_it = "%0 = source \"local://a\" fixed\n%1 = merge(%0, %0) fixed\n%2 = source \"local://b\"\n%3 = merge(%1, %2)\noutput %3";
+        check(run, on_it, on_it);
+    }
+
+    #[test]
+    fn what_works_on_what_came_from_outside_is_simpler() {
+        check(
+            run,
+            r#"
+            %0 = source "local://a" fixed
+            %1 = file(%0) mkdir("/d", base=0, to=0) fixed
+            %2 = diff(%0, %1) lower=0 upper=1 fixed
+            %3 = merge(%0, %2)
+            %4 = merge(%3)
+            output %4"#,
+            r#"
+            %0 = source "local://a" fixed
+            %1 = file(%0) mkdir("/d", base=0, to=0) fixed
+            output %1"#,
+        );
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn run(graph: &mut Graph, log: &mut Log) {
     }
     let counts = counts(graph);
     for index in 0..graph.nodes.len() {
-        if !matches!(graph.nodes[index].op, Op::File(_)) {
+        if graph.nodes[index].fixed || !matches!(graph.nodes[index].op, Op::File(_)) {
             continue;
         }
         let inputs = graph.nodes[index].inputs.iter().map(|edge| edge.node.0 as usize);
@@ -145,5 +145,21 @@ mod tests {
             %3 = file(%2, %1) copy("/b", "/d", base=0, from=1, to=0, owner(user=name("u", 1)))
             output %3"#;
         check(run, graph, &format!("{graph}\n;; %1, %2: what the first makes is used elsewhere too"));
+    }
+
+    #[test]
+    fn what_came_from_outside_is_left_alone() {
+        let fixed = r#"
+            %0 = source "local://a" fixed
+            %1 = file mkfile("/f", to=0) fixed
+            %2 = file(%0, %1) copy("/f", "/", base=0, from=1, to=0) fixed
+            output %2"#;
+        check(run, fixed, fixed);
+        let ours = r#"
+            %0 = source "local://a"
+            %1 = file mkfile("/f", to=0) fixed
+            %2 = file(%0, %1) copy("/f", "/", base=0, from=1, to=0)
+            output %2"#;
+        check(run, ours, &format!("{ours}\n;; %1, %2: what the first makes is used elsewhere too"));
     }
 }

@@ -36,7 +36,9 @@ pub(super) fn run(graph: &mut Graph, log: &mut Log) {
     }
     let counts = counts(graph);
     for index in 0..graph.nodes.len() {
-        let Op::File(_) = graph.nodes[index].op else { continue };
+        if graph.nodes[index].fixed || !matches!(graph.nodes[index].op, Op::File(_)) {
+            continue;
+        }
         let inputs = graph.nodes[index].inputs.iter().map(|edge| edge.node.0 as usize);
         for between in inputs.filter(|&input| ways[input]).collect::<Vec<_>>() {
             let (node, way) = (&graph.nodes[index], &graph.nodes[between]);
@@ -284,5 +286,23 @@ mod tests {
     fn what_others_use_stays() {
         let graph = format!("{}\noutput %2 platform(\"o\", \"o\")", graph("\"/out\", \"/\"", "\"/\", \"/usr/\""));
         check(run, &graph, &format!("{graph}\n;; %2, %3: what the first makes is used elsewhere too"));
+    }
+
+    #[test]
+    fn what_came_from_outside_is_left_alone() {
+        let copies = |fixed: [&str; 2]| {
+            format!(
+                r#"
+                %0 = source "local://a" {0}
+                %1 = file(%0) copy("/", "/", from=0, to=0, follow_symlink, dir_copy_contents, create_dest_path) {0}
+                %2 = file(%1) copy("/", "/b", from=0, to=0, follow_symlink, dir_copy_contents, create_dest_path) {1}
+                output %2"#,
+                fixed[0], fixed[1]
+            )
+        };
+        let fixed = copies(["fixed", "fixed"]);
+        check(run, &fixed, &fixed);
+        let ours = copies(["fixed", ""]);
+        check(run, &ours, &format!("{ours}\n;; %1, %2: what the first makes is used elsewhere too"));
     }
 }

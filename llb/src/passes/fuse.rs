@@ -40,7 +40,7 @@ const TEXTS: [&str; 2] = ["llb.customname", "com.docker.dockerfile.v1.command"];
 pub(super) fn run(graph: &mut Graph, log: &mut Log) {
     let counts = counts(graph);
     for (second, merged) in merged(graph).into_iter().enumerate() {
-        let Some(first) = below(graph, second) else { continue };
+        let Some(first) = below(graph, second).filter(|_| !graph.nodes[second].fixed) else { continue };
         let pair = Pair { first: &graph.nodes[first], second: &graph.nodes[second], below: id(first).output(0) };
         let found = if counts[first] != 1 {
             Err(Why::UsedElsewhere)
@@ -506,6 +506,35 @@ mod tests {
             ! export_cache=false
             output %2
             ;; %1, %2, %3: worker constraints, cache export or progress groups differ"#,
+        );
+    }
+
+    #[test]
+    fn what_came_from_outside_is_left_alone() {
+        let steps = |fixed: [&str; 3]| {
+            format!(
+                r#"
+                %0 = source "local://a" {0}
+                %1 = file(%0) mkdir("/a", base=0, to=0) {0}
+                %2 = file(%1) mkdir("/b", base=0, to=0) {1}
+                %3 = file(%2) mkdir("/c", base=0, to=0) {2}
+                output %3"#,
+                fixed[0], fixed[1], fixed[2]
+            )
+        };
+        let fixed = steps(["fixed", "fixed", "fixed"]);
+        check(run, &fixed, &fixed);
+        let ours = steps(["fixed", "fixed", ""]);
+        check(run, &ours, &format!("{ours}\n;; %2, %3: what the first makes is used elsewhere too"));
+        check(
+            run,
+            &steps(["fixed", "", ""]),
+            r#"
+            %0 = source "local://a" fixed
+            %1 = file(%0) mkdir("/a", base=0, to=0) fixed
+            %2 = file(%1) mkdir("/b", base=0) mkdir("/c", base=#0, to=0)
+            output %2
+            ;; %1, %2: what the first makes is used elsewhere too"#,
         );
     }
 }

@@ -19,14 +19,20 @@ const SCHEME: &str = "docker-image://";
 
 pub(super) fn run(graph: &mut Graph, log: &mut Log) {
     let mut first: BTreeMap<(String, String), Vec<usize>> = BTreeMap::new();
-    for index in 0..graph.nodes.len() {
-        let Some(key) = pinned(&graph.nodes[index]) else { continue };
+    let keys = graph.nodes.iter().enumerate().filter_map(|(index, node)| Some((index, pinned(node)?)));
+    let mut keys: Vec<_> = keys.collect();
+    // A name that came from outside stays, and is the first.
+    keys.sort_by_key(|(index, _)| !graph.nodes[*index].fixed);
+    for (index, key) in keys {
         let known = first.entry(key).or_default();
         let found = known.iter().find(|&&first| differ_in_name(&graph.nodes[first], &graph.nodes[index]));
         let Some(&other) = found else {
             known.push(index);
             continue;
         };
+        if graph.nodes[index].fixed {
+            continue;
+        }
         let to = identifier(&graph.nodes[other]).to_owned();
         let Op::Source(source) = &mut graph.nodes[index].op else { unreachable!("`pinned` found a source") };
         if source.identifier != to {
@@ -106,5 +112,23 @@ mod tests {
             %7 = merge(%0, %1, %2, %3, %4, %5, %6)
             output %7"#;
         check(graph, graph);
+    }
+
+    #[test]
+    fn a_name_that_came_from_outside_is_the_one_for_all() {
+        check(
+            r#"
+            %0 = source "docker-image://a:1@x" platform("linux", "amd64")
+            %1 = source "docker-image://a:2@x" platform("linux", "amd64") fixed
+            %2 = source "docker-image://a:3@x" platform("linux", "amd64") fixed
+            %3 = merge(%0, %1, %2)
+            output %3"#,
+            r#"
+            %0 = source "docker-image://a:2@x" platform("linux", "amd64")
+            %1 = source "docker-image://a:2@x" platform("linux", "amd64") fixed
+            %2 = source "docker-image://a:3@x" platform("linux", "amd64") fixed
+            %3 = merge(%0, %1, %2)
+            output %3"#,
+        );
     }
 }

@@ -273,4 +273,29 @@ mod tests {
         let why = "the tree below is not known, and may hold links; COPY --link says that it does not matter";
         check(run, &graph, &format!("{graph}\n;; %3, %4, %5: {why}"));
     }
+
+    #[test]
+    fn what_came_from_outside_is_left_alone() {
+        let chain = |from: usize| {
+            let fixed = |index| if index < from { "fixed" } else { "" };
+            format!(
+                r#"
+                %0 = source "local://a" fixed
+                %1 = source "local://b" fixed
+                %2 = source "local://c" fixed
+                %3 = file(%0) copy("/a", "/a", from=0, to=0, dir_copy_contents, create_dest_path) {}
+                %4 = file(%3, %1) copy("/b", "/b", base=0, from=1, to=0, dir_copy_contents, create_dest_path) {}
+                %5 = file(%4, %2) copy("/c", "/c", base=0, from=1, to=0, dir_copy_contents, create_dest_path) {}
+                %6 = file(%5, %2) copy("/d", "/d", base=0, from=1, to=0, dir_copy_contents, create_dest_path) {}
+                output %6"#,
+                fixed(3),
+                fixed(4),
+                fixed(5),
+                fixed(6)
+            )
+        };
+        check(run, &chain(7), &chain(7));
+        let why = "the tree below is not known, and may hold links; COPY --link says that it does not matter";
+        check(run, &chain(4), &format!("{}\n;; %4, %5, %6: {why}", chain(4)));
+    }
 }

@@ -22,6 +22,9 @@ pub(super) fn run(graph: &mut Graph, log: &mut Log) {
     let mut forward = Forward::new(graph);
     for index in 0..graph.nodes.len() {
         forward.inputs(graph, index);
+        if graph.nodes[index].fixed {
+            continue;
+        }
         if let Some(base) = nothing_to_do(graph, log, index) {
             log.done(&[index], Rewrite::NothingLeft);
             log.forget(index);
@@ -189,5 +192,23 @@ mod tests {
         check(run, other, other);
         let nothing = "%0 = file mkdir(\"/\", to=0)\noutput %0";
         check(run, nothing, nothing);
+    }
+
+    #[test]
+    fn what_came_from_outside_is_left_alone() {
+        check(
+            run,
+            r#"
+            %0 = source "local://a" fixed
+            %1 = file(%0) mkdir("/", base=0, to=0) fixed
+            %2 = file(%1) mkdir("/a/b", base=0, make_parents) mkdir("/a", base=#0, to=0) fixed
+            %3 = file(%2) mkdir("/", base=0, to=0)
+            output %3"#,
+            r#"
+            %0 = source "local://a" fixed
+            %1 = file(%0) mkdir("/", base=0, to=0) fixed
+            %2 = file(%1) mkdir("/a/b", base=0, make_parents) mkdir("/a", base=#0, to=0) fixed
+            output %2"#,
+        );
     }
 }

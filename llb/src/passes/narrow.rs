@@ -54,11 +54,11 @@ pub(super) fn run(graph: &mut Graph, log: &mut Log) {
     }
 }
 
-/// Whether a vertex is a local directory of which everything is sent.
+/// Whether a vertex is a local directory of which everything is sent, and that may say otherwise.
 fn is_wide(node: &Node) -> bool {
     let Op::Source(source) = &node.op else { return false };
     let said = |attr: &str| source.attrs.contains_key(attr);
-    source.identifier.starts_with(SCHEME) && !said(FOLLOW) && !said(INCLUDE)
+    source.identifier.starts_with(SCHEME) && !node.fixed && !said(FOLLOW) && !said(INCLUDE)
 }
 
 /// Notes that all of a source is used. That somebody uses all of it says more than that a path cannot be told.
@@ -167,5 +167,11 @@ mod tests {
         check(run, &both, &format!("{both}\n;; %0: all of the directory is used"));
         let narrow = "%0 = source \"local://src\" attrs={\"local.followpaths\": \"[\\\"b\\\"]\"}\n%1 = file(%0) copy(\"/a\", \"/\", from=0, to=0)\noutput %1";
         check(run, narrow, narrow);
+    }
+
+    #[test]
+    fn what_came_from_outside_is_left_alone() {
+        let graph = "%0 = source \"local://a\" fixed\n%1 = file(%0) copy(\"/a\", \"/\", from=0, to=0)\noutput %1";
+        check(run, graph, graph);
     }
 }

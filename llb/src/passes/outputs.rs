@@ -15,10 +15,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::uses::{edges, id};
 use super::{Log, Rewrite};
 use crate::verify::output_count;
-use crate::{ContentCache, Edge, Exec, Graph, Mount, MountKind, Op};
+use crate::{ContentCache, Edge, Exec, Graph, Mount, MountKind, Node, Op};
 
 pub(super) fn run(graph: &mut Graph, log: &mut Log) {
-    let several: Vec<bool> = graph.nodes.iter().map(|node| is_exec(&node.op) && output_count(&node.op) > 1).collect();
+    let several: Vec<bool> = graph.nodes.iter().map(has_several).collect();
     if !several.contains(&true) {
         return;
     }
@@ -43,8 +43,9 @@ pub(super) fn run(graph: &mut Graph, log: &mut Log) {
     }
 }
 
-fn is_exec(op: &Op) -> bool {
-    matches!(op, Op::Exec(_))
+/// Whether a vertex is a process with several outputs, that may have less.
+fn has_several(node: &Node) -> bool {
+    matches!(node.op, Op::Exec(_)) && !node.fixed && output_count(&node.op) > 1
 }
 
 /// Takes away unused outputs; returns where they were mounted.
@@ -110,6 +111,16 @@ mod tests {
             %0 = source "local://a"
             %1 = exec(%0) args=["x"] cwd="/" bind("/", from=0, to=0) cache("/c", from=0, to=1, id="c") bind("/b", from=0, to=2, content_cache=off) bind("/d", to=3) platform("linux", "amd64")
             output %1.3"#;
+        check(run, graph, graph);
+    }
+
+    #[test]
+    fn what_came_from_outside_is_left_alone() {
+        let graph = r#"
+            %0 = source "local://a" fixed
+            %1 = exec(%0) args=["x"] cwd="/" bind("/", from=0, to=0) bind("/a", to=1) bind("/b", from=0, to=2) platform("linux", "amd64") fixed
+            %2 = merge(%1.2)
+            output %2"#;
         check(run, graph, graph);
     }
 }

@@ -59,10 +59,12 @@ fn are_equal(a: &Node, b: &Node) -> bool {
         && a.constraints == b.constraints
 }
 
-/// What is said of the second vertex is said of the first.
+/// What is said of the second vertex is said of the first, and that it came from outside.
 fn say_both(graph: &mut Graph, first: usize, second: usize) {
     let (head, tail) = graph.nodes.split_at_mut(second);
     let (first, second) = (&mut head[first], &mut tail[0]);
+    // What it works on is equal, too, and has become so before.
+    first.fixed |= second.fixed;
     merge_metadata(&mut first.meta, &second.meta);
     first.locations.append(&mut second.locations);
 }
@@ -109,5 +111,26 @@ mod tests {
             %3 = merge(%0, %1, %2)
             output %3"#;
         check(run, graph, graph);
+    }
+
+    #[test]
+    fn what_equals_what_came_from_outside_stays_as_it_is() {
+        check(
+            run,
+            r#"
+            %0 = source "local://a"
+            %1 = file(%0) mkdir("/d", base=0, to=0)
+            %2 = source "local://a" fixed
+            %3 = file(%2) mkdir("/d", base=0, to=0) fixed
+            %4 = file(%3) mkdir("/e", base=0, to=0) fixed
+            %5 = merge(%1, %4)
+            output %5"#,
+            r#"
+            %0 = source "local://a" fixed
+            %1 = file(%0) mkdir("/d", base=0, to=0) fixed
+            %2 = file(%1) mkdir("/e", base=0, to=0) fixed
+            %3 = merge(%1, %2)
+            output %3"#,
+        );
     }
 }

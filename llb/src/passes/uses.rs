@@ -2,9 +2,10 @@
 
 use crate::{Edge, Graph, NodeId};
 
-/// How often each vertex is an input or an output of the graph. **Shape**: one entry per vertex.
+/// How often each vertex is an input or an output of the graph, and used outside if it came from there. **Shape**: one
+/// entry per vertex.
 pub(super) fn counts(graph: &Graph) -> Vec<u32> {
-    let mut counts = vec![0; graph.nodes.len()];
+    let mut counts: Vec<u32> = graph.nodes.iter().map(|node| u32::from(node.fixed)).collect();
     edges(graph).for_each(|edge| counts[edge.node.0 as usize] += 1);
     counts
 }

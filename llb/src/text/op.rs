@@ -18,6 +18,7 @@ pub(super) struct Parts {
     pub(super) platform: Option<Platform>,
     pub(super) constraints: Option<Vec<String>>,
     pub(super) lossy: bool,
+    pub(super) fixed: bool,
 }
 
 /// Reads a vertex by the name of its operation and the number of its inputs.
@@ -28,7 +29,7 @@ pub(super) fn read(at: At, name: &str, inputs: usize, mut args: Args) -> Result<
         true => None,
         false => Some(args.strings("constraints")?),
     };
-    let lossy = args.flag("lossy");
+    let (lossy, fixed) = (args.flag("lossy"), args.flag("fixed"));
     let op = match name {
         "source" => Op::Source(Source {
             identifier: args.next_string("an identifier is")?,
@@ -57,7 +58,7 @@ pub(super) fn read(at: At, name: &str, inputs: usize, mut args: Args) -> Result<
     };
     none_left(calls)?;
     args.end()?;
-    Ok(Parts { op, platform, constraints, lossy })
+    Ok(Parts { op, platform, constraints, lossy, fixed })
 }
 
 /// Reads the platform of a vertex or output; nothing else may be left.

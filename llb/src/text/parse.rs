@@ -126,13 +126,14 @@ impl Reader {
             None => Vec::new(),
         };
         let args = Args::new(at(&name), parts.map(item).collect::<Result<_>>()?);
-        let op::Parts { op, platform, constraints, lossy } = op::read(at(&name), name.as_str(), inputs.len(), args)?;
+        let op::Parts { op, platform, constraints, lossy, fixed } =
+            op::read(at(&name), name.as_str(), inputs.len(), args)?;
         let number = digits(&id, &id.as_str()[1..])?;
         if self.numbers.last_key_value().is_some_and(|(&last, _)| last >= number) {
             return error(at(&id), "numbers of vertices must ascend");
         }
         let platform = platform.map(Into::into);
-        let node = Node { platform, constraints, lossy, ..Node::new(op, inputs) };
+        let node = Node { platform, constraints, lossy, fixed, ..Node::new(op, inputs) };
         self.numbers.insert(number, self.graph.add(node));
         self.subject = Subject::Node;
         Ok(())

@@ -153,6 +153,7 @@ fn print_node(line: &mut Line, node: &Node) {
         Some(filters) => line.strings("constraints", filters.iter()),
     }
     line.flag("lossy", node.lossy);
+    line.flag("fixed", node.fixed);
 }
 
 fn print_platform(line: &mut Line, platform: Option<&Platform>) {
