@@ -94,14 +94,13 @@ async fn read_first(calls: &gateway::Calls, reference: &str, names: &[String]) -
     Err(failed.expect("a text has a name").context("failed to read dockerfile"))
 }
 
-/// Reads a file of a solved filesystem, or its start.
+/// Reads a file of a solved filesystem, or a part of it.
 pub(crate) async fn read_file(
     calls: &gateway::Calls,
     reference: &str,
     path: &str,
-    length: Option<i64>,
+    range: Option<FileRange>,
 ) -> Result<Vec<u8>, Status> {
-    let range = length.map(|length| FileRange { offset: 0, length });
     let request = ReadFileRequest { r#ref: reference.to_owned(), file_path: path.to_owned(), range };
     Ok(calls.call(&request).await?.data)
 }

@@ -1,16 +1,17 @@
 //! The outside of the compiler, asked through the builder: every question of a round at once.
 
 use std::collections::BTreeMap;
+use std::io::{self, Read};
 use std::sync::Arc;
 
 use compiler::plan;
 use compiler::{Answer, AskError, ImageAnswer, LocalPath, Options, Question, ResolveMode, World};
 use gateway::caps::{self, Caps};
 use gateway::message::{
-    ResolveImageConfigRequest, ResolveSourceGitRequest, ResolveSourceImageRequest, ResolveSourceMetaRequest,
+    FileRange, ResolveImageConfigRequest, ResolveSourceGitRequest, ResolveSourceImageRequest, ResolveSourceMetaRequest,
     ResolveSourceMetaResponse, SolveRequest, SourceOp, StatFileRequest,
 };
-use gateway::{Calls, Status};
+use gateway::{Bridge, Calls, Status};
 use llb::Graph;
 use oci::{Digest, Platform, Reference};
 
@@ -33,6 +34,9 @@ const RESOLVE_LAYOUT: i32 = 1;
 
 /// Bytes of a file on the web that tell whether it is an archive.
 const START: i64 = 1024;
+
+/// Bytes of an archive that are read at once: many are read as fast as few, and a message of them is far from too large.
+const PART: i64 = 1 << 20;
 
 /// The outside.
 pub(crate) struct Outside<'s> {
@@ -68,7 +72,59 @@ impl World for Outside<'_> {
             let asker = self.asker.clone();
             async move { asker.ask(&question).await }
         };
-        self.session.bridge.together(questions.iter().cloned().map(ask))
+        let answers = self.session.bridge.together(questions.iter().cloned().map(ask));
+        let answers = questions.iter().zip(answers).map(|(question, answer)| match (question, &answer) {
+            (Question::Timestamp { source, .. }, Ok(Answer::Timestamp(None))) if is_web(source) => self.newest(source),
+            _ => answer,
+        });
+        answers.collect()
+    }
+}
+
+impl Outside<'_> {
+    /// The time of the newest file of an archive on the web, whose server says none.
+    fn newest(&self, source: &str) -> Answered {
+        // Who does not say what a server says is not asked for more.
+        if !self.asker.caps.has(caps::SOURCE_META) {
+            return Ok(Answer::Timestamp(None));
+        }
+        let bridge = self.session.bridge;
+        let reference = bridge.wait(self.asker.solved(source))?;
+        let mut file = RemoteFile { bridge, reference, at: 0, part: io::Cursor::default(), failed: None };
+        let newest = archive::newest(&mut file);
+        match file.failed {
+            Some(status) => Err(plain(status.message)),
+            None => Ok(Answer::Timestamp(newest)),
+        }
+    }
+}
+
+/// A file on the web that was solved, read in parts.
+struct RemoteFile<'s> {
+    bridge: &'s Bridge,
+    reference: String,
+    /// Where the next part begins.
+    at: i64,
+    part: io::Cursor<Vec<u8>>,
+    /// Why the builder could not read it, if it could not.
+    failed: Option<Status>,
+}
+
+impl Read for RemoteFile<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.part.read(buffer)?;
+        if length > 0 || buffer.is_empty() {
+            return Ok(length);
+        }
+        let range = FileRange { offset: self.at, length: PART };
+        let read = read_file(self.bridge.calls(), &self.reference, plan::WEB_FILE, Some(range));
+        let part = self.bridge.wait(read).map_err(|status| {
+            self.failed = Some(status);
+            io::Error::other("the builder cannot read the file")
+        })?;
+        self.at += part.len() as i64;
+        self.part = io::Cursor::new(part);
+        self.part.read(buffer)
     }
 }
 
@@ -92,17 +148,23 @@ impl Asker {
             return Ok(Answer::ContextFile(read_file(&self.calls, reference, path, None).await.ok()));
         }
         let is_remote = context.contains("://");
-        let graph = plan::file_source(&self.options, context)
-            .map_err(|error| AskError { help: error.help.clone(), ..plain(error.message.clone()) })?;
-        let definition = self.encode(&graph)?;
-        let request = SolveRequest { definition, ..plain_solve() };
-        let reference = solve(&self.calls, &request).await.map_err(|status| plain(status.message))?;
-        let read = read_file(&self.calls, &reference, path, is_remote.then_some(START)).await;
+        let reference = self.solved(context).await?;
+        let start = FileRange { offset: 0, length: START };
+        let read = read_file(&self.calls, &reference, path, is_remote.then_some(start)).await;
         match read {
             // An ignore file that is not there is none; what is on the web must be there.
             Err(status) if is_remote => Err(plain(status.message)),
             read => Ok(Answer::ContextFile(read.ok())),
         }
+    }
+
+    /// Has a local context, or what is on the web, ready to be read.
+    async fn solved(&self, context: &str) -> Result<String, AskError> {
+        let graph = plan::file_source(&self.options, context)
+            .map_err(|error| AskError { help: error.help.clone(), ..plain(error.message.clone()) })?;
+        let definition = self.encode(&graph)?;
+        let request = SolveRequest { definition, ..plain_solve() };
+        solve(&self.calls, &request).await.map_err(|status| plain(status.message))
     }
 
     fn encode(&self, graph: &Graph) -> Result<Vec<u8>, AskError> {
@@ -223,7 +285,7 @@ impl Asker {
         self.calls.call(&request).await.map(image_of)
     }
 
-    /// The time of a commit or of a file on the web; a builder that cannot tell knows none.
+    /// The time of a commit, or that a server says of a file on the web; a builder that cannot tell knows none.
     async fn time(&self, source: &str, remote: Option<&str>) -> Answered {
         if !self.caps.has(caps::SOURCE_META) {
             return Ok(Answer::Timestamp(None));
@@ -288,6 +350,10 @@ fn image_of(response: ResolveSourceMetaResponse) -> Found {
         Some(image) => Found::Image { digest: image.digest, config: image.config },
         None => Found::Other(response.source.map(|source| source.identifier).unwrap_or_default()),
     }
+}
+
+fn is_web(source: &str) -> bool {
+    source.starts_with("http://") || source.starts_with("https://")
 }
 
 fn mode_name(mode: ResolveMode) -> &'static str {

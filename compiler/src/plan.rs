@@ -51,7 +51,7 @@ use llb::SourceInfo;
 use oci::Platform;
 
 pub use captures::{ArgCapture, Captures, MountCapture, StageCapture};
-pub use context::is_archive;
+pub use context::{WEB_FILE, is_archive};
 pub use entry::{Entry, Found, context_path, entry, file_source};
 pub use notes::{Finding, Note, NoteKind};
 pub use scan::scanner;

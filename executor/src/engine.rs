@@ -154,9 +154,10 @@ impl Engine {
         &self.store
     }
 
-    /// When what a source names was last changed, in seconds since 1970; `None` when nobody says.
+    /// When what a source names was last changed, in seconds since 1970: of an archive whose server does not say, its newest
+    /// file. `None` when nobody says.
     pub fn timestamp(&self, source: &llb::Source, session: &session::Session, cancel: &Cancel) -> Result<Option<i64>> {
-        self.meta(source, session, cancel, true).map(|meta| meta.and_then(|meta| meta.time()))
+        self.look_up(source, session, cancel, |context| sources::time(source, context))
     }
 
     /// What a source is at the moment: a commit, the digest of a file on the web; `None` for sources of other kinds.
@@ -177,10 +178,20 @@ impl Engine {
         cancel: &Cancel,
         contents: bool,
     ) -> Result<Option<sources::Meta>> {
+        self.look_up(source, session, cancel, |context| sources::meta(source, contents, context))
+    }
+
+    /// Asks about a source, outside of a build.
+    fn look_up<T>(
+        &self,
+        source: &llb::Source,
+        session: &session::Session,
+        cancel: &Cancel,
+        ask: impl FnOnce(sources::Context<'_>) -> T,
+    ) -> T {
         let digest = Digest::sha256(source.identifier.as_bytes());
         let progress = &progress::Vertex { sink: &progress::Silent, digest };
-        let (store, snapshots) = (&self.store, &*self.snapshots);
-        sources::meta(source, contents, sources::Context { store, snapshots, session, progress, cancel })
+        ask(sources::Context { store: &self.store, snapshots: &*self.snapshots, session, progress, cancel })
     }
 
     /// Builds what a definition asks for, and hands it to nobody. Directories of the user's stay open until the next

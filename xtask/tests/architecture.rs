@@ -12,16 +12,17 @@ use std::process::Command;
 const CRATES: &[(&str, &[&str])] = &[
     ("ast", &[]),
     ("oci", &[]),
+    ("archive", &[]),
     ("frontends", &["ast"]),
     ("llb", &["oci"]),
     // Definitions are bytes to it.
     ("gateway", &["oci"]),
     ("compiler", &["ast", "frontends", "oci", "llb"]),
     // A language's program inside a builder: the compiler on one side, the gateway on the other, no executor.
-    ("buildkit-frontend", &["ast", "frontends", "oci", "llb", "compiler", "gateway"]),
+    ("buildkit-frontend", &["ast", "frontends", "oci", "llb", "compiler", "gateway", "archive"]),
     // Of the languages it wants their words, of images their references.
     ("lsp", &["ast", "compiler", "frontends", "oci"]),
-    ("executor", &["llb", "oci", "gateway"]),
+    ("executor", &["llb", "oci", "gateway", "archive"]),
     ("cli", &["ast", "oci", "llb", "frontends", "compiler", "buildkit-frontend", "lsp", "executor"]),
     // Drives the real binaries from outside, so that no test takes a short cut.
     ("e2e", &[]),
@@ -29,7 +30,7 @@ const CRATES: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that compute and never look outside.
-const PURE: &[&str] = &["ast", "oci", "llb", "frontends", "compiler"];
+const PURE: &[&str] = &["ast", "oci", "archive", "llb", "frontends", "compiler"];
 
 /// What no line of a pure crate may name outside its tests.
 const OUTSIDE: &[&str] = &[

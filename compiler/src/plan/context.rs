@@ -21,7 +21,7 @@ const DOCKERFILE: &str = "Dockerfile";
 const IGNORE: &str = ".dockerignore";
 
 /// File that something on the web is stored as.
-pub(super) const WEB_FILE: &str = "context";
+pub const WEB_FILE: &str = "context";
 
 /// What the options say of the main context and of the text's place.
 #[derive(Clone, Debug)]

@@ -1,42 +1,13 @@
-//! What a stream is compressed with, by its first bytes; names and media types are not believed.
+//! The bytes of layers and archives, whichever way they are compressed: at the pace of the C libraries and programs, unlike those
+//! of the crate `archive`, which has to be small.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread::JoinHandle;
 
+pub use archive::{Format, sniff};
+
 use crate::{Error, Result};
-
-/// How a stream is compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// Not at all.
-    Plain,
-    /// gzip.
-    Gzip,
-    /// zstd.
-    Zstd,
-    /// bzip2.
-    Bzip2,
-    /// xz.
-    Xz,
-}
-
-/// Bytes that tell a format.
-const MAGIC: [(&[u8], Format); 4] = [
-    (&[0x1f, 0x8b, 8], Format::Gzip),
-    (b"BZh", Format::Bzip2),
-    (&[0xfd, b'7', b'z', b'X', b'Z', 0], Format::Xz),
-    (&[0x28, 0xb5, 0x2f, 0xfd], Format::Zstd),
-];
-
-/// Tells the format by the first bytes (six are enough).
-pub fn sniff(start: &[u8]) -> Format {
-    // Streams of several programs may start with a frame to skip; only zstd has such.
-    if start.len() >= 4 && (0x50..=0x5f).contains(&start[0]) && start[1..4] == [0x2a, 0x4d, 0x18] {
-        return Format::Zstd;
-    }
-    MAGIC.iter().find(|(magic, _)| start.starts_with(magic)).map_or(Format::Plain, |(_, format)| *format)
-}
 
 /// The bytes behind a stream, whichever way it is compressed. bzip2 and xz go through the programs of these names.
 pub fn decompress(stream: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>> {

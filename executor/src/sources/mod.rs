@@ -175,6 +175,15 @@ impl Meta {
     }
 }
 
+/// When what a source names was changed, in seconds since 1970: of an archive whose server does not say, its newest file.
+/// `None` when nobody says.
+pub fn time(source: &llb::Source, context: Context<'_>) -> Result<Option<i64>> {
+    match meta(source, true, context)? {
+        Some(Meta::File { digest, modified: None, .. }) => http::newest(&digest, context),
+        meta => Ok(meta.and_then(|meta| meta.time())),
+    }
+}
+
 /// Seconds since 1970 in the `committer` line of a commit.
 fn commit_time(commit: &[u8]) -> Option<i64> {
     let header = String::from_utf8_lossy(commit);

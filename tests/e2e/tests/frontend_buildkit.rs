@@ -119,6 +119,7 @@ const REMOTE: &[Case] = &[
     ("git-query", "", &["--opt", "context=GIT?tag=v1&subdir=sub"]),
     ("git-epoch", "", &["--opt", "context=GIT", "--opt", "build-arg:SOURCE_DATE_EPOCH=context"]),
     ("web-archive", "", &["--opt", "context=WEB/context.tar"]),
+    ("web-epoch", "", &["--opt", "context=WEB/context.tar", "--opt", "build-arg:SOURCE_DATE_EPOCH=context"]),
     ("web-file", "", &["--opt", "context=WEB/Plain"]),
 ];
 

@@ -96,6 +96,38 @@ fn archives_and_build_files_on_standard_input() {
     assert!(both.contains("no archive"), "{both}");
 }
 
+/// The server says no time of its files.
+#[test]
+fn the_time_of_an_archive_is_that_of_its_newest_file() {
+    let sandbox = context();
+    let address = serve(&sandbox.directory());
+    let pack = "find ctx -type f -exec touch -d @1700000000 {} +; touch -d @1700000200 ctx/a; tar cf x.tar -C ctx . && gzip -k x.tar && \
+                zstd -q x.tar -o x.tar.zst && xz -k x.tar && bzip2 -k x.tar";
+    sandbox.succeed(&mut sandbox.shell(pack));
+    let text = format!("FROM scratch AS time\nADD {address}/x.tar.gz /\nFROM scratch\nCOPY Dockerfile /\n");
+    sandbox.write("main/Dockerfile", &text);
+    let created = |words: &str| {
+        let words = format!("llbc dump --image --opt build-arg:SOURCE_DATE_EPOCH={words}");
+        let image = sandbox.succeed(&mut sandbox.shell(&words)).out();
+        let image: serde_json::Value = serde_json::from_str(&image).unwrap();
+        image["history"][0]["created"].as_str().map(str::to_owned)
+    };
+    let newest = Some("2023-11-14T22:16:40Z".to_owned());
+    for archive in ["x.tar", "x.tar.gz", "x.tar.xz", "x.tar.bz2"] {
+        assert_eq!(created(&format!("context {address}/{archive}")), newest, "{archive}");
+    }
+    assert_eq!(created("time main/Dockerfile"), newest);
+    for archive in ["x.tar", "x.tar.zst"] {
+        assert_eq!(
+            created(&format!("named --opt context:named={address}/{archive} main/Dockerfile")),
+            newest,
+            "{archive}"
+        );
+    }
+    let plain = created(&format!("named --opt context:named={address}/main/Dockerfile main/Dockerfile"));
+    assert_eq!(plain, None);
+}
+
 #[test]
 fn named_contexts() {
     let sandbox = Sandbox::with_base();

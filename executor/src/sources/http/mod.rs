@@ -56,6 +56,27 @@ pub(super) fn meta(source: &llb::Source, context: Context<'_>) -> Result<Meta> {
     Ok(Meta::File { digest, name, modified: modified.and_then(|text| date::parse(&text)) })
 }
 
+/// The time of the newest file of an archive that was downloaded.
+pub(super) fn newest(digest: &Digest, context: Context<'_>) -> Result<Option<i64>> {
+    let file = context.store.blobs().open(digest)?;
+    let newest = archive::newest(WhileWanted { file, cancel: context.cancel });
+    context.cancel.check()?;
+    Ok(newest)
+}
+
+/// A file that nobody reads on when nobody wants it any more.
+struct WhileWanted<'c> {
+    file: File,
+    cancel: &'c Cancel,
+}
+
+impl io::Read for WhileWanted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.cancel.check().map_err(io::Error::other)?;
+        self.file.read(buffer)
+    }
+}
+
 /// What a definition asks for. Serialised it names what was remembered.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 struct Wanted {

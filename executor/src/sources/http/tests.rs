@@ -56,6 +56,34 @@ fn a_file_is_downloaded_once() {
     place.with(|context| assert_eq!(meta(&source, context).unwrap().time(), Some(784_111_777)));
 }
 
+/// Without a time of the server's, an archive has that of its newest file.
+#[test]
+fn the_time_of_an_archive() {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, time) in [("a", 1_700_000_100), ("b", 1_700_000_200), ("c", 1_700_000_000)] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(1);
+        header.set_mtime(time);
+        archive.append_data(&mut header, name, &b"x"[..]).unwrap();
+    }
+    let archive = archive.into_inner().unwrap();
+    let zstd = zstd::encode_all(&archive[..], 19).unwrap();
+    let cut = zstd[..zstd.len() / 2].to_vec();
+    let dated = vec![("Last-Modified", DATE.to_owned())];
+    let place = Place::new();
+    for (headers, body, expected) in [
+        (vec![], archive.clone(), Some(1_700_000_200)),
+        (vec![], zstd, Some(1_700_000_200)),
+        (vec![], cut, None),
+        (vec![], b"hello".to_vec(), None),
+        (dated, archive, Some(784_111_777)),
+    ] {
+        let server = Server::start(move |_| Reply::Full(200, headers.clone(), body.clone()));
+        let source = source(&server, "/a.tar", &[]);
+        place.with(|context| assert_eq!(crate::sources::time(&source, context).unwrap(), expected));
+    }
+}
+
 #[test]
 fn a_server_that_ignores_the_question() {
     let server = Server::start(|_| Reply::Full(200, vec![("ETag", "\"1\"".into())], b"hello".to_vec()));
