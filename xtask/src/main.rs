@@ -5,6 +5,7 @@ mod demo;
 mod editors;
 mod frontend_image;
 mod generate;
+mod memory;
 mod new;
 mod setup;
 mod shell;

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use e2e::{Docker, base, binaries, docker};
 
+use crate::memory;
 use crate::setup;
 use crate::shell::{self, Result, cargo, step, target_dir};
 
@@ -48,9 +49,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
 
 /// The tests against real peers: one engine for all, binaries that are built already.
 fn end_to_end() -> Result<()> {
+    memory::keep_temporary_files()?;
     let docker = shell::timed("start a Docker engine", || Ok(Docker::start()?))?;
     let mut command = tests(&["--package", "e2e"]);
     command.env(docker::SOCKET, docker.socket()).env(binaries::DIRECTORY, target_dir().join("debug"));
+    command.env("TMPDIR", tempfile::env::temp_dir());
     step("end-to-end tests", &mut command)
 }
 
