@@ -8,6 +8,9 @@ use e2e::{Sandbox, base, image, levels, process, serve};
 /// A moment that no archive has: the archive of the test is all that can answer.
 const MOMENT: &str = "20260301T000000Z";
 
+/// Programs that write times into what they make take this one.
+const TIME: &str = "--build-arg SOURCE_DATE_EPOCH=1767225600";
+
 /// A sandbox with a Debian system as image `debian`, if one can be had here.
 fn with_debian() -> Option<Sandbox> {
     if !e2e::have(&[base::DEBIAN_PROGRAMS, &["dpkg-deb"]].concat()) {
@@ -151,8 +154,11 @@ fn a_project_of_cmake_is_built_with_packages_of_debian() {
     for name in ["build.toml", "CMakeLists.txt", "main.c"] {
         sandbox.write(name, &std::fs::read_to_string(folder.join(name)).unwrap());
     }
-    let contexts = "--build-context debian:bookworm=docker-image://debian \
-                    --build-context debian:bookworm-slim=docker-image://debian";
+    // With the time of the builds at each level, the compiler is installed once for all.
+    let contexts = &format!(
+        "{TIME} --build-context debian:bookworm=docker-image://debian \
+         --build-context debian:bookworm-slim=docker-image://debian"
+    );
     sandbox.succeed(&mut sandbox.shell(&format!(
         "llbc build {contexts} -t greet -o type=oci,dest=a.tar,compression=uncompressed -f build.toml ."
     )));
@@ -173,8 +179,7 @@ fn a_project_of_cmake_is_built_with_packages_of_debian() {
 /// Builds a project at each level. A level that makes the definition of the one below, to the byte, is not built again.
 #[track_caller]
 fn check_levels(sandbox: &Sandbox, file: &str, context: &str, flags: &str) {
-    // Programs that write times into what they make take this one.
-    let flags = format!("--build-arg SOURCE_DATE_EPOCH=1767225600 {flags}");
+    let flags = format!("{TIME} {flags}");
     let define = |level: &str| {
         let script = format!("llbc {level} {flags} {file} --context {context}");
         sandbox.succeed(&mut sandbox.shell(&script)).stdout
