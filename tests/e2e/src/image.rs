@@ -132,7 +132,7 @@ fn read(archive: &Path, limit: u64) -> Result<BTreeMap<String, Vec<u8>>> {
     let failed = || Error::when::<std::io::Error>(format!("cannot read {}", archive.display()));
     let mut tar = tar::Archive::new(std::fs::File::open(archive).map_err(failed())?);
     let mut files = BTreeMap::new();
-    for entry in tar.entries().map_err(failed())? {
+    for entry in tar.entries_with_seek().map_err(failed())? {
         let mut entry = entry.map_err(failed())?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).trim_start_matches("./").to_owned();
         if entry.size() < limit {

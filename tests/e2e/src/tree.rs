@@ -220,11 +220,17 @@ impl Kind {
             },
             EntryType::Fifo => Self::Fifo,
             _ => {
-                let mut content = Vec::new();
-                entry.read_to_end(&mut content)?;
-                let hash = Sha256::digest(&content);
-                let sha256 = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-                Self::File { size: content.len() as u64, sha256 }
+                let (mut hash, mut size, mut buffer) = (Sha256::new(), 0, [0; 1 << 16]);
+                loop {
+                    let count = entry.read(&mut buffer)?;
+                    if count == 0 {
+                        break;
+                    }
+                    hash.update(&buffer[..count]);
+                    size += count as u64;
+                }
+                let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+                Self::File { size, sha256 }
             }
         })
     }
