@@ -43,7 +43,7 @@ impl Context {
             let Op::Source(source) = &node.op else { continue };
             let lists: Vec<Vec<String>> = LISTS
                 .iter()
-                .filter_map(|name| source.attrs.get(*name))
+                .filter_map(|name| source.attrs.get(name))
                 .map(|list| serde_json::from_str(list).expect("the attribute is a list"))
                 .collect();
             let is_sent =
