@@ -42,7 +42,7 @@ pub fn encode(graph: &Graph) -> Result<Definition, EncodeError> {
 /// Encodes everything that the outputs need, straight to wire bytes: the same as [`encode`] and
 /// [`Definition::to_bytes`], without a copy of what is said of the vertices.
 pub fn encode_to_bytes(graph: &Graph) -> Result<Vec<u8>, EncodeError> {
-    Encoding::of(graph, FieldOrder::default())?.into_bytes()
+    Encoding::of(graph, FieldOrder::default(), true)?.into_bytes()
 }
 
 /// Encodes a graph and tells the digest of each node. **Shape**: one entry per node, `None` where no output needs it.
@@ -52,7 +52,7 @@ pub fn encode_traced(graph: &Graph) -> Result<(Definition, Vec<Option<Digest>>),
 
 /// The same as [`encode_traced`], for a builder whose clients write fields in another order.
 pub fn encode_ordered(graph: &Graph, fields: FieldOrder) -> Result<(Definition, Vec<Option<Digest>>), EncodeError> {
-    let encoding = Encoding::of(graph, fields)?;
+    let encoding = Encoding::of(graph, fields, false)?;
     let digests = encoding.digests();
     Ok((encoding.into_definition()?, digests))
 }

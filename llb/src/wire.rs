@@ -82,6 +82,11 @@ impl Writer<'_> {
         }
     }
 
+    /// Fields that are written already.
+    pub(crate) fn raw(&mut self, fields: &[u8]) {
+        self.0.extend_from_slice(fields);
+    }
+
     /// A sub-message, written even when empty.
     pub(crate) fn message(&mut self, field: u32, write: impl FnOnce(&mut Writer<'_>)) {
         self.message_of(field, 0, write);

@@ -39,8 +39,12 @@ impl Encoding<'_> {
         let mut bytes = std::mem::take(&mut self.bytes);
         let writer = &mut Writer(&mut bytes);
         let sorted = sorted(&self.vertices);
+        let said = self.said.as_deref().unwrap_or_default();
         for (digest, encoded) in &sorted {
-            write_metadata(writer, digest, &encoded.meta);
+            match &encoded.written {
+                Some(written) => writer.raw(&said[written.meta.clone()]),
+                None => write_metadata(writer, digest, &encoded.meta),
+            }
         }
         let texts = self.texts.used.iter().map(|&index| &self.graph.sources[index]);
         let nested = |text: &SourceInfo| text.definition.as_deref().map(encode_to_bytes).transpose();
@@ -49,8 +53,12 @@ impl Encoding<'_> {
             let roughly = texts.iter().map(|(text, _)| text.data.len()).sum::<usize>() + sorted.len() * TYPICAL_PLACE;
             writer.message_of(3, roughly, |w| {
                 for (digest, encoded) in &sorted {
-                    if let Some(locations) = &encoded.locations {
-                        write_locations(w, digest, locations, |source| self.texts.new_index(source));
+                    match (&encoded.written, &encoded.locations) {
+                        (Some(written), _) => w.raw(&said[written.locations.clone()]),
+                        (None, Some(locations)) => {
+                            write_locations(w, digest, locations, |source| self.texts.new_index(source));
+                        }
+                        (None, None) => {}
                     }
                 }
                 for (text, nested) in &texts {

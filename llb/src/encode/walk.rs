@@ -10,6 +10,7 @@ use super::op::{self, Input};
 use super::order::visit_order;
 use super::position::{Positions, may_repeat};
 use super::{EncodeError, FieldOrder, Problem, finish};
+use crate::definition::{write_locations, write_metadata};
 use crate::hash::DigestMap;
 use crate::wire::Writer;
 use crate::{Edge, Graph, Location, Metadata, Node, NodeId, Output, SourceInfo};
@@ -23,6 +24,8 @@ pub(super) struct Encoding<'g> {
     pub(super) texts: Texts,
     /// The definition so far: its vertices.
     pub(super) bytes: Vec<u8>,
+    /// What is said of the vertices, as it is written, if it is to be: see [`Written`].
+    pub(super) said: Option<Vec<u8>>,
     /// Place of each node among the vertices.
     places: Vec<Option<usize>>,
     /// The vertex being written.
@@ -36,6 +39,19 @@ pub(super) struct Encoded<'g> {
     pub(super) meta: Cow<'g, Metadata>,
     /// `None` for terminal vertices.
     pub(super) locations: Option<Cow<'g, [Location]>>,
+    /// The same, written already.
+    pub(super) written: Option<Written>,
+}
+
+/// Where in [`Encoding::said`] that stands which is said of a vertex.
+///
+/// It follows the vertices in the order of digests. In a large build it takes longer to write it then, from nodes all over
+/// the memory, than to write it while the node is at hand and to move it to its place.
+pub(super) struct Written {
+    /// The entry of its metadata.
+    pub(super) meta: Range<usize>,
+    /// The entry of its locations.
+    pub(super) locations: Range<usize>,
 }
 
 /// Source texts by first use: only those that locations point into are written.
@@ -48,6 +64,9 @@ pub(super) struct Texts {
 
 /// Bytes of a vertex with what is said of it, beside what it says of its source text, roughly: room to start with.
 const TYPICAL_VERTEX: usize = 768;
+
+/// Bytes of what is said of a vertex, roughly.
+const TYPICAL_SAID: usize = 384;
 
 /// How often a definition repeats its source texts: as such, in operations, and in names and descriptions of vertices.
 const REPEATS: usize = 4;
@@ -63,7 +82,8 @@ enum Visit {
 }
 
 impl<'g> Encoding<'g> {
-    pub(super) fn of(graph: &'g Graph, fields: FieldOrder) -> Result<Self, EncodeError> {
+    /// Encodes what outputs need. `writes`: for [`Self::into_bytes`].
+    pub(super) fn of(graph: &'g Graph, fields: FieldOrder, writes: bool) -> Result<Self, EncodeError> {
         let texts = graph.sources.iter().map(|source| source.data.len()).sum::<usize>();
         let mut encoding = Self {
             graph,
@@ -71,6 +91,7 @@ impl<'g> Encoding<'g> {
             vertices: DigestMap::with_capacity_and_hasher(graph.nodes.len() + graph.outputs.len(), Default::default()),
             texts: Texts { moved: vec![None; graph.sources.len()], used: Vec::new() },
             bytes: Vec::with_capacity(graph.nodes.len() * TYPICAL_VERTEX + texts * REPEATS),
+            said: writes.then(|| Vec::with_capacity(graph.nodes.len() * TYPICAL_SAID)),
             places: vec![None; graph.nodes.len()],
             buffer: Vec::with_capacity(4 * TYPICAL_VERTEX),
         };
@@ -164,12 +185,23 @@ impl<'g> Encoding<'g> {
                 Writer(&mut self.bytes).bytes_always(1, op);
                 let bytes = self.bytes.len() - op.len()..self.bytes.len();
                 let place = entry.index();
-                entry.insert(Encoded { bytes, meta: Cow::Borrowed(meta), locations: locations.map(Cow::Borrowed) });
+                // What is said of terminal vertices is not complete yet.
+                let written = self.said.as_mut().zip(locations).map(|(said, locations)| {
+                    let start = said.len();
+                    write_metadata(&mut Writer(said), entry.key(), meta);
+                    let middle = said.len();
+                    let texts = &self.texts;
+                    write_locations(&mut Writer(said), entry.key(), locations, |source| texts.new_index(source));
+                    Written { meta: start..middle, locations: middle..said.len() }
+                });
+                let locations = locations.map(Cow::Borrowed);
+                entry.insert(Encoded { bytes, meta: Cow::Borrowed(meta), locations, written });
                 (place, false)
             }
             Entry::Occupied(entry) => {
                 let place = entry.index();
                 let known = entry.into_mut();
+                known.written = None;
                 finish::merge(known.meta.to_mut(), meta);
                 if let (Some(known), Some(more)) = (&mut known.locations, locations) {
                     known.to_mut().extend_from_slice(more);
