@@ -17,14 +17,18 @@ const REST: u64 = 4 << 30;
 const PLACE: &str = "/dev/shm";
 
 /// From now on this program and those that it starts have their temporary files in memory, where nobody else sees them and
-/// nothing is left of them when the last one ends. Where there is not enough memory, they stay where they are.
-///
-/// **Errors**: mounts are refused.
-pub(crate) fn keep_temporary_files() -> Result<()> {
+/// nothing is left of them when the last one ends. Where there is not enough memory, or mounts are refused, they stay where
+/// they are.
+pub(crate) fn keep_temporary_files() {
+    if let Err(error) = try_to_keep() {
+        shell::say(&format!("temporary files are on the disk: {error}"));
+    }
+}
+
+fn try_to_keep() -> Result<()> {
     let available = available()?;
     if available < SIZE + REST {
-        shell::say(&format!("temporary files are on the disk: {} MiB of memory are available", available >> 20));
-        return Ok(());
+        return Err(format!("{} MiB of memory are available", available >> 20).into());
     }
     // SAFETY: only mounts become those of this thread alone; descriptors of files stay shared.
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) }?;
@@ -32,9 +36,7 @@ pub(crate) fn keep_temporary_files() -> Result<()> {
     let options = std::ffi::CString::new(format!("size={SIZE},mode=1777"))?;
     mount("tmpfs", PLACE, "tmpfs", MountFlags::empty(), options.as_c_str())?;
     // Trees of ordinary users have attributes of theirs, which kernels before 6.6 do not keep in memory.
-    if rustix::fs::setxattr(PLACE, "user.e2e", b"1", XattrFlags::empty()).is_err() {
-        return Ok(());
-    }
+    rustix::fs::setxattr(PLACE, "user.e2e", b"1", XattrFlags::empty())?;
     tempfile::env::override_temp_dir(Path::new(PLACE)).map_err(|other| format!("{} was said", other.display()).into())
 }
 

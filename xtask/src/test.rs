@@ -49,7 +49,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
 
 /// The tests against real peers: one engine for all, binaries that are built already.
 fn end_to_end() -> Result<()> {
-    memory::keep_temporary_files()?;
+    memory::keep_temporary_files();
     let docker = shell::timed("start a Docker engine", || Ok(Docker::start()?))?;
     let mut command = tests(&["--package", "e2e"]);
     command.env(docker::SOCKET, docker.socket()).env(binaries::DIRECTORY, target_dir().join("debug"));
