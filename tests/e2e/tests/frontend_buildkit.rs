@@ -321,8 +321,7 @@ fn progress(text: &str) -> Outcome {
     let (mut steps, mut warnings, mut said) = (Vec::new(), Vec::new(), Vec::new());
     for line in text.lines() {
         let Ok(event) = serde_json::from_str::<Value>(line) else {
-            // The client's own talk begins with its clock.
-            said.extend((!line.starts_with("time=")).then(|| without_references(line)));
+            said.extend((!is_talk(line)).then(|| without_references(line)));
             continue;
         };
         let list = |key: &str| event[key].as_array().cloned().unwrap_or_default();
@@ -340,6 +339,17 @@ fn progress(text: &str) -> Outcome {
         list.dedup();
     }
     Outcome { code: None, digests: [Value::Null, Value::Null], steps, warnings, said, answer: String::new() }
+}
+
+/// Whether a line is the client's own talk, as of how its connection ended. It begins with the clock: `time=…`, or the date as
+/// `2026/01/31`.
+fn is_talk(line: &str) -> bool {
+    let is_date = |date: &[u8; 10]| {
+        date.iter()
+            .enumerate()
+            .all(|(at, byte)| if matches!(at, 4 | 7) { *byte == b'/' } else { byte.is_ascii_digit() })
+    };
+    line.starts_with("time=") || line.as_bytes().first_chunk().is_some_and(is_date)
 }
 
 /// Loading the frontend is no step of the build; what is loaded beside the text before an error is found is a matter of
