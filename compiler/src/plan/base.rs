@@ -155,14 +155,13 @@ impl Planner<'_> {
         let loaded = self.load(&context, Some(self.stages[id].paths))?;
         let image = loaded.image.unwrap_or_default();
         // parity: what is no image has no platform, and no config at all.
-        let mut state = State::new(Arc::default(), ImageConfig::default());
+        let mut state = self.start_from(Arc::default(), &image);
         state.root = loaded.edge;
         if !image.platform.os.is_empty() && !image.platform.architecture.is_empty() {
             state.platform = Arc::new(image.platform.clone());
             self.stages[id].platform = Some(state.platform.clone());
         }
         state.adopt(&image);
-        self.set_base_image(&mut state, ImageConfig { created: None, ..image });
         self.set_state(id, Box::new(state));
         Ok(())
     }
@@ -175,15 +174,14 @@ impl Planner<'_> {
         let name = self.stages[id].base_name.clone();
         let Some(context) = self.named_context(&name, Some(platform))? else { return Ok(false) };
         let loaded = self.load(&context, Some(self.stages[id].paths))?;
-        let mut state = State::new(platform.clone(), ImageConfig::default());
+        let (is_image, image) = (loaded.image.is_some(), loaded.image.unwrap_or_else(|| image::scratch(platform)));
+        let mut state = self.start_from(platform.clone(), &image);
         state.root = loaded.edge;
-        if let Some(image) = &loaded.image {
-            state.adopt(image);
+        if is_image {
+            state.adopt(&image);
         }
-        let image = loaded.image.unwrap_or_else(|| image::scratch(platform));
-        state.base_image = Some(Arc::new(image.clone()));
+        state.base_image = Some(Arc::new(image));
         state.process_platform = Some(normal(platform));
-        self.set_base_image(&mut state, ImageConfig { created: None, ..image });
         self.set_state(id, Box::new(state));
         self.stages[id].platform = Some(platform.clone());
         Ok(true)
@@ -201,7 +199,7 @@ impl Planner<'_> {
             platform
         };
         let pinned = digest.map_or(canonical, |digest| reference.with_digest(digest).full());
-        let mut state = self.start_from(platform.clone(), ImageConfig { created: None, ..base.clone() });
+        let mut state = self.start_from(platform.clone(), &base);
         if !image::is_scratch(&base) {
             state.root = Some(self.add_image(id, &pinned, &platform));
             state.process_platform = Some(normal(&platform));
@@ -224,15 +222,11 @@ impl Planner<'_> {
         build::image(&mut self.shared.graph, reference, self.settings.resolve_mode, Some(platform), said)
     }
 
-    /// A stage that starts from an image.
-    fn start_from(&mut self, platform: Arc<Platform>, mut image: ImageConfig) -> State {
+    /// A stage that starts from an image. What is made of it was not made when that was.
+    fn start_from(&mut self, platform: Arc<Platform>, image: &ImageConfig) -> State {
+        let mut image = ImageConfig { created: None, ..image.clone() };
         let history = self.shared.history.extend(None, std::mem::take(&mut image.history));
         State { history, ..State::new(platform, image) }
-    }
-
-    fn set_base_image(&mut self, state: &mut State, mut image: ImageConfig) {
-        state.history = self.shared.history.extend(None, std::mem::take(&mut image.history));
-        state.set_image(image);
     }
 
     fn suggest_image(&self, stop: Stop, name: &str) -> Stop {

@@ -175,7 +175,8 @@ impl Local {
     }
 }
 
-fn json_list(texts: &[String]) -> String {
+/// A list as attributes have it: nothing where it is empty.
+pub(super) fn json_list(texts: &[String]) -> String {
     if texts.is_empty() {
         return String::new();
     }

@@ -59,7 +59,7 @@ pub(super) struct Once {
 }
 
 impl State {
-    /// A stage that starts from nothing.
+    /// A stage that starts from nothing, with an image config whose history is the caller's business.
     pub(super) fn new(platform: Arc<Platform>, mut image: ImageConfig) -> Self {
         let image_env = super::image::take_env(&mut image.config);
         Self {
@@ -80,12 +80,6 @@ impl State {
             dir_set: false,
             once: Once::default(),
         }
-    }
-
-    /// Takes an image config; its history is the caller's business.
-    pub(super) fn set_image(&mut self, mut image: ImageConfig) {
-        self.image_env = super::image::take_env(&mut image.config);
-        self.image = image;
     }
 
     /// Whether everything about the stage is known.

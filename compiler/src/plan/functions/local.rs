@@ -3,7 +3,6 @@
 use ast::Span;
 use ast::builtin::Builtin;
 use llb::{CopyAction, Texts};
-use oci::json;
 
 use super::super::build::{FileChain, Said};
 use super::super::stop::{Done, Stop};
@@ -64,8 +63,8 @@ impl Evaluator<'_> {
                 caps.push(cap);
             }
         };
-        set("local.includepattern", list(&include), "source.local.includepatterns");
-        set("local.excludepatterns", list(&exclude), "source.local.excludepatterns");
+        set("local.includepattern", build::json_list(&include), "source.local.includepatterns");
+        set("local.excludepatterns", build::json_list(&exclude), "source.local.excludepatterns");
         set("local.sharedkeyhint", id.clone(), "source.local.sharedkeyhint");
         set("local.unique", id, "source.local.unique");
         let said = self.said(call.trace);
@@ -119,11 +118,4 @@ impl Evaluator<'_> {
         let edge = chain.finish(graph, said);
         self.sent(edge, path)
     }
-}
-
-fn list(texts: &[String]) -> String {
-    if texts.is_empty() {
-        return String::new();
-    }
-    json::texts(texts)
 }
