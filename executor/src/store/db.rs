@@ -6,7 +6,8 @@
 //! The first of the processes that have the file open reads the whole log. So it is kept short: folded into the file, which
 //! waits for the disk, by a process that nobody waits for where there is one.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 
 use crate::{Error, Result};
 
@@ -59,7 +60,12 @@ impl Db {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let flags = FLAGS | OpenFlags::SQLITE_OPEN_CREATE;
         let mut connection = Connection::open_with_flags(path, flags).map_err(failed("open the database"))?;
-        prepare(&mut connection).map_err(failed("open the database"))?;
+        connection.busy_timeout(BUSY).map_err(failed("open the database"))?;
+        if version(&connection).map_err(failed("open the database"))? == 0 {
+            let _lock = lock_directory(path)?;
+            create(&mut connection).map_err(failed("make the database"))?;
+        }
+        prepare(&connection).map_err(failed("open the database"))?;
         match version(&connection).map_err(failed("read the database"))? {
             VERSION => Ok(Self { path: path.to_owned(), connection: Mutex::new(connection) }),
             other => Err(Error::Invalid(format!(
@@ -113,12 +119,8 @@ impl Db {
     }
 }
 
-fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(BUSY)?;
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(64);
-    if version(connection)? == 0 {
-        create(connection)?;
-    }
     connection.pragma_update(None, "wal_autocheckpoint", MOST_PAGES)?;
     settle(connection)
 }
@@ -150,6 +152,14 @@ fn fold(connection: &Connection) -> rusqlite::Result<()> {
         connection.query_row(&format!("PRAGMA wal_checkpoint({how})"), [], |_| Ok(()))?;
     }
     Ok(())
+}
+
+/// Held while the file is made: a process that gives it a log, while another does, fails at once however long it would wait.
+fn lock_directory(path: &Path) -> Result<File> {
+    let dir = path.parent().expect("a file in a directory");
+    let lock = File::open(dir).map_err(Error::io("open", dir))?;
+    flock(&lock, FlockOperation::LockExclusive).map_err(io::Error::from).map_err(Error::io("lock", dir))?;
+    Ok(lock)
 }
 
 /// Makes the tables, unless another process just did.
@@ -194,12 +204,14 @@ mod tests {
 
     #[test]
     fn many_open_a_new_database_at_once() {
-        let dir = scratch();
-        let path = dir.path().join("db");
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| Db::open(&path).map(drop))).collect();
-            threads.into_iter().for_each(|thread| thread.join().unwrap().unwrap());
-        });
+        for _ in 0..20 {
+            let dir = scratch();
+            let path = dir.path().join("db");
+            std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| Db::open(&path).map(drop))).collect();
+                threads.into_iter().for_each(|thread| thread.join().unwrap().unwrap());
+            });
+        }
     }
 
     /// Writes until the log has so many bytes, and says how many rows there are.
