@@ -116,7 +116,23 @@ impl Docker {
     pub fn build(&self, context: &Path, arguments: &[&str]) -> Result<crate::Run> {
         let mut command = self.client();
         command.args(["build", "--network=none", "--progress=plain"]).args(arguments).arg(context);
-        process::succeed(&mut command)
+        self.run_build(&mut command, &[])
+    }
+
+    /// Runs a build that a client of this engine was told to make, and that must succeed. What it reads is `input`.
+    ///
+    /// It is told so again when the engine gave up a computation that two steps share, which says nothing of the build: a
+    /// busy machine is enough for that.
+    pub fn run_build(&self, command: &mut Command, input: &[u8]) -> Result<crate::Run> {
+        let gave_up = |error: &Error| error.0.contains("flightcontrol: exceeded retry timeout");
+        let mut result = process::succeed_with_input(command, input);
+        for _ in 0..2 {
+            match &result {
+                Err(error) if gave_up(error) => result = process::succeed_with_input(command, input),
+                _ => break,
+            }
+        }
+        result
     }
 }
 

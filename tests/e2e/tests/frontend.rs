@@ -169,7 +169,8 @@ impl Bench {
     fn build_elsewhere(&self, tag: &str, arguments: &[&str], stdin: Option<&Path>) -> e2e::Result<e2e::Run> {
         let mut command = self.docker.client();
         command.args(["build", "--network=none", "--progress=plain", "-t", tag]).args(arguments);
-        process::succeed_with_input(&mut command, &stdin.map(|path| std::fs::read(path).unwrap()).unwrap_or_default())
+        let input = stdin.map(|path| std::fs::read(path).unwrap()).unwrap_or_default();
+        self.docker.run_build(&mut command, &input)
     }
 
     /// Tree and config of an image built at a level, and the steps of its build that were shown. `None` is the level of who
