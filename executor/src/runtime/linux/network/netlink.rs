@@ -77,6 +77,9 @@ impl Netlink {
 
     /// Makes a pair of interfaces, one of them in another namespace. Number 0 leaves it to the kernel; of the one there, the
     /// kernel heeds the number only where that of the one here is said, too.
+    ///
+    /// They are said to have one queue each: a kernel that is not told makes one for every processor, takes all but one away
+    /// again, and waits until no processor can be using them, a millisecond for each interface.
     pub(super) fn add_pair(
         &self,
         here: (&str, Index),
@@ -86,14 +89,14 @@ impl Netlink {
     ) -> io::Result<()> {
         let mut message = Message::link(RTM_NEWLINK, CREATE, here.1);
         message.text(IFLA_IFNAME, here.0);
-        message.number(IFLA_MTU, mtu);
+        message.end_of_pair(mtu);
         message.nest(IFLA_LINKINFO, |info| {
             info.text(IFLA_INFO_KIND, "veth");
             info.nest(IFLA_INFO_DATA, |data| {
                 data.nest(VETH_INFO_PEER, |peer| {
                     peer.bytes(&link_header(0, there.1));
                     peer.text(IFLA_IFNAME, there.0);
-                    peer.number(IFLA_MTU, mtu);
+                    peer.end_of_pair(mtu);
                     peer.number(IFLA_NET_NS_FD, namespace.as_raw_fd().cast_unsigned());
                 });
             });
@@ -299,6 +302,13 @@ impl Message {
         message
     }
 
+    /// Adds what both interfaces of a pair have.
+    fn end_of_pair(&mut self, mtu: u32) {
+        [(IFLA_MTU, mtu), (IFLA_NUM_TX_QUEUES, 1), (IFLA_NUM_RX_QUEUES, 1)]
+            .into_iter()
+            .for_each(|(kind, number)| self.number(kind, number));
+    }
+
     /// Adds bytes as they are.
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
         self.body.extend_from_slice(bytes);
@@ -366,6 +376,8 @@ const IFLA_PROTINFO: u16 = 12;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_AF_SPEC: u16 = 26;
 const IFLA_NET_NS_FD: u16 = 28;
+const IFLA_NUM_TX_QUEUES: u16 = 31;
+const IFLA_NUM_RX_QUEUES: u16 = 32;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
 const IFLA_INET_CONF: u16 = 1;
