@@ -230,13 +230,15 @@ fn each_of_several_in_a_row_has_a_network_of_its_own() {
         let rig = Rig::new();
         let addresses: BTreeSet<_> = (0..4).map(|_| address(runtime, &rig)).collect();
         assert_eq!(addresses.len(), 4, "{addresses:?}");
-        assert!(addresses.iter().all(|address| address.ends_with("/16\n1\n")), "{addresses:?}");
+        assert!(addresses.iter().all(|address| address.ends_with("/16\n1\n0\n")), "{addresses:?}");
     });
 }
 
-/// What a process says of its network.
+/// What a process says of its network: its address, how many ways out there are, and how many addresses of IPv6 but the
+/// loopback's.
 fn address(runtime: &dyn Runtime, rig: &Rig) -> String {
-    let look = "ip -o -4 addr show eth0 | awk '{print $4}'; ip route | grep -c default";
+    let look = "ip -o -4 addr show eth0 | awk '{print $4}'; ip route | grep -c default; \
+                cat /proc/net/if_inet6 2>/dev/null | grep -v lo$ | wc -l";
     stdout(runtime, &Spec { network: Network::Sandbox, ..rig.sh(look) })
 }
 
@@ -247,7 +249,7 @@ fn processes_that_were_expected_are_like_others() {
         [false, true, true].into_iter().for_each(|sandbox| runtime.expect(sandbox));
         let addresses: BTreeSet<_> = (0..3).map(|_| address(runtime, &rig)).collect();
         assert_eq!(addresses.len(), 3, "{addresses:?}");
-        assert!(addresses.iter().all(|address| address.ends_with("/16\n1\n")), "{addresses:?}");
+        assert!(addresses.iter().all(|address| address.ends_with("/16\n1\n0\n")), "{addresses:?}");
     });
     // Nobody comes.
     each(|runtime| runtime.expect(true));

@@ -193,13 +193,16 @@ fn address(network: Ipv4Addr, number: u32) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(network) + number)
 }
 
-/// Does something in a new network namespace, in a thread of its own, as threads cannot be trusted to come back.
+/// Does something in a new network namespace, in a thread of its own, as threads cannot be trusted to come back. Interfaces
+/// that are made in it have no IPv6: there is no way out for it, and each would look for neighbours as it comes and goes.
 fn in_new_namespace<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<(OwnedFd, T)> {
     let enter = || -> io::Result<(OwnedFd, T)> {
         // SAFETY: only the network namespace of this thread changes, which opens nothing but sockets for it.
         unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET) }?;
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let namespace = rustix::fs::open("/proc/thread-self/ns/net", flags, Mode::empty())?;
+        // Where that is refused, or the kernel has no IPv6, nothing is lost but time.
+        let _ = std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
         Ok((namespace, work()?))
     };
     std::thread::scope(|scope| scope.spawn(enter).join().expect("nothing here panics"))
