@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard};
 
 use super::binary::Binary;
 use super::{fds, shim, sys};
@@ -17,6 +18,10 @@ use crate::{store, temp, userns};
 pub(super) const WORD: &str = "__llbc-container-shim";
 /// What lists of processes show of it.
 const NAME: &str = "llbc";
+
+/// Zygotes that were hung up on, until they have been waited for: by the next one that starts, or else by whoever waits for
+/// this program.
+static ENDING: Mutex<Vec<Child>> = Mutex::new(Vec::new());
 
 /// The executor's side of the zygote.
 pub(super) struct Zygote {
@@ -35,6 +40,7 @@ pub(super) struct Shim {
 impl Zygote {
     /// Starts it from the program at a path.
     pub(super) fn start(program: &Path) -> io::Result<Self> {
+        ending().retain_mut(|process| matches!(process.try_wait(), Ok(None)));
         let binary = Binary::open(program)?;
         let (socket, theirs) = UnixStream::pair()?;
         let process = Command::new(binary.path())
@@ -74,10 +80,12 @@ impl Drop for Zygote {
         // Hung up on, it ends at once, and closes what it keeps, which nobody need wait for; its shims end with their
         // containers.
         let _ = self.socket.shutdown(std::net::Shutdown::Both);
-        if let Some(mut process) = self.process.take() {
-            std::thread::spawn(move || process.wait());
-        }
+        ending().extend(self.process.take());
     }
+}
+
+fn ending() -> MutexGuard<'static, Vec<Child>> {
+    ENDING.lock().expect("no panic while it is held")
 }
 
 /// What descriptors are sent for.
