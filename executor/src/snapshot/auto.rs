@@ -40,6 +40,13 @@ impl Snapshots for Auto {
         self.fitting()?.stacks()
     }
 
+    fn expect(&self) {
+        // Why there are no trees is said to who asks for one.
+        if let Ok(fitting) = self.fitting() {
+            fitting.expect();
+        }
+    }
+
     fn prepare(&self, parent: &Committed) -> Result<Active> {
         self.fitting()?.prepare(parent)
     }

@@ -189,6 +189,8 @@ pub trait Snapshots: Send + Sync {
     fn stacks(&self) -> Result<bool> {
         Ok(false)
     }
+    /// Lets it begin what the first tree waits for.
+    fn expect(&self) {}
     /// Starts a writable tree on top of another.
     fn prepare(&self, parent: &Committed) -> Result<Active>;
     /// Ends it: the changes become a layer. A step that changed nothing gives an (empty) layer all the same.

@@ -35,6 +35,10 @@ impl Native {
 }
 
 impl Snapshots for Native {
+    fn expect(&self) {
+        self.area.staging().begin();
+    }
+
     fn prepare(&self, parent: &Committed) -> Result<Active> {
         let staged = self.area.stage()?;
         let path = make_root(&staged)?;

@@ -49,6 +49,10 @@ impl Snapshots for Overlayfs {
         Ok(true)
     }
 
+    fn expect(&self) {
+        self.area.staging().begin();
+    }
+
     fn prepare(&self, parent: &Committed) -> Result<Active> {
         let staged = self.area.stage()?;
         let upper = make_root(&staged)?;

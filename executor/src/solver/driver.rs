@@ -453,11 +453,12 @@ impl<'scope, 'env> Driver<'scope, 'env> {
         }
     }
 
-    /// Not all comes from the cache: lets the runtime begin what processes will wait for.
+    /// Not all comes from the cache: lets begin what processes and their trees will wait for.
     fn expect_processes(&mut self) {
         if let Some(sandbox) = self.processes.take() {
-            let runtime = self.build.runtime;
+            let (runtime, snapshots) = (self.build.runtime, self.build.snapshots);
             self.scope.spawn(move || runtime.expect(sandbox));
+            self.scope.spawn(move || snapshots.expect());
         }
     }
 
