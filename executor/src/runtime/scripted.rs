@@ -13,12 +13,13 @@ pub struct Scripted {
     script: Box<Script>,
     has_sandbox: bool,
     seen: Mutex<Vec<Spec>>,
+    expected: Mutex<Vec<bool>>,
 }
 
 impl Scripted {
     /// Every process does what `script` does.
     pub fn new(script: impl Fn(&Spec, Output<'_>) -> Exit + Send + Sync + 'static) -> Self {
-        Self { script: Box::new(script), has_sandbox: true, seen: Mutex::default() }
+        Self { script: Box::new(script), has_sandbox: true, seen: Mutex::default(), expected: Mutex::default() }
     }
 
     /// The same where there can be no sandbox.
@@ -32,6 +33,11 @@ impl Scripted {
         Self::new(move |_, _| Exit { code, out_of_memory: false })
     }
 
+    /// What it was told to expect, in order: whether a process wants a sandbox.
+    pub fn expected(&self) -> Vec<bool> {
+        self.expected.lock().expect("no panic while the list is held").clone()
+    }
+
     /// What was to be run, in order.
     pub fn seen(&self) -> MutexGuard<'_, Vec<Spec>> {
         self.seen.lock().expect("no panic while the list is held")
@@ -39,6 +45,10 @@ impl Scripted {
 }
 
 impl Runtime for Scripted {
+    fn expect(&self, sandbox: bool) {
+        self.expected.lock().expect("no panic while the list is held").push(sandbox);
+    }
+
     fn run(&self, spec: &Spec, output: Output<'_>, cancel: &Cancel) -> Result<Exit> {
         if cancel.is_cancelled() {
             return Err(Error::Cancelled);

@@ -174,7 +174,11 @@ impl<'scope, 'env> Driver<'scope, 'env> {
     fn add(&mut self, decoded: Decoded, depth: u32) -> Vec<Option<Edge>> {
         let (outputs, new) = self.vertices.add(decoded, self.build.no_cache, depth, &mut self.scheduler);
         self.report.announce(&self.vertices, &new);
-        new.into_iter().for_each(|id| self.note_process(id));
+        let mut is_certain = false;
+        new.into_iter().for_each(|id| is_certain |= self.note_process(id));
+        if is_certain {
+            self.expect_processes();
+        }
         outputs
     }
 
@@ -442,15 +446,12 @@ impl<'scope, 'env> Driver<'scope, 'env> {
         Ok(true)
     }
 
-    /// Takes note of a step that runs a process.
-    fn note_process(&mut self, id: VertexId) {
+    /// Takes note of a step that runs a process; whether it is certain to run.
+    fn note_process(&mut self, id: VertexId) -> bool {
         let node = &self.vertices[id].step.node;
-        let Op::Exec(exec) = &node.op else { return };
-        let is_certain = node.meta.ignore_cache;
+        let Op::Exec(exec) = &node.op else { return false };
         *self.processes.get_or_insert_default() |= wants_sandbox(exec, self.build.network);
-        if is_certain {
-            self.expect_processes();
-        }
+        node.meta.ignore_cache
     }
 
     /// Not all comes from the cache: lets begin what processes and their trees will wait for.

@@ -1,6 +1,12 @@
 //! What is found again, and what is not.
 
-use crate::bench::{Bench, graph};
+use std::sync::Arc;
+
+use executor::progress::Silent;
+use executor::runtime::Scripted;
+use executor::{Engine, Request};
+
+use crate::bench::{Bench, definition, graph};
 
 const CHAIN: &str = r#"
     %1 = sh(%0) "echo one > /f"
@@ -30,13 +36,25 @@ fn a_changed_step_runs_and_what_is_before_it_does_not() {
 #[test]
 fn no_cache_runs_everything_and_renews_the_cache() {
     let bench = Bench::new();
-    let definition = crate::bench::definition(&graph(CHAIN));
     bench.build(&graph(CHAIN)).ok();
-    let request = executor::Request { definition, no_cache: true, ..executor::Request::default() };
+    let request = Request { definition: definition(&graph(CHAIN)), no_cache: true, ..Request::default() };
     let again = bench.request(request).ok();
     assert!(again.ends.values().all(|end| end == "ran"), "{again:#?}");
     let third = bench.build(&graph(CHAIN)).ok();
     assert_eq!(third.ends["/bin/sh -c echo one > /f"], "cached");
+}
+
+#[test]
+fn the_runtime_is_told_once_that_processes_come_and_only_when_some_do() {
+    let bench = Bench::new();
+    let expected = |no_cache| {
+        let runtime = Arc::new(Scripted::exiting(0));
+        let engine = Engine::with_runtime(bench.path("store"), runtime.clone()).unwrap();
+        let request = Request { definition: definition(&graph(CHAIN)), no_cache, ..Request::default() };
+        engine.solve(&request, &Silent).unwrap();
+        runtime.expected()
+    };
+    assert_eq!([expected(true), expected(false), expected(true)], [vec![true], vec![], vec![true]]);
 }
 
 #[test]
