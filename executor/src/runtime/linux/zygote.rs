@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard};
 
 use super::binary::Binary;
-use super::{fds, shim, sys};
+use super::{cgroup, fds, shim, sys};
 use crate::runtime::Later;
 use crate::{store, temp, userns};
 
@@ -116,6 +116,7 @@ pub(super) fn main() -> i32 {
     userns::look();
     // Shims are nobody's to wait for: the executor hears of their end through their sockets.
     sys::forget_children();
+    cgroup::expect();
     let mut kept = Vec::new();
     loop {
         let Ok((byte, fds)) = fds::receive_message(&socket) else { break };

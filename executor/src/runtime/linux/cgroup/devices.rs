@@ -5,6 +5,7 @@
 use std::io;
 use std::mem::size_of_val;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::OnceLock;
 
 /// Major and minor number of the character devices that may be opened; no minor is all.
 const OPENABLE: &[(i32, Option<i32>)] = &[
@@ -28,8 +29,26 @@ const BPF_F_ALLOW_MULTI: u32 = 2;
 const CHARACTER: i32 = 2;
 const MKNOD: i32 = 1;
 
-/// Restricts the processes of a group.
-pub(super) fn restrict(group: &OwnedFd) -> io::Result<()> {
+/// The program, checked and translated by the kernel, which takes half a millisecond: for all groups of this process and of
+/// those that are forked from it afterwards. `None` where it cannot be had.
+pub(super) fn filter() -> Option<&'static OwnedFd> {
+    static FILTER: OnceLock<Option<OwnedFd>> = OnceLock::new();
+    FILTER.get_or_init(|| load().ok()).as_ref()
+}
+
+/// Restricts the processes of a group; whether that could be done.
+pub(super) fn restrict(group: &OwnedFd) -> bool {
+    let Some(filter) = filter() else { return false };
+    let attach = Attach {
+        group: group.as_raw_fd() as u32,
+        program: filter.as_raw_fd() as u32,
+        kind: BPF_CGROUP_DEVICE,
+        flags: BPF_F_ALLOW_MULTI,
+    };
+    bpf(BPF_PROG_ATTACH, &attach).is_ok()
+}
+
+fn load() -> io::Result<OwnedFd> {
     let program = program();
     let license = c"Apache-2.0";
     let load = Load {
@@ -41,14 +60,7 @@ pub(super) fn restrict(group: &OwnedFd) -> io::Result<()> {
     };
     let fd = bpf(BPF_PROG_LOAD, &load)?;
     // SAFETY: the kernel has just made this descriptor for us.
-    let loaded = unsafe { OwnedFd::from_raw_fd(fd) };
-    let attach = Attach {
-        group: group.as_raw_fd() as u32,
-        program: loaded.as_raw_fd() as u32,
-        kind: BPF_CGROUP_DEVICE,
-        flags: BPF_F_ALLOW_MULTI,
-    };
-    bpf(BPF_PROG_ATTACH, &attach).map(drop)
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// The part of `union bpf_attr` for loading.

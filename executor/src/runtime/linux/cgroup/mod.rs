@@ -63,6 +63,13 @@ fn hierarchy() -> io::Result<OwnedFd> {
     }
 }
 
+/// Has ready what all groups share, for those of processes that are forked from this one.
+pub(super) fn expect() {
+    if !userns::is_confined() {
+        let _ = devices::filter();
+    }
+}
+
 impl Cgroup {
     /// Makes a group with the limits. What cannot be had is a warning: a build that works on a machine with control
     /// groups works on one without, only less confined.
@@ -95,7 +102,7 @@ impl Cgroup {
     fn try_make(&mut self, limits: &plan::Cgroup) -> io::Result<()> {
         let group = Group::make(&hierarchy()?, limits)?;
         if !self.insecure {
-            self.is_filtered = devices::restrict(&group.dir).is_ok();
+            self.is_filtered = devices::restrict(&group.dir);
         }
         let missing = if limits.is_limiting() { group.limit(limits) } else { Vec::new() };
         self.group = Some(group);
