@@ -54,7 +54,7 @@ impl Networks {
 
     fn make(&self) -> JoinHandle<Result<Sandbox>> {
         let router = self.router.clone();
-        std::thread::spawn(move || router.sandbox())
+        std::thread::spawn(move || router.sandbox_here())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Next> {

@@ -104,7 +104,7 @@ impl Router {
         let network = NETWORKS.into_iter().find(|network| !overlaps(&routes, *network));
         let network =
             network.ok_or_else(|| Error::Invalid("the host uses all networks a sandbox could have".into()))?;
-        let blank = std::thread::spawn(Blank::make);
+        let blank = std::thread::spawn(Blank::make_here);
         let inside = Inside::make(network, mtu(&routes))
             .map_err(Error::io("make", "a network namespace with a bridge and address translation"))?;
         let (uplink, first) = std::thread::scope(|scope| {
@@ -129,7 +129,12 @@ impl Router {
 
     /// Makes a network for one container.
     pub(super) fn sandbox(&self) -> Result<Sandbox> {
-        let made = Blank::make().and_then(|blank| self.inside.connect(blank));
+        in_thread(|| self.sandbox_here())
+    }
+
+    /// The same, by a thread that must end afterwards: it stays in that network.
+    fn sandbox_here(&self) -> Result<Sandbox> {
+        let made = Blank::make_here().and_then(|blank| self.inside.connect(blank));
         made.map_err(Error::io("make", "the network of a container"))
     }
 }
@@ -150,14 +155,13 @@ fn mtu(routes: &str) -> u32 {
 
 impl Inside {
     fn make(network: Ipv4Addr, mtu: u32) -> io::Result<Self> {
-        let (namespace, control) = in_new_namespace(|| {
-            let control = Netlink::route()?;
-            control.bring_up("lo")?;
-            control.add_bridge(BRIDGE, SECOND)?;
-            control.bring_up(BRIDGE)?;
-            control.add_address(SECOND, address(network, 1), PREFIX)?;
+        let Blank { namespace, control } = in_thread(|| {
+            let blank = Blank::make_here()?;
+            blank.control.add_bridge(BRIDGE, SECOND)?;
+            blank.control.bring_up(BRIDGE)?;
+            blank.control.add_address(SECOND, address(network, 1), PREFIX)?;
             filter::masquerade(&Netlink::filter()?, ("sandbox", Lasts::LikeItsNamespace), network, PREFIX)?;
-            Ok(control)
+            io::Result::Ok(blank)
         })?;
         Ok(Self { namespace, control, network, mtu, next: AtomicU32::new(0) })
     }
@@ -179,12 +183,17 @@ impl Inside {
 }
 
 impl Blank {
-    fn make() -> io::Result<Self> {
-        let (namespace, control) = in_new_namespace(|| {
-            let control = Netlink::route()?;
-            control.bring_up("lo")?;
-            Ok(control)
-        })?;
+    /// Makes it. The thread stays in that network and must end soon: threads cannot be trusted to come back. Interfaces that
+    /// are made there have no IPv6: there is no way out for it, and each would look for neighbours as it comes and goes.
+    fn make_here() -> io::Result<Self> {
+        // SAFETY: only the network namespace of this thread changes, which opens nothing but sockets for it.
+        unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET) }?;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let namespace = rustix::fs::open("/proc/thread-self/ns/net", flags, Mode::empty())?;
+        // Where that is refused, or the kernel has no IPv6, nothing is lost but time.
+        let _ = std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+        let control = Netlink::route()?;
+        control.bring_up("lo")?;
         Ok(Self { namespace, control })
     }
 }
@@ -193,19 +202,9 @@ fn address(network: Ipv4Addr, number: u32) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(network) + number)
 }
 
-/// Does something in a new network namespace, in a thread of its own, as threads cannot be trusted to come back. Interfaces
-/// that are made in it have no IPv6: there is no way out for it, and each would look for neighbours as it comes and goes.
-fn in_new_namespace<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<(OwnedFd, T)> {
-    let enter = || -> io::Result<(OwnedFd, T)> {
-        // SAFETY: only the network namespace of this thread changes, which opens nothing but sockets for it.
-        unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET) }?;
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let namespace = rustix::fs::open("/proc/thread-self/ns/net", flags, Mode::empty())?;
-        // Where that is refused, or the kernel has no IPv6, nothing is lost but time.
-        let _ = std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
-        Ok((namespace, work()?))
-    };
-    std::thread::scope(|scope| scope.spawn(enter).join().expect("nothing here panics"))
+/// Does something in a thread of its own.
+fn in_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| scope.spawn(work).join().expect("nothing there panics"))
 }
 
 /// Enters a network namespace with this process, which has one thread.
