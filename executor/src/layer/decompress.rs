@@ -1,5 +1,5 @@
-//! The bytes of layers and archives, whichever way they are compressed: at the pace of the C libraries and programs, unlike those
-//! of the crate `archive`, which has to be small.
+//! The bytes of layers and archives, whichever way they are compressed: at the pace of the C libraries and of programs that run
+//! beside us, unlike those of the crate `archive`, which has to be small.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -9,7 +9,8 @@ pub use archive::{Format, sniff};
 
 use crate::{Error, Result};
 
-/// The bytes behind a stream, whichever way it is compressed. bzip2 and xz go through the programs of these names.
+/// The bytes behind a stream, whichever way it is compressed. bzip2 and xz go through the programs of these names where they
+/// are installed.
 pub fn decompress(stream: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>> {
     let mut stream = BufReader::with_capacity(256 << 10, stream);
     let format = sniff(stream.fill_buf().map_err(Error::io("read", "a compressed stream"))?);
@@ -19,9 +20,23 @@ pub fn decompress(stream: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>> 
         Format::Zstd => Box::new(
             zstd::stream::read::Decoder::with_buffer(stream).map_err(Error::io("decompress", "a zstd stream"))?,
         ),
-        Format::Bzip2 => Box::new(Program::start("bzip2", stream)?),
-        Format::Xz => Box::new(Program::start("xz", stream)?),
+        Format::Bzip2 => through("bzip2", stream)?,
+        Format::Xz => through("xz", stream)?,
     })
+}
+
+/// The bytes behind a stream that a program unpacks, or, where there is no such program, we do.
+fn through(name: &'static str, stream: impl Read + Send + 'static) -> Result<Box<dyn Read + Send>> {
+    match Program::start(name) {
+        Ok(child) => Ok(Box::new(Program::fed(name, child, stream))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            archive::decompress(stream).map_err(Error::io("decompress", "a stream"))
+        }
+        Err(error) => Err(Error::Unsupported {
+            what: format!("unpacking {name}"),
+            why: format!("the program {name} cannot be run ({error}); mend or remove it, or use gzip or zstd"),
+        }),
+    }
 }
 
 /// The output of a program that is called as `NAME -dc`.
@@ -33,13 +48,14 @@ struct Program {
 }
 
 impl Program {
-    fn start(name: &'static str, mut stream: impl Read + Send + 'static) -> Result<Self> {
+    fn start(name: &str) -> io::Result<Child> {
         let mut command = Command::new(name);
         command.arg("-dc").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(|error| Error::Unsupported {
-            what: format!("unpacking {name}"),
-            why: format!("the program {name} cannot be run ({error}); install it, or use gzip or zstd"),
-        })?;
+        command.spawn()
+    }
+
+    /// What comes out of one that was just started, which gets the whole of a stream.
+    fn fed(name: &'static str, mut child: Child, mut stream: impl Read + Send + 'static) -> Self {
         let mut input = child.stdin.take().expect("it was asked for");
         let output = child.stdout.take().expect("it was asked for");
         let feed = move || match io::copy(&mut stream, &mut input) {
@@ -47,7 +63,7 @@ impl Program {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
             _ => Ok(()),
         };
-        Ok(Self { name, child, output, feeder: Some(std::thread::spawn(feed)) })
+        Self { name, child, output, feeder: Some(std::thread::spawn(feed)) }
     }
 
     /// At the end of the output: whether it is the whole of it.
@@ -101,6 +117,19 @@ mod tests {
             let mut back = String::new();
             decompress(Box::new(io::Cursor::new(bytes))).unwrap().read_to_string(&mut back).unwrap();
             assert_eq!(back, "hello", "{program}");
+        }
+    }
+
+    #[test]
+    fn formats_whose_programs_are_missing() {
+        for program in ["bzip2", "xz"] {
+            let bytes = through_program(program, &b"hello".repeat(100_000));
+            let mut back = Vec::new();
+            through("no-such-program", io::Cursor::new(bytes.clone())).unwrap().read_to_end(&mut back).unwrap();
+            assert_eq!(back.len(), 500_000, "{program}");
+            let cut = io::Cursor::new(bytes[..bytes.len() - 8].to_vec());
+            let cut = through("no-such-program", cut).unwrap().read_to_end(&mut Vec::new());
+            assert!(cut.is_err(), "{program}: {cut:?}");
         }
     }
 
