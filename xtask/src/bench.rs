@@ -9,7 +9,7 @@
 //! builder can do without: starting processes, copying files once, compressing on one core. Everything lies in `TMPDIR`: on
 //! a file system without a journal, ext4 looks at every inode that was removed lately before it takes one, so that the
 //! later workloads measure the earlier ones; there a file system of its own, mounted for the run, measures better. It runs
-//! apart ([`apart`]), so that nothing stays of it.
+//! apart ([`apart`]), so that nothing stays of it. The programs are copied first, as an installation does.
 
 mod apart;
 mod builders;

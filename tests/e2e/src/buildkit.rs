@@ -26,12 +26,16 @@ pub struct Buildkit {
 impl Buildkit {
     /// Starts the daemon of `BUILDKITD`, or the one that the shell would find; `None` where there is none.
     pub fn get() -> Option<Result<Self>> {
-        let daemon = std::env::var_os(PROGRAM).map(PathBuf::from).or_else(|| process::find("buildkitd"))?;
-        Some(Self::start(&daemon))
+        Some(Self::start(&Self::program()?))
     }
 
-    /// Starts a daemon that forgets everything when it stops.
-    fn start(program: &Path) -> Result<Self> {
+    /// The program of `BUILDKITD`, or the one that the shell would find.
+    pub fn program() -> Option<PathBuf> {
+        std::env::var_os(PROGRAM).map(PathBuf::from).or_else(|| process::find("buildkitd"))
+    }
+
+    /// Starts a daemon that forgets everything when it stops. Its client is beside its program.
+    pub fn start(program: &Path) -> Result<Self> {
         let directory = tempfile::Builder::new()
             .prefix("e2e-buildkit-")
             .tempdir()

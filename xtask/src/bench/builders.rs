@@ -76,24 +76,43 @@ pub(super) fn push_unseen(context: &Path, name: &str) -> Result<()> {
     Ok(())
 }
 
+/// Programs as they are where they are installed: copied there. Of a program as its linker wrote it, here and there, the kernel
+/// keeps each page for itself, and starting and ending it takes a third more.
+struct Installed(TempDir);
+
+impl Installed {
+    fn new(programs: &[PathBuf]) -> Result<Self> {
+        let installed = Self(tempfile::Builder::new().prefix("bench-programs-").tempdir()?);
+        for program in programs {
+            let name = program.file_name().ok_or_else(|| format!("{} is no program", program.display()))?;
+            std::fs::copy(program, installed.0.path().join(name))?;
+        }
+        Ok(installed)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+}
+
 /// `llbc build`.
 struct Own {
-    llbc: PathBuf,
+    programs: Installed,
     store: TempDir,
 }
 
 impl Own {
     fn new(base: &Path) -> Result<Self> {
-        let binary = |name: &str| target_dir().join("release").join(name);
-        let own = Self { llbc: binary("llbc"), store: tempfile::Builder::new().prefix("bench-store-").tempdir()? };
-        let mut import = Command::new(binary("executor"));
+        let programs = Installed::new(&["llbc", "executor"].map(|name| target_dir().join("release").join(name)))?;
+        let own = Self { programs, store: tempfile::Builder::new().prefix("bench-store-").tempdir()? };
+        let mut import = Command::new(own.programs.path("executor"));
         import.env("LLBC_ROOT", own.store.path()).args(["images", "import"]).arg(base).arg(BASE);
         process::succeed(&mut import)?;
         Ok(own)
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(&self.llbc);
+        let mut command = Command::new(self.programs.path("llbc"));
         command.env("LLBC_ROOT", self.store.path()).args(["build", "--progress=quiet"]);
         command
     }
@@ -119,13 +138,17 @@ impl Builder for Own {
 /// A BuildKit daemon, if one is at hand, with the base as a layout of ours.
 struct Buildkit32 {
     buildkit: Buildkit,
+    /// Kept for its drop.
+    _programs: Installed,
     layout: TempDir,
     digest: String,
 }
 
 impl Buildkit32 {
     fn new(own: &Own) -> Result<Option<Self>> {
-        let Some(buildkit) = Buildkit::get() else { return Ok(None) };
+        let Some(daemon) = Buildkit::program() else { return Ok(None) };
+        let programs = Installed::new(&[daemon.with_file_name("buildctl"), daemon.with_file_name("buildkitd")])?;
+        let buildkit = Buildkit::start(&programs.path("buildkitd"))?;
         let layout = tempfile::Builder::new().prefix("bench-layout-").tempdir()?;
         let file = layout.path().join("Dockerfile");
         std::fs::write(&file, format!("FROM {BASE}\n"))?;
@@ -141,7 +164,7 @@ impl Buildkit32 {
         process::succeed(&mut write)?;
         let index: serde_json::Value = serde_json::from_slice(&std::fs::read(to.join("index.json"))?)?;
         let digest = index["manifests"][0]["digest"].as_str().unwrap_or_default().to_owned();
-        Ok(Some(Self { buildkit: buildkit?, layout, digest }))
+        Ok(Some(Self { buildkit, _programs: programs, layout, digest }))
     }
 }
 
