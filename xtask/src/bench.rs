@@ -9,7 +9,8 @@
 //! builder can do without: starting processes, copying files once, compressing on one core. Everything lies in `TMPDIR`: on
 //! a file system without a journal, ext4 looks at every inode that was removed lately before it takes one, so that the
 //! later workloads measure the earlier ones; there a file system of its own, mounted for the run, measures better. It runs
-//! apart ([`apart`]), so that nothing stays of it. The programs are copied first, as an installation does.
+//! apart ([`apart`]), so that nothing stays of it. Our programs are those of `cargo xtask release`; all programs are copied first,
+//! as an installation does.
 
 mod apart;
 mod builders;
@@ -30,8 +31,9 @@ use e2e::Registry;
 use e2e::measure::{Cost, measure, median, reset_peak, spent_by};
 use tempfile::TempDir;
 
+use crate::release;
 use crate::setup;
-use crate::shell::{self, Result, cargo};
+use crate::shell::{self, Result};
 use builders::{Build, Builder};
 use group::Account;
 use table::Table;
@@ -57,7 +59,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         return levels::run(cases);
     }
     if words == ["lsp"] || words == ["hlb"] {
-        shell::step("build llbc", &mut cargo(&["build", "--release", "--package", "cli"]))?;
+        release::build()?;
         return if words == ["hlb"] { hlb::run() } else { lsp::run() };
     }
     let chosen = chosen(words)?;
@@ -66,8 +68,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         return apart::run(words);
     }
     setup::install(setup::ALL)?;
-    let release = ["build", "--release", "--package", "cli", "--package", "executor"];
-    shell::step("build llbc and executor", &mut cargo(&release))?;
+    release::build()?;
     if words.is_empty() {
         compile::run()?;
         compile::in_process(&[])?;

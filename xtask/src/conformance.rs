@@ -111,8 +111,8 @@ pub fn run(corpus: &Path, filter: &str) -> Result<Report, String> {
     Ok(report)
 }
 
-/// Runs one case; what differs is the error.
-fn run_case(folder: &Path, images: &Arc<Lock>) -> Result<(), String> {
+/// Runs one case, of either language; what differs is the error.
+pub fn run_case(folder: &Path, images: &Arc<Lock>) -> Result<(), String> {
     let result = std::panic::catch_unwind(|| {
         if folder.join("main.hlb").is_file() {
             return hlb::run_case(folder);

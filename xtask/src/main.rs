@@ -7,6 +7,7 @@ mod frontend_image;
 mod generate;
 mod memory;
 mod new;
+mod release;
 mod setup;
 mod shell;
 mod test;
@@ -29,6 +30,7 @@ const TASKS: &[Task] = &[
     Task { name: "optimizer", summary: "count what the optimizer gains on the corpus: [FILTER]", run: optimizer },
     Task { name: "test", summary: "run every check and every test", run: test::run },
     Task { name: "bench", summary: "measure, side by side with docker and buildah", run: bench::run },
+    Task { name: "release", summary: "build llbc and executor as they are given out", run: release::run },
     Task { name: "new", summary: "start a lint rule: rule NAME", run: new::run },
     Task {
         name: "frontend-image",

@@ -4,20 +4,21 @@ use std::process::Command;
 
 use e2e::process::find;
 
+use crate::release;
 use crate::shell::{self, Result};
 
 /// A program and the Debian package it comes from.
-pub(crate) struct Need {
-    program: &'static str,
-    package: &'static str,
+pub(crate) struct Need<'a> {
+    pub(crate) program: &'a str,
+    pub(crate) package: &'a str,
 }
 
 /// What the demo needs.
-pub(crate) const DEMO: &[Need] =
+pub(crate) const DEMO: &[Need<'_>] =
     &[Need { program: "busybox", package: "busybox-static" }, Need { program: "cc", package: "gcc" }];
 
 /// What tests and benchmarks need: peers to compare with, and what makes bases to build on.
-pub(crate) const ALL: &[Need] = &[
+pub(crate) const ALL: &[Need<'_>] = &[
     Need { program: "busybox", package: "busybox-static" },
     Need { program: "cc", package: "gcc" },
     Need { program: "git", package: "git" },
@@ -47,12 +48,13 @@ pub(crate) const ALL: &[Need] = &[
 
 /// `cargo xtask setup`.
 pub(crate) fn run(_: &[String]) -> Result<()> {
-    install(ALL)
+    install(ALL)?;
+    release::install()
 }
 
 /// Installs what is missing, when that can be done: on Debian, as root.
-pub(crate) fn install(needs: &[Need]) -> Result<()> {
-    let missing: Vec<&Need> = needs.iter().filter(|need| find(need.program).is_none()).collect();
+pub(crate) fn install(needs: &[Need<'_>]) -> Result<()> {
+    let missing: Vec<&Need<'_>> = needs.iter().filter(|need| find(need.program).is_none()).collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -31,7 +31,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     if let Some(unknown) = arguments.first() {
         return Err(format!("unknown argument {unknown}; single tests are run with `cargo test -p CRATE NAME`").into());
     }
-    setup::install(setup::ALL)?;
+    setup::run(&[])?;
     shell::timed("generated files", || crate::generate::run(true).map_err(Into::into))?;
     for check in CHECKS {
         step(check.name, cargo(check.arguments).env("RUSTDOCFLAGS", check.rustdoc))?;

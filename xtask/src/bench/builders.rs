@@ -1,13 +1,14 @@
 //! Who builds: each builds a directory with a Dockerfile into its own image store.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use e2e::{Buildkit, Docker, base, process};
 use tempfile::TempDir;
 
 use super::workloads::{BASE, Output};
-use crate::shell::{Result, target_dir};
+use crate::release;
+use crate::shell::Result;
 
 /// The name every build gives its image.
 const TAG: &str = "bench:1";
@@ -76,43 +77,22 @@ pub(super) fn push_unseen(context: &Path, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Programs as they are where they are installed: copied there. Of a program as its linker wrote it, here and there, the kernel
-/// keeps each page for itself, and starting and ending it takes a third more.
-struct Installed(TempDir);
-
-impl Installed {
-    fn new(programs: &[PathBuf]) -> Result<Self> {
-        let installed = Self(tempfile::Builder::new().prefix("bench-programs-").tempdir()?);
-        for program in programs {
-            let name = program.file_name().ok_or_else(|| format!("{} is no program", program.display()))?;
-            std::fs::copy(program, installed.0.path().join(name))?;
-        }
-        Ok(installed)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-}
-
 /// `llbc build`.
 struct Own {
-    programs: Installed,
     store: TempDir,
 }
 
 impl Own {
     fn new(base: &Path) -> Result<Self> {
-        let programs = Installed::new(&["llbc", "executor"].map(|name| target_dir().join("release").join(name)))?;
-        let own = Self { programs, store: tempfile::Builder::new().prefix("bench-store-").tempdir()? };
-        let mut import = Command::new(own.programs.path("executor"));
+        let own = Self { store: tempfile::Builder::new().prefix("bench-store-").tempdir()? };
+        let mut import = Command::new(release::directory().join("executor"));
         import.env("LLBC_ROOT", own.store.path()).args(["images", "import"]).arg(base).arg(BASE);
         process::succeed(&mut import)?;
         Ok(own)
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(self.programs.path("llbc"));
+        let mut command = Command::new(release::directory().join("llbc"));
         command.env("LLBC_ROOT", self.store.path()).args(["build", "--progress=quiet"]);
         command
     }
@@ -139,7 +119,7 @@ impl Builder for Own {
 struct Buildkit32 {
     buildkit: Buildkit,
     /// Kept for its drop.
-    _programs: Installed,
+    _programs: TempDir,
     layout: TempDir,
     digest: String,
 }
@@ -147,8 +127,11 @@ struct Buildkit32 {
 impl Buildkit32 {
     fn new(own: &Own) -> Result<Option<Self>> {
         let Some(daemon) = Buildkit::program() else { return Ok(None) };
-        let programs = Installed::new(&[daemon.with_file_name("buildctl"), daemon.with_file_name("buildkitd")])?;
-        let buildkit = Buildkit::start(&programs.path("buildkitd"))?;
+        let programs = tempfile::Builder::new().prefix("bench-programs-").tempdir()?;
+        for name in ["buildctl", "buildkitd"] {
+            release::copy(&daemon.with_file_name(name), &programs.path().join(name))?;
+        }
+        let buildkit = Buildkit::start(&programs.path().join("buildkitd"))?;
         let layout = tempfile::Builder::new().prefix("bench-layout-").tempdir()?;
         let file = layout.path().join("Dockerfile");
         std::fs::write(&file, format!("FROM {BASE}\n"))?;

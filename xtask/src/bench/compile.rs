@@ -5,7 +5,8 @@ use std::process::Command;
 
 use e2e::measure::{measure, median};
 
-use crate::shell::{self, Result, cargo, target_dir};
+use crate::release::{self, Profile};
+use crate::shell::{self, Result, cargo};
 
 /// Runs of each file; the median counts.
 const RUNS: usize = 5;
@@ -15,7 +16,7 @@ pub(super) fn run() -> Result<()> {
     let corpus = e2e::workspace().join("tests/conformance");
     let mut costs = Vec::new();
     for file in files(&corpus.join("dockerfile"))? {
-        let mut command = Command::new(target_dir().join("release/llbc"));
+        let mut command = Command::new(release::directory().join("llbc"));
         command.args(["compile", "--offline", "-o", "/dev/null", "--facts"]).arg(corpus.join("images.json"));
         command.arg("--context").arg(file.with_file_name("")).arg(&file);
         // Cases that are meant to fail are no compilations.
@@ -40,11 +41,12 @@ pub(super) fn run() -> Result<()> {
 
 /// Time, then allocations and memory, of the corpus or the files that are named: see `xtask/benches`.
 pub(super) fn in_process(files: &[String]) -> Result<()> {
+    let profile = Profile::of_compiling()?;
     for bench in ["frontend", "frontend_memory"] {
-        let mut command = cargo(&["bench", "--quiet", "--package", "xtask", "--bench", bench, "--"]);
+        let mut command = cargo(&["bench", "--quiet", "--package", "xtask", "--bench", bench]);
         // Files are named from where the task was started.
         let directory = std::env::current_dir()?;
-        command.args(files.iter().map(|file| directory.join(file)));
+        profile.apply(&mut command).arg("--").args(files.iter().map(|file| directory.join(file)));
         shell::step(bench, &mut command)?;
     }
     Ok(())

@@ -4,7 +4,8 @@ use std::process::Command;
 
 use e2e::measure::{measure, median};
 
-use crate::shell::{self, Result, target_dir};
+use crate::release;
+use crate::shell::{self, Result};
 
 /// Functions of the program; ten lines each.
 const FUNCTIONS: usize = 1000;
@@ -19,7 +20,7 @@ pub(super) fn run() -> Result<()> {
     std::fs::write(&file, &text)?;
     let mut runs = Vec::new();
     for _ in 0..RUNS {
-        runs.push(measure(Command::new(target_dir().join("release/llbc")).arg("check").arg(&file))?);
+        runs.push(measure(Command::new(release::directory().join("llbc")).arg("check").arg(&file))?);
     }
     let cost = median(runs);
     shell::print(&format!(

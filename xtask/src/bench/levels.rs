@@ -19,7 +19,8 @@ use e2e::{Buildkit, Sandbox, binaries, process};
 use tempfile::TempDir;
 use xtask::optimizer;
 
-use crate::shell::{self, Result, cargo, target_dir};
+use crate::release;
+use crate::shell::{self, Result};
 
 /// What is measured where nobody says it: builds of real shape, and the examples.
 const CASES: [&str; 2] = ["real/", "examples/"];
@@ -35,14 +36,8 @@ const TIMED: [&str; 2] = ["cold", "changed"];
 pub(super) fn run(words: &[String]) -> Result<()> {
     // Tests ask the environment which binaries they run.
     if std::env::var_os(binaries::DIRECTORY).is_none() {
-        shell::step(
-            "build llbc and executor",
-            &mut cargo(&["build", "--release", "--package", "cli", "--package", "executor"]),
-        )?;
         let mut again = Command::new(std::env::current_exe()?);
-        return shell::run(
-            again.args(["bench", "levels"]).args(words).env(binaries::DIRECTORY, target_dir().join("release")),
-        );
+        return shell::run(again.args(["bench", "levels"]).args(words).env(binaries::DIRECTORY, release::build()?));
     }
     let words: Vec<&str> = if words.is_empty() { CASES.to_vec() } else { words.iter().map(String::as_str).collect() };
     let (sandbox, rows) = (Sandbox::with_base(), optimizer::rows("real/")?);

@@ -17,6 +17,7 @@ use e2e::lsp::Client;
 use e2e::process::find;
 use serde_json::{Value, json};
 
+use crate::release;
 use crate::shell::{self, Result, target_dir};
 
 /// The version of the peer that is measured.
@@ -65,7 +66,7 @@ const ROWS: &[&str] = &[
 ];
 
 pub(super) fn run() -> Result<()> {
-    let ours = measure(Command::new(target_dir().join("release/llbc")).arg("lsp"))?;
+    let ours = measure(Command::new(release::directory().join("llbc")).arg("lsp"))?;
     let peer = match peer() {
         Ok(program) => Some(measure(Command::new(program).arg("--stdio"))?),
         Err(why) => {
