@@ -7,7 +7,8 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::SystemTime;
 
 use e2e::process::succeed;
 
@@ -66,31 +67,49 @@ pub(crate) struct Profile {
 impl Profile {
     /// That of the compiler at work.
     pub(crate) fn of_compiling() -> Result<Self> {
-        let mut training = cargo(&["bench", "--package", "xtask", "--bench", "training"]);
         let toolchain = Toolchain::here()?;
         toolchain.install()?;
-        Self::record(toolchain, &target_dir().join("profile"), "train", &mut training)
+        let mut training = cargo(&["bench", "--no-run", "--package", "xtask", "--bench", "training"]);
+        Self::record(toolchain, &target_dir().join("profile"), &mut training)
     }
 
-    /// That of a program that cargo builds and runs.
+    /// That of a program that cargo builds. One that was made of the same program stays: counts differ a little from run to
+    /// run, and all would be compiled again.
     ///
-    /// Functions are told by names that hold a hash of the settings they are compiled with: where `run` has another
+    /// Functions are told by names that hold a hash of the settings they are compiled with: where the program has another
     /// `lto` than what the profile is applied to, none of its counts is found.
-    fn record(toolchain: Toolchain, directory: &Path, step: &str, run: &mut Command) -> Result<Self> {
+    fn record(toolchain: Toolchain, directory: &Path, build: &mut Command) -> Result<Self> {
         std::fs::create_dir_all(directory)?;
         let (counts, data) = (directory.join("counts.profraw"), directory.join("counts.profdata"));
-        toolchain.compile(run, &flag("-Cprofile-generate=", directory)).env("LLVM_PROFILE_FILE", &counts);
-        shell::step(step, run)?;
-        let mut merge = Command::new(&toolchain.profdata);
-        succeed(merge.args(["merge", "--sparse", "--output"]).args([&data, &counts]))?;
+        toolchain.compile(build, &flag("-Cprofile-generate=", directory));
+        let program = shell::timed("build the training", || built(build))?;
+        if !data.exists() || modified(&data)? < modified(&program)? {
+            shell::step("train", Command::new(&program).env("LLVM_PROFILE_FILE", &counts))?;
+            let mut merge = Command::new(&toolchain.profdata);
+            succeed(merge.args(["merge", "--sparse", "--output"]).args([&data, &counts]))?;
+        }
         Ok(Self { toolchain, data })
     }
 
-    /// Has cargo compile with the profile. Cargo does not look into it: what is compiled with an older one, of the same
-    /// sources, stays.
+    /// Has cargo compile with the profile.
     pub(crate) fn apply<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         self.toolchain.compile(command, &flag("-Cprofile-use=", &self.data))
     }
+}
+
+/// Has cargo build a program; gives its path.
+fn built(build: &mut Command) -> Result<PathBuf> {
+    let output = build.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit()).output()?;
+    if !output.status.success() {
+        return Err(format!("{}: {}", shell::shown(build), output.status).into());
+    }
+    let messages = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<serde_json::Value>();
+    let program = messages.flatten().filter_map(|message| Some(PathBuf::from(message["executable"].as_str()?))).last();
+    program.ok_or_else(|| format!("{} built no program", shell::shown(build)).into())
+}
+
+fn modified(path: &Path) -> Result<SystemTime> {
+    Ok(std::fs::metadata(path)?.modified()?)
 }
 
 fn flag(name: &str, path: &Path) -> OsString {
@@ -189,7 +208,9 @@ fn step(at: usize) -> usize {
             command.arg(&manifest).arg("--target-dir").arg(top.path().join("target"));
             command
         };
-        let profile = Profile::record(toolchain, &top.path().join("profile"), "count", &mut cargo("run")).unwrap();
+        let record =
+            || Profile::record(Toolchain::here().unwrap(), &top.path().join("profile"), &mut cargo("build")).unwrap();
+        let profile = record();
         let again = succeed(profile.apply(&mut cargo("run"))).unwrap();
         assert_eq!(again.out(), "301476\n");
 
@@ -199,5 +220,10 @@ fn step(at: usize) -> usize {
         let code = std::fs::read_dir(deps).unwrap().map(|entry| entry.unwrap().path()).find(is_code).unwrap();
         let code = std::fs::read_to_string(code).unwrap();
         assert!(code.contains("!{!\"function_entry_count\", i64 777}"), "{code}");
+
+        let made = modified(&profile.data).unwrap();
+        assert_eq!(modified(&record().data).unwrap(), made);
+        std::fs::write(top.path().join("src/main.rs"), PROGRAM.replace("777", "778")).unwrap();
+        assert!(modified(&record().data).unwrap() > made);
     }
 }
