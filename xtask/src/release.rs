@@ -2,7 +2,7 @@
 //!
 //! The compiler compiles both corpora once, in a program that counts what runs (`benches/training.rs`). With the counts, rustc
 //! places what runs often together and what hardly ever runs elsewhere, so that far less of the program has to be in the
-//! processor's caches: compiling takes a third less. Programs that wait for the kernel gain nothing, so nothing else is trained.
+//! processor's caches: compiling takes 30% less. Programs that wait for the kernel gain nothing, so nothing else is trained.
 //! The profile is made of nothing but the sources, so none is checked in that could grow old.
 
 use std::ffi::OsString;
