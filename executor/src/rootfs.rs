@@ -16,7 +16,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps};
 use rustix::io::Errno;
@@ -48,6 +48,20 @@ pub struct Place {
     pub dir: OwnedFd,
     /// The name; `.` for the root of the tree itself.
     pub name: OsString,
+}
+
+/// The path from the root of a tree that a path says as text, where no directory on the way is a link: without `.` and
+/// `..`, and never above the root.
+pub fn below(path: &Path) -> PathBuf {
+    let mut below = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => below.push(name),
+            Component::ParentDir => drop(below.pop()),
+            _ => {}
+        }
+    }
+    below
 }
 
 impl Tree {

@@ -23,6 +23,12 @@ fn read(tree: &Tree, path: &str) -> Result<String, ErrorKind> {
 }
 
 #[test]
+fn paths_as_text_stay_below_the_root() {
+    let cases = [("", ""), ("/", ""), ("/a/./b/", "a/b"), ("a/../../b", "b"), ("../../..", ""), ("/../a/b/..", "a")];
+    cases.iter().for_each(|(path, want)| assert_eq!(below(Path::new(path)), Path::new(want), "{path}"));
+}
+
+#[test]
 fn absolute_links_stay_inside() {
     let (temp, tree) = trap();
     symlink(temp.path().join("outside"), temp.path().join("tree/escape")).unwrap();

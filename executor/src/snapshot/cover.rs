@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use super::area::Contents;
 use super::entry;
 use super::stack::{Dir, Stack, kind, open_dir};
-use crate::{Error, Result};
+use crate::{Error, Result, rootfs};
 
 /// Symbolic links followed on the way to one file; the kernel's number.
 const MAX_LINKS: usize = 40;
@@ -119,8 +119,9 @@ impl Cover<'_> {
                 if kind(&found.stat) == FileType::Symlink && !last {
                     let link = rustix::fs::readlinkat(found.dir, name, Vec::new())?;
                     let rest = names[index + 1..].iter().map(|name| OsStr::from_bytes(name.to_bytes()));
-                    path =
-                        absolute(&done, Path::new(OsStr::from_bytes(link.to_bytes()))).join(rest.collect::<PathBuf>());
+                    // Directories on the way are no links any more.
+                    let target = rootfs::below(&done.join(OsStr::from_bytes(link.to_bytes())));
+                    path = target.join(rest.collect::<PathBuf>());
                     continue 'again;
                 }
                 done.push(OsStr::from_bytes(name.to_bytes()));
@@ -172,19 +173,6 @@ impl Cover<'_> {
         }
         Ok(())
     }
-}
-
-/// A link's target from the root of the tree, `..` taken as text: directories on the way are no links any more.
-fn absolute(dir: &Path, link: &Path) -> PathBuf {
-    let mut path = if link.is_absolute() { PathBuf::new() } else { dir.to_owned() };
-    for component in link.components() {
-        match component {
-            Component::Normal(name) => path.push(name),
-            Component::ParentDir => drop(path.pop()),
-            _ => {}
-        }
-    }
-    path
 }
 
 fn last(path: &Path) -> rustix::io::Result<CString> {

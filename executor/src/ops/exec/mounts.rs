@@ -10,7 +10,7 @@ use crate::ops::Context;
 use crate::runtime::{self, MountSource, Root};
 use crate::session::SshAgent;
 use crate::snapshot::{Active, Committed, Snapshots, View};
-use crate::{Error, Result};
+use crate::{Error, Result, rootfs};
 
 /// Position of an input that is none, and number of an output that is none.
 const NONE: i64 = -1;
@@ -104,7 +104,7 @@ impl Preparing<'_> {
             MountKind::Ssh(options) => session::agent(self.context.session, options)?
                 .map(|agent| Held::Agent { agent: agent.clone(), options: options.clone() }),
         };
-        let dest = absolute(self.cwd, &mount.dest);
+        let dest = format!("/{}", rootfs::below(&Path::new(self.cwd).join(&mount.dest)).display());
         let selector = mount.selector.clone();
         Ok(held.map(|held| Other { dest, held, selector, readonly: mount.readonly }))
     }
@@ -235,17 +235,4 @@ impl Other {
 /// The directory of a tree that is no overlay.
 fn plain_path(active: &Active) -> PathBuf {
     active.path().expect("a tree that is no overlay is a directory already").to_owned()
-}
-
-/// A path against the working directory, without `.` and `..`.
-fn absolute(cwd: &str, dest: &str) -> String {
-    let mut path = PathBuf::from("/");
-    for component in Path::new(cwd).join(dest).components() {
-        match component {
-            std::path::Component::Normal(name) => path.push(name),
-            std::path::Component::ParentDir => drop(path.pop()),
-            _ => {}
-        }
-    }
-    path.to_string_lossy().into_owned()
 }
