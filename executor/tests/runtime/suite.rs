@@ -650,6 +650,7 @@ fn an_executor_that_is_killed_leaves_nothing() {
         child.wait().unwrap();
         wait_for("the container to end", || !is_running(&nap));
         wait_for("its group to go", || !groups.iter().any(|group| group.exists()));
+        groups_at_the_top(&parent_group(std::process::id())).iter().for_each(|group| fs::remove_dir(group).unwrap());
         let bundle = std::env::temp_dir().join(format!("llbc-{pid}-0"));
         wait_for("its interfaces to go", || !way_out.exists());
         wait_for("its bundle to go", || !bundle.exists());
@@ -664,7 +665,44 @@ fn be_the_victim(victim: &str) {
     let nap = nap(std::os::unix::process::parent_id());
     let mut spec = Spec { network: Network::Sandbox, ..rig.sh(&format!("sleep {nap}")) };
     spec.mounts = vec![Mount { dest: "/point".into(), source: MountSource::Tmpfs { size: 0 }, readonly: false }];
+    spec.cgroup_parent = parent_group(std::os::unix::process::parent_id());
     let _ = run(&*crate::rig::named(runtime), &spec);
+}
+
+/// The group that a test has its containers run below.
+fn parent_group(test: u32) -> String {
+    format!("llbc-below-{test}")
+}
+
+/// Directories of this name at the top of the hierarchies of control groups.
+fn groups_at_the_top(name: &str) -> Vec<PathBuf> {
+    let top = Path::new("/sys/fs/cgroup");
+    let hierarchies = fs::read_dir(top).unwrap().map(|entry| entry.unwrap().path()).chain([top.to_owned()]);
+    hierarchies.map(|hierarchy| hierarchy.join(name)).filter(|group| group.is_dir()).collect()
+}
+
+#[test]
+fn many_that_start_and_end_at_once_have_a_group_each() {
+    each(|runtime| {
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| (0..8).for_each(|_| drop(stdout(runtime, &Rig::new().sh("true")))));
+            }
+        });
+    });
+}
+
+#[test]
+fn a_group_is_made_among_the_groups_only() {
+    let name = format!("llbc-escaped-{}", std::process::id());
+    let escaped = std::env::temp_dir().join(&name);
+    each(|runtime| {
+        let up = "../".repeat(20);
+        let parent = format!("{up}{}", escaped.strip_prefix("/").unwrap().display());
+        let _ = run(runtime, &Spec { cgroup_parent: parent, ..Rig::new().sh("true") });
+        assert!(!escaped.exists());
+    });
+    groups_at_the_top("tmp").iter().for_each(|group| drop((fs::remove_dir(group.join(&name)), fs::remove_dir(group))));
 }
 
 /// The groups of its own that a running process is in; where there are several hierarchies, each has one.

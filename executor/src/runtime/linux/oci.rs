@@ -175,14 +175,11 @@ fn is_foreign(root: &Tree, path: &str) -> bool {
 }
 
 /// Removes what a runtime that was killed left, and the directory its bundle was mounted on: all of it is empty now.
-pub(super) fn clean(oci: &Oci) {
+pub(super) fn clean(oci: &Oci, parent: &Path) {
     let _ = std::fs::remove_dir(&oci.bundle);
     let root = Path::new("/sys/fs/cgroup");
     let hierarchies = std::fs::read_dir(root).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
     for hierarchy in hierarchies.chain([root.to_owned()]) {
-        let parent = hierarchy.join(config::GROUP);
-        let _ = std::fs::remove_dir(parent.join(&oci.id));
-        // As long as others are in it, it stays.
-        let _ = std::fs::remove_dir(parent);
+        let _ = std::fs::remove_dir(hierarchy.join(parent).join(&oci.id));
     }
 }

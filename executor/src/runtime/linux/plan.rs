@@ -132,10 +132,10 @@ pub(super) struct Owner {
     pub(super) mode: u32,
 }
 
-/// Control group: parent and limits; 0 and empty are unset.
+/// Control group: parent, from the top of the hierarchy, and limits; 0 and empty are unset.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Cgroup {
-    pub(super) parent: String,
+    pub(super) parent: PathBuf,
     pub(super) memory: i64,
     pub(super) memory_swap: i64,
     pub(super) cpu_shares: i64,

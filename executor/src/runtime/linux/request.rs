@@ -11,7 +11,7 @@ use super::plan::{self, Plan, Request, Source};
 use super::{limits, names};
 use crate::rootfs::Tree;
 use crate::runtime::{Mount, MountSource, Network, Root, Spec};
-use crate::{Error, Result, snapshot};
+use crate::{Error, Result, rootfs, snapshot};
 
 /// A socket of the container and the agent of the host that serves it.
 pub(super) struct Agent {
@@ -155,7 +155,7 @@ fn socket(path: &Path, raw: bool, side: &mut Side) -> Result<usize> {
 fn cgroup(spec: &Spec) -> plan::Cgroup {
     let limits = &spec.resources;
     plan::Cgroup {
-        parent: spec.cgroup_parent.clone(),
+        parent: rootfs::below(Path::new(&spec.cgroup_parent)),
         memory: limits.memory,
         memory_swap: limits.memory_swap,
         cpu_shares: limits.cpu_shares,

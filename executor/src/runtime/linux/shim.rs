@@ -62,7 +62,7 @@ fn supervise(control: &UnixStream) -> Result<Reply> {
     let ended = run(&container, control);
     stubs.clean(container.writable.as_ref().unwrap_or(&container.root));
     if let Some(oci) = &container.plan.oci {
-        oci::clean(oci);
+        oci::clean(oci, &container.plan.cgroup.parent);
     }
     // The executor goes on with the trees as soon as it hears of the end: nothing of ours may hold them then.
     let Container { cgroup, .. } = container;

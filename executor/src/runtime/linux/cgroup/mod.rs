@@ -20,10 +20,6 @@ use super::{caps, mounts, plan};
 use crate::rootfs::{NewDir, Tree};
 use crate::{Result, userns};
 
-/// Parent of groups that are not in the executor's own.
-const PARENT: &str = "llbc";
-/// Times a group is tried to be made while others remove the parent.
-const PARENT_RETRIES: usize = 64;
 /// Controllers that limits need.
 const CONTROLLERS: [&str; 3] = ["memory", "cpu", "cpuset"];
 
@@ -149,25 +145,12 @@ impl Cgroup {
         if let Some(group) = self.group {
             drop((group.dir, group.mount));
             let _ = rustix::fs::unlinkat(&group.parent, &group.name, AtFlags::REMOVEDIR);
-            // As long as others are in it, it stays.
-            let _ = rustix::fs::unlinkat(&group.parent, format!("../{PARENT}"), AtFlags::REMOVEDIR);
         }
     }
 }
 
 impl Group {
     fn make(hierarchy: &OwnedFd, limits: &plan::Cgroup) -> io::Result<Self> {
-        // Whoever removes its group last removes the parent; it may do so between the two steps of another.
-        for _ in 0..PARENT_RETRIES {
-            match Self::make_once(hierarchy, limits) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                made => return made,
-            }
-        }
-        Self::make_once(hierarchy, limits)
-    }
-
-    fn make_once(hierarchy: &OwnedFd, limits: &plan::Cgroup) -> io::Result<Self> {
         let tree = Tree::from_fd(hierarchy.try_clone()?);
         let parent = parent_path(hierarchy, limits);
         let new = NewDir { mode: 0o755, owner: None, time: None };
@@ -227,15 +210,16 @@ impl plan::Cgroup {
 }
 
 /// Where the group goes. Limits need controllers, which a group with processes in it cannot hand on: so such a group is at
-/// the top. All others stay in the executor's own group and under its limits.
+/// the top. All others stay in the executor's own group and under its limits. None are below a group of ours: somebody
+/// would have to remove that while others are about to use it, and other runtimes do not try again.
 fn parent_path(hierarchy: &OwnedFd, limits: &plan::Cgroup) -> PathBuf {
-    if !limits.parent.is_empty() {
-        return Path::new("/").join(limits.parent.trim_start_matches('/')).join(PARENT);
+    if !limits.parent.as_os_str().is_empty() {
+        return limits.parent.clone();
     }
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let own = Path::new(own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/"));
     if limits.is_limiting() {
-        return handed_on(hierarchy, own).join(PARENT);
+        return handed_on(hierarchy, own).into();
     }
     own.into()
 }

@@ -9,9 +9,6 @@ use super::super::shim::Container;
 use super::super::{caps, init, limits, mounts, seccomp, user};
 use crate::userns;
 
-/// Parent of the containers' control groups.
-pub(super) const GROUP: &str = "llbc";
-
 /// The text of `config.json`. `sources` are the paths of the plan's mounts.
 pub(super) fn text(container: &Container, bundle: &Path, sources: &[PathBuf]) -> String {
     let plan = &container.plan;
@@ -111,11 +108,10 @@ fn linux(container: &Container) -> Value {
         namespaces.push("network");
     }
     let namespaces: Vec<Value> = namespaces.into_iter().map(|kind| json!({ "type": kind })).collect();
-    let id = plan.oci.as_ref().map_or("", |oci| &oci.id);
-    let parent = if plan.cgroup.parent.is_empty() { GROUP } else { plan.cgroup.parent.trim_start_matches('/') };
     let mut linux = json!({ "namespaces": namespaces });
     if !userns::is_confined() {
-        linux["cgroupsPath"] = json!(format!("/{parent}/{id}"));
+        let id = plan.oci.as_ref().map_or("", |oci| &oci.id);
+        linux["cgroupsPath"] = json!(Path::new("/").join(&plan.cgroup.parent).join(id));
         linux["resources"] = resources(plan);
     }
     if plan.insecure {
