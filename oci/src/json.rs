@@ -177,26 +177,37 @@ static MAY_ESCAPE: [bool; 256] = {
     may
 };
 
-/// Where the first byte is that may have to be escaped. Of 32 bytes a loop is made that compares many at once; of 16 it is not.
-fn find_special(text: &[u8]) -> Option<usize> {
-    let (chunks, _) = text.as_chunks::<32>();
-    let is_special = |chunk: &[u8; 32]| chunk.iter().fold(false, |found, byte| found | may_escape(*byte));
-    let start = 32 * chunks.iter().position(is_special).unwrap_or(chunks.len());
-    Some(start + text[start..].iter().position(|byte| MAY_ESCAPE[usize::from(*byte)])?)
+/// Calls `found` with the place of each byte that may have to be escaped. Of 32 bytes a loop is made that looks at many at
+/// once; of 16 it is not.
+fn each_special(text: &[u8], mut found: impl FnMut(usize)) {
+    let (chunks, rest) = text.as_chunks::<32>();
+    for (index, chunk) in chunks.iter().enumerate() {
+        let mut flags = [0; 32];
+        flags.iter_mut().zip(chunk).for_each(|(flag, byte)| *flag = u8::from(may_escape(*byte)));
+        for (at, eight) in flags.as_chunks::<8>().0.iter().enumerate() {
+            let mut flags = u64::from_le_bytes(*eight);
+            while flags != 0 {
+                found(32 * index + 8 * at + flags.trailing_zeros() as usize / 8);
+                flags &= flags - 1;
+            }
+        }
+    }
+    let start = text.len() - rest.len();
+    rest.iter().enumerate().filter(|(_, byte)| MAY_ESCAPE[usize::from(**byte)]).for_each(|(at, _)| found(start + at));
 }
 
 /// Appends a text in quotes.
 fn push_text(out: &mut Vec<u8>, text: &str) {
     out.reserve(text.len() + 2);
     out.push(b'"');
-    let mut rest = text;
-    while let Some(at) = find_special(rest.as_bytes()) {
-        out.extend_from_slice(&rest.as_bytes()[..at]);
-        let letter = rest[at..].chars().next().unwrap_or_default();
+    let mut written = 0;
+    each_special(text.as_bytes(), |at| {
+        out.extend_from_slice(&text.as_bytes()[written..at]);
+        let letter = text[at..].chars().next().unwrap_or_default();
         push_special(out, letter);
-        rest = &rest[at + letter.len_utf8()..];
-    }
-    out.extend_from_slice(rest.as_bytes());
+        written = at + letter.len_utf8();
+    });
+    out.extend_from_slice(&text.as_bytes()[written..]);
     out.push(b'"');
 }
 

@@ -149,9 +149,8 @@ fn has_plain_quotes(text: &str) -> bool {
 /// Whether no byte of `raw` means anything: then its value is itself in every mode, and its words are what blanks
 /// separate. The fast path of evaluators.
 pub fn is_plain(raw: &[u8], escape: u8) -> bool {
-    // All of it is looked at, without short cuts: so sixteen bytes are at once, and words are short.
-    let means = |b: &u8| !b.is_ascii() | (*b == b'$') | (*b == b'\'') | (*b == b'"') | (*b == escape);
-    !raw.iter().fold(false, |found, b| found | means(b))
+    let means = |b: u8| !b.is_ascii() | (b == b'$') | (b == b'\'') | (b == b'"') | (b == escape);
+    reader::find(raw, means).is_none()
 }
 
 /// Text as Go decodes it: every byte that belongs to no character becomes U+FFFD by itself.

@@ -68,7 +68,8 @@ impl Reader<'_> {
     /// Goes to the first of some signs, or to the end. They are ASCII, of which no other character has a byte.
     fn skip_to<const N: usize>(&mut self, signs: [u8; N]) {
         let rest = &self.text.as_bytes()[self.position..];
-        self.position += find(rest, signs).unwrap_or(rest.len());
+        let is_sign = |byte| signs.iter().fold(false, |found, sign| found | (byte == *sign));
+        self.position += find(rest, is_sign).unwrap_or(rest.len());
     }
 
     fn single_quoted(&mut self, out: &mut Vec<Piece>) -> Result<(), Fault> {
@@ -188,14 +189,20 @@ fn literal(out: &mut Vec<Piece>, start: usize, end: usize) {
     }
 }
 
-/// Where the first of some signs stands: scripts are long, and signs rare. Of 32 bytes a loop is made that compares many at
-/// once; of 16 it is not.
-fn find<const N: usize>(text: &[u8], signs: [u8; N]) -> Option<usize> {
-    let is_sign = |b: &u8| signs.iter().fold(false, |found, sign| found | (b == sign));
-    let (chunks, _) = text.as_chunks::<32>();
-    let has_sign = |chunk: &[u8; 32]| chunk.iter().fold(false, |found, b| found | is_sign(b));
-    let start = 32 * chunks.iter().position(has_sign).unwrap_or(chunks.len());
-    Some(start + text[start..].iter().position(is_sign)?)
+/// Where the first byte is that is a sign: scripts are long, and signs rare. Of 32 bytes a loop is made that looks at many at
+/// once, if `is_sign` takes no short cuts; of 16 it is not.
+pub(super) fn find(text: &[u8], is_sign: impl Fn(u8) -> bool) -> Option<usize> {
+    let (chunks, rest) = text.as_chunks::<32>();
+    for (index, chunk) in chunks.iter().enumerate() {
+        let mut flags = [0; 32];
+        flags.iter_mut().zip(chunk).for_each(|(flag, byte)| *flag = u8::from(is_sign(*byte)));
+        let (eights, _) = flags.as_chunks::<8>();
+        if let Some(at) = eights.iter().position(|eight| *eight != [0; 8]) {
+            let bits = u64::from_le_bytes(eights[at]).trailing_zeros() as usize;
+            return Some(32 * index + 8 * at + bits / 8);
+        }
+    }
+    Some(text.len() - rest.len() + rest.iter().position(|byte| is_sign(*byte))?)
 }
 
 /// Bytes of a text.
