@@ -18,6 +18,9 @@ use crate::shell::{self, Result, cargo, say, target_dir};
 /// What is given out.
 const PROGRAMS: [&str; 2] = ["llbc", "executor"];
 
+/// The program that is trained with, of `benches`.
+const TRAINING: &str = "training";
+
 /// What LLVM does with counts only when it is told to: it orders the blocks of a function so that what runs one after the other
 /// stands so, and moves those that hardly ever run out of it. Together that takes 8% off compiling.
 const PLACING: [&str; 2] =
@@ -74,20 +77,20 @@ impl Profile {
     pub(crate) fn of_compiling() -> Result<Self> {
         let toolchain = Toolchain::here()?;
         toolchain.install()?;
-        let mut training = cargo(&["bench", "--no-run", "--package", "xtask", "--bench", "training"]);
-        Self::record(toolchain, &target_dir().join("profile"), &mut training)
+        let mut training = cargo(&["bench", "--no-run", "--package", "xtask", "--bench", TRAINING]);
+        Self::record(toolchain, &target_dir().join("profile"), &mut training, TRAINING)
     }
 
-    /// That of a program that cargo builds. One that was made of the same program stays: counts differ a little from run to
-    /// run, and all would be compiled again.
+    /// That of a program that cargo builds, by its name. One that was made of the same program stays: counts differ a little
+    /// from run to run, and all would be compiled again.
     ///
     /// Functions are told by names that hold a hash of the settings they are compiled with: where the program has another
     /// `lto` than what the profile is applied to, none of its counts is found.
-    fn record(toolchain: Toolchain, directory: &Path, build: &mut Command) -> Result<Self> {
+    fn record(toolchain: Toolchain, directory: &Path, build: &mut Command, name: &str) -> Result<Self> {
         std::fs::create_dir_all(directory)?;
         let (counts, data) = (directory.join("counts.profraw"), directory.join("counts.profdata"));
         toolchain.compile(build, [flag("-Cprofile-generate=", directory)]);
-        let program = shell::timed("build the training", || built(build))?;
+        let program = shell::timed("build the training", || built(build, name))?;
         if !data.exists() || modified(&data)? < modified(&program)? {
             shell::step("train", Command::new(&program).env("LLVM_PROFILE_FILE", &counts))?;
             let mut merge = Command::new(&toolchain.profdata);
@@ -103,15 +106,16 @@ impl Profile {
     }
 }
 
-/// Has cargo build a program; gives its path.
-fn built(build: &mut Command) -> Result<PathBuf> {
+/// Has cargo build a program, and maybe others that it needs; gives its path.
+fn built(build: &mut Command, name: &str) -> Result<PathBuf> {
     let output = build.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit()).output()?;
     if !output.status.success() {
         return Err(format!("{}: {}", shell::shown(build), output.status).into());
     }
     let messages = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<serde_json::Value>();
-    let program = messages.flatten().filter_map(|message| Some(PathBuf::from(message["executable"].as_str()?))).last();
-    program.ok_or_else(|| format!("{} built no program", shell::shown(build)).into())
+    let mut of_name = messages.flatten().filter(|message| message["target"]["name"] == name);
+    let program = of_name.find_map(|message| Some(PathBuf::from(message["executable"].as_str()?)));
+    program.ok_or_else(|| format!("{} built no program {name}", shell::shown(build)).into())
 }
 
 fn modified(path: &Path) -> Result<SystemTime> {
@@ -210,19 +214,22 @@ fn step(at: usize) -> usize {
         let manifest = top.path().join("Cargo.toml");
         std::fs::create_dir(top.path().join("src")).unwrap();
         std::fs::write(top.path().join("src/main.rs"), PROGRAM).unwrap();
+        std::fs::create_dir(top.path().join("src/bin")).unwrap();
+        std::fs::write(top.path().join("src/bin/other.rs"), "fn main() { panic!(\"not this one\") }").unwrap();
         std::fs::write(&manifest, "[package]\nname = \"counted\"\nedition = \"2024\"\n[workspace]\n").unwrap();
         let cargo = |verb: &str| {
             let mut command = cargo(&[verb, "--quiet", "--offline", "--release", "--manifest-path"]);
             command.arg(&manifest).arg("--target-dir").arg(top.path().join("target"));
             command
         };
+        let directory = top.path().join("profile");
         let record =
-            || Profile::record(Toolchain::here().unwrap(), &top.path().join("profile"), &mut cargo("build")).unwrap();
+            || Profile::record(Toolchain::here().unwrap(), &directory, &mut cargo("build"), "counted").unwrap();
         let profile = record();
-        let again = succeed(profile.apply(&mut cargo("run"))).unwrap();
+        let again = succeed(profile.apply(&mut cargo("run")).args(["--bin", "counted"])).unwrap();
         assert_eq!(again.out(), "301476\n");
 
-        succeed(profile.apply(&mut cargo("rustc")).args(["--", "--emit=llvm-ir"])).unwrap();
+        succeed(profile.apply(&mut cargo("rustc")).args(["--bin", "counted", "--", "--emit=llvm-ir"])).unwrap();
         let deps = top.path().join("target").join(&profile.toolchain.host).join("release/deps");
         let is_code = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "ll");
         let code = std::fs::read_dir(deps).unwrap().map(|entry| entry.unwrap().path()).find(is_code).unwrap();
