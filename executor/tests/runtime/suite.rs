@@ -624,7 +624,7 @@ fn cancelling_kills_everything() {
     });
 }
 
-/// Set for the process that is to be killed: the root it runs a container in, and whether by which OCI runtime.
+/// Set for the process that is to be killed: the runtime, the group it runs a container below, if any, and in which root.
 const VICTIM: &str = "LLBC_TEST_VICTIM";
 
 #[test]
@@ -632,11 +632,12 @@ fn an_executor_that_is_killed_leaves_nothing() {
     if let Ok(victim) = std::env::var(VICTIM) {
         return be_the_victim(&victim);
     }
-    for runtime in ["embedded", "runc", "crun"] {
+    let below = format!("llbc-below-{}", std::process::id());
+    for (runtime, parent) in ["embedded", "runc", "crun"].into_iter().flat_map(|name| [(name, ""), (name, &*below)]) {
         let (rig, nap) = (Rig::new(), nap(std::process::id()));
         let mut child = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "suite::an_executor_that_is_killed_leaves_nothing"])
-            .env(VICTIM, format!("{runtime}:{}", rig.root().display()))
+            .env(VICTIM, format!("{runtime}:{parent}:{}", rig.root().display()))
             .stdout(std::process::Stdio::null())
             .spawn()
             .unwrap();
@@ -645,12 +646,13 @@ fn an_executor_that_is_killed_leaves_nothing() {
         // The first number that was free.
         let way_out = (pid..pid + 8).map(|number| way_out(number % (1 << 14))).find(|way| way.exists()).unwrap();
         let groups = control_groups_of(&nap);
-        assert!(groups.iter().all(|group| group.is_dir()) && !groups.is_empty());
+        assert!(groups.iter().all(|group| group.is_dir() && group.to_string_lossy().contains(parent)));
+        assert!(!groups.is_empty());
         child.kill().unwrap();
         child.wait().unwrap();
         wait_for("the container to end", || !is_running(&nap));
         wait_for("its group to go", || !groups.iter().any(|group| group.exists()));
-        groups_at_the_top(&parent_group(std::process::id())).iter().for_each(|group| fs::remove_dir(group).unwrap());
+        groups_at_the_top(&below).iter().for_each(|group| fs::remove_dir(group).unwrap());
         let bundle = std::env::temp_dir().join(format!("llbc-{pid}-0"));
         wait_for("its interfaces to go", || !way_out.exists());
         wait_for("its bundle to go", || !bundle.exists());
@@ -660,18 +662,13 @@ fn an_executor_that_is_killed_leaves_nothing() {
 }
 
 fn be_the_victim(victim: &str) {
-    let (runtime, root) = victim.split_once(':').unwrap();
+    let [runtime, parent, root] = victim.splitn(3, ':').collect::<Vec<_>>().try_into().unwrap();
     let rig = Rig::at(root.into());
     let nap = nap(std::os::unix::process::parent_id());
     let mut spec = Spec { network: Network::Sandbox, ..rig.sh(&format!("sleep {nap}")) };
     spec.mounts = vec![Mount { dest: "/point".into(), source: MountSource::Tmpfs { size: 0 }, readonly: false }];
-    spec.cgroup_parent = parent_group(std::os::unix::process::parent_id());
+    spec.cgroup_parent = parent.into();
     let _ = run(&*crate::rig::named(runtime), &spec);
-}
-
-/// The group that a test has its containers run below.
-fn parent_group(test: u32) -> String {
-    format!("llbc-below-{test}")
 }
 
 /// Directories of this name at the top of the hierarchies of control groups.
@@ -695,14 +692,12 @@ fn many_that_start_and_end_at_once_have_a_group_each() {
 #[test]
 fn a_group_is_made_among_the_groups_only() {
     let name = format!("llbc-escaped-{}", std::process::id());
-    let escaped = std::env::temp_dir().join(&name);
     each(|runtime| {
-        let up = "../".repeat(20);
-        let parent = format!("{up}{}", escaped.strip_prefix("/").unwrap().display());
+        let parent = "../".repeat(20) + &name;
         let _ = run(runtime, &Spec { cgroup_parent: parent, ..Rig::new().sh("true") });
-        assert!(!escaped.exists());
+        assert!(!Path::new("/").join(&name).exists());
     });
-    groups_at_the_top("tmp").iter().for_each(|group| drop((fs::remove_dir(group.join(&name)), fs::remove_dir(group))));
+    groups_at_the_top(&name).iter().for_each(|group| fs::remove_dir(group).unwrap());
 }
 
 /// The groups of its own that a running process is in; where there are several hierarchies, each has one.
