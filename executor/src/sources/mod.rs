@@ -15,6 +15,7 @@ pub mod local;
 mod materialise;
 mod oci_layout;
 mod pins;
+mod process;
 mod select;
 #[cfg(test)]
 mod tests;

@@ -6,13 +6,12 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 use super::Wanted;
 use super::guard::Guard;
-use crate::sources::Context;
+use crate::sources::{Context, process};
 use crate::store::TempPath;
 use crate::{Error, Result};
 
@@ -34,6 +33,8 @@ impl Git {
             ("GIT_TERMINAL_PROMPT", "0"),
             ("GIT_CONFIG_NOSYSTEM", "1"),
             ("GIT_CONFIG_GLOBAL", "/dev/null"),
+            // An object is what its id says, whatever a repository would have in its place.
+            ("GIT_NO_REPLACE_OBJECTS", "1"),
             ("HOME", "/dev/null"),
             ("LC_ALL", "C"),
         ]
@@ -66,16 +67,25 @@ impl Git {
 
     /// Runs it in a repository, or outside any; returns what it prints.
     pub(super) fn run(&self, place: &Place<'_>, arguments: &[&str], context: Context<'_>) -> Result<String> {
+        let printed = self.print(place, arguments, context)?;
+        Ok(String::from_utf8_lossy(&printed).into_owned())
+    }
+
+    /// The same, where what it prints may be no text.
+    pub(super) fn print(&self, place: &Place<'_>, arguments: &[&str], context: Context<'_>) -> Result<Vec<u8>> {
         // A file that is made here is for everybody to read, whatever the mask of whoever builds.
         let mut command = Command::new("sh");
         command.args(["-c", "umask 022; exec git \"$@\"", "git", "-c", "protocol.file.allow=user"]);
         command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
         place.apply(&mut command);
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-        let output = wait(command, context)?;
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let output = process::output(command, None, context, |error| Error::Unsupported {
+            what: "a git source".into(),
+            why: format!("the program git cannot be run ({error}); install it"),
+        })?;
         context.progress.log(2, &output.stderr);
         if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+            return Ok(output.stdout);
         }
         let mut stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         if let Some(why) = self.guard.as_ref().and_then(Guard::failed) {
@@ -120,22 +130,6 @@ impl Place<'_> {
             command.env("GIT_INDEX_FILE", path);
         }
     }
-}
-
-fn wait(mut command: Command, context: Context<'_>) -> Result<Output> {
-    context.cancel.check()?;
-    let child = command.spawn().map_err(|error| Error::Unsupported {
-        what: "a git source".into(),
-        why: format!("the program git cannot be run ({error}); install it"),
-    })?;
-    let group = rustix::process::Pid::from_child(&child);
-    let _hook = context.cancel.on_cancel(move || {
-        // It may have ended just now.
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-    });
-    let output = child.wait_with_output().map_err(Error::io("wait for", "git"))?;
-    context.cancel.check()?;
-    Ok(output)
 }
 
 /// `Authorization: …` from the first secret that is there; those for the host come first.

@@ -76,7 +76,11 @@ impl<'a> Repository<'a> {
     }
 
     pub(super) fn run(&self, arguments: &[&str], context: Context<'_>) -> Result<String> {
-        self.git.run(&Place { git_dir: Some(&self.dir), ..Place::default() }, arguments, context)
+        self.git.run(&self.place(), arguments, context)
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place { git_dir: Some(&self.dir), ..Place::default() }
     }
 
     /// Seconds since 1970.
@@ -93,7 +97,7 @@ impl<'a> Repository<'a> {
 
     /// An object as git stores it.
     pub(super) fn object(&self, kind: &str, id: &str, context: Context<'_>) -> Result<Vec<u8>> {
-        self.run(&["cat-file", kind, id], context).map(String::into_bytes)
+        self.git.print(&self.place(), &["cat-file", kind, id], context)
     }
 
     fn initialise(&self, commit: &Commit, context: Context<'_>) -> Result<()> {

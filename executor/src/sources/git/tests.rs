@@ -333,6 +333,20 @@ fn submodules_of_a_server_that_knows_no_depth() {
 }
 
 #[test]
+fn a_commit_that_is_no_utf8() {
+    let remote = Remote::start();
+    fs::write(remote.path("message"), b"caf\xe9\n").unwrap();
+    let message = remote.path("message").display().to_string();
+    remote.git("repo", &["-c", "i18n.commitEncoding=latin1", "commit", "--quiet", "--allow-empty", "-F", &message]);
+    Place::new().with(|context| {
+        let Meta::Commit { commit, .. } = meta(&remote.source("#main", &[]), true, context).unwrap() else {
+            panic!("it is a commit")
+        };
+        assert!(commit.ends_with(b"\nencoding latin1\n\ncaf\xe9\n"), "{}", commit.escape_ascii());
+    });
+}
+
+#[test]
 fn a_remote_that_moves_on() {
     let remote = Remote::start();
     let place = Place::new();
