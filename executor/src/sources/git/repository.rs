@@ -70,9 +70,20 @@ impl<'a> Repository<'a> {
         Ok(self)
     }
 
-    /// Fetches the commit unless it is there.
+    /// Fetches the commit unless it is there. **Errors**: a tag is of another one than the remote says, by which its tree is
+    /// kept for others.
     pub(super) fn take(&self, wanted: &Wanted, commit: &Commit, context: Context<'_>) -> Result<()> {
-        if self.has(&commit.object, context) { Ok(()) } else { self.fetch(wanted, commit, context) }
+        if !self.has(&commit.object, context) {
+            self.fetch(wanted, commit, context)?;
+        }
+        if !commit.is_annotated() {
+            return Ok(());
+        }
+        let (name, said, found) = (&commit.name, commit.peeled(), self.peel(commit, context)?);
+        if said == found {
+            return Ok(());
+        }
+        Err(Error::Invalid(format!("the remote says that {name} is commit {said}, but it is {found}")))
     }
 
     pub(super) fn run(&self, arguments: &[&str], context: Context<'_>) -> Result<String> {

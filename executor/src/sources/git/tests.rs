@@ -475,6 +475,32 @@ fn over_ssh_with_a_key_and_a_known_host() {
     assert_eq!(hosts_of_the_user(), before, "nothing is learnt into the user's own file");
 }
 
+/// What is kept goes by the commit: a server must not have another tree kept under a commit that it only names.
+#[test]
+fn a_server_that_names_another_commit_than_that_of_the_tag() {
+    let remote = Remote::start();
+    let (first, main) = (remote.id("v1^{commit}"), remote.id("main"));
+    remote.git("repo", &["update-server-info"]);
+    let list = remote.path("repo/.git/info/refs");
+    let listed = fs::read_to_string(&list).unwrap();
+    let tagged = "\trefs/tags/v1^{}";
+    assert!(listed.contains(&format!("{first}{tagged}")), "{listed}");
+    fs::write(&list, listed.replace(&format!("{first}{tagged}"), &format!("{main}{tagged}"))).unwrap();
+    let port = serve_files(remote.root.path().to_owned());
+    let source = |fragment: &str, attrs: &[(&str, &str)]| {
+        let mut attrs: llb::Texts = attrs.iter().map(|(key, value)| ((*key).to_owned(), *value)).collect();
+        attrs.insert("git.fullurl", format!("http://127.0.0.1:{port}/repo/.git"));
+        llb::Source { identifier: format!("git://127.0.0.1/repo/.git{fragment}"), attrs }
+    };
+    let place = Place::new();
+    for attrs in [&[][..], &[("git.checkoutbundle", "true")], &[("git.keepgitdir", "true")]] {
+        let error = build(&place, &source("#v1", attrs)).unwrap_err().to_string();
+        assert_eq!(error, format!("the remote says that refs/tags/v1 is commit {main}, but it is {first}"));
+    }
+    let (key, dir) = build(&place, &source("#main", &[])).unwrap();
+    assert_eq!((key, fs::read_to_string(dir.join("file")).unwrap()), (main, "two".to_owned()));
+}
+
 /// Serves the files below a directory over HTTP; what begins with `/moved` is elsewhere. Returns its port.
 fn serve_files(root: PathBuf) -> u16 {
     use std::io::{BufRead, BufReader, Write};
