@@ -49,8 +49,8 @@ impl Word<'_> {
                         name_range: variable.name.clone(),
                         range: variable.range.clone(),
                         guarded: matches!(
-                            variable.modifier,
-                            Modifier::Default(_) | Modifier::Alternative(_) | Modifier::Required(_)
+                            variable.modifier.as_deref(),
+                            Some(Modifier::Default(_) | Modifier::Alternative(_) | Modifier::Required(_))
                         ),
                     });
                 }

@@ -14,7 +14,7 @@ pub enum Piece {
     /// What stands in double quotes: nothing in it ends a word. Where quotes are kept they are literals in it.
     Quoted(Vec<Piece>),
     /// A reference to a variable.
-    Variable(Box<Variable>),
+    Variable(Variable),
     /// The word cannot be read any further; always the last piece.
     Fault(Fault),
 }
@@ -26,8 +26,8 @@ pub struct Variable {
     pub name: Range<u32>,
     /// Whether it is written `${…}`.
     pub braced: bool,
-    /// What is done with its value.
-    pub modifier: Modifier,
+    /// What is done with its value; most have none.
+    pub modifier: Option<Box<Modifier>>,
     /// All of it.
     pub range: Range<u32>,
 }
@@ -35,8 +35,6 @@ pub struct Variable {
 /// What is done with the value of a variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Modifier {
-    /// Nothing.
-    None,
     /// `-`: the operand if there is no value.
     Default(Operand),
     /// `+`: the operand if there is a value, else nothing.
@@ -82,12 +80,12 @@ const SIGNS: usize = 6;
 impl Variable {
     /// The words after the modifier, in the order in which they are to be evaluated.
     pub fn operands(&self) -> impl Iterator<Item = &[Piece]> {
-        let (first, second) = match &self.modifier {
-            Modifier::None => (None, None),
-            Modifier::Default(o) | Modifier::Alternative(o) | Modifier::Required(o) => (Some(&o.pieces), None),
-            Modifier::CutPrefix(o) | Modifier::CutSuffix(o) => (Some(&o.pieces), None),
-            Modifier::Unknown { operand: o, .. } => (Some(&o.pieces), None),
-            Modifier::Replace { pattern, replacement, .. } => (Some(pattern), Some(replacement)),
+        let (first, second) = match self.modifier.as_deref() {
+            None => (None, None),
+            Some(Modifier::Default(o) | Modifier::Alternative(o) | Modifier::Required(o)) => (Some(&o.pieces), None),
+            Some(Modifier::CutPrefix(o) | Modifier::CutSuffix(o)) => (Some(&o.pieces), None),
+            Some(Modifier::Unknown { operand: o, .. }) => (Some(&o.pieces), None),
+            Some(Modifier::Replace { pattern, replacement, .. }) => (Some(pattern), Some(replacement)),
         };
         first.into_iter().chain(second).map(Vec::as_slice)
     }
@@ -102,19 +100,20 @@ impl Variable {
         }
         out.push_str("${");
         out.push_str(name);
-        let (sign, colon) = match &self.modifier {
-            Modifier::None => (None, false),
-            Modifier::Default(operand) => (Some('-'), operand.colon),
-            Modifier::Alternative(operand) => (Some('+'), operand.colon),
-            Modifier::Required(operand) => (Some('?'), operand.colon),
-            Modifier::CutPrefix(_) => (Some('#'), false),
-            Modifier::CutSuffix(_) => (Some('%'), false),
-            Modifier::Unknown { sign, .. } => (Some(*sign), true),
-            // parity: the second slash of `//` is lost.
-            Modifier::Replace { .. } => (Some('/'), false),
-        };
-        out.extend(colon.then_some(':'));
-        out.extend(sign);
+        if let Some(modifier) = self.modifier.as_deref() {
+            let (sign, colon) = match modifier {
+                Modifier::Default(operand) => ('-', operand.colon),
+                Modifier::Alternative(operand) => ('+', operand.colon),
+                Modifier::Required(operand) => ('?', operand.colon),
+                Modifier::CutPrefix(_) => ('#', false),
+                Modifier::CutSuffix(_) => ('%', false),
+                Modifier::Unknown { sign, .. } => (*sign, true),
+                // parity: the second slash of `//` is lost.
+                Modifier::Replace { .. } => ('/', false),
+            };
+            out.extend(colon.then_some(':'));
+            out.push(sign);
+        }
         out.push_str(&operands.join("/"));
         out.push('}');
     }

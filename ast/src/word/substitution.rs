@@ -23,7 +23,7 @@ impl Reader<'_> {
         out.push(if name.is_empty() {
             Piece::Text(range)
         } else {
-            Piece::Variable(Box::new(Variable { name, braced: false, modifier: Modifier::None, range }))
+            Piece::Variable(Variable { name, braced: false, modifier: None, range })
         });
     }
 
@@ -36,7 +36,7 @@ impl Reader<'_> {
         self.enter()?;
         let mut variable = self.head(start)?;
         // An operand with a fault is kept because what it holds is evaluated before the fault is met.
-        let result = self.operands(&mut variable.modifier);
+        let result = variable.modifier.as_deref_mut().map_or(Ok(()), |modifier| self.operands(modifier));
         self.depth -= 1;
         variable.range.end = self.position as u32;
         out.push(Piece::Variable(variable));
@@ -44,19 +44,19 @@ impl Reader<'_> {
     }
 
     /// Name and modifier, its operands yet to be read.
-    fn head(&mut self, start: usize) -> Result<Box<Variable>, Fault> {
+    fn head(&mut self, start: usize) -> Result<Variable, Fault> {
         let name = self.name();
         let modifier = self.sign()?;
-        Ok(Box::new(Variable { name, braced: true, modifier, range: range(start, start) }))
+        Ok(Variable { name, braced: true, modifier, range: range(start, start) })
     }
 
     /// The modifier, its operands yet to be read.
-    fn sign(&mut self) -> Result<Modifier, Fault> {
+    fn sign(&mut self) -> Result<Option<Box<Modifier>>, Fault> {
         let sign = self.next();
         let (colon, sign) = if sign == Some(':') { (true, self.next()) } else { (false, sign) };
         let operand = Operand { colon, pieces: Vec::new() };
-        Ok(match (colon, sign) {
-            (false, Some('}')) => Modifier::None,
+        Ok(Some(Box::new(match (colon, sign) {
+            (false, Some('}')) => return Ok(None),
             (false, Some('/')) => {
                 let all = self.peek() == Some('/');
                 self.position += usize::from(all);
@@ -72,13 +72,12 @@ impl Reader<'_> {
             (true, None) => return Err(Fault::Brace),
             (true, Some(sign)) => return Err(Fault::Modifier(format!(":{sign}"))),
             (false, sign) => return Err(Fault::Modifier(sign.unwrap_or('\u{fffd}').to_string())),
-        })
+        })))
     }
 
     /// Reads the operands up to the brace. A fault is also the last piece of the operand that has it.
     fn operands(&mut self, modifier: &mut Modifier) -> Result<(), Fault> {
         match modifier {
-            Modifier::None => Ok(()),
             Modifier::Replace { pattern, replacement, .. } => {
                 self.operand('/', true, pattern)?;
                 self.operand('}', true, replacement)
@@ -128,11 +127,11 @@ fn seal(pieces: &mut Vec<Piece>, end: usize, fault: &Fault) {
             }
             Some(Piece::Variable(variable)) if variable.range.end as usize == end => {
                 let operands: Vec<Piece> = variable.operands().flatten().cloned().collect();
-                let looked_up = Variable { modifier: Modifier::None, ..(**variable).clone() };
+                let looked_up = Variable { modifier: None, ..variable.clone() };
                 pieces.pop();
                 pieces.extend(operands);
                 if !ends_with_fault(pieces) {
-                    pieces.extend([Piece::Variable(Box::new(looked_up)), Piece::Fault(fault.clone())]);
+                    pieces.extend([Piece::Variable(looked_up), Piece::Fault(fault.clone())]);
                     return;
                 }
             }

@@ -12,15 +12,15 @@ fn show(word: &Word<'_>, pieces: &[Piece]) -> String {
         Piece::Fault(fault) => format!("!{fault}"),
         Piece::Variable(v) => {
             let name = word.slice(&v.name);
-            match &v.modifier {
-                Modifier::None => format!("v:{name}"),
-                Modifier::Default(o) => format!("v:{name}-{}", operand(o)),
-                Modifier::Alternative(o) => format!("v:{name}+{}", operand(o)),
-                Modifier::Required(o) => format!("v:{name}?{}", operand(o)),
-                Modifier::CutPrefix(o) => format!("v:{name}#{}", operand(o)),
-                Modifier::CutSuffix(o) => format!("v:{name}%{}", operand(o)),
-                Modifier::Unknown { sign, operand: o } => format!("v:{name}~{sign}{}", operand(o)),
-                Modifier::Replace { all, pattern, replacement } => format!(
+            match v.modifier.as_deref() {
+                None => format!("v:{name}"),
+                Some(Modifier::Default(o)) => format!("v:{name}-{}", operand(o)),
+                Some(Modifier::Alternative(o)) => format!("v:{name}+{}", operand(o)),
+                Some(Modifier::Required(o)) => format!("v:{name}?{}", operand(o)),
+                Some(Modifier::CutPrefix(o)) => format!("v:{name}#{}", operand(o)),
+                Some(Modifier::CutSuffix(o)) => format!("v:{name}%{}", operand(o)),
+                Some(Modifier::Unknown { sign, operand: o }) => format!("v:{name}~{sign}{}", operand(o)),
+                Some(Modifier::Replace { all, pattern, replacement }) => format!(
                     "v:{name}{}{}{}",
                     if *all { "//" } else { "/" },
                     show(word, pattern),

@@ -252,13 +252,17 @@ impl<'w> Walk<'w> {
         }
         self.unknown = before;
         if found.is_none() && self.word.mode.keeps_unset() {
+            if variable.modifier.is_none() {
+                // As it was written.
+                return Ok(self.word.slice(&variable.range).into());
+            }
             let mut written = String::new();
             variable.write_unset(name, operands, &mut written);
             return Ok(written.into());
         }
-        match operands {
-            [] => Ok(found.unwrap_or_default().into()),
-            operands => modify(&variable.modifier, name, found, operands).map(Cow::Owned),
+        match variable.modifier.as_deref() {
+            None => Ok(found.unwrap_or_default().into()),
+            Some(modifier) => modify(modifier, name, found, operands).map(Cow::Owned),
         }
     }
 
@@ -294,7 +298,6 @@ fn modify(modifier: &Modifier, name: &str, found: Option<&str>, operands: &[Stri
     let value = found.unwrap_or_default();
     let counts = |operand: &Operand| found.filter(|value| !(operand.colon && value.is_empty()));
     match modifier {
-        Modifier::None => Ok(value.to_owned()),
         Modifier::Default(operand) => Ok(counts(operand).unwrap_or(word).to_owned()),
         Modifier::Alternative(operand) => Ok(counts(operand).map_or("", |_| word).to_owned()),
         Modifier::Required(operand) => match counts(operand) {

@@ -1,6 +1,6 @@
 //! Words of other languages as strings of a program.
 
-use ast::word::{Mode, Modifier, Piece, Word};
+use ast::word::{Mode, Piece, Word};
 use ast::{Str, StrKind};
 
 use super::Scope;
@@ -45,7 +45,7 @@ impl Template {
             match piece {
                 Piece::Text(range) | Piece::Literal(range) => self.0.push(Part::Text(word.slice(range).to_owned())),
                 Piece::Quoted(inner) => self.pieces(word, inner, scope)?,
-                Piece::Variable(variable) if variable.modifier == Modifier::None => {
+                Piece::Variable(variable) if variable.modifier.is_none() => {
                     match scope.values.get(word.slice(&variable.name)) {
                         Some(value) => self.0.extend(value.0.iter().cloned()),
                         None if scope.is_global && is_known(word.slice(&variable.name)) => {

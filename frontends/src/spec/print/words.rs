@@ -1,6 +1,6 @@
 //! Words of other languages as strings of a spec.
 
-use ast::word::{Mode, Modifier, Piece, Word};
+use ast::word::{Mode, Piece, Word};
 use ast::{Command, Healthcheck, Str, StrKind};
 
 use super::super::text::KNOWN;
@@ -37,7 +37,7 @@ impl<'w> Words<'w> {
                     text.push_str(&part);
                 }
                 Piece::Quoted(inner) => self.pieces(inner, text)?,
-                Piece::Variable(variable) if variable.modifier == Modifier::None => {
+                Piece::Variable(variable) if variable.modifier.is_none() => {
                     text.push_str(&self.reference(self.word.slice(&variable.name))?);
                 }
                 Piece::Variable(_) => return Err("a substitution: ${NAME:-VALUE} and its kin"),
