@@ -28,7 +28,7 @@ impl Planner<'_> {
         };
         let predefined = super::platform::predefined(&self.settings.build_platforms[0], &self.target.platform, stage);
         self.globals = Environment::of(predefined.map(|(key, value)| {
-            let value = self.build_args.get(&**key).cloned().unwrap_or_else(|| (&*value).into());
+            let value = self.build_args.get(&**key).cloned().unwrap_or(value);
             (key.clone(), Some(value))
         }));
         self.declared = module.params().map(|(_, param)| param.name.text.as_str()).collect::<BTreeSet<_>>();

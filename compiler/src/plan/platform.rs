@@ -1,6 +1,5 @@
 //! Platforms in a build: the arguments that are always there, and how step names show them.
 
-use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use oci::{ImageConfig, Platform};
@@ -26,25 +25,21 @@ static PREDEFINED: LazyLock<[Arc<str>; 11]> = LazyLock::new(|| {
 });
 
 /// The arguments that `FROM` may always use, and stages once they declare them. Build arguments replace them.
-pub(super) fn predefined<'p>(
-    build: &'p Platform,
-    target: &'p Platform,
-    stage: &'p str,
-) -> impl Iterator<Item = (&'static Arc<str>, Cow<'p, str>)> {
+pub(super) fn predefined(
+    build: &Platform,
+    target: &Platform,
+    stage: &str,
+) -> impl Iterator<Item = (&'static Arc<str>, Arc<str>)> {
     let stage = if stage.is_empty() { "default" } else { stage };
-    let values: [Cow<'p, str>; 11] = [
-        build.short().into(),
-        build.os.as_str().into(),
-        build.os_version.as_str().into(),
-        build.architecture.as_str().into(),
-        build.variant.as_str().into(),
-        target.to_string().into(),
-        target.os.as_str().into(),
-        target.os_version.as_str().into(),
-        target.architecture.as_str().into(),
-        target.variant.as_str().into(),
-        stage.into(),
-    ];
+    let none = Arc::from("");
+    let text = |text: &str| if text.is_empty() { Arc::clone(&none) } else { text.into() };
+    let parts = |platform: &Platform| {
+        [&platform.os, &platform.os_version, &platform.architecture, &platform.variant].map(|part| text(part))
+    };
+    let build_parts = parts(build);
+    let target_parts = if target == build { build_parts.clone() } else { parts(target) };
+    let values = [text(&build.short())].into_iter().chain(build_parts);
+    let values = values.chain([text(&target.to_string())]).chain(target_parts).chain([text(stage)]);
     PREDEFINED.iter().zip(values)
 }
 
