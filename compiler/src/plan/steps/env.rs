@@ -13,7 +13,7 @@ use crate::plan::stop::{Done, Stop};
 impl Planner<'_> {
     pub(in crate::plan) fn env(&mut self, state: &mut State, command: &Command<'_>, pairs: &[Pair]) -> Done {
         let values = self.pairs(state, command, pairs)?;
-        let mut created_by = String::from("ENV");
+        let mut created_by = instruction("ENV", &values);
         for (pair, (key, value)) in pairs.iter().zip(values) {
             self.note_legacy(command, pair);
             let Some(key) = key else {
@@ -34,7 +34,7 @@ impl Planner<'_> {
 
     pub(in crate::plan) fn label(&mut self, state: &mut State, command: &Command<'_>, pairs: &[Pair]) -> Done {
         let values = self.pairs(state, command, pairs)?;
-        let mut created_by = String::from("LABEL");
+        let mut created_by = instruction("LABEL", &values);
         for (pair, (key, value)) in pairs.iter().zip(values) {
             self.note_legacy(command, pair);
             let (Some(key), Some(value)) = (key, value) else { return Err(Stop::Unknown) };
@@ -56,4 +56,13 @@ impl Planner<'_> {
             self.note_at(command, NoteKind::LegacyPair { keyword });
         }
     }
+}
+
+/// The keyword of an instruction, with room for its pairs.
+fn instruction(keyword: &str, values: &[(Value, Value)]) -> String {
+    let length = |value: &Value| value.as_ref().map_or(0, |value| value.len() + 1);
+    let pairs = values.iter().map(|(key, value)| length(key) + length(value)).sum::<usize>();
+    let mut text = String::with_capacity(keyword.len() + pairs);
+    text.push_str(keyword);
+    text
 }
