@@ -124,6 +124,12 @@ impl<K: Into<Key>> FromIterator<K> for Words {
     }
 }
 
+impl<K: Into<Key>, const N: usize> From<[K; N]> for Words {
+    fn from(words: [K; N]) -> Self {
+        Self::from_iter(words)
+    }
+}
+
 impl Index<&str> for Texts {
     type Output = String;
 

@@ -142,9 +142,9 @@ impl<'o> Object<'o> {
 }
 
 /// A list of texts.
-pub fn texts(texts: &[String]) -> String {
-    let mut out = Vec::with_capacity(texts.iter().map(|text| text.len() + 3).sum::<usize>() + 2);
-    push_list(&mut out, texts, |out, text| push_text(out, text));
+pub fn texts(texts: &[impl AsRef<str>]) -> String {
+    let mut out = Vec::with_capacity(texts.iter().map(|text| text.as_ref().len() + 3).sum::<usize>() + 2);
+    push_list(&mut out, texts, |out, text| push_text(out, text.as_ref()));
     String::from_utf8(out).expect("JSON is UTF-8")
 }
 

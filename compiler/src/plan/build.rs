@@ -3,12 +3,13 @@
 //! Mirrors `client/llb` of BuildKit v0.32. Inputs are given in wire order and only made unique by edge: encoding finds
 //! inputs that come out equal. Capabilities are those of a daemon that has them all.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use llb::{
     CacheSharing, CdiDevice, CopyAction, Edge, Exec, ExecMeta, FileAction, FileActionKind, Graph, LinuxResources,
     Location, Metadata, Mount, MountKind, NetMode, Node, NodeId, Op, Owner, SecretEnv, SecretMount, SecurityMode,
-    Source, Texts, UserOpt,
+    Source, Texts, UserOpt, Words,
 };
 use oci::{Platform, json};
 
@@ -54,38 +55,29 @@ impl Said {
     }
 }
 
-fn add(
-    graph: &mut Graph,
-    op: Op,
-    inputs: Vec<Edge>,
-    platform: Option<Arc<Platform>>,
-    said: Said,
-    caps: &[&'static str],
-) -> Edge {
+fn add(graph: &mut Graph, op: Op, inputs: Vec<Edge>, platform: Option<Arc<Platform>>, said: Said, caps: Words) -> Edge {
     let Said { mut meta, locations } = said;
-    meta.caps.extend(caps.iter().copied());
+    meta.caps = caps;
     let constraints = Some(Vec::new());
     graph.add(Node { op, inputs, platform, constraints, meta, locations, lossy: false, fixed: false }).output(0)
 }
 
 fn source(graph: &mut Graph, identifier: String, attrs: Attrs, platform: Option<&Arc<Platform>>, said: Said) -> Edge {
     let op = Op::Source(Source { identifier, attrs: attrs.texts });
-    add(graph, op, Vec::new(), platform.cloned(), said, &attrs.caps)
+    add(graph, op, Vec::new(), platform.cloned(), said, attrs.caps)
 }
 
 /// Attributes of a source with the capabilities they need.
 #[derive(Default)]
 struct Attrs {
     texts: Texts,
-    caps: Vec<&'static str>,
+    caps: Words,
 }
 
 impl Attrs {
     /// None yet, of a source that needs a capability itself.
     fn needing(cap: &'static str) -> Self {
-        let mut caps = Vec::with_capacity(8);
-        caps.push(cap);
-        Self { caps, ..Self::default() }
+        Self { caps: [cap].into(), ..Self::default() }
     }
 
     fn set(&mut self, key: &'static str, value: impl Into<String>, cap: Option<&'static str>) {
@@ -134,22 +126,22 @@ pub(super) fn oci_layout(
 
 /// A directory of the client.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Local {
+pub(super) struct Local<'a> {
     /// Its name.
-    pub(super) name: String,
+    pub(super) name: Cow<'a, str>,
     /// The session that serves it; empty: any.
-    pub(super) session: String,
+    pub(super) session: Cow<'a, str>,
     /// Names the copies that later transfers may start from.
-    pub(super) shared_key: String,
+    pub(super) shared_key: Cow<'a, str>,
     /// Patterns of what is left out.
     pub(super) excludes: Vec<String>,
     /// Paths to send; empty: all.
-    pub(super) followed: Vec<String>,
+    pub(super) followed: Vec<Cow<'a, str>>,
     /// Whether files are sent whole, without looking for changes.
     pub(super) no_diff: bool,
 }
 
-impl Local {
+impl Local<'_> {
     fn identifier(&self) -> String {
         ["local://", &self.name].concat()
     }
@@ -171,12 +163,12 @@ impl Local {
         let (identifier, attrs) = (self.identifier(), self.attrs());
         let node = &mut graph.nodes[edge.node.0 as usize];
         node.op = Op::Source(Source { identifier, attrs: attrs.texts });
-        node.meta.caps.extend(attrs.caps);
+        node.meta.caps = attrs.caps;
     }
 }
 
 /// A list as attributes have it: nothing where it is empty.
-pub(super) fn json_list(texts: &[String]) -> String {
+pub(super) fn json_list(texts: &[impl AsRef<str>]) -> String {
     if texts.is_empty() {
         return String::new();
     }
@@ -184,26 +176,20 @@ pub(super) fn json_list(texts: &[String]) -> String {
 }
 
 /// A directory of the client.
-pub(super) fn local(graph: &mut Graph, local: Local, said: Said) -> Edge {
+pub(super) fn local(graph: &mut Graph, local: Local<'_>, said: Said) -> Edge {
     source(graph, local.identifier(), local.attrs(), None, said)
 }
 
 /// A source whose attributes and capabilities are known.
-pub(super) fn source_of(
-    graph: &mut Graph,
-    identifier: String,
-    texts: Texts,
-    caps: &[&'static str],
-    said: Said,
-) -> Edge {
-    source(graph, identifier, Attrs { texts, caps: caps.to_vec() }, None, said)
+pub(super) fn source_of(graph: &mut Graph, identifier: String, texts: Texts, caps: Words, said: Said) -> Edge {
+    source(graph, identifier, Attrs { texts, caps }, None, said)
 }
 
 /// Trees on top of each other, the lowest first.
 pub(super) fn merge_all(graph: &mut Graph, layers: Vec<Edge>, said: Said) -> Edge {
     let mut inputs = Vec::with_capacity(layers.len());
     let positions = layers.into_iter().map(|layer| position(&mut inputs, layer)).collect();
-    add(graph, Op::Merge(positions), inputs, None, said, &["mergeop"])
+    add(graph, Op::Merge(positions), inputs, None, said, ["mergeop"].into())
 }
 
 /// What the upper tree has that the lower has not; `None` is nothing.
@@ -211,7 +197,7 @@ pub(super) fn diff(graph: &mut Graph, lower: Option<Edge>, upper: Option<Edge>) 
     let mut inputs = Vec::with_capacity(2);
     let mut input = |edge: Option<Edge>| Some(edge.map_or(-1, |edge| position(&mut inputs, edge)));
     let op = Op::Diff(llb::Diff { lower: input(lower), upper: input(upper) });
-    add(graph, op, inputs, None, Said::default(), &["diffop"])
+    add(graph, op, inputs, None, Said::default(), ["diffop"].into())
 }
 
 /// A file from an address.
@@ -278,7 +264,7 @@ pub(super) fn git(graph: &mut Graph, git: &Git, said: Said) -> Edge {
     attrs.set("git.authheadersecret", "GIT_AUTH_HEADER", None);
     if git.scheme == "ssh" {
         // parity: the capability is asked for even though no keys of hosts are named.
-        attrs.caps.push("source.git.knownsshhosts");
+        attrs.caps.insert("source.git.knownsshhosts");
         attrs.set_text("git.knownsshhosts", &git.known_hosts, None);
         attrs.set("git.mountsshsock", "default", Some("source.git.mountsshsock"));
     }
@@ -363,7 +349,7 @@ pub(super) fn exec(
         cdi_devices: process.devices,
     };
     said.meta.linux_resources = process.resources.map(Box::new);
-    let edge = add(graph, Op::Exec(Box::new(op)), inputs, platform, said, &caps);
+    let edge = add(graph, Op::Exec(Box::new(op)), inputs, platform, said, caps);
     graph.nodes[edge.node.0 as usize].lossy = process.lossy;
     edge
 }
@@ -404,10 +390,9 @@ fn exec_caps(
     secrets: &[(String, SecretMount)],
     sockets: &[(String, SecretMount)],
     process: &Process,
-) -> Vec<&'static str> {
-    let mut caps = Vec::with_capacity(16);
-    caps.push("exec.meta.base");
-    let mut when = |used: bool, cap| caps.extend(used.then_some(cap));
+) -> Words {
+    let mut caps = Words::from(["exec.meta.base"]);
+    let mut when = |used: bool, cap: &'static str| caps.extend(used.then_some(cap));
     when(process.sets_path, SETS_PATH);
     when(!process.meta.ulimit.is_empty(), "exec.meta.ulimit");
     when(process.resources.is_some(), "exec.meta.linux.resources");
@@ -488,7 +473,7 @@ impl FileChain {
             action.output = if at == last { 0 } else { -1 };
         }
         // parity: only the base capability is ever asked for.
-        add(graph, Op::File(self.actions), self.inputs, None, said, &["file.base"])
+        add(graph, Op::File(self.actions), self.inputs, None, said, ["file.base"].into())
     }
 
     fn push(&mut self, secondary_input: i64, kind: FileActionKind) {
@@ -499,5 +484,5 @@ impl FileChain {
 /// Trees on top of each other; `None` is scratch and leaves no trace.
 pub(super) fn merge(graph: &mut Graph, lower: Option<Edge>, upper: Edge, said: Said) -> Edge {
     let Some(lower) = lower else { return upper };
-    add(graph, Op::Merge(vec![0, 1]), vec![lower, upper], None, said, &["mergeop"])
+    add(graph, Op::Merge(vec![0, 1]), vec![lower, upper], None, said, ["mergeop"].into())
 }

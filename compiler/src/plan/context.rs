@@ -3,6 +3,8 @@
 //! What is used of a local context is known only at the end, so its vertex is completed last. Mirrors
 //! `dockerui/context.go` of BuildKit v0.32.
 
+use std::borrow::Cow;
+
 use ast::{Diagnostic, parse_bool};
 use llb::{CopyAction, Edge, Graph, Output};
 use oci::ignore;
@@ -118,12 +120,13 @@ impl ContextPlan {
     }
 
     fn local_text(&self, settings: &Settings<'_>, graph: &mut Graph) -> Edge {
-        let mut followed = vec![self.filename.clone(), [&self.filename, IGNORE].concat()];
-        followed.extend(self.lower_name());
+        let mut followed = Vec::with_capacity(3);
+        followed.extend([self.filename.as_str().into(), [&self.filename, IGNORE].concat().into()]);
+        followed.extend(self.lower_name().map(Cow::Owned));
         let local = Local {
-            name: self.text_local.clone(),
-            session: settings.session_of(&self.text_local).to_owned(),
-            shared_key: self.text_local.clone(),
+            name: self.text_local.as_str().into(),
+            session: settings.session_of(&self.text_local).into(),
+            shared_key: self.text_local.as_str().into(),
             followed,
             no_diff: true,
             ..Local::default()
@@ -265,9 +268,9 @@ impl Planner<'_> {
     pub(super) fn complete_context(&mut self) {
         let Some(edge) = self.context.edge.filter(|_| !self.context_plan.is_remote()) else { return };
         let local = Local {
-            name: CONTEXT.to_owned(),
-            session: self.settings.session_of(CONTEXT).to_owned(),
-            shared_key: CONTEXT.to_owned(),
+            name: CONTEXT.into(),
+            session: self.settings.session_of(CONTEXT).into(),
+            shared_key: CONTEXT.into(),
             excludes: std::mem::take(&mut self.context.excludes),
             followed: self.paths.followed(self.context.paths),
             no_diff: false,

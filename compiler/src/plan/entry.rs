@@ -86,10 +86,10 @@ pub fn file_source(options: &Options, context: &str) -> Result<Graph, Box<Diagno
 /// What holds a path of a local context: a graph with one output.
 pub fn context_path(options: &Options, context: &str, path: &str) -> Graph {
     let local = Local {
-        name: context.to_owned(),
-        session: options.session.clone().unwrap_or_default(),
-        shared_key: format!("{context}-{path}"),
-        followed: vec![path.to_owned()],
+        name: context.into(),
+        session: options.session.as_deref().unwrap_or_default().into(),
+        shared_key: format!("{context}-{path}").into(),
+        followed: vec![path.into()],
         ..Local::default()
     };
     let mut graph = Graph::default();
@@ -99,7 +99,7 @@ pub fn context_path(options: &Options, context: &str, path: &str) -> Graph {
 }
 
 /// The ignore file of a local context: the main one, or one that an option names.
-fn ignore_file(settings: &Settings<'_>, name: &str) -> (Local, Said) {
+fn ignore_file<'a>(settings: &'a Settings<'_>, name: &'a str) -> (Local<'a>, Said) {
     let is_this = |(option, value): (&String, &String)| {
         let key = option.strip_prefix("context:").filter(|_| value.strip_prefix("local:") == Some(name))?;
         Some(key.to_owned())
@@ -113,10 +113,10 @@ fn ignore_file(settings: &Settings<'_>, name: &str) -> (Local, Said) {
         None => (format!("{name}-{IGNORE}"), context::internal(&format!("load {IGNORE}"))),
     };
     let local = Local {
-        name: name.to_owned(),
-        session: settings.session_of(name).to_owned(),
-        shared_key,
-        followed: vec![IGNORE.to_owned()],
+        name: name.into(),
+        session: settings.session_of(name).into(),
+        shared_key: shared_key.into(),
+        followed: vec![IGNORE.into()],
         no_diff: true,
         ..Local::default()
     };

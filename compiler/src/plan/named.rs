@@ -49,7 +49,7 @@ pub(super) struct Loaded {
 /// A local context that is completed when all its uses are known.
 pub(super) struct PendingLocal {
     edge: Edge,
-    local: Local,
+    local: Local<'static>,
     paths: Option<PathsId>,
 }
 
@@ -223,9 +223,9 @@ impl Planner<'_> {
             ignore::read(&excludes).map_err(|error| Stop::error(format!("failed parsing .dockerignore: {error}")))?;
         let shared = self.settings.opt(&format!("sharedkey:localdir:{key}")).unwrap_or_default();
         let local = Local {
-            name: name.to_owned(),
-            session: self.settings.session_of(name).to_owned(),
-            shared_key: format!("context:{key}-{shared}"),
+            name: name.to_owned().into(),
+            session: self.settings.session_of(name).to_owned().into(),
+            shared_key: format!("context:{key}-{shared}").into(),
             excludes,
             ..Local::default()
         };
@@ -237,9 +237,9 @@ impl Planner<'_> {
 
     /// Completes local contexts with what was used of each.
     pub(super) fn complete_locals(&mut self) {
-        for PendingLocal { edge, mut local, paths } in std::mem::take(&mut self.locals) {
-            local.followed = paths.map(|paths| self.paths.followed(paths)).unwrap_or_default();
-            local.complete(&mut self.shared.graph, edge);
+        for PendingLocal { edge, local, paths } in std::mem::take(&mut self.locals) {
+            let followed = paths.map(|paths| self.paths.followed(paths)).unwrap_or_default();
+            Local { followed, ..local }.complete(&mut self.shared.graph, edge);
         }
     }
 

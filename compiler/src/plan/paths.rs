@@ -1,5 +1,6 @@
 //! Which paths of a context a build uses, so that only those are sent.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::go;
@@ -46,10 +47,9 @@ impl UsedPaths {
     }
 
     /// What to follow, as source operations name it: sorted; empty when everything is used, or nothing.
-    pub(super) fn followed(&self, set: PathsId) -> Vec<String> {
+    pub(super) fn followed(&self, set: PathsId) -> Vec<Cow<'_, str>> {
         let Used::Paths(paths) = &self.sets[set.0] else { return Vec::new() };
-        let mut followed: Vec<String> =
-            paths.iter().map(|path| path.strip_prefix('/').unwrap_or(path).to_owned()).collect();
+        let mut followed: Vec<_> = paths.iter().map(|path| path.strip_prefix('/').unwrap_or(path).into()).collect();
         followed.sort();
         followed
     }

@@ -2,7 +2,7 @@
 
 use ast::Span;
 use ast::builtin::Builtin;
-use llb::{CopyAction, Texts};
+use llb::{CopyAction, Texts, Words};
 
 use super::super::build::{FileChain, Said};
 use super::super::stop::{Done, Stop};
@@ -56,11 +56,11 @@ impl Evaluator<'_> {
         if let Some(context) = context {
             return Ok(self.in_context(&context, &path, directory, (include, exclude), call));
         }
-        let mut caps = vec!["source.local"];
-        let mut set = |key: &'static str, value: String, cap| {
+        let mut caps = Words::from(["source.local"]);
+        let mut set = |key: &'static str, value: String, cap: &'static str| {
             if !value.is_empty() {
                 attrs.insert(key, value);
-                caps.push(cap);
+                caps.insert(cap);
             }
         };
         set("local.includepattern", build::json_list(&include), "source.local.includepatterns");
@@ -68,7 +68,7 @@ impl Evaluator<'_> {
         set("local.sharedkeyhint", id.clone(), "source.local.sharedkeyhint");
         set("local.unique", id, "source.local.unique");
         let said = self.said(call.trace);
-        let edge = build::source_of(&mut self.shared.graph, format!("local://{path}"), attrs, &caps, said);
+        let edge = build::source_of(&mut self.shared.graph, format!("local://{path}"), attrs, caps, said);
         Ok(self.sent(edge, &path))
     }
 
@@ -99,9 +99,8 @@ impl Evaluator<'_> {
         (include_patterns, exclude_patterns): (Vec<String>, Vec<String>),
         call: &Application<'_>,
     ) -> Value {
-        let followed = if path == "." { Vec::new() } else { vec![path.to_owned()] };
-        let local =
-            build::Local { name: context.to_owned(), shared_key: context.to_owned(), followed, ..Default::default() };
+        let followed = if path == "." { Vec::new() } else { vec![path.into()] };
+        let local = build::Local { name: context.into(), shared_key: context.into(), followed, ..Default::default() };
         let said = self.said(call.trace);
         let graph = &mut self.shared.graph;
         let whole = build::local(graph, local, Said::named("[internal] load build context"));

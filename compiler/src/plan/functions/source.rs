@@ -1,7 +1,7 @@
 //! Sources: what filesystems start from.
 
 use ast::builtin::Builtin;
-use llb::Texts;
+use llb::{Texts, Words};
 use oci::{Digest, ImageConfig, Platform, Reference, ReferenceError};
 
 use super::super::build;
@@ -60,22 +60,22 @@ impl Evaluator<'_> {
 
     pub(super) fn http(&mut self, call: &Application<'_>) -> Done<Value> {
         let mut attrs = Texts::default();
-        let mut caps = vec!["source.http"];
+        let mut caps = Words::from(["source.http"]);
         if let Some(option) = call.last(Builtin::HttpChecksum) {
             let text = option.text(0)?;
             let digest = Digest::parse(&text).map_err(|error| Stop::error(error.to_string()).point(option.span(0)))?;
             attrs.insert("http.checksum", digest.to_string());
-            caps.push("source.http.checksum");
+            caps.insert("source.http.checksum");
         }
         if let Some(option) = call.last(Builtin::HttpFilename) {
             attrs.insert("http.filename", option.text(0)?);
         }
         if let Some(option) = call.last(Builtin::HttpChmod) {
             attrs.insert("http.perm", format!("0{:o}", option.int(0)? & PERMISSIONS));
-            caps.push("source.http.perm");
+            caps.insert("source.http.perm");
         }
         let said = self.said(call.trace);
-        let edge = build::source_of(&mut self.shared.graph, call.text(0)?, attrs, &caps, said);
+        let edge = build::source_of(&mut self.shared.graph, call.text(0)?, attrs, caps, said);
         Ok(Value::Fs(Box::new(Fs::source(edge, self.platform.clone()))))
     }
 
