@@ -187,7 +187,8 @@ impl Group {
 
 /// Removes groups that killed processes left. A group in use cannot be removed, and one of a process that is about to be
 /// in it belongs to a process that lives.
-fn sweep(parent: &OwnedFd) {
+fn sweep(parent: impl AsFd) {
+    let parent = parent.as_fd();
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let Ok(dir) = rustix::fs::openat(parent, ".", flags, Mode::empty()) else { return };
     let Ok(entries) = rustix::fs::Dir::new(dir) else { return };
@@ -302,6 +303,16 @@ fn count(file: &Path, key: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn groups_of_processes_that_are_gone_are_swept() {
+        let top = tempfile::tempdir().unwrap();
+        // The second number is above all that a process can have.
+        let names = [format!("llbc-{}", std::os::unix::process::parent_id()), "llbc-4194305".into(), "other".into()];
+        names.iter().for_each(|name| fs::create_dir(top.path().join(name)).unwrap());
+        sweep(fs::File::open(top.path()).unwrap());
+        assert_eq!(names.map(|name| top.path().join(name).exists()), [true, false, true]);
+    }
 
     #[test]
     fn limits_become_files_of_the_unified_hierarchy() {
