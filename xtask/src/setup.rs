@@ -27,6 +27,7 @@ pub(crate) const ALL: &[Need<'_>] = &[
     Need { program: "xz", package: "xz-utils" },
     Need { program: "debootstrap", package: "debootstrap" },
     Need { program: "gpg", package: "gnupg" },
+    Need { program: "gpgv", package: "gpgv" },
     Need { program: "dockerd", package: "docker.io" },
     Need { program: "docker-registry", package: "docker-registry" },
     Need { program: "skopeo", package: "skopeo" },

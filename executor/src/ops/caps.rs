@@ -32,11 +32,13 @@ pub(crate) const ANNOUNCED: &[&str] = &[
     "source.git.fetchbycommit",
     "source.git.bundle",
     "source.git.checkoutbundle",
+    "source.git.signatureverify",
     "source.http",
     "source.http.auth",
     "source.http.header",
     "source.http.checksum",
     "source.http.perm",
+    "source.http.signatureverify",
     "soruce.http.uidgid",
     "source.ocilayout",
     "source.imageblob",
@@ -83,7 +85,7 @@ pub(crate) const ANNOUNCED: &[&str] = &[
 const UNANNOUNCED: &[&str] = &["file.copy.modestring", "exec.meta.removemountstubs.recursive"];
 
 /// What is refused where it is used, with what to do instead.
-const REFUSED_WHERE_USED: &[&str] = &["exec.meta.cdi", "source.git.signatureverify", "source.http.signatureverify"];
+const REFUSED_WHERE_USED: &[&str] = &["exec.meta.cdi"];
 
 /// Refuses vertices that need what is not here: what they mean by it is not known.
 pub(super) fn check(graph: &llb::Graph) -> Result<()> {

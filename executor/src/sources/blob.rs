@@ -71,6 +71,13 @@ impl PinnedBlob {
                 "http.gid" => placed.gid = parse_number(key, value)?,
                 "oci.store" => store = Some(value.clone()),
                 "image.recordtype" => check_record_type(value)?,
+                // What must be signed must not be taken for its digest alone, silently.
+                _ if key.starts_with("http.sig.") => {
+                    return Err(Error::Unsupported {
+                        what: format!("{key} of a blob"),
+                        why: "its digest says what it is; leave the attribute out".into(),
+                    });
+                }
                 // Sessions mean nothing here; others belong to newer definitions.
                 _ => {}
             }

@@ -17,6 +17,7 @@ mod oci_layout;
 mod pins;
 mod process;
 mod select;
+mod signature;
 #[cfg(test)]
 mod tests;
 

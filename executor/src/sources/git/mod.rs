@@ -12,16 +12,20 @@
 //! | `resolve` | from a name to a commit |
 //! | `repository` | the shared bare repository |
 //! | `checkout` | from a commit to files |
+//! | `object` | commits and tags as git stores them, and what of them is signed |
+//! | `verify` | whether they are signed with a key that the definition gives |
 //! | `bundle` | from bundles to commits, and back |
 
 mod bundle;
 mod checkout;
 mod guard;
+mod object;
 mod program;
 mod repository;
 mod resolve;
 #[cfg(test)]
 pub(super) mod tests;
+mod verify;
 mod wanted;
 
 use std::path::Path;
@@ -34,6 +38,7 @@ use crate::snapshot::{Committed, LayerId};
 use program::Git;
 use repository::Repository;
 pub(super) use resolve::Commit;
+use verify::Objects;
 use wanted::{Wanted, is_commit};
 
 /// `git://`.
@@ -48,6 +53,10 @@ impl Source for GitSource {
         let wanted = Wanted::parse(source)?;
         let git = Git::new(&wanted, context)?;
         let commit = find(&wanted, &git, context)?;
+        // Before there is a key: nothing that is kept may stand for it.
+        if wanted.signatures.is_some() {
+            verified(&wanted, &git, &commit, context)?;
+        }
         Ok(Box::new(PinnedCommit { wanted, commit }))
     }
 }
@@ -57,21 +66,34 @@ pub(super) fn meta(source: &llb::Source, contents: bool, context: Context<'_>) -
     let wanted = Wanted::parse(source)?;
     let git = Git::new(&wanted, context)?;
     let found = find(&wanted, &git, context)?;
-    let mut tagged = found.peeled().to_owned();
-    let (mut commit, mut tag) = (Vec::new(), Vec::new());
-    if contents {
-        let repository = repository(&wanted, &git, &found, context)?;
-        // A commit that was named by its id may be a tag: only the repository knows.
-        tagged = repository.peel(&found, context)?;
-        commit = repository.object("commit", &tagged, context)?;
-        if tagged != found.object {
-            tag = repository.object("tag", &found.object, context)?;
-        }
-    }
+    let objects = match contents || wanted.signatures.is_some() {
+        true => verified(&wanted, &git, &found, context)?,
+        false => Objects { id: found.peeled().to_owned(), ..Objects::default() },
+    };
+    let Objects { id: mut tagged, commit, tag } = objects;
     if tagged == found.object {
         tagged.clear();
     }
+    let (commit, tag) = if contents { (commit, tag) } else { Default::default() };
     Ok(Meta::Commit { name: found.name, object: found.object, tagged, commit, tag })
+}
+
+/// The commit and its tag, once they are signed as the definition asks.
+fn verified(wanted: &Wanted, git: &Git, found: &Commit, context: Context<'_>) -> Result<Objects> {
+    let objects = objects(wanted, git, found, context)?;
+    if let Some(signatures) = &wanted.signatures {
+        signatures.check(found, &objects, context)?;
+    }
+    Ok(objects)
+}
+
+fn objects(wanted: &Wanted, git: &Git, found: &Commit, context: Context<'_>) -> Result<Objects> {
+    let repository = repository(wanted, git, found, context)?;
+    // A commit that was named by its id may be a tag: only the repository knows.
+    let id = repository.peel(found, context)?;
+    let commit = repository.object("commit", &id, context)?;
+    let tag = if id == found.object { Vec::new() } else { repository.object("tag", &found.object, context)? };
+    Ok(Objects { id, commit, tag })
 }
 
 /// The commit that is wanted, from the remote or a bundle.

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::sources::signature::tests::{Keys, SshKey};
 use crate::sources::tests::Place;
 
 /// A repository on a loopback port.
@@ -385,6 +386,133 @@ fn failures() {
     };
     let error = build(&Place::new(), &gone).unwrap_err().to_string();
     assert!(error.starts_with(&format!("failed to fetch remote {}/gone: git stderr:", remote.address)), "{error}");
+}
+
+/// A repository with commits and tags that are signed with an OpenPGP key or an SSH key, or not.
+struct Signing {
+    remote: Remote,
+    keys: Keys,
+    ssh: SshKey,
+}
+
+impl Signing {
+    /// | name | tag | commit |
+    /// |---|---|---|
+    /// | `signed-tag` | OpenPGP | |
+    /// | `unsigned-tag`, `by-pgp` | none that is signed | OpenPGP |
+    /// | `both` | SSH | OpenPGP |
+    /// | `by-ssh` | | SSH |
+    /// | `changed` | | OpenPGP, of another message |
+    fn new(format: &str) -> Self {
+        let this = Self { remote: Remote::start(), keys: Keys::new(), ssh: SshKey::new("ed25519") };
+        this.keys.make("Me", "ed25519");
+        this.keys.make("Other", "ed25519");
+        let Self { remote, .. } = &this;
+        fs::remove_dir_all(remote.path("repo")).unwrap();
+        remote.git("", &["init", "--quiet", "-b", "main", &format!("--object-format={format}"), "repo"]);
+        fs::write(remote.path("repo/file"), "signed").unwrap();
+        remote.commit("repo", 1_000_000_000);
+        this.by_pgp(&["tag", "--sign", "-m", "x", "signed-tag"]);
+        this.by_pgp(&["commit", "--quiet", "--allow-empty", "--gpg-sign", "-m", "message"]);
+        remote.git("repo", &["branch", "by-pgp"]);
+        remote.git("repo", &["tag", "-a", "-m", "x", "unsigned-tag"]);
+        this.by_ssh(&["tag", "--sign", "-m", "x", "both"]);
+        let raw = remote.git("repo", &["cat-file", "commit", "HEAD"]);
+        fs::write(remote.path("changed"), raw.replace("\n\nmessage", "\n\nanother")).unwrap();
+        let path = remote.path("changed").display().to_string();
+        let changed = remote.git("repo", &["hash-object", "-w", "-t", "commit", &path]);
+        remote.git("repo", &["branch", "changed", &changed]);
+        this.by_ssh(&["commit", "--quiet", "--allow-empty", "--gpg-sign", "-m", "x"]);
+        remote.git("repo", &["branch", "by-ssh"]);
+        this
+    }
+
+    fn by_pgp(&self, arguments: &[&str]) {
+        let program = format!("gpg.program={}", self.keys.program().display());
+        self.remote.git("repo", &[&["-c", &program, "-c", "user.signingKey=Me"], arguments].concat());
+    }
+
+    fn by_ssh(&self, arguments: &[&str]) {
+        let key = format!("user.signingKey={}", self.ssh.path().display());
+        self.remote.git("repo", &[&["-c", "gpg.format=ssh", "-c", &key], arguments].concat());
+    }
+}
+
+/// Builds a name with a key that must have signed it: `counts`, or an error that holds this.
+fn check_signature(place: &Place, remote: &Remote, name: &str, attrs: &[(&str, &str)], expected: &str) {
+    // What was built without a signature is here by then.
+    let (plain, _) = build(place, &remote.source(&format!("#{name}"), &[])).unwrap();
+    let source = remote.source(&format!("#{name}"), attrs);
+    let said = match build(place, &source) {
+        Ok((key, dir)) => {
+            assert_eq!((key, files(&dir)), (plain, vec!["file".to_owned()]), "{name}");
+            "counts".to_owned()
+        }
+        Err(error) => error.to_string(),
+    };
+    assert!(said.contains(expected), "{name}: {expected:?} is not in {said:?}");
+    match place.with(|context| meta(&source, false, context)) {
+        Ok(Meta::Commit { commit, .. }) => assert_eq!((said.as_str(), commit), ("counts", vec![]), "{name}"),
+        Ok(Meta::File { .. }) => panic!("it is a commit"),
+        Err(error) => assert_eq!(error.to_string(), said, "{name}"),
+    }
+}
+
+#[test]
+fn signatures() {
+    let signing = Signing::new("sha1");
+    let Signing { remote, keys, ssh } = &signing;
+    let (me, other, ssh) = (keys.public(&["Me"]), keys.public(&["Other"]), ssh.public());
+    let (require, ignore) = (("git.sig.requiresignedtag", "true"), ("git.sig.ignoresignedtag", "true"));
+    let place = Place::new();
+    let check = |name: &str, key: &str, attrs: &[(&str, &str)], expected: &str| {
+        check_signature(&place, remote, name, &[&[("git.sig.pubkey", key)], attrs].concat(), expected);
+    };
+    check("signed-tag", &me, &[], "counts");
+    check("signed-tag", &me, &[require], "counts");
+    check("signed-tag", &format!("{other}{me}"), &[("git.sig.rejectexpired", "true")], "counts");
+    check("signed-tag", &me, &[ignore], "the commit does not verify: git object is not signed");
+    check("signed-tag", &other, &[], "git object is not signed (the tag does not verify: signature by ");
+    check("signed-tag", &other, &[require], "the tag does not verify: signature by ");
+    check("signed-tag", &ssh, &[require], "the tag does not verify: failed to read armored public key");
+    check("unsigned-tag", &me, &[], "counts");
+    check("unsigned-tag", &me, &[require], "the tag does not verify: git object is not signed");
+    check("by-pgp", &me, &[], "counts");
+    check("by-pgp", &me, &[require], "signed tag required but no signed tag found");
+    check("by-pgp", &me, &[require, ignore], "signed tag required but no signed tag found");
+    check("by-pgp", &other, &[], "signature made by unknown entity");
+    check("by-pgp", "", &[], "failed to read armored public key");
+    check("both", &me, &[], "counts");
+    check("both", &me, &[require], "the tag does not verify: failed to parse ssh public key");
+    check("both", &ssh, &[require], "counts");
+    check("both", &ssh, &[ignore], "the commit does not verify: failed to read armored public key");
+    check("by-ssh", &ssh, &[], "counts");
+    check("by-ssh", &SshKey::new("ed25519").public(), &[], "failed to verify ssh signature: public key does not match");
+    check("changed", &me, &[], "the commit does not verify: signature by ");
+    for name in ["signed-tag", "both^{}"] {
+        check(&remote.id(name), &me, &[], "counts");
+    }
+    for attrs in [("git.keepgitdir", "true"), ("git.checkoutbundle", "true"), ("git.mtime", "commit")] {
+        let build = |key: &str| build(&place, &remote.source("#refs/tags/both", &[("git.sig.pubkey", key), attrs]));
+        build(&ssh).unwrap();
+        build(&other).unwrap_err();
+    }
+}
+
+#[test]
+fn signatures_with_sha256() {
+    let signing = Signing::new("sha256");
+    let Signing { remote, keys, ssh } = &signing;
+    let (me, ssh) = (keys.public(&["Me"]), ssh.public());
+    let (place, require) = (Place::new(), ("git.sig.requiresignedtag", "true"));
+    let check = |name: &str, key: &str, attrs: &[(&str, &str)], expected: &str| {
+        check_signature(&place, remote, name, &[&[("git.sig.pubkey", key)], attrs].concat(), expected);
+    };
+    check("signed-tag", &me, &[require], "counts");
+    check("both", &ssh, &[require], "counts");
+    check("by-pgp", &me, &[], "counts");
+    check("by-ssh", &ssh, &[], "counts");
+    check("changed", &me, &[], "the commit does not verify: signature by ");
 }
 
 /// Debian's ssh server on loopback: whoever has the key is the user who runs the tests.

@@ -1,6 +1,7 @@
 //! What a definition asks for: `git://host/path#ref:subdir` and its attributes.
 
 use super::bundle::Locator;
+use super::verify::Signatures;
 use crate::{Error, Result};
 
 /// What a definition asks for.
@@ -32,6 +33,8 @@ pub(super) struct Wanted {
     pub(super) bundle: Option<Locator>,
     /// Whether the tree is a bundle of the commit.
     pub(super) as_bundle: bool,
+    /// How the commit or its tag must be signed; unset is not at all.
+    pub(super) signatures: Option<Signatures>,
 }
 
 impl Wanted {
@@ -75,8 +78,6 @@ impl Wanted {
     }
 
     fn attribute(&mut self, key: &str, value: &str) -> Result<()> {
-        let unsupported =
-            |what: &str, why: &str| Err(Error::Unsupported { what: what.to_owned(), why: why.to_owned() });
         match key {
             "git.fullurl" => self.remote = with_transport(value),
             "git.keepgitdir" => self.keep_git_dir = value == "true",
@@ -89,13 +90,11 @@ impl Wanted {
             "git.mountsshsock" => self.ssh = value.to_owned(),
             "git.knownsshhosts" => self.known_hosts = value.to_owned(),
             "git.checkoutbundle" => self.as_bundle = value == "true",
-            _ if key.starts_with("git.sig.") => {
-                return unsupported(
-                    "verifying a git signature",
-                    "there is no OpenPGP here yet; pin the commit with a checksum",
-                );
+            _ => {
+                if let Some(name) = key.strip_prefix("git.sig.") {
+                    self.signatures.get_or_insert_default().attribute(name, value)?;
+                }
             }
-            _ => {}
         }
         Ok(())
     }
@@ -194,8 +193,6 @@ mod tests {
             &[("git.checksum", "xyz")],
             "invalid checksum xyz for Git URL, expected hex commit hash",
         );
-        let signature =
-            "verifying a git signature is not supported: there is no OpenPGP here yet; pin the commit with a checksum";
-        check("git://example.com/a", &[("git.sig.pubkey", "k")], signature);
+        check("git://example.com/a", &[("git.sig.other", "x")], "git.sig.other: no such rule for signatures is known");
     }
 }

@@ -3,7 +3,7 @@
 //! Pinning downloads, because the key holds the content's digest; the bytes are kept as a blob. What a server said of a
 //! file (its tag, its time) is remembered, so that the next build only asks whether it changed. With a checksum in the
 //! definition nobody is asked at all while the blob is there. Files that the client hands over by address are read where
-//! they are. Keys, names and times mirror BuildKit's `source/http`.
+//! they are. What must be signed is verified whenever it is pinned, also if it was here already. Keys, names and times mirror BuildKit's `source/http`.
 
 mod date;
 mod name;
@@ -21,6 +21,7 @@ use ureq::Body;
 use ureq::http::{HeaderMap, Response, StatusCode, header};
 
 use super::file::{Placed, parse_number};
+use super::signature::{self, Policy};
 use super::{Context, Key, Meta, Pinned, Source};
 use crate::snapshot::{Committed, LayerId};
 use crate::{Cancel, Error, Result};
@@ -40,11 +41,12 @@ impl Source for HttpSource {
 
     fn pin(&self, source: &llb::Source, _: &Platform, context: Context<'_>) -> Result<Box<dyn Pinned>> {
         let wanted = Wanted::parse(source)?;
-        let found = match &wanted.checksum {
-            Some(checksum) => {
+        let found = match (&wanted.checksum, &wanted.signed) {
+            (Some(checksum), None) => {
                 Found { digest: checksum.clone(), name: name::of(&wanted.url, &wanted.filename, None), modified: None }
             }
-            None => wanted.find(context)?,
+            // Before there is a key: nothing that is kept may stand for it.
+            _ => wanted.verified(context)?,
         };
         Ok(Box::new(PinnedFile { wanted, found }))
     }
@@ -52,7 +54,7 @@ impl Source for HttpSource {
 
 /// What is known of the file at an address.
 pub(super) fn meta(source: &llb::Source, context: Context<'_>) -> Result<Meta> {
-    let Found { digest, name, modified } = Wanted::parse(source)?.find(context)?;
+    let Found { digest, name, modified } = Wanted::parse(source)?.verified(context)?;
     Ok(Meta::File { digest, name, modified: modified.and_then(|text| date::parse(&text)) })
 }
 
@@ -91,6 +93,17 @@ struct Wanted {
     gid: u32,
     auth_header_secret: String,
     headers: Vec<Header>,
+    #[serde(skip)]
+    signed: Option<Signed>,
+}
+
+/// How a file must be signed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Signed {
+    /// OpenPGP keys, as text.
+    keys: String,
+    /// A detached signature, as text.
+    signature: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -109,6 +122,13 @@ pub(super) struct Found {
     modified: Option<String>,
 }
 
+impl Found {
+    /// In seconds since 1970.
+    fn modified(&self) -> Option<i64> {
+        self.modified.as_deref().and_then(date::parse)
+    }
+}
+
 impl Wanted {
     fn parse(source: &llb::Source) -> Result<Self> {
         let mut this = Self { url: source.identifier.clone(), ..Self::default() };
@@ -123,17 +143,38 @@ impl Wanted {
                 "http.uid" | "soruce.http.uid" => this.uid = parse_number(key, value)?,
                 "http.gid" | "soruce.http.gid" => this.gid = parse_number(key, value)?,
                 "http.authheadersecret" => this.auth_header_secret = value.clone(),
-                "http.sig.pubkey" | "http.sig.signature" => {
-                    return Err(Error::Unsupported {
-                        what: "verifying the PGP signature of a download".into(),
-                        why: "there is no OpenPGP here yet; pin the file with a checksum instead".into(),
-                    });
+                "http.sig.pubkey" => this.signed.get_or_insert_default().keys = value.clone(),
+                "http.sig.signature" => this.signed.get_or_insert_default().signature = value.clone(),
+                _ if key.starts_with("http.sig.") => {
+                    return Err(Error::Invalid(format!("{key}: no such rule for signatures is known")));
                 }
                 _ => this.headers.extend(settable_header(key, value)),
             }
         }
         this.headers.sort();
+        if this.signed.as_ref().is_some_and(|signed| signed.keys.is_empty() != signed.signature.is_empty()) {
+            return Err(Error::Invalid("http signature verification requires both pubkey and signature".into()));
+        }
         Ok(this)
+    }
+
+    /// What was there when this build first asked, once it is signed as the definition asks.
+    ///
+    /// parity: one that must be signed is asked for even if the definition says its checksum, and has a time in its key then.
+    fn verified(&self, context: Context<'_>) -> Result<Found> {
+        let found = self.find(context)?;
+        let Some(Signed { keys, signature }) = &self.signed else { return Ok(found) };
+        if let Some(want) = self.checksum.as_ref().filter(|want| **want != found.digest) {
+            return Err(self.mismatch(want, &found.digest));
+        }
+        self.have(&found, context)?;
+        let file = context.store.blobs().open(&found.digest)?;
+        // parity: that keys which have expired do not count cannot be asked for.
+        signature::verify_pgp(file, signature, keys, Policy::default(), context).map_err(|error| match error {
+            Error::Invalid(why) => Error::Invalid(format!("{}: failed to verify pgp signature: {why}", self.url)),
+            other => other,
+        })?;
+        Ok(found)
     }
 
     /// What was there when this build first asked.
@@ -173,6 +214,27 @@ impl Wanted {
         copy(&mut FromStart { file, at: 0 }, &mut writer, context.cancel, &mut |_| {})?;
         let (digest, _) = writer.commit(None)?;
         Ok(Found { digest, name: name::of(&self.url, &self.filename, None), modified: None })
+    }
+
+    /// Downloads what was found or what the definition gave the checksum of, unless it is there. Returns its time of change.
+    fn have(&self, found: &Found, context: Context<'_>) -> Result<i64> {
+        if context.store.blobs().size(&found.digest)?.is_some() {
+            let known = Remembered::load(context.store, &self.id())?.filter(|known| known.digest == found.digest);
+            let modified = found.modified().or_else(|| known?.modified.as_deref().and_then(date::parse));
+            return Ok(modified.unwrap_or_default());
+        }
+        let got = match context.session.uploads.get(&self.url) {
+            Some(file) => self.take(file, context)?,
+            None => self.save(self.get(None, context)?, context)?,
+        };
+        if got.digest != found.digest {
+            return Err(self.mismatch(&found.digest, &got.digest));
+        }
+        Ok(got.modified().unwrap_or_default())
+    }
+
+    fn mismatch(&self, want: &Digest, got: &Digest) -> Error {
+        Error::DigestMismatch { of: self.url.clone(), want: want.to_string(), got: got.to_string() }
     }
 
     fn id(&self) -> Digest {
@@ -311,37 +373,11 @@ impl PinnedFile {
             uid: self.wanted.uid,
             gid: self.wanted.gid,
             checksum: &self.found.digest,
-            last_mod_time: self.modified().map(date::format).unwrap_or_default(),
+            last_mod_time: self.found.modified().map(date::format).unwrap_or_default(),
             auth_header_secret: &self.wanted.auth_header_secret,
             header: &self.wanted.headers,
         };
         Digest::sha256(&oci::json::to_vec(&parts)).to_string()
-    }
-
-    fn modified(&self) -> Option<i64> {
-        self.found.modified.as_deref().and_then(date::parse)
-    }
-
-    /// Downloads what the definition gave the checksum of, unless it is there. Returns its time of change.
-    fn have(&self, context: Context<'_>) -> Result<i64> {
-        if context.store.blobs().size(&self.found.digest)?.is_some() {
-            let known =
-                Remembered::load(context.store, &self.wanted.id())?.filter(|known| known.digest == self.found.digest);
-            let modified = self.modified().or_else(|| known?.modified.as_deref().and_then(date::parse));
-            return Ok(modified.unwrap_or_default());
-        }
-        let found = match context.session.uploads.get(&self.wanted.url) {
-            Some(file) => self.wanted.take(file, context)?,
-            None => self.wanted.save(self.wanted.get(None, context)?, context)?,
-        };
-        if found.digest != self.found.digest {
-            return Err(Error::DigestMismatch {
-                of: self.wanted.url.clone(),
-                want: self.found.digest.to_string(),
-                got: found.digest.to_string(),
-            });
-        }
-        Ok(found.modified.as_deref().and_then(date::parse).unwrap_or_default())
     }
 }
 
@@ -360,7 +396,7 @@ impl Pinned for PinnedFile {
                 perm: self.wanted.perm,
                 uid: self.wanted.uid,
                 gid: self.wanted.gid,
-                modified: self.have(context)?,
+                modified: self.wanted.have(&self.found, context)?,
             };
             context.snapshots.import(&id, &mut |dir| placed.write(dir, &self.found.digest, context))?;
         }

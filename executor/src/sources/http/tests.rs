@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use super::*;
 use crate::registry::tests::server::{Asked, Reply, Server};
 use crate::session::Secret;
+use crate::sources::signature::tests::Keys;
 use crate::sources::tests::Place;
 
 const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
@@ -154,17 +155,51 @@ fn failures() {
     check(Reply::ok("hello"), &[("http.checksum", other.as_str())], &mismatch);
     check(Reply::ok("hello"), &[("http.checksum", "x")], "invalid checksum digest format");
     check(Reply::ok("hello"), &[("http.perm", "rw")], "http.perm: \"rw\" is no number");
-    check(
-        Reply::ok("hello"),
-        &[("http.sig.pubkey", "k")],
-        "verifying the PGP signature of a download is not supported",
-    );
+    let both = "http signature verification requires both pubkey and signature";
+    check(Reply::ok("hello"), &[("http.sig.pubkey", "k")], both);
+    check(Reply::ok("hello"), &[("http.sig.signature", "s")], both);
+    check(Reply::ok("hello"), &[("http.sig.other", "x")], "http.sig.other: no such rule for signatures is known");
     check(
         Reply::ok("hello"),
         &[("http.authheadersecret", "s")],
         "failed to retrieve HTTP auth secret s: secret s: not found",
     );
     check(Reply::Truncated(100, b"hello".to_vec()), &[], "cannot read a download");
+}
+
+#[test]
+fn signatures() {
+    let keys = Keys::new();
+    keys.make("Me", "ed25519");
+    keys.make("Other", "ed25519");
+    let (me, other) = (keys.public(&["Me"]), keys.public(&["Other"]));
+    let (right, wrong) = (keys.sign("Me", b"hello"), keys.sign("Me", b"other"));
+    let digest = Digest::sha256(b"hello").to_string();
+    let server = Server::start(tagged);
+    let signed = |key: &str, signature: &str, attrs: &[(&str, &str)]| {
+        let attrs = [&[("http.sig.pubkey", key), ("http.sig.signature", signature)], attrs].concat();
+        source(&server, "/f", &attrs)
+    };
+    let failed = "/f: failed to verify pgp signature: ";
+    let place = Place::new();
+    let check = |source: &llb::Source, expected: &str| {
+        let error = build(&place, source).unwrap_err().to_string();
+        assert!(error.contains(expected), "{expected:?} is not in {error:?}");
+        assert_eq!(place.with(|context| meta(source, context)).unwrap_err().to_string(), error);
+    };
+    // What arrives is not kept for those who ask for a signature, nor is what was there before.
+    for _ in 0..2 {
+        check(&signed(&other, &right, &[]), failed);
+        check(&signed(&me, &wrong, &[]), failed);
+        check(&signed("", "", &[]), failed);
+        check(&signed(&me, &wrong, &[("http.checksum", &digest)]), failed);
+        let plain = build(&place, &source(&server, "/f", &[])).unwrap();
+        assert_eq!(build(&place, &signed(&me, &right, &[])).unwrap(), plain, "the key does not tell");
+        let pinned = build(&place, &signed(&me, &right, &[("http.checksum", &digest)])).unwrap();
+        assert_eq!(pinned, plain, "it has the time of the file, which one with a checksum alone has not");
+    }
+    let other = Digest::sha256(b"other").to_string();
+    check(&signed(&me, &right, &[("http.checksum", &other)]), &format!("digest mismatch {other}: {digest}"));
 }
 
 #[test]

@@ -142,7 +142,6 @@ fn check(place: &Place, identifier: &str, given: &[(&str, &str)], rows: &[(&'sta
     rows.iter().map(|(name, ..)| (*name).to_owned()).chain(given.iter().map(|(name, _)| (*name).to_owned())).collect()
 }
 
-const NO_PGP: &str = "there is no OpenPGP here yet; pin";
 const OTHER: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
 fn images() -> Vec<String> {
@@ -202,6 +201,7 @@ fn blobs() -> Vec<String> {
             ("http.perm", "rw", Fails("http.perm: \"rw\" is no number")),
             ("http.uid", "7", Tree(with("600", "7:0"))),
             ("http.gid", "8", Tree(with("600", "0:8"))),
+            ("http.sig.pubkey", "key", Fails("http.sig.pubkey of a blob is not supported")),
             ("image.recordtype", "other", Fails("invalid record type other")),
         ]
     };
@@ -231,8 +231,8 @@ fn files_of_the_web() -> Vec<String> {
             ("http.gid", "8", Tree("another key: f 600 0:8 for ")),
             ("http.header.accept", "text/x", Tree("another key: f 600 0:0 for text/x")),
             ("http.authheadersecret", "none", Fails("secret none: not found")),
-            ("http.sig.pubkey", "key", Fails(NO_PGP)),
-            ("http.sig.signature", "signature", Fails(NO_PGP)),
+            ("http.sig.pubkey", "key", Fails("requires both pubkey and signature")),
+            ("http.sig.signature", "signature", Fails("requires both pubkey and signature")),
         ],
     )
 }
@@ -265,10 +265,10 @@ fn repositories() -> Vec<String> {
             ("git.mountsshsock", "default", Fails("no SSH key \"default\" forwarded from the client")),
             ("git.bundle", &locator, Fails("git.bundle requires git.checksum to be set")),
             ("git.checkoutbundle", "true", Tree("another key: bundle 644 0:0 a git bundle")),
-            ("git.sig.pubkey", "key", Fails(NO_PGP)),
-            ("git.sig.rejectexpired", "true", Fails(NO_PGP)),
-            ("git.sig.requiresignedtag", "true", Fails(NO_PGP)),
-            ("git.sig.ignoresignedtag", "true", Fails(NO_PGP)),
+            ("git.sig.pubkey", "key", Fails("git object is not signed")),
+            ("git.sig.rejectexpired", "true", Fails("git object is not signed")),
+            ("git.sig.requiresignedtag", "true", Fails("signed tag required but no signed tag found")),
+            ("git.sig.ignoresignedtag", "true", Fails("git object is not signed")),
         ],
     )
 }
