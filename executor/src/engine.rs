@@ -10,6 +10,7 @@ use std::sync::Arc;
 use llb::Decoded;
 use oci::{Digest, Platform};
 
+use crate::cdi::Devices;
 use crate::exporters::{Ahead, Built, Packs};
 use crate::ops::exec::{Failed, Failures};
 use crate::runtime::{self, Embedded, Exit, Later, NetworkMode, Runtime, Spec};
@@ -52,8 +53,10 @@ pub struct Request {
     pub expected: Vec<Expectation>,
     /// Whether the cache is not read at all.
     pub no_cache: bool,
-    /// Entitlements granted: `network.host`, `security.insecure`.
+    /// Entitlements granted: `network.host`, `security.insecure`, `device`, `device=NAME[,alias=OTHER]`.
     pub allow: Vec<String>,
+    /// Devices of this machine.
+    pub devices: Devices,
     /// The network of processes whose definition leaves it open.
     pub network: NetworkMode,
     /// Most steps at once; 0 leaves it to the executor.
@@ -199,10 +202,10 @@ impl Engine {
     pub(crate) fn trees(
         &self,
         request: &Request,
-        decoded: Decoded,
+        mut decoded: Decoded,
         sink: &dyn progress::Sink,
     ) -> Result<Vec<Committed>> {
-        ops::check(&decoded.graph, &request.allow)?;
+        ops::admit(&mut decoded.graph, &request.allow, &request.devices, sink)?;
         let solved =
             self.build(request, decoded, &host_platform(), Aside { on_made: &|_| (), failures: None }, sink)?;
         Ok(solved.into_iter().map(|solved| solved.tree).collect())
@@ -302,8 +305,8 @@ impl Engine {
         sink: &dyn progress::Sink,
         failures: Option<&Failures>,
     ) -> Result<Response> {
-        let decoded = llb::decode(&request.definition).map_err(|error| Error::Definition(error.to_string()))?;
-        ops::check(&decoded.graph, &request.allow)?;
+        let mut decoded = llb::decode(&request.definition).map_err(|error| Error::Definition(error.to_string()))?;
+        ops::admit(&mut decoded.graph, &request.allow, &request.devices, sink)?;
         let results = &decoded.graph.outputs;
         request.outputs.iter().try_for_each(|output| exporters::check(output, is_list(output, results)))?;
         let epoch = epoch(results);
@@ -388,6 +391,7 @@ impl Engine {
             fetching: &self.fetching,
             session: &request.session,
             allow: &request.allow,
+            devices: &request.devices,
             network: request.network,
             sink,
             host,

@@ -14,6 +14,7 @@
 //! | [`exporters`] | where results go |
 //! | [`import`] | images from files into the store |
 //! | [`runtime`] | processes in containers |
+//! | [`cdi`] | devices by name: what is said of them, who may have them, what they change of a process |
 //! | [`ops`] | one vertex: its key, its run |
 //! | [`solver`] | the scheduler and the driver that performs its actions |
 //! | [`prune`] | what a store holds, and how it becomes less |
@@ -23,12 +24,13 @@
 //! | `temp` | what a process is making, and the removal of what dead ones left |
 //! | [`userns`] | root for an ordinary user |
 //!
-//! Arrows: temp ← store ← snapshot ← cache ← {sources, exporters, runtime} ← ops ← solver ← here; the scheduler uses none of them.
+//! Arrows: temp ← store ← snapshot ← cache ← {sources, exporters, runtime} ← cdi ← ops ← solver ← here; the scheduler uses none of them.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod cache;
 mod cancel;
+pub mod cdi;
 pub mod cli;
 mod engine;
 mod error;
@@ -49,6 +51,7 @@ pub mod snapshot;
 pub mod solver;
 pub mod sources;
 pub mod store;
+mod suggest;
 mod temp;
 mod unsynced;
 pub mod userns;

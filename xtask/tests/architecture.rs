@@ -62,6 +62,7 @@ const EXECUTOR_RANKS: &[&[&str]] = &[
     &["layer"],
     &["cache"],
     &["registry", "sources", "exporters", "import", "runtime"],
+    &["cdi"],
     &["ops", "prune"],
     &["solver"],
     &["engine"],

@@ -36,7 +36,8 @@ pub struct RunArgs {
     /// `ID=SOCKET,raw=true` any other socket
     #[arg(long = "ssh", value_name = "AGENT")]
     pub ssh: Vec<String>,
-    /// Grant what a step may ask for: `network.host`, `security.insecure`
+    /// Grant what a step may ask for: `network.host`, `security.insecure`, `device` (any device),
+    /// `device=vendor.com/class=name[,alias=OTHER]`
     #[arg(long = "allow", value_name = "ENTITLEMENT", value_delimiter = ',')]
     pub allow: Vec<String>,
     /// Do not read the cache
@@ -63,6 +64,13 @@ pub struct RunArgs {
     /// What is done when a step fails
     #[arg(long, value_enum, default_value = "fail", value_name = "ACTION")]
     pub on_error: OnError,
+    /// Directory of CDI specification files, which say what a step needs for a device; may be repeated, later ones count more
+    /// [default: /etc/cdi, /var/run/cdi, /etc/buildkit/cdi]
+    #[arg(long = "cdi-spec-dir", value_name = "DIR")]
+    pub cdi_spec_dirs: Vec<PathBuf>,
+    /// Let no step have a CDI device
+    #[arg(long, conflicts_with = "cdi_spec_dirs")]
+    pub cdi_disabled: bool,
     /// Run steps with an OCI runtime (crun, runc) instead of the built-in one
     #[arg(long, value_name = "PATH")]
     pub oci_runtime: Option<PathBuf>,

@@ -139,6 +139,7 @@ fn request(settings: Settings, cancel: &Cancel) -> Request {
         expected: settings.expected,
         no_cache: settings.no_cache,
         allow: settings.allow,
+        devices: settings.devices,
         network: settings.network,
         max_parallelism: settings.max_parallelism,
         cancel: cancel.clone(),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::args::{Network, OnError, Progress, RunArgs, StoreArgs};
 use super::{output, session};
+use crate::cdi::Devices;
 use crate::exporters::Kind;
 use crate::registry::Asking;
 use crate::runtime::{Network as StepNetwork, NetworkMode};
@@ -26,6 +27,8 @@ pub struct Settings {
     pub expected: Vec<Expectation>,
     /// Entitlements granted.
     pub allow: Vec<String>,
+    /// Devices of this machine.
+    pub devices: Devices,
     /// The network of steps that leave it open.
     pub network: NetworkMode,
     /// Whether the cache is not read.
@@ -65,6 +68,7 @@ impl Settings {
             outputs: outputs(args)?,
             expected: Vec::new(),
             allow: args.allow.clone(),
+            devices: devices(args),
             network: NetworkMode::Auto,
             no_cache: args.no_cache,
             max_parallelism: args.max_parallelism,
@@ -95,6 +99,14 @@ impl Network {
                 "--network=host: {ENTITLEMENT} is not allowed: grant it with --allow {ENTITLEMENT}"
             ))),
         }
+    }
+}
+
+fn devices(args: &RunArgs) -> Devices {
+    match args.cdi_spec_dirs.as_slice() {
+        _ if args.cdi_disabled => Devices::off(),
+        [] => Devices::default(),
+        directories => Devices::new(directories.to_vec()),
     }
 }
 

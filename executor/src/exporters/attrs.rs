@@ -9,6 +9,7 @@ use oci::Reference;
 use super::annotations::Annotations;
 use super::{Built, Kind};
 use crate::layer::Compression;
+use crate::suggest::nearest;
 use crate::{Error, Result};
 
 /// The keys there are, and whose they are.
@@ -237,11 +238,7 @@ fn check_key(kind: Kind, key: &str) -> Result<()> {
     let known = KEYS.iter().find(|(known, _)| *known == general);
     let Some((_, kinds)) = known else {
         let of_kind = KEYS.iter().filter(|(_, kinds)| kinds.contains(&kind)).map(|(known, _)| *known);
-        let nearest = of_kind.map(|known| (distance(key, known), known)).min();
-        let advice = match nearest {
-            Some((distance, known)) if distance <= 2.max(key.len() / 4) => format!(" (did you mean {known}?)"),
-            _ => String::new(),
-        };
+        let advice = nearest(key, of_kind).map_or_else(String::new, |known| format!(" (did you mean {known}?)"));
         return Err(Error::Invalid(format!("unknown output attribute {key:?}{advice}")));
     };
     if kinds.contains(&kind) {
@@ -253,20 +250,6 @@ fn check_key(kind: Kind, key: &str) -> Result<()> {
         kind.name(),
         theirs.join(", ")
     )))
-}
-
-/// Edits between two words.
-fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, b) in other.bytes().enumerate() {
-            let substituted = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub(super) fn read(build: &llb::Build, inputs: &[Committed], context: Context<'_
     let limit = u64::try_from(llb::MAX_BYTES).unwrap_or(u64::MAX);
     let bytes = Tree::open(view.path()).and_then(|tree| tree.read(Path::new(file), limit));
     let bytes = bytes.map_err(Error::io("read the nested definition", file))?;
-    let decoded = llb::decode(&bytes).map_err(|error| Error::Definition(format!("in {file}: {error}")))?;
-    crate::ops::check(&decoded.graph, context.allow)?;
+    let mut decoded = llb::decode(&bytes).map_err(|error| Error::Definition(format!("in {file}: {error}")))?;
+    crate::ops::admit(&mut decoded.graph, context.allow, context.devices, context.progress.sink)?;
     Ok(decoded)
 }

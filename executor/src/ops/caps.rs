@@ -44,6 +44,7 @@ pub(crate) const ANNOUNCED: &[&str] = &[
     "source.imageblob",
     "source.buildop.llbfilename",
     "exec.meta.base",
+    "exec.meta.cdi",
     "exec.meta.cgroup.parent",
     "exec.meta.network",
     "exec.meta.proxyenv",
@@ -84,12 +85,9 @@ pub(crate) const ANNOUNCED: &[&str] = &[
 /// What is there as well. parity: BuildKit has it without saying so, and definitions that its client library writes name it.
 const UNANNOUNCED: &[&str] = &["file.copy.modestring", "exec.meta.removemountstubs.recursive"];
 
-/// What is refused where it is used, with what to do instead.
-const REFUSED_WHERE_USED: &[&str] = &["exec.meta.cdi"];
-
 /// Refuses vertices that need what is not here: what they mean by it is not known.
 pub(super) fn check(graph: &llb::Graph) -> Result<()> {
-    let is_known = |cap: &str| [ANNOUNCED, UNANNOUNCED, REFUSED_WHERE_USED].iter().any(|caps| caps.contains(&cap));
+    let is_known = |cap: &str| [ANNOUNCED, UNANNOUNCED].iter().any(|caps| caps.contains(&cap));
     match graph.nodes.iter().flat_map(|node| node.meta.caps.iter()).find(|cap| !is_known(cap)) {
         Some(cap) => Err(Error::Unsupported {
             what: format!("{cap}, which the definition needs,"),

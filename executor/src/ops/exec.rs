@@ -53,7 +53,6 @@ pub fn check_names(exec: &llb::Exec) -> Result<()> {
 /// Runs the process; the outputs are in the order of their numbers.
 pub fn run(exec: &llb::Exec, inputs: &[Committed], context: Context<'_>) -> Result<Vec<Committed>> {
     check_entitlements(exec, context.allow)?;
-    check_devices(exec)?;
     match run_in(network(exec.network, context.network), exec, inputs, context) {
         // What was prepared is used up: changes go to an overlay, and one that was mounted is not mounted again.
         Err(Error::NoSandbox(reason)) => run_in(instead_of_sandbox(&reason, context)?, exec, inputs, context),
@@ -103,27 +102,24 @@ fn emulate(spec: &mut Spec, platform: &Platform) {
     spec.args.insert(0, emulation::MOUNTED.into());
 }
 
-fn check_devices(exec: &llb::Exec) -> Result<()> {
-    match exec.cdi_devices.iter().find(|device| !device.optional) {
-        Some(device) => Err(Error::Unsupported {
-            what: format!("device {}", device.name),
-            why: "CDI devices are not passed to containers yet; mark it optional to build without it".into(),
-        }),
-        None => Ok(()),
-    }
-}
-
 fn spec(exec: &llb::Exec, mounted: &mounts::Mounted, network: Network, context: Context<'_>) -> Result<Spec> {
     let meta = &exec.meta;
+    let devices = context.devices.edits(&exec.cdi_devices)?;
+    let mut env = environment(exec, context.session)?;
+    env.extend(devices.env);
     Ok(Spec {
         root: mounted.root(),
         readonly_root: mounted.readonly_root,
         args: meta.args.clone(),
-        env: environment(exec, context.session)?,
+        env,
         cwd: meta.cwd.clone(),
         user: meta.user.clone(),
         hostname: meta.hostname.clone(),
-        mounts: mounted.mounts(),
+        mounts: mounts::with_devices(devices.mounts, mounted.mounts()),
+        devices: devices.devices,
+        additional_gids: devices.gids,
+        hooks: devices.hooks,
+        intel_rdt: devices.intel_rdt,
         extra_hosts: meta.extra_hosts.iter().map(|host| (host.host.clone(), host.ip.clone())).collect(),
         network,
         insecure: exec.security == llb::SecurityMode::Insecure,
@@ -168,7 +164,7 @@ fn instead_of_sandbox(reason: &str, context: Context<'_>) -> Result<Network> {
     Ok(Network::Host)
 }
 
-/// The definition's variables, then proxies, the default PATH, and secrets.
+/// The definition's variables, then proxies, the default PATH, and secrets. Those of devices come last, as in BuildKit.
 fn environment(exec: &llb::Exec, session: &crate::session::Session) -> Result<Vec<String>> {
     let mut env = exec.meta.env.to_vec();
     env.extend(exec.meta.proxy_env.iter().flat_map(proxies));

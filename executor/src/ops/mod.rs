@@ -12,6 +12,7 @@ pub mod file;
 mod merge;
 mod passthrough;
 
+use crate::cdi::Devices;
 use crate::runtime::{NetworkMode, Runtime};
 use crate::session::Session;
 use crate::snapshot::{Committed, Snapshots};
@@ -29,8 +30,10 @@ pub struct Context<'a> {
     pub runtime: &'a dyn Runtime,
     /// The user's directories, secrets, agents.
     pub session: &'a Session,
-    /// Entitlements granted: `network.host`, `security.insecure`.
+    /// Entitlements granted: `network.host`, `security.insecure`, `device…`.
     pub allow: &'a [String],
+    /// Devices of this machine.
+    pub devices: &'a Devices,
     /// The network of processes whose definition leaves it open.
     pub network: NetworkMode,
     /// The vertex: its platform, metadata, operation.
@@ -67,19 +70,25 @@ pub fn run(inputs: &[Committed], context: Context<'_>) -> Result<Ran> {
     Ok(Ran::Outputs(outputs))
 }
 
-/// Refuses a graph that cannot be run, before anything of it runs.
-pub(crate) fn check(graph: &llb::Graph, allow: &[String]) -> Result<()> {
+/// Refuses a graph that cannot be run, before anything of it runs; devices become those of this machine.
+pub(crate) fn admit(
+    graph: &mut llb::Graph,
+    allow: &[String],
+    devices: &Devices,
+    sink: &dyn progress::Sink,
+) -> Result<()> {
     if let Some(finding) = llb::verify::verify(graph).into_iter().find(|finding| finding.flaw.is_fatal()) {
         return Err(Error::Definition(finding.to_string()));
     }
     caps::check(graph)?;
-    let execs = graph.nodes.iter().filter_map(|node| match &node.op {
+    let execs = graph.nodes.iter_mut().filter_map(|node| match &mut node.op {
         llb::Op::Exec(exec) => Some(exec),
         _ => None,
     });
     execs.into_iter().try_for_each(|exec| {
         exec::check_names(exec)?;
-        exec::check_entitlements(exec, allow)
+        exec::check_entitlements(exec, allow)?;
+        devices.admit(exec, allow, sink)
     })
 }
 

@@ -1,6 +1,7 @@
 //! Processes in containers: what to run as data ([`Spec`]), and who runs it ([`Runtime`]).
 
 pub(crate) mod emulation;
+mod host;
 mod linux;
 mod scripted;
 
@@ -8,6 +9,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use host::{Access, Device, DeviceKind, HOOKS, Hook, HostMount};
 pub use linux::{Embedded, OciRuntime};
 pub use scripted::{Script, Scripted};
 
@@ -32,6 +34,14 @@ pub struct Spec {
     pub hostname: String,
     /// Mounts in the order to make them.
     pub mounts: Vec<Mount>,
+    /// Devices of the host, beside those that every container has.
+    pub devices: Vec<Device>,
+    /// Groups of the user, beside its own.
+    pub additional_gids: Vec<u32>,
+    /// Programs of the host that run when the container begins and ends, in this order. Other runtimes can have them.
+    pub hooks: Vec<Hook>,
+    /// Part of the processor's caches, in the words of the OCI's runtime specification. Other runtimes can have it.
+    pub intel_rdt: Option<serde_json::Value>,
     /// Lines for /etc/hosts: name, address.
     pub extra_hosts: Vec<(String, String)>,
     /// Network.
@@ -89,6 +99,8 @@ pub enum MountSource {
         /// Path in the tree.
         selector: String,
     },
+    /// A file or directory of the host that whoever runs the machine names.
+    Host(HostMount),
     /// An overlay, at a path in it.
     Overlay {
         /// Its directories.

@@ -20,6 +20,7 @@ use super::scheduler::{Action, Edge, Event, JobId, Known, Outcome, Same, Schedul
 use super::tasks::Job;
 use super::vertices::Vertices;
 use crate::cache::{self, VertexKey};
+use crate::cdi::Devices;
 use crate::exporters::Made;
 use crate::ops::Ran;
 use crate::ops::exec::{Failures, wants_sandbox};
@@ -51,6 +52,8 @@ pub struct Build<'a> {
     pub session: &'a Session,
     /// Entitlements granted.
     pub allow: &'a [String],
+    /// Devices of this machine.
+    pub devices: &'a Devices,
     /// The network of processes whose definition leaves it open.
     pub network: NetworkMode,
     /// Who is told.

@@ -58,11 +58,22 @@ impl Job<'_> {
         if ops::needs_files(&node.op, inputs) {
             self.fetch_files(inputs, matches!(node.op, llb::Op::File(_)))?;
         }
-        let Build { store, snapshots, runtime, session, allow, network, failures, .. } = *self.build;
+        let Build { store, snapshots, runtime, session, allow, devices, network, failures, .. } = *self.build;
         let progress = &self.progress();
         let cancel = &self.cancel;
-        let context =
-            ops::Context { store, snapshots, runtime, session, allow, network, node, progress, failures, cancel };
+        let context = ops::Context {
+            store,
+            snapshots,
+            runtime,
+            session,
+            allow,
+            devices,
+            network,
+            node,
+            progress,
+            failures,
+            cancel,
+        };
         ops::run(inputs, context)
     }
 

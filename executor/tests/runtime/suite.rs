@@ -6,10 +6,12 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use executor::runtime::{Mount, MountSource, Network, Root, Runtime, Spec};
+use executor::runtime::{
+    Access, Device, DeviceKind, Hook, HostMount, Mount, MountSource, Network, Root, Runtime, Spec,
+};
 use executor::{Cancel, Error, snapshot};
 
-use crate::rig::{Rig, each, is_mounted_below, run, run_until, stdout};
+use crate::rig::{Rig, each, embedded, is_mounted_below, named, run, run_until, stdout};
 
 fn bind(root: &Path, selector: &str, dest: &str, readonly: bool) -> Mount {
     let source = MountSource::Bind { root: root.into(), selector: selector.into() };
@@ -330,6 +332,117 @@ fn devices_are_few_and_disks_are_closed() {
         assert_ne!(ran.exit.code, 0);
         assert!(ran.stderr.contains("Operation not permitted"), "{}", ran.stderr);
     });
+}
+
+fn device(path: &str, minor: u32, access: Access) -> Device {
+    Device {
+        path: path.into(),
+        host: "/dev/zero".into(),
+        kind: DeviceKind::Character,
+        major: 1,
+        minor,
+        mode: 0o660,
+        uid: None,
+        gid: None,
+        access,
+    }
+}
+
+#[test]
+fn devices_of_the_host_are_files_of_the_container_and_not_of_the_tree() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let read = Access { write: false, ..Access::ALL };
+        let mut spec = rig
+            .sh("stat -c '%n %a %u %g %t:%T' /dev/mine /dev/new/full /opt/kmsg; head -c 2 /dev/mine | wc -c; \
+             echo x 2>/dev/null > /dev/new/full || echo full");
+        spec.user = "build".into();
+        let full = Device { uid: Some(7), gid: Some(100), mode: 0o420, ..device("/dev/new/full", 7, Access::ALL) };
+        spec.devices = vec![device("/dev/mine", 5, Access::ALL), full, device("/opt/kmsg", 11, Access::ALL)];
+        let want = "/dev/mine 660 1000 100 1:5\n/dev/new/full 420 7 100 1:7\n/opt/kmsg 660 1000 100 1:b\n2\nfull\n";
+        assert_eq!(stdout(runtime, &spec), want);
+        assert!(!rig.root().join("opt/kmsg").exists() && !rig.root().join("dev/mine").exists());
+
+        // A device that no kernel has: whoever may open it hears that, whoever may not hears that.
+        let may = |devices: Vec<Device>, how: &str| {
+            let mut spec = rig.sh(&format!("mknod /tmp/k c 1 200; ( : {how} /tmp/k ) 2>&1; rm /tmp/k"));
+            spec.devices = devices;
+            let said = stdout(runtime, &spec);
+            assert_ne!(said.contains("not permitted"), said.contains("No such device"), "{said}");
+            said.contains("No such device")
+        };
+        assert!(!may(vec![], "<") && !may(vec![device("/dev/none", 5, Access::ALL)], "<"));
+        assert!(may(vec![device("/dev/none", 200, read)], "<"), "it may read");
+        assert!(!may(vec![device("/dev/none", 200, read)], ">>"), "it may read only");
+        assert!(may(vec![device("/dev/mine", 5, read), device("/dev/none", 200, Access::ALL)], ">>"));
+    });
+}
+
+#[test]
+fn mounts_of_the_host_have_their_options() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let (ours, below) = (rig.outside("ours"), rig.outside("ours/below"));
+        fs::write(ours.join("file"), "text\n").unwrap();
+        std::os::unix::fs::symlink("/", rig.root().join("away")).unwrap();
+        let mount = |dest: &str, path: PathBuf, options: &[&str]| {
+            let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
+            let host = HostMount::new(path, &options).unwrap();
+            Mount { dest: dest.into(), readonly: host.is_readonly(), source: MountSource::Host(host) }
+        };
+        let mut spec = rig.sh("cat /a/file /away/b/one; ( : > /a/new ) 2>&1; : > /c/new; \
+             grep -E ' (/a|/b/one|/c) ' /proc/self/mountinfo | awk '{print $5, $6, ($7 == \"-\")}' | sort");
+        spec.mounts = vec![
+            mount("/a", ours.clone(), &["ro", "nosuid", "nodev", "noexec", "noatime", "rbind", "rprivate"]),
+            mount("/away/b/one", ours.join("file"), &["ro", "bind"]),
+            mount("/c", below.clone(), &[]),
+        ];
+        let said = stdout(runtime, &spec);
+        let lines: Vec<&str> = said.lines().collect();
+        assert_eq!(lines[..2], ["text", "text"], "{said}");
+        assert!(lines[2].contains("Read-only file system"), "{said}");
+        assert!(lines[3].starts_with("/a ro,nosuid,nodev,noexec,noatime") && lines[3].ends_with(" 1"), "{said}");
+        assert!(lines[4].starts_with("/b/one ro,") && lines[5].starts_with("/c rw,"), "{said}");
+        assert!(below.join("new").exists() && !ours.join("new").exists());
+        spec.mounts = vec![mount("/a", ours.join("none"), &[])];
+        let error = run(runtime, &spec).map(|ran| ran.exit).unwrap_err().to_string();
+        assert!(error.contains("none: no such file or directory"), "{error}");
+    });
+}
+
+#[test]
+fn more_groups_come_after_the_users_own() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let spec = Spec { user: "build".into(), additional_gids: vec![44, 10], ..rig.sh("id -G") };
+        assert_eq!(stdout(runtime, &spec), "100 10 44\n");
+    });
+}
+
+#[test]
+fn hooks_are_run_by_other_runtimes_and_refused_by_the_embedded_one() {
+    let rig = Rig::new();
+    let log = rig.outside("hooks").join("log");
+    let hook = |point: &str| Hook {
+        point: point.into(),
+        path: "/bin/sh".into(),
+        args: ["sh", "-c", &format!("grep -q '\"status\"' && echo {point} $X >> {}", log.display())]
+            .map(str::to_owned)
+            .to_vec(),
+        env: vec!["X=1".into()],
+        timeout: Some(10),
+    };
+    let hooks = ["createRuntime", "createContainer", "poststart", "poststop"].map(hook).to_vec();
+    let spec = Spec { hooks, ..rig.sh("echo step") };
+    for name in ["runc", "crun"] {
+        assert_eq!(stdout(&*named(name), &spec), "step\n", "{name}");
+        let said = fs::read_to_string(&log).unwrap();
+        assert_eq!(said, "createRuntime 1\ncreateContainer 1\npoststart 1\npoststop 1\n", "{name}");
+        fs::remove_file(&log).unwrap();
+    }
+    let error = run(&embedded(), &spec).map(|ran| ran.exit).unwrap_err().to_string();
+    assert!(error.contains("createRuntime hook /bin/sh of a device is not supported"), "{error}");
+    assert!(error.contains("--oci-runtime=crun") && !log.exists(), "{error}");
 }
 
 #[test]

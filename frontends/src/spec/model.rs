@@ -414,7 +414,7 @@ tables! {
         "network" => network: Network,
         /// What this process may do; `sandbox` when nothing is said.
         "security" => security: Security,
-        /// Devices of this process, as `--device` of `llbc build` allows them: `vendor.com/class=name`.
+        /// Devices of this process by their CDI names, `vendor.com/class=name`; `llbc build --allow device` grants them.
         "device" => device: Vec<Text>,
         /// Caches of this process.
         "cache" => cache: Vec<CacheUse>,

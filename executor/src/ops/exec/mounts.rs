@@ -167,16 +167,7 @@ impl Mounted {
 
     /// The other mounts, parents first; of several at one place the last.
     pub(super) fn mounts(&self) -> Vec<runtime::Mount> {
-        let mut mounts: Vec<runtime::Mount> = self.others.iter().map(Other::mount).collect();
-        mounts.sort_by(|a, b| a.dest.cmp(&b.dest));
-        let mut distinct: Vec<runtime::Mount> = Vec::with_capacity(mounts.len());
-        for mount in mounts {
-            match distinct.last_mut() {
-                Some(last) if last.dest == mount.dest => *last = mount,
-                _ => distinct.push(mount),
-            }
-        }
-        distinct
+        in_order(self.others.iter().map(Other::mount).collect())
     }
 
     /// Lets another process have the same.
@@ -203,6 +194,24 @@ impl Mounted {
         });
         each.collect()
     }
+}
+
+/// The mounts of devices with those of the step, whose own counts where both have one.
+pub(super) fn with_devices(of_devices: Vec<runtime::Mount>, own: Vec<runtime::Mount>) -> Vec<runtime::Mount> {
+    if of_devices.is_empty() { own } else { in_order(of_devices.into_iter().chain(own).collect()) }
+}
+
+/// Parents first; of several at one place the last.
+fn in_order(mut mounts: Vec<runtime::Mount>) -> Vec<runtime::Mount> {
+    mounts.sort_by(|a, b| a.dest.cmp(&b.dest));
+    let mut distinct: Vec<runtime::Mount> = Vec::with_capacity(mounts.len());
+    for mount in mounts {
+        match distinct.last_mut() {
+            Some(last) if last.dest == mount.dest => *last = mount,
+            _ => distinct.push(mount),
+        }
+    }
+    distinct
 }
 
 impl Other {

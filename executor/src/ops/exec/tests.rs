@@ -3,6 +3,7 @@
 use llb::{CacheSharing, Exec, ExecMeta, Mount, MountKind, SecretMount};
 
 use super::*;
+use crate::cdi::Devices;
 use crate::ops::tests::tree;
 use crate::runtime::{Exit, MountSource, Scripted};
 use crate::session::{Secret, Session};
@@ -48,7 +49,19 @@ fn with_context(network: NetworkMode, act: impl FnOnce(Context<'_>, &Said)) {
     let (store, snapshots, runtime, session, node) = (&store, &snapshots, &runtime, &session, &node);
     let (progress, cancel) = (&vertex, &Cancel::default());
     act(
-        Context { store, snapshots, runtime, session, allow: &[], network, node, progress, failures: None, cancel },
+        Context {
+            store,
+            snapshots,
+            runtime,
+            session,
+            allow: &[],
+            devices: &Devices::default(),
+            network,
+            node,
+            progress,
+            failures: None,
+            cancel,
+        },
         &said,
     );
 }
@@ -95,6 +108,7 @@ fn run_with(
         runtime: &runtime,
         session: &session,
         allow: &[],
+        devices: &Devices::default(),
         network: NetworkMode::Auto,
         node: &node,
         progress: &vertex,

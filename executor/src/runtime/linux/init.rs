@@ -107,7 +107,13 @@ pub(super) fn make_mount(container: &Container, index: usize) -> Result<OwnedFd>
     let (fd, mut attributes) = match (&mount.source, made) {
         (Source::Tmpfs { size }, _) => return tmpfs(*size, mount.readonly),
         (Source::Secret { owner, .. }, _) => (container.scratch.bind(&scratch_name(index))?, secret_attributes(*owner)),
-        (Source::Socket { .. }, _) => (container.scratch.bind(&scratch_name(index))?, MountAttrFlags::empty()),
+        (Source::Socket { .. } | Source::Device(_), _) => {
+            (container.scratch.bind(&scratch_name(index))?, MountAttrFlags::empty())
+        }
+        (Source::Host(_, host), Some(fd)) => {
+            mounts::set_options(fd, host)?;
+            return copy(fd);
+        }
         (Source::Overlay { selector, .. }, Some(fd)) => {
             (select(container, index, fd, selector)?, MountAttrFlags::empty())
         }

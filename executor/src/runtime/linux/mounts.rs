@@ -13,6 +13,7 @@ use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, O
 use super::plan::Plan;
 use super::stubs::{self, Kind};
 use crate::rootfs::Tree;
+use crate::runtime::HostMount;
 use crate::{Error, Result, userns};
 
 /// Attributes of mounts that hold no programs and devices.
@@ -65,6 +66,22 @@ pub(super) fn filesystem(kind: &str, options: &[(&str, &str)], attributes: Mount
 pub(super) fn bind(dir: impl AsFd, path: &str) -> rustix::io::Result<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
     rustix::mount::open_tree(dir, path, flags)
+}
+
+/// Makes a mount of an open file or directory of the host, with all that is mounted below it if its options say so.
+pub(super) fn bind_host(file: impl AsFd, host: &HostMount) -> rustix::io::Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    let below = if host.recursive { OpenTreeFlags::AT_RECURSIVE } else { OpenTreeFlags::empty() };
+    let mount = rustix::mount::open_tree(file, "", flags | below)?;
+    // What a container mounts is nothing to the host.
+    super::sys::set_propagation(mount.as_fd(), host.follows)?;
+    Ok(mount)
+}
+
+/// Sets the attributes of a mount of the host's that its options name.
+pub(super) fn set_options(mount: impl AsFd, host: &HostMount) -> Result<()> {
+    super::sys::change_mount_attributes(mount.as_fd(), host.set, host.clear)
+        .map_err(Error::io("set the options of the mount of", &host.path))
 }
 
 /// Sets attributes of a mount.

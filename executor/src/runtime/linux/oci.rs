@@ -82,9 +82,11 @@ fn fill_bundle(container: &Container, oci: &Oci) -> Result<()> {
     let mut sources: Vec<PathBuf> = Vec::new();
     for (index, mount) in container.plan.mounts.iter().enumerate() {
         sources.push(match mount.source {
-            Source::Secret { .. } | Source::Socket { .. } => bundle.join(init::scratch_name(index)),
+            Source::Secret { .. } | Source::Socket { .. } | Source::Device(_) => bundle.join(init::scratch_name(index)),
             // Made here, as runtimes disagree about the mode of a tmpfs.
-            Source::Tmpfs { .. } | Source::Open(_) | Source::Overlay { .. } => place(container, index, bundle)?,
+            Source::Tmpfs { .. } | Source::Open(_) | Source::Host(..) | Source::Overlay { .. } => {
+                place(container, index, bundle)?
+            }
         });
     }
     let text = config::text(container, bundle, &sources);

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::fds;
+use crate::runtime::{Device, Hook, HostMount};
 
 /// Longest plan that is accepted, in bytes: an environment is limited to a few megabytes by the kernel anyway.
 const MAX_PLAN: u64 = 64 << 20;
@@ -26,6 +27,12 @@ pub(super) struct Plan {
     pub(super) user: String,
     pub(super) hostname: String,
     pub(super) mounts: Vec<Mount>,
+    /// Devices that processes may use, beside those of every container.
+    pub(super) devices: Vec<Device>,
+    pub(super) additional_gids: Vec<u32>,
+    /// For other runtimes, as `intel_rdt`.
+    pub(super) hooks: Vec<Hook>,
+    pub(super) intel_rdt: Option<serde_json::Value>,
     /// Text of /etc/hosts.
     pub(super) hosts: String,
     /// Text of /etc/resolv.conf.
@@ -104,6 +111,10 @@ pub(super) struct Mount {
 pub(super) enum Source {
     /// An open file or directory.
     Open(usize),
+    /// One of the host's, with options.
+    Host(usize, HostMount),
+    /// A device to make.
+    Device(Device),
     Overlay {
         overlay: Overlay,
         selector: String,

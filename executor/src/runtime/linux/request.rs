@@ -10,8 +10,8 @@ use super::network;
 use super::plan::{self, Plan, Request, Source};
 use super::{limits, names};
 use crate::rootfs::Tree;
-use crate::runtime::{Mount, MountSource, Network, Root, Spec};
-use crate::{Error, Result, rootfs, snapshot};
+use crate::runtime::{Device, Mount, MountSource, Network, Root, Spec};
+use crate::{Error, Result, rootfs, snapshot, userns};
 
 /// A socket of the container and the agent of the host that serves it.
 pub(super) struct Agent {
@@ -35,6 +35,9 @@ pub(super) fn prepare(spec: &Spec, oci: Option<plan::Oci>) -> Result<Prepared> {
     if spec.args.is_empty() {
         return Err(Error::Invalid("no command to run: the process has no arguments".into()));
     }
+    if oci.is_none() {
+        check_embedded(spec)?;
+    }
     let mut side = Side::default();
     let console = spec.terminal.then(|| console(spec, oci.is_some(), &mut side)).transpose()?;
     let (terminal, console) = console.unzip();
@@ -46,7 +49,11 @@ pub(super) fn prepare(spec: &Spec, oci: Option<plan::Oci>) -> Result<Prepared> {
         cwd: spec.cwd.clone(),
         user: spec.user.clone(),
         hostname: names::hostname(spec).to_owned(),
-        mounts: spec.mounts.iter().map(|m| mount(m, &mut side)).collect::<Result<_>>()?,
+        mounts: mounts(spec, &mut side)?,
+        devices: spec.devices.clone(),
+        additional_gids: spec.additional_gids.clone(),
+        hooks: spec.hooks.clone(),
+        intel_rdt: spec.intel_rdt.clone(),
         hosts: names::hosts(spec),
         resolv_conf: names::resolv_conf(spec.network, network::names().filter(|_| spec.network == Network::Sandbox)),
         network: match spec.network {
@@ -104,9 +111,54 @@ fn root(root: &Root, side: &mut Side) -> Result<plan::Root> {
     })
 }
 
+/// Refuses what only other runtimes can do.
+fn check_embedded(spec: &Spec) -> Result<()> {
+    let hook = spec.hooks.first().map(|hook| format!("the {} hook {} of a device", hook.point, hook.path));
+    match hook.or_else(|| spec.intel_rdt.is_some().then(|| "intelRdt of a device".to_owned())) {
+        Some(what) => Err(Error::Unsupported {
+            what,
+            why: "the embedded runtime has none; run steps by one that does, with --oci-runtime=crun or =runc".into(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Mounts and devices, parents first: a device is a mount of its file, so that none of it is left in the tree.
+fn mounts(spec: &Spec, side: &mut Side) -> Result<Vec<plan::Mount>> {
+    let mut mounts = spec.mounts.iter().map(|m| mount(m, side)).collect::<Result<Vec<_>>>()?;
+    for device in &spec.devices {
+        let source = match userns::is_confined() {
+            true => Source::Open(side.add(host_device(device)?)),
+            false => Source::Device(device.clone()),
+        };
+        let at = mounts.iter().rposition(|mount| Path::new(&device.path).starts_with(&mount.dest));
+        let mount = plan::Mount { dest: device.path.clone(), readonly: false, source };
+        mounts.insert(at.map_or(0, |at| at + 1), mount);
+    }
+    Ok(mounts)
+}
+
+/// The host's file of a device, where none can be made.
+fn host_device(device: &Device) -> Result<OwnedFd> {
+    let Device { host, major, minor, kind, .. } = device;
+    let failed = |source| Error::io("open the device", host)(source);
+    let file = Tree::open(Path::new("/")).and_then(|tree| tree.resolve(host)).map_err(failed)?;
+    let stat = rustix::fs::fstat(&file).map_err(|errno| failed(errno.into()))?;
+    let is_it = rustix::fs::FileType::from_raw_mode(stat.st_mode) == kind.file_type()
+        && stat.st_rdev == rustix::fs::makedev(*major, *minor);
+    if is_it {
+        return Ok(file);
+    }
+    Err(Error::Unsupported {
+        what: format!("device {major}:{minor} as {}", device.path),
+        why: format!("an ordinary user cannot make devices, and {} of the host is another one", host.display()),
+    })
+}
+
 fn mount(mount: &Mount, side: &mut Side) -> Result<plan::Mount> {
     let source = match &mount.source {
         MountSource::Bind { root, selector } => Source::Open(side.add(open(root, Path::new(selector))?)),
+        MountSource::Host(host) => Source::Host(side.add(open(Path::new("/"), &host.path)?), host.clone()),
         MountSource::Overlay { overlay, selector } => {
             Source::Overlay { overlay: writable(overlay), selector: selector.clone() }
         }

@@ -10,6 +10,7 @@ use rustix::net::SocketAddrUnix;
 
 use super::mounts;
 use super::plan::Owner;
+use crate::runtime::Device;
 use crate::{Error, Result};
 
 /// Name of the directory that stays empty.
@@ -47,6 +48,18 @@ impl Scratch {
             Ok(rustix::fs::fchmod(&file, Mode::from_raw_mode(owner.mode))?)
         };
         attempt().map_err(Error::io("write memory-backed file", name))
+    }
+
+    /// Makes a device.
+    pub(super) fn device(&self, name: &str, device: &Device, owner: Owner) -> Result<()> {
+        let attempt = || -> rustix::io::Result<()> {
+            let number = rustix::fs::makedev(device.major, device.minor);
+            rustix::fs::mknodat(&self.mount, name, device.kind.file_type(), Mode::empty(), number)?;
+            let (uid, gid) = crate::userns::owner(owner.uid, owner.gid);
+            rustix::fs::chownat(&self.mount, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
+            rustix::fs::chmodat(&self.mount, name, Mode::from_raw_mode(owner.mode), AtFlags::empty())
+        };
+        attempt().map_err(|errno| Error::io("make the device", &device.path)(errno.into()))
     }
 
     /// Binds a socket and listens on it.

@@ -97,14 +97,19 @@ fn prepare(request: Request, control: &UnixStream) -> Result<(Container, Stubs)>
     let terminal = terminal.transpose().map_err(Error::io("open", "the terminal"))?;
     let root = Tree::from_fd(mount_root(&plan.root, &fds)?);
     let writable = if plan.readonly_root { changes(&plan.root, &fds)? } else { None };
-    let identity = user::lookup(&root, &plan.user)?;
+    let mut identity = user::lookup(&root, &plan.user)?;
+    for gid in &plan.additional_gids {
+        if !identity.groups.contains(gid) {
+            identity.groups.push(*gid);
+        }
+    }
     let scratch = Scratch::new()?;
-    let mounts = make_mounts(&plan, &scratch, &secrets, &fds)?;
+    let mounts = make_mounts(&plan, &identity, &scratch, &secrets, &fds)?;
     let stubs = stubs::make(&root, &mount_points(&plan, &mounts), plan.remove_stubs_recursive)?;
     make_cwd(&root, &plan.cwd, &identity)?;
     let cgroup = match plan.oci {
         Some(_) => Cgroup::none(),
-        None => Cgroup::make(&plan.cgroup, plan.insecure),
+        None => Cgroup::make(&plan.cgroup, &plan.devices, plan.insecure),
     };
     if let Some(warning) = &cgroup.warning {
         let _ = Reply::Warning(warning.clone()).send(control);
@@ -147,7 +152,13 @@ fn mount_overlay(overlay: &plan::Overlay) -> Result<OwnedFd> {
 }
 
 /// Makes the mounts that are made of things of the host: in its mount namespace, as only there they can be cloned.
-fn make_mounts(plan: &Plan, scratch: &Scratch, secrets: &[u8], fds: &[OwnedFd]) -> Result<Vec<Option<OwnedFd>>> {
+fn make_mounts(
+    plan: &Plan,
+    identity: &Identity,
+    scratch: &Scratch,
+    secrets: &[u8],
+    fds: &[OwnedFd],
+) -> Result<Vec<Option<OwnedFd>>> {
     let plain = plan::Owner { uid: 0, gid: 0, mode: 0o644 };
     scratch.write(init::HOSTS, plan.hosts.as_bytes(), plain)?;
     scratch.write(init::RESOLV_CONF, plan.resolv_conf.as_bytes(), plain)?;
@@ -156,6 +167,19 @@ fn make_mounts(plan: &Plan, scratch: &Scratch, secrets: &[u8], fds: &[OwnedFd]) 
             Source::Open(position) => {
                 let failed = |errno: rustix::io::Errno| Error::io("mount", &mount.dest)(errno.into());
                 Some(mounts::bind(&fds[*position], "").map_err(failed)?)
+            }
+            Source::Host(position, host) => {
+                let failed = |errno: rustix::io::Errno| Error::io("mount", &host.path)(errno.into());
+                Some(mounts::bind_host(&fds[*position], host).map_err(failed)?)
+            }
+            Source::Device(device) => {
+                let owner = plan::Owner {
+                    uid: device.uid.unwrap_or(identity.uid),
+                    gid: device.gid.unwrap_or(identity.gid),
+                    mode: device.mode,
+                };
+                scratch.device(&init::scratch_name(index), device, owner)?;
+                None
             }
             Source::Overlay { overlay, .. } => Some(mount_overlay(overlay)?),
             Source::Tmpfs { .. } => None,
@@ -176,7 +200,7 @@ fn make_mounts(plan: &Plan, scratch: &Scratch, secrets: &[u8], fds: &[OwnedFd]) 
 fn mount_points(plan: &Plan, mounts: &[Option<OwnedFd>]) -> Vec<(PathBuf, Kind)> {
     let etc = ["/etc/resolv.conf", "/etc/hosts"].map(|path| (PathBuf::from(path), Kind::File));
     let kind = |mount: &plan::Mount, fd: &Option<OwnedFd>| match (&mount.source, fd) {
-        (Source::Secret { .. } | Source::Socket { .. }, _) => Kind::File,
+        (Source::Secret { .. } | Source::Socket { .. } | Source::Device(_), _) => Kind::File,
         (Source::Overlay { overlay, selector }, _) if !selector.is_empty() => {
             init::selected_kind(overlay, selector, fd)
         }

@@ -63,17 +63,29 @@ struct CloneArgs {
 
 /// Sets attributes (`MOUNT_ATTR_*`) of a mount.
 pub(super) fn set_mount_attributes(mount: BorrowedFd<'_>, attributes: u32) -> io::Result<()> {
-    mount_setattr(mount, attributes, libc::AT_EMPTY_PATH)
+    mount_setattr(mount, [u64::from(attributes), 0, 0, 0], libc::AT_EMPTY_PATH)
+}
+
+/// Sets attributes of a mount, after clearing others.
+pub(super) fn change_mount_attributes(mount: BorrowedFd<'_>, set: u32, clear: u32) -> io::Result<()> {
+    mount_setattr(mount, [u64::from(set), u64::from(clear), 0, 0], libc::AT_EMPTY_PATH)
+}
+
+/// Lets what is mounted below a mount elsewhere be seen there or not; nothing that is mounted there is seen elsewhere.
+pub(super) fn set_propagation(mount: BorrowedFd<'_>, follows: bool) -> rustix::io::Result<()> {
+    let propagation = if follows { libc::MS_SLAVE } else { libc::MS_PRIVATE };
+    let set = mount_setattr(mount, [0, 0, propagation, 0], libc::AT_EMPTY_PATH | libc::AT_RECURSIVE);
+    set.map_err(|error| rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO))
 }
 
 /// Sets attributes of a mount and of all that is mounted below it.
 pub(super) fn set_mount_attributes_below(mount: BorrowedFd<'_>, attributes: u32) -> io::Result<()> {
-    mount_setattr(mount, attributes, libc::AT_EMPTY_PATH | libc::AT_RECURSIVE)
+    mount_setattr(mount, [u64::from(attributes), 0, 0, 0], libc::AT_EMPTY_PATH | libc::AT_RECURSIVE)
 }
 
-fn mount_setattr(mount: BorrowedFd<'_>, attributes: u32, flags: libc::c_int) -> io::Result<()> {
-    let attr = [u64::from(attributes), 0, 0, 0];
-    // SAFETY: `struct mount_attr` is four u64: set, clear, propagation, user namespace.
+/// `struct mount_attr` is four u64: set, clear, propagation, user namespace.
+fn mount_setattr(mount: BorrowedFd<'_>, attr: [u64; 4], flags: libc::c_int) -> io::Result<()> {
+    // SAFETY: the kernel reads as many bytes as it is told, all of them the array's.
     check(unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,

@@ -7,6 +7,8 @@ use std::mem::size_of_val;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::OnceLock;
 
+use crate::runtime::{Device, DeviceKind};
+
 /// Major and minor number of the character devices that may be opened; no minor is all.
 const OPENABLE: &[(i32, Option<i32>)] = &[
     (1, Some(3)), // null
@@ -26,19 +28,24 @@ const BPF_PROG_TYPE_CGROUP_DEVICE: u32 = 15;
 const BPF_CGROUP_DEVICE: u32 = 6;
 const BPF_F_ALLOW_MULTI: u32 = 2;
 /// Kind and access in the first word of what the kernel asks: `access << 16 | kind`.
+const BLOCK: i32 = 1;
 const CHARACTER: i32 = 2;
 const MKNOD: i32 = 1;
+const READ: i32 = 2;
+const WRITE: i32 = 4;
 
 /// The program, checked and translated by the kernel, which takes half a millisecond: for all groups of this process and of
 /// those that are forked from it afterwards. `None` where it cannot be had.
 pub(super) fn filter() -> Option<&'static OwnedFd> {
     static FILTER: OnceLock<Option<OwnedFd>> = OnceLock::new();
-    FILTER.get_or_init(|| load().ok()).as_ref()
+    FILTER.get_or_init(|| load(&[]).ok()).as_ref()
 }
 
-/// Restricts the processes of a group; whether that could be done.
-pub(super) fn restrict(group: &OwnedFd) -> bool {
-    let Some(filter) = filter() else { return false };
+/// Restricts the processes of a group to what every container may use and to these devices; whether that could be done.
+pub(super) fn restrict(group: &OwnedFd, devices: &[Device]) -> bool {
+    let own = if devices.is_empty() { None } else { load(devices).ok() };
+    let shared = if devices.is_empty() { filter() } else { None };
+    let Some(filter) = own.as_ref().or(shared) else { return false };
     let attach = Attach {
         group: group.as_raw_fd() as u32,
         program: filter.as_raw_fd() as u32,
@@ -48,8 +55,8 @@ pub(super) fn restrict(group: &OwnedFd) -> bool {
     bpf(BPF_PROG_ATTACH, &attach).is_ok()
 }
 
-fn load() -> io::Result<OwnedFd> {
-    let program = program();
+fn load(devices: &[Device]) -> io::Result<OwnedFd> {
+    let program = program(devices);
     let license = c"Apache-2.0";
     let load = Load {
         kind: BPF_PROG_TYPE_CGROUP_DEVICE,
@@ -108,7 +115,7 @@ const fn op(code: u8, to: u8, from: u8, offset: i16, value: i32) -> Instruction 
 }
 
 /// r2 = kind, r3 = access, r4 = major, r5 = minor of what is asked for; the answer is r0: 1 is yes.
-fn program() -> Vec<Instruction> {
+fn program(devices: &[Device]) -> Vec<Instruction> {
     const LOAD_WORD: u8 = 0x61;
     const MOVE: u8 = 0xbf;
     const MOVE_VALUE: u8 = 0xb7;
@@ -129,6 +136,23 @@ fn program() -> Vec<Instruction> {
     ];
     code.push(op(JUMP_UNLESS_EQUAL, 3, 0, 2, MKNOD));
     code.extend(answer(1));
+    for Device { kind, major, minor, access, .. } in devices {
+        let kind = match kind {
+            DeviceKind::Character => CHARACTER,
+            DeviceKind::Block => BLOCK,
+            // Not asked about.
+            DeviceKind::Pipe => continue,
+        };
+        let beyond = !(if access.read { READ } else { 0 } | if access.write { WRITE } else { 0 });
+        // To the next device when it is another one, or when more is wanted than this one may.
+        code.push(op(JUMP_UNLESS_EQUAL, 2, 0, 7, kind));
+        code.push(op(JUMP_UNLESS_EQUAL, 4, 0, 6, major.cast_signed()));
+        code.push(op(JUMP_UNLESS_EQUAL, 5, 0, 5, minor.cast_signed()));
+        code.push(op(MOVE, 1, 3, 0, 0));
+        code.push(op(AND, 1, 0, 0, beyond));
+        code.push(op(JUMP_UNLESS_EQUAL, 1, 0, 2, 0));
+        code.extend(answer(1));
+    }
     code.push(op(JUMP_IF_EQUAL, 2, 0, 2, CHARACTER));
     code.extend(answer(0));
     for (major, minor) in OPENABLE {

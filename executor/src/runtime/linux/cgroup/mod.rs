@@ -18,6 +18,7 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 
 use super::{caps, mounts, plan};
 use crate::rootfs::{NewDir, Tree};
+use crate::runtime::Device;
 use crate::{Result, userns};
 
 /// Controllers that limits need.
@@ -69,12 +70,12 @@ pub(super) fn expect() {
 impl Cgroup {
     /// Makes a group with the limits. What cannot be had is a warning: a build that works on a machine with control
     /// groups works on one without, only less confined.
-    pub(super) fn make(limits: &plan::Cgroup, insecure: bool) -> Self {
+    pub(super) fn make(limits: &plan::Cgroup, devices: &[Device], insecure: bool) -> Self {
         let mut cgroup = Self { insecure, ..Self::none() };
         if insecure && !limits.is_limiting() {
             return cgroup;
         }
-        if let Err(e) = cgroup.try_make(limits)
+        if let Err(e) = cgroup.try_make(limits, devices)
             // An ordinary user has groups only where somebody handed them on, and misses them only for limits.
             && (limits.is_limiting() || !userns::is_confined())
         {
@@ -95,10 +96,10 @@ impl Cgroup {
         }
     }
 
-    fn try_make(&mut self, limits: &plan::Cgroup) -> io::Result<()> {
+    fn try_make(&mut self, limits: &plan::Cgroup, devices: &[Device]) -> io::Result<()> {
         let group = Group::make(&hierarchy()?, limits)?;
         if !self.insecure {
-            self.is_filtered = devices::restrict(&group.dir);
+            self.is_filtered = devices::restrict(&group.dir, devices);
         }
         let missing = if limits.is_limiting() { group.limit(limits) } else { Vec::new() };
         self.group = Some(group);

@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 use super::super::plan::{self, Plan, Source};
 use super::super::shim::Container;
 use super::super::{caps, init, limits, mounts, seccomp, user};
+use crate::runtime::{Device, DeviceKind, Hook};
 use crate::userns;
 
 /// The text of `config.json`. `sources` are the paths of the plan's mounts.
 pub(super) fn text(container: &Container, bundle: &Path, sources: &[PathBuf]) -> String {
     let plan = &container.plan;
-    let value = json!({
+    let mut value = json!({
         "ociVersion": "1.0.2",
         "process": process(container),
         "root": { "path": super::ROOT, "readonly": plan.readonly_root },
@@ -20,6 +21,17 @@ pub(super) fn text(container: &Container, bundle: &Path, sources: &[PathBuf]) ->
         "mounts": mounts(plan, bundle, sources),
         "linux": linux(container),
     });
+    for hook in &plan.hooks {
+        let Hook { point, path, args, env, timeout } = hook;
+        let mut hook = json!({ "path": path, "args": args, "env": env });
+        if let Some(timeout) = timeout {
+            hook["timeout"] = json!(timeout);
+        }
+        match value["hooks"][point].as_array_mut() {
+            Some(hooks) => hooks.push(hook),
+            None => value["hooks"][point] = json!([hook]),
+        }
+    }
     value.to_string()
 }
 
@@ -88,6 +100,10 @@ fn own_mount(own: &plan::Mount, source: &Path) -> Value {
     if matches!(own.source, Source::Tmpfs { .. }) {
         options.push("nosuid");
     }
+    if let Source::Host(_, host) = &own.source {
+        let bind = if host.recursive { "rbind" } else { "bind" };
+        options = [bind].into_iter().chain(host.options.iter().map(String::as_str)).collect();
+    }
     if let Source::Secret { owner, .. } = own.source {
         options = vec!["bind", "ro", "nosuid", "nodev"];
         if owner.mode & 0o111 == 0 {
@@ -114,6 +130,9 @@ fn linux(container: &Container) -> Value {
         linux["cgroupsPath"] = json!(Path::new("/").join(&plan.cgroup.parent).join(id));
         linux["resources"] = resources(plan);
     }
+    if let Some(rdt) = &plan.intel_rdt {
+        linux["intelRdt"] = rdt.clone();
+    }
     if plan.insecure {
         linux["devices"] = json!(devices());
     } else {
@@ -126,7 +145,12 @@ fn linux(container: &Container) -> Value {
 
 fn resources(plan: &Plan) -> Value {
     let limits = &plan.cgroup;
-    let mut resources = json!({ "devices": [{ "allow": plan.insecure, "access": "rwm" }] });
+    let allowed = plan.devices.iter().filter(|device| device.kind != DeviceKind::Pipe).map(|device| {
+        let Device { kind, major, minor, access, .. } = device;
+        json!({ "allow": true, "type": kind.letter(), "major": major, "minor": minor, "access": access.letters() })
+    });
+    let devices: Vec<Value> = [json!({ "allow": plan.insecure, "access": "rwm" })].into_iter().chain(allowed).collect();
+    let mut resources = json!({ "devices": devices });
     let mut set = |section: &str, name: &str, value: Value| resources[section][name] = value;
     for (section, name, value) in [
         ("memory", "limit", limits.memory),
