@@ -44,3 +44,54 @@ pub(super) fn output(
     context.cancel.check()?;
     output
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::sources::tests::Place;
+
+    /// Starts a process that starts another one, which holds what is waited for.
+    fn sleeping() -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 60 & wait"]).stdout(std::process::Stdio::piped());
+        command
+    }
+
+    fn missing(error: io::Error) -> Error {
+        Error::Invalid(format!("missing: {error}"))
+    }
+
+    #[test]
+    fn what_takes_too_long_is_killed_with_what_it_started() {
+        let started = Instant::now();
+        let patience = Some(Duration::from_millis(50));
+        let output = Place::new().with(|context| output(sleeping(), patience, context, missing)).unwrap();
+        assert_eq!((output.status.code(), output.stdout.len()), (None, 0));
+        assert!(started.elapsed() < Duration::from_secs(50));
+    }
+
+    #[test]
+    fn what_is_cancelled_is_killed() {
+        let started = Instant::now();
+        let cancelled = Place::new().with(|context| {
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    std::thread::sleep(Duration::from_millis(50));
+                    context.cancel.cancel();
+                });
+                output(sleeping(), None, context, missing)
+            })
+        });
+        assert!(matches!(cancelled, Err(Error::Cancelled)), "{cancelled:?}");
+        assert!(started.elapsed() < Duration::from_secs(50));
+    }
+
+    #[test]
+    fn what_is_not_there_is_told() {
+        let none = Command::new("/nonexistent/program");
+        let error = Place::new().with(|context| output(none, None, context, missing)).unwrap_err().to_string();
+        assert!(error.starts_with("missing: "), "{error}");
+    }
+}

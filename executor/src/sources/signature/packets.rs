@@ -208,6 +208,16 @@ mod tests {
     }
 
     #[test]
+    fn data_that_is_cut_off() {
+        let parts =
+            [b"\xc6\x09\x04\x00\x00\x00\x00\x16\x00\x08p".as_slice(), b"\xcd\x02me", b"\x89\x00\x04\x04\x13\x16\x08"];
+        let (whole, mut ends) = (parts.concat(), vec![0]);
+        parts.iter().for_each(|part| ends.push(ends.last().unwrap() + part.len()));
+        let readable: Vec<_> = (0..=whole.len()).filter(|length| keys(&whole[..*length]).is_ok()).collect();
+        assert_eq!(readable, ends);
+    }
+
+    #[test]
     fn what_is_no_public_key() {
         let text = |data: &[u8]| keys(data).unwrap_err().to_string();
         assert!(text(b"\xc5\x01a").contains("private key"), "{}", text(b"\xc5\x01a"));
