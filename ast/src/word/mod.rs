@@ -119,6 +119,9 @@ pub fn at_a_glance<'t, 'v>(
         if braced && (name.is_empty() || reader.next() != Some('}')) {
             return None;
         }
+        if name.is_empty() {
+            continue;
+        }
         let Some(value) = value(&text[name.start as usize..name.end as usize]).ok()? else { continue };
         length += value.len();
         if (written == 0 && !has_plain_quotes(text)) || length > limit {

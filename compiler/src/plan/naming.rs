@@ -150,8 +150,10 @@ mod tests {
     fn a_glance_sees_what_the_walk_finds() {
         const SIGNS: [char; 9] = ['$', '{', '}', '"', '\'', 'S', 'N', '<', '-'];
         let mut env = Environment::default();
-        env.set("S".into(), Some("v$S".into()));
-        let value = |name: &str| Ok(if name == "S" { Some("v$S") } else { None });
+        // A variable may have the empty name, which no reference has.
+        let variables = [("S", "v$S"), ("", "x")];
+        variables.iter().for_each(|(name, value)| env.set((*name).into(), Some((*value).into())));
+        let value = |name: &str| Ok(variables.iter().find(|(known, _)| *known == name).map(|(_, value)| *value));
         let (mut texts, mut seen) = (vec![String::new()], 0);
         for _ in 0..6 {
             let longer = |text: &String| SIGNS.map(|sign| format!("{text}{sign}"));

@@ -123,10 +123,12 @@ impl<'s> Scanner<'s> {
 
     fn physical(&mut self) -> Option<Physical<'s>> {
         let start = self.next;
-        let rest = self.source.get(start..).filter(|rest| !rest.is_empty() && !self.too_long)?;
+        let rest = self.source.get(start..).filter(|rest| !rest.is_empty())?;
         let newline = memchr::memchr(b'\n', rest);
-        if newline.unwrap_or(rest.len()) > LONGEST_LINE {
+        if !self.too_long && newline.unwrap_or(rest.len()) > LONGEST_LINE {
             self.too_long = true;
+            // parity: what was read of it is the last line for whoever goes on, as after a continued one.
+            self.source = &self.source[..start + LONGEST_LINE + 1];
             return None;
         }
         let bytes = &rest[..newline.map_or(rest.len(), |at| at + 1)];
@@ -436,6 +438,19 @@ mod tests {
         let mut scanner = Scanner::new(long.as_bytes(), Origin::File(FileId(0)));
         while scanner.line(&mut buffer).is_some() {}
         assert!(scanner.too_long && scanner.lines_read == 1);
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_after_a_continued_one_is_read_in_part() {
+        let text = format!("a \\\n{}\nb", "x".repeat(LONGEST_LINE + 7));
+        let mut scanner = Scanner::new(text.as_bytes(), Origin::File(FileId(0)));
+        let mut buffer = Buffer::default();
+        let mut lines = Vec::new();
+        while let Some(line) = scanner.line(&mut buffer) {
+            lines.push((line.text.len(), line.first, line.last));
+        }
+        assert_eq!(lines, [("a ".len(), 1, 1), (LONGEST_LINE + 1, 2, 2)]);
+        assert!(scanner.too_long);
     }
 
     #[test]
