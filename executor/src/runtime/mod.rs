@@ -38,7 +38,7 @@ pub struct Spec {
     pub devices: Vec<Device>,
     /// Groups of the user, beside its own.
     pub additional_gids: Vec<u32>,
-    /// Programs of the host that run when the container begins and ends, in this order. Other runtimes can have them.
+    /// Programs of the host that run when the container begins and ends, in this order.
     pub hooks: Vec<Hook>,
     /// Part of the processor's caches, in the words of the OCI's runtime specification. Other runtimes can have it.
     pub intel_rdt: Option<serde_json::Value>,

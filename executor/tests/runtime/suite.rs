@@ -11,7 +11,7 @@ use executor::runtime::{
 };
 use executor::{Cancel, Error, snapshot};
 
-use crate::rig::{Rig, each, embedded, is_mounted_below, named, run, run_until, stdout};
+use crate::rig::{Rig, each, embedded, is_mounted_below, run, run_until, stdout};
 
 fn bind(root: &Path, selector: &str, dest: &str, readonly: bool) -> Mount {
     let source = MountSource::Bind { root: root.into(), selector: selector.into() };
@@ -419,30 +419,84 @@ fn more_groups_come_after_the_users_own() {
     });
 }
 
+fn hook(point: &str, script: &str) -> Hook {
+    let args = ["sh", "-c", script].map(str::to_owned).to_vec();
+    Hook { point: point.into(), path: "/bin/sh".into(), args, env: vec!["X=1".into()], timeout: Some(10) }
+}
+
 #[test]
-fn hooks_are_run_by_other_runtimes_and_refused_by_the_embedded_one() {
-    let rig = Rig::new();
-    let log = rig.outside("hooks").join("log");
-    let hook = |point: &str| Hook {
-        point: point.into(),
-        path: "/bin/sh".into(),
-        args: ["sh", "-c", &format!("grep -q '\"status\"' && echo {point} $X >> {}", log.display())]
-            .map(str::to_owned)
-            .to_vec(),
-        env: vec!["X=1".into()],
-        timeout: Some(10),
-    };
-    let hooks = ["createRuntime", "createContainer", "poststart", "poststop"].map(hook).to_vec();
-    let spec = Spec { hooks, ..rig.sh("echo step") };
-    for name in ["runc", "crun"] {
-        assert_eq!(stdout(&*named(name), &spec), "step\n", "{name}");
+fn hooks_run_at_their_points() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let log = rig.outside("hooks").join("log");
+        // They look for the root in the bundle.
+        let script = |point: &str| {
+            let log = log.display();
+            format!(
+                r#"bundle=$(sed 's/.*"bundle": *"\([^"]*\)".*/\1/')
+                case {point} in create*) grep -q rootfs $bundle/config.json && : > $bundle/rootfs/{point} || exit 4;; esac
+                echo {point} $X >> {log}"#
+            )
+        };
+        let points = ["prestart", "createRuntime", "createContainer", "poststart", "poststop"];
+        let mut hooks: Vec<Hook> = points.iter().map(|point| hook(point, &script(point))).collect();
+        hooks.push(hook("startContainer", "(id -u; grep CapEff /proc/self/status | tr -d '\\t') > /tmp/started"));
+        fs::set_permissions(rig.root().join("tmp"), fs::Permissions::from_mode(0o1777)).unwrap();
+        let spec = Spec { user: "build".into(), hooks, ..rig.sh("echo step; cat /tmp/started; ls /create*") };
+        let want = "step\n1000\nCapEff:0000000000000000\n/createContainer\n/createRuntime\n";
+        assert_eq!(stdout(runtime, &spec), want);
         let said = fs::read_to_string(&log).unwrap();
-        assert_eq!(said, "createRuntime 1\ncreateContainer 1\npoststart 1\npoststop 1\n", "{name}");
-        fs::remove_file(&log).unwrap();
+        let want: Vec<String> = points.iter().map(|point| format!("{point} 1")).collect();
+        assert_eq!(said.lines().collect::<Vec<_>>(), want);
+        assert!(!is_mounted_below(&std::env::temp_dir().join("llbc-")), "a bundle is mounted");
+    });
+}
+
+#[test]
+fn a_hook_that_fails_ends_the_step_before_it_begins() {
+    each(|runtime| {
+        let rig = Rig::new();
+        for point in ["createRuntime", "createContainer", "startContainer"] {
+            let hooks = vec![hook(point, "echo no luck >&2; exit 3")];
+            let spec = Spec { hooks, ..rig.sh("echo step; : > /ran") };
+            // Other runtimes say it as programs do.
+            assert!(run(runtime, &spec).map_or(true, |ran| ran.exit.code != 0 && ran.stdout.is_empty()), "{point}");
+            assert!(!rig.root().join("ran").exists(), "{point}");
+        }
+    });
+    let rig = Rig::new();
+    let error = |hook: Hook| {
+        let spec = Spec { hooks: vec![hook], ..rig.sh("true") };
+        run(&embedded(), &spec).map(|ran| ran.exit).unwrap_err().to_string()
+    };
+    let said = error(hook("createRuntime", "echo no luck >&2; exit 3"));
+    assert_eq!(said, "the createRuntime hook /bin/sh of a device failed: exit status: 3: no luck");
+    let said = error(Hook { timeout: Some(1), ..hook("createContainer", "sleep 100") });
+    assert_eq!(said, "the createContainer hook /bin/sh of a device failed: it takes longer than 1 s");
+    let said = error(Hook { path: "/none".into(), ..hook("prestart", "") });
+    assert!(said.contains("the prestart hook /none of a device failed: No such file"), "{said}");
+    let said = error(Hook { path: "sh".into(), ..hook("prestart", "") });
+    assert!(said.contains("its path is not absolute"), "{said}");
+    for point in ["createRuntime", "createContainer"] {
+        let cancel = Cancel::default();
+        let begun = Instant::now();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(500));
+                cancel.cancel();
+            });
+            let spec = Spec { hooks: vec![hook(point, "sleep 100")], ..rig.sh("true") };
+            let ended = run_until(&embedded(), &spec, &cancel).map(|ran| ran.exit);
+            assert!(matches!(ended, Err(Error::Cancelled)), "{point}: {ended:?}");
+        });
+        assert!(begun.elapsed() < Duration::from_secs(8), "{point}: {:?}", begun.elapsed());
     }
-    let error = run(&embedded(), &spec).map(|ran| ran.exit).unwrap_err().to_string();
-    assert!(error.contains("createRuntime hook /bin/sh of a device is not supported"), "{error}");
-    assert!(error.contains("--oci-runtime=crun") && !log.exists(), "{error}");
+    // What comes too late to end it is said.
+    let hooks = vec![hook("poststart", "exit 3"), hook("poststop", "exit 4")];
+    let ran = run(&embedded(), &Spec { hooks, ..rig.sh("sleep 1; exit 7") }).unwrap();
+    assert_eq!(ran.exit.code, 7);
+    assert!(ran.stderr.contains("poststart hook /bin/sh of a device failed: exit status: 3"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("poststop hook /bin/sh of a device failed: exit status: 4"), "{}", ran.stderr);
 }
 
 #[test]

@@ -118,15 +118,42 @@ fn a_file_that_is_broken_is_named() {
     assert!(said.contains("no device of cdi/broken.json can be used: ") && said.contains("line 1"), "{said}");
     assert!(sandbox.read("tree/got").contains("FREE=1"));
     // What the embedded runtime cannot do is not left out without a word.
-    let hooks = "cdiVersion: 0.6.0\nkind: vendor.com/hooked\ndevices:\n- name: x\n  containerEdits:\n    \
-                 hooks: [{hookName: createRuntime, path: /bin/sh, args: [sh, -c, 'cat > DIR/state']}]\n";
-    sandbox.write("cdi/hooked.yaml", &hooks.replace("DIR", sandbox.directory().to_str().unwrap()));
-    let line = |runtime: &str| build(&sandbox, "--device=vendor.com/hooked", &format!("--allow device {runtime}"));
-    let said = sandbox.fail(1, &mut sandbox.shell(&line("")));
-    assert!(said.contains("the createRuntime hook /bin/sh of a device is not supported"), "{said}");
-    assert!(said.contains("--oci-runtime=crun"), "{said}");
-    sandbox.succeed(&mut sandbox.shell(&line("--oci-runtime=crun")));
-    assert!(sandbox.read("state").contains("\"status\""));
+    sandbox.write("cdi/cached.yaml", &one_edit("cached", "intelRdt: {closID: x}"));
+    let line = build(&sandbox, "--device=vendor.com/cached", "--allow device");
+    let said = sandbox.fail(1, &mut sandbox.shell(&line));
+    assert!(said.contains("intelRdt of a device is not supported") && said.contains("--oci-runtime=runc"), "{said}");
+}
+
+/// A file of one device of a class, with one edit.
+fn one_edit(class: &str, edit: &str) -> String {
+    format!("cdiVersion: 0.7.0\nkind: vendor.com/{class}\ndevices:\n- name: x\n  containerEdits:\n    {edit}\n")
+}
+
+/// A hook that leaves a file in the root of the container, where it finds that in its bundle.
+const HOOK: &str = "hooks: [{hookName: createContainer, path: /bin/sh, args: [sh, -c, \
+                    'b=$(sed \"s/.*\\\"bundle\\\": *.\\([^\\\"]*\\).*/\\1/\"); echo hooked > $b/rootfs/hooked']}]";
+
+#[test]
+fn hooks_of_devices_run_for_root_and_users() {
+    let check = |sandbox: &Sandbox, shell: &dyn Fn(&str) -> Command| {
+        prepare(sandbox);
+        sandbox.write("cdi/hooked.yaml", &one_edit("hooked", HOOK));
+        for runtime in RUNTIMES {
+            let line = build(sandbox, "--device=vendor.com/hooked", &format!("--no-cache --allow device {runtime}"));
+            sandbox.succeed(&mut shell(&line));
+            assert_eq!(sandbox.read("tree/hooked"), "hooked\n", "{runtime}");
+        }
+    };
+    let root = Sandbox::with_base();
+    check(&root, &|line| root.shell(line));
+    root.write("cdi/hooked.yaml", &one_edit("hooked", "hooks: [{hookName: prestart, path: /bin/false}]"));
+    let line = build(&root, "--device=vendor.com/hooked", "--no-cache --allow device");
+    let said = root.fail(1, &mut root.shell(&line));
+    assert!(said.contains("the prestart hook /bin/false of a device failed: exit status: 1"), "{said}");
+    if e2e::have(user::PROGRAMS) {
+        let user = User::new(Ids::Range);
+        check(user.sandbox(), &|line| user.shell(line));
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use rustix::mount::{MountAttrFlags, MountPropagationFlags, UnmountFlags};
 use super::plan::{self, Plan, Reply, Source};
 use super::shim::Container;
 use super::stubs::{DIR, Kind};
-use super::{caps, cgroup, console, limits, mounts, seccomp, sys, user};
+use super::{caps, cgroup, console, hooks, limits, mounts, seccomp, sys, user};
 use crate::rootfs::Tree;
 use crate::{Error, Result};
 
@@ -31,21 +31,32 @@ pub(super) fn scratch_name(mount: usize) -> String {
 }
 
 /// Becomes the container's program, or says why not.
-pub(super) fn main(container: &Container) -> ! {
+pub(super) fn main(container: &mut Container) -> ! {
     let reply = match set_up(container) {
         Ok(program) => program.execute(),
         Err(e) => Reply::Failed(e.to_string()),
     };
+    hooks::not_started(container);
     let _ = reply.send(&container.control);
     std::process::exit(127)
 }
 
-fn set_up(container: &Container) -> Result<Program> {
+fn set_up(container: &mut Container) -> Result<Program> {
+    if let Some(bundle) = container.plan.bundle.clone() {
+        hooks::take_copies(container, &bundle)?;
+    }
+    let container = &*container;
     let plan = &container.plan;
+    // Where we are going, nobody knows it.
+    let pid = if plan.bundle.is_some() { hooks::own_pid() } else { 0 };
     sys::die_with_parent().map_err(Error::io("follow", "the shim"))?;
     rustix::process::setsid().map_err(|e| Error::io("start", "a session")(e.into()))?;
     name_host(plan)?;
     mount_all(container)?;
+    hooks::made(container)?;
+    if plan.readonly_root {
+        mounts::restrict(container.root.fd(), mounts::RDONLY)?;
+    }
     enter(&container.root)?;
     let program = Program::find(plan, &container.root, container.identity.uid)?;
     if let Some(socket) = &container.terminal {
@@ -55,6 +66,7 @@ fn set_up(container: &Container) -> Result<Program> {
     plan.rlimits.iter().try_for_each(|limit| limits::set(*limit))?;
     go_to(&plan.cwd)?;
     confine(container)?;
+    hooks::about_to_start(container, pid)?;
     Ok(program)
 }
 
@@ -73,10 +85,10 @@ fn mount_all(container: &Container) -> Result<()> {
     let (root, plan) = (&container.root, &container.plan);
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", private).map_err(|e| Error::io("make private", "/")(e.into()))?;
-    // Files can be bound only from what is attached in this namespace: it covers the host's /proc, which every host has
-    // and nobody needs from here on. (On `/` it would have to be unmounted on its own, which takes the kernel long.)
-    attach_to_host(container.scratch.fd(), "/proc")?;
-    attach_to_host(root.fd(), "/")?;
+    // With hooks, the shim has done it elsewhere, as those may need the host's /proc.
+    if plan.bundle.is_none() {
+        cover_host(container)?;
+    }
 
     mounts::kernel(root, plan)?;
     cgroup::mount(&container.cgroup, root, plan.insecure)?;
@@ -92,7 +104,15 @@ fn mount_all(container: &Container) -> Result<()> {
         let mount = make_mount(container, index)?;
         mounts::attach(root, mount, &plan.mounts[index].dest)?;
     }
-    if plan.readonly_root { mounts::restrict(root.fd(), mounts::RDONLY) } else { Ok(()) }
+    Ok(())
+}
+
+/// Attaches memory-backed files and root to places of the host.
+fn cover_host(container: &Container) -> Result<()> {
+    // Files can be bound only from what is attached in this namespace: it covers the host's /proc, which every host has
+    // and nobody needs from here on. (On `/` it would have to be unmounted on its own, which takes the kernel long.)
+    attach_to_host(container.scratch.fd(), "/proc")?;
+    attach_to_host(container.root.fd(), "/")
 }
 
 fn attach_to_host(mount: BorrowedFd<'_>, dir: &str) -> Result<()> {

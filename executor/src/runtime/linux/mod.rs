@@ -23,6 +23,7 @@
 //! | `names` | /etc/hosts, /etc/resolv.conf |
 //! | `agent` | sockets of the host, served inside |
 //! | `console` | a terminal for a process that somebody talks to |
+//! | `hooks` | programs of the host around a container |
 //! | `oci` | the same container by another runtime |
 //! | `binary` | this program, protected from containers |
 
@@ -33,6 +34,7 @@ mod cgroup;
 mod console;
 mod devices;
 mod fds;
+mod hooks;
 mod init;
 mod limits;
 mod mounts;
@@ -180,12 +182,36 @@ impl Embedded {
         {
             return Err(Error::NoSandbox(reason.clone()));
         }
-        let request::Prepared { request, agents, console } = request::prepare(spec, oci)?;
+        let has_hooks = oci.is_none() && !spec.hooks.is_empty();
+        let request::Prepared { mut request, agents, console } = request::prepare(spec, oci)?;
+        if has_hooks {
+            let (id, path) = make_bundle()?;
+            request.plan.bundle = Some(plan::Bundle { path, id });
+        }
+        let bundle = request.plan.bundle.as_ref().map(|bundle| bundle.path.clone());
+        let ended = self.run_request(request, agents, console, spec.network, output, cancel);
+        if let Some(bundle) = bundle {
+            // The shim has removed it, unless it could not even start.
+            let _ = std::fs::remove_dir(&bundle);
+        }
+        ended
+    }
+
+    /// Has a shim do what it is asked for.
+    fn run_request(
+        &self,
+        request: plan::Request,
+        agents: Vec<request::Agent>,
+        console: Option<console::Console>,
+        network: Network,
+        output: Output<'_>,
+        cancel: &Cancel,
+    ) -> Result<Exit> {
         let mut shim = self.shim()?;
         // A shim that ended already has said why, or will be found to be gone.
         let _ = request.send(&mut shim.control);
         drop(request);
-        if spec.network == Network::Sandbox {
+        if network == Network::Sandbox {
             self.connect(&shim)?;
         }
         let control = shim.control.try_clone().map_err(Error::io("copy", "the control socket"))?;

@@ -24,9 +24,9 @@ use crate::runtime::emulation;
 use crate::{Error, Result, userns};
 
 /// Names in the bundle.
-const ROOT: &str = "rootfs";
+pub(super) const ROOT: &str = "rootfs";
 const STATE: &str = "state";
-const CONFIG: &str = "config.json";
+pub(super) const CONFIG: &str = "config.json";
 /// Where a hybrid layout has the unified hierarchy.
 const UNIFIED: &str = "/sys/fs/cgroup/unified";
 
@@ -66,6 +66,13 @@ fn hide_unified() -> Result<()> {
 
 fn is_crun(oci: &Oci) -> bool {
     oci.program.file_name().is_some_and(|name| name.to_string_lossy().contains("crun"))
+}
+
+/// The configuration of a container that we make, for hooks that look into it.
+pub(super) fn config(container: &Container, bundle: &Path) -> String {
+    let sources: Vec<PathBuf> =
+        (0..container.plan.mounts.len()).map(|index| bundle.join(init::scratch_name(index))).collect();
+    config::text(container, bundle, &sources)
 }
 
 /// Puts the root, the mounts and the configuration into the bundle.
@@ -110,7 +117,8 @@ fn make_point(path: &Path, kind: Kind) -> Result<()> {
     made.map_err(Error::io("make", path))
 }
 
-fn attach(mount: impl AsFd, at: &Path) -> Result<()> {
+/// Attaches a mount at a path of this process.
+pub(super) fn attach(mount: impl AsFd, at: &Path) -> Result<()> {
     let open = rustix::fs::open(at, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
     let attached = open.and_then(|target: OwnedFd| mounts::attach_to(mount, target));
     attached.map_err(|e| Error::io("mount onto", at)(e.into()))

@@ -30,8 +30,8 @@ pub(super) struct Plan {
     /// Devices that processes may use, beside those of every container.
     pub(super) devices: Vec<Device>,
     pub(super) additional_gids: Vec<u32>,
-    /// For other runtimes, as `intel_rdt`.
     pub(super) hooks: Vec<Hook>,
+    /// For other runtimes.
     pub(super) intel_rdt: Option<serde_json::Value>,
     /// Text of /etc/hosts.
     pub(super) hosts: String,
@@ -49,6 +49,17 @@ pub(super) struct Plan {
     pub(super) terminal: Option<Terminal>,
     /// Another runtime that makes the container.
     pub(super) oci: Option<Oci>,
+    /// Where hooks find a container that we make; nothing without hooks.
+    pub(super) bundle: Option<Bundle>,
+}
+
+/// What hooks are told of a container.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Bundle {
+    /// An empty directory of the host that the bundle is mounted on, seen by hooks only.
+    pub(super) path: PathBuf,
+    /// Name of the container.
+    pub(super) id: String,
 }
 
 /// Where the process's network comes from.

@@ -71,6 +71,7 @@ pub(super) fn prepare(spec: &Spec, oci: Option<plan::Oci>) -> Result<Prepared> {
         },
         terminal,
         oci,
+        bundle: None,
     };
     Ok(Prepared { request: Request { plan, secrets: side.secrets, fds: side.fds }, agents: side.agents, console })
 }
@@ -113,11 +114,11 @@ fn root(root: &Root, side: &mut Side) -> Result<plan::Root> {
 
 /// Refuses what only other runtimes can do.
 fn check_embedded(spec: &Spec) -> Result<()> {
-    let hook = spec.hooks.first().map(|hook| format!("the {} hook {} of a device", hook.point, hook.path));
-    match hook.or_else(|| spec.intel_rdt.is_some().then(|| "intelRdt of a device".to_owned())) {
-        Some(what) => Err(Error::Unsupported {
-            what,
-            why: "the embedded runtime has none; run steps by one that does, with --oci-runtime=crun or =runc".into(),
+    match spec.intel_rdt {
+        Some(_) => Err(Error::Unsupported {
+            what: "intelRdt of a device".into(),
+            why: "the embedded runtime knows no parts of caches; run steps by one that does, with --oci-runtime=runc"
+                .into(),
         }),
         None => Ok(()),
     }

@@ -32,6 +32,11 @@ impl Scratch {
         Ok(Self { mount })
     }
 
+    /// The one that lies at an open directory.
+    pub(super) fn at(mount: OwnedFd) -> Self {
+        Self { mount }
+    }
+
     /// The mount, to attach it where files can be bound from it.
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.mount.as_fd()

@@ -19,7 +19,7 @@ use super::plan::{self, Plan, Reply, Request, Source};
 use super::scratch::Scratch;
 use super::stubs::{self, Kind, Stubs};
 use super::user::{self, Identity};
-use super::{fds, init, mounts, network, oci, sys};
+use super::{fds, hooks, init, mounts, network, oci, sys};
 use crate::rootfs::{NewDir, Tree};
 use crate::snapshot::{self, mount};
 use crate::{Error, Result};
@@ -41,6 +41,8 @@ pub(super) struct Container {
     /// Capabilities, unless insecure.
     pub(super) capabilities: u64,
     pub(super) cgroup: Cgroup,
+    /// Where the shim and the first process tell each other about hooks, if there are any.
+    pub(super) hooks: Option<hooks::Sides>,
     /// A terminal, or the socket that the other side of one is sent through, as the plan says.
     pub(super) terminal: Option<OwnedFd>,
 }
@@ -58,30 +60,42 @@ pub(super) fn main(control: &UnixStream) -> i32 {
 fn supervise(control: &UnixStream) -> Result<Reply> {
     let received = control.try_clone().and_then(|mut from| Request::receive(&mut from));
     let request = received.map_err(Error::io("receive", "the plan"))?;
-    let (container, stubs) = prepare(request, control)?;
-    let ended = run(&container, control);
+    let (mut container, stubs) = prepare(request, control)?;
+    let ended = run(&mut container, control);
     stubs.clean(container.writable.as_ref().unwrap_or(&container.root));
     if let Some(oci) = &container.plan.oci {
         oci::clean(oci, &container.plan.cgroup.parent);
     }
     // The executor goes on with the trees as soon as it hears of the end: nothing of ours may hold them then.
-    let Container { cgroup, .. } = container;
+    let Container { plan, cgroup, .. } = container;
     cgroup.remove();
+    if let Some(bundle) = &plan.bundle {
+        hooks::clean(bundle);
+    }
     ended
 }
 
 /// Runs a container to its end.
-fn run(container: &Container, control: &UnixStream) -> Result<Reply> {
+fn run(container: &mut Container, control: &UnixStream) -> Result<Reply> {
     if container.plan.oci.is_some()
         && let Some(reply) = oci::find_program(container)
     {
         return Ok(reply);
     }
     join(container)?;
+    let bundle = container.plan.bundle.clone();
+    if let Some(bundle) = &bundle {
+        hooks::make_bundle(container, bundle)?;
+    }
     let init = start(container)?;
     // Only the container writes to the executor's pipes from here on.
     let _ = silence();
+    let accompanied = bundle.as_ref().map_or(Ok(()), |bundle| hooks::accompany(container, bundle, init.as_fd()));
     let code = wait(init.as_fd(), control).map_err(Error::io("wait for", "the container"))?;
+    if let Some(bundle) = &bundle {
+        hooks::after(&container.plan.hooks, bundle, control);
+    }
+    accompanied?;
     let out_of_memory = container.cgroup.had_out_of_memory();
     Ok(Reply::Exited { code, out_of_memory })
 }
@@ -116,7 +130,11 @@ fn prepare(request: Request, control: &UnixStream) -> Result<(Container, Stubs)>
     }
     let capabilities = cgroup.capabilities();
     let control = control.try_clone().map_err(Error::io("copy", "the control socket"))?;
-    Ok((Container { plan, control, root, writable, identity, scratch, mounts, capabilities, cgroup, terminal }, stubs))
+    let hooks = plan.bundle.is_some().then(hooks::Sides::new).transpose()?;
+    Ok((
+        Container { plan, control, root, writable, identity, scratch, mounts, capabilities, cgroup, hooks, terminal },
+        stubs,
+    ))
 }
 
 fn mount_root(root: &plan::Root, fds: &[OwnedFd]) -> Result<OwnedFd> {
@@ -247,7 +265,7 @@ fn join(container: &Container) -> Result<()> {
 }
 
 /// Starts the container's first process.
-fn start(container: &Container) -> Result<OwnedFd> {
+fn start(container: &mut Container) -> Result<OwnedFd> {
     let mut namespaces = libc::CLONE_NEWNS | libc::CLONE_NEWPID;
     if container.plan.oci.is_none() {
         namespaces |= libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP;
@@ -292,6 +310,6 @@ fn wait(init: BorrowedFd<'_>, control: &UnixStream) -> std::io::Result<i32> {
     }
 }
 
-fn hung_up(mut control: &UnixStream) -> std::io::Result<bool> {
+pub(super) fn hung_up(mut control: &UnixStream) -> std::io::Result<bool> {
     Ok(matches!(control.read(&mut [0; 64]), Ok(0) | Err(_)))
 }
