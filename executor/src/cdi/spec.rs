@@ -331,9 +331,7 @@ mod tests {
         assert!(read(Path::new("a.json"), PLAIN).unwrap_err().contains("line 1"));
     }
 
-    #[test]
-    fn everything_there_is() {
-        let text = "
+    const ALL: &str = "
 cdiVersion: v1.1.0
 kind: vendor.com/class.b
 annotations: {a: true, b: 1}
@@ -350,11 +348,27 @@ devices:
     additionalGids: [4, 5]
 containerEdits: {env: [C=3]}
 ";
-        let spec = read(Path::new("a.yaml"), text).unwrap();
+
+    #[test]
+    fn everything_there_is() {
+        let spec = read(Path::new("a.yaml"), ALL).unwrap();
         assert_eq!(spec.annotations.values().collect::<Vec<_>>(), ["true", "1"]);
         let edits = &spec.devices[0].container_edits;
         assert_eq!((edits.device_nodes[0].file_mode, edits.additional_gids.as_slice()), (Some(0o660), &[4, 5][..]));
         assert_eq!((spec.devices[0].name.as_str(), edits.hooks[0].args[1].as_str()), ("0", "1"));
+    }
+
+    #[test]
+    fn any_text_is_read_or_refused() {
+        for (at, _) in ALL.char_indices().step_by(7) {
+            let (before, after) = ALL.split_at(at);
+            for with in ["", "\u{0}", "\t]", "{", "\n- ", ": ", "\u{e9}", "99999999999999999999", "*a", "!!"] {
+                for text in [format!("{before}{with}"), format!("{before}{with}{after}")] {
+                    let _ = read(Path::new("a.yaml"), &text);
+                    let _ = read(Path::new("a.json"), &text);
+                }
+            }
+        }
     }
 
     #[test]
