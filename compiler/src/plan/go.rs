@@ -105,7 +105,7 @@ pub(super) fn parse_int(text: &str, base: u32, bits: u32) -> Result<i64, NumberE
         Some(b'+') => (false, &text[1..]),
         _ => (false, text),
     };
-    let magnitude = magnitude(digits, base).map_err(fail)?;
+    let magnitude = magnitude(digits, base, bits).map_err(fail)?;
     let limit = 1u64 << (bits - 1);
     match negative {
         true if magnitude <= limit => Ok((magnitude as i64).wrapping_neg()),
@@ -117,8 +117,7 @@ pub(super) fn parse_int(text: &str, base: u32, bits: u32) -> Result<i64, NumberE
 /// `strconv.ParseUint(text, base, bits)` for a base up to ten.
 pub(super) fn parse_uint(text: &str, base: u32, bits: u32) -> Result<u64, NumberError> {
     let fail = |reason| NumberError { function: "ParseUint", text: text.to_owned(), reason };
-    let value = magnitude(text, base).map_err(fail)?;
-    if bits < 64 && value >> bits != 0 { Err(fail(RANGE)) } else { Ok(value) }
+    magnitude(text, base, bits).map_err(fail)
 }
 
 /// `strconv.Atoi`, whose errors nobody shows.
@@ -127,11 +126,15 @@ pub(super) fn atoi(text: &str) -> Option<i64> {
     text.starts_with(|c: char| matches!(c, '+' | '-' | '0'..='9')).then(|| parse_int(text, 10, 64).ok())?
 }
 
-fn magnitude(digits: &str, base: u32) -> Result<u64, &'static str> {
-    if digits.is_empty() || !digits.chars().all(|c| c.is_digit(base)) {
-        return Err(SYNTAX);
-    }
-    u64::from_str_radix(digits, base).map_err(|_| RANGE)
+/// What is wrong first is told: a number that is too large, or a sign that is no digit.
+fn magnitude(digits: &str, base: u32, bits: u32) -> Result<u64, &'static str> {
+    let largest = u64::MAX >> (64 - bits);
+    let append = |number: u64, sign: char| {
+        let digit = sign.to_digit(base).ok_or(SYNTAX)?;
+        let longer = number.checked_mul(base.into()).and_then(|number| number.checked_add(digit.into()));
+        longer.filter(|number| *number <= largest).ok_or(RANGE)
+    };
+    if digits.is_empty() { Err(SYNTAX) } else { digits.chars().try_fold(0, append) }
 }
 
 #[cfg(test)]
@@ -172,6 +175,10 @@ mod tests {
         assert_eq!(
             error(parse_int("2147483648", 10, 32)),
             Err(r#"strconv.ParseInt: parsing "2147483648": value out of range"#.into())
+        );
+        assert_eq!(
+            error(parse_int("99999999999m", 10, 32)),
+            Err(r#"strconv.ParseInt: parsing "99999999999m": value out of range"#.into())
         );
         assert_eq!(parse_uint("755", 8, 32), Ok(0o755));
         assert!(parse_uint("-1", 10, 32).is_err() && parse_uint("+1", 10, 32).is_err());

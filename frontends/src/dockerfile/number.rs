@@ -107,12 +107,12 @@ fn quote(text: &str) -> String {
 pub(super) fn int32(text: &str) -> Result<i64, String> {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     let wrong = |what: &str| Err(format!("strconv.ParseInt: parsing {}: {what}", ast::quote(text.as_bytes())));
-    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return wrong("invalid syntax");
-    }
-    match text.parse::<i32>() {
-        Ok(value) => Ok(i64::from(value)),
-        Err(_) => wrong("value out of range"),
+    let leading = digits.bytes().take_while(u8::is_ascii_digit).count();
+    // What is wrong first is told: a number that is too large, or a sign that is no digit.
+    match (digits[..leading].parse::<u32>(), leading == digits.len()) {
+        (Err(_), _) if leading > 0 => wrong("value out of range"),
+        (Ok(_), true) => text.parse::<i32>().map_or_else(|_| wrong("value out of range"), |value| Ok(i64::from(value))),
+        _ => wrong("invalid syntax"),
     }
 }
 
@@ -139,6 +139,8 @@ mod tests {
         assert_eq!(int32("+3"), Ok(3));
         assert_eq!(int32("-3"), Ok(-3));
         assert_eq!(int32("x"), Err("strconv.ParseInt: parsing \"x\": invalid syntax".into()));
+        assert_eq!(int32("9x"), Err("strconv.ParseInt: parsing \"9x\": invalid syntax".into()));
+        assert_eq!(int32("4294967296x"), Err("strconv.ParseInt: parsing \"4294967296x\": value out of range".into()));
         assert_eq!(int32("2147483648"), Err("strconv.ParseInt: parsing \"2147483648\": value out of range".into()));
     }
 }

@@ -15,7 +15,7 @@ impl Planner<'_> {
     pub(in crate::plan) fn cmd(&mut self, state: &mut State, command: &Command<'_>, process: &Process) -> Done {
         self.note_replaced(state, command, |once| &mut once.cmd);
         let args = self.process_args(state, command, process);
-        self.commit(state, |_| ["CMD ", &quoted(&args)].concat(), Layer::Empty);
+        self.commit(state, |state| ["CMD ", &quoted(state, process)].concat(), Layer::Empty);
         state.image.config.cmd = args;
         state.image.config.args_escaped = true;
         Ok(())
@@ -24,7 +24,7 @@ impl Planner<'_> {
     pub(in crate::plan) fn entrypoint(&mut self, state: &mut State, command: &Command<'_>, process: &Process) -> Done {
         self.note_replaced(state, command, |once| &mut once.entrypoint);
         let args = self.process_args(state, command, process);
-        self.commit(state, |_| ["ENTRYPOINT ", &quoted(&args)].concat(), Layer::Empty);
+        self.commit(state, |state| ["ENTRYPOINT ", &quoted(state, process)].concat(), Layer::Empty);
         state.image.config.entrypoint = args;
         if state.once.cmd.is_none() {
             state.image.config.cmd.clear();
@@ -84,23 +84,29 @@ impl Planner<'_> {
     }
 }
 
-/// A command line as the image's shell runs it.
-pub(super) fn with_shell(state: &State, line: String) -> Vec<String> {
-    let default: &[&str] = if state.image.platform.os == "windows" { &["cmd", "/S", "/C"] } else { &["/bin/sh", "-c"] };
-    let shell = &state.image.config.shell[..];
-    let mut args = Vec::with_capacity(default.len().max(shell.len()) + 1);
-    match shell {
-        [] => args.extend(default.iter().map(|word| (*word).to_owned())),
-        shell => args.extend_from_slice(shell),
+/// The image's shell.
+fn shell(state: &State) -> Vec<&str> {
+    match &state.image.config.shell[..] {
+        [] if state.image.platform.os == "windows" => vec!["cmd", "/S", "/C"],
+        [] => vec!["/bin/sh", "-c"],
+        shell => shell.iter().map(String::as_str).collect(),
     }
-    args.push(line);
-    args
 }
 
-/// Go's `%q` of a list.
-fn quoted(words: &[String]) -> String {
-    let words: Vec<String> = words.iter().map(|word| ast::quote(word.as_bytes())).collect();
-    listed(&words)
+/// A command line as the image's shell runs it.
+pub(super) fn with_shell(state: &State, line: String) -> Vec<String> {
+    shell(state).into_iter().map(str::to_owned).chain([line]).collect()
+}
+
+/// Go's `%q` of what runs: of its bytes, where the config has what of them is text.
+fn quoted(state: &State, process: &Process) -> String {
+    let args: Vec<&[u8]> = process.args.iter().map(|arg| &arg.0[..]).collect();
+    let line = args.join(&b' ');
+    let words = match process.shell {
+        true => shell(state).into_iter().map(str::as_bytes).chain([&line[..]]).collect(),
+        false => args,
+    };
+    listed(&words.into_iter().map(ast::quote).collect::<Vec<_>>())
 }
 
 /// Go's `%v` of a list.
@@ -154,7 +160,30 @@ fn decimal(value: u64, unit: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use ast::Source;
+
     use super::duration;
+    use crate::{Answer, AskError, Facts, Options, Question, World};
+
+    /// Has no files.
+    struct Empty;
+
+    impl World for Empty {
+        fn answer(&self, questions: &[Question]) -> Vec<Result<Answer, AskError>> {
+            questions.iter().map(|_| Ok(Answer::ContextFile(None))).collect()
+        }
+    }
+
+    #[test]
+    fn history_has_the_bytes_of_what_runs() {
+        let source =
+            Source::new("Dockerfile", &b"FROM scratch\nCMD \xff a\nSHELL [\"x\"]\nENTRYPOINT [\"\xfe\", \"b\"]\n"[..]);
+        let plan = crate::compile(&source, &Options::default(), Facts::default(), &Empty).plan.expect("it compiles");
+        let image = oci::ImageConfig::from_json(&plan.outputs[0].image).expect("it is a config");
+        let said: Vec<&str> = image.history.iter().map(|entry| entry.created_by.as_str()).collect();
+        // In JSON it is none of them.
+        assert_eq!(said, [r#"CMD ["/bin/sh" "-c" "\xff a"]"#, "SHELL [x]", "ENTRYPOINT [\"\u{fffd}\" \"b\"]"]);
+    }
 
     #[test]
     fn durations() {
