@@ -3,6 +3,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | [`hosts`] | which servers answer for a registry's name: mirrors, plain HTTP, certificates |
+//! | `certificates` | whom to trust, and what is shown to a server that wants to know who asks |
 //! | [`credentials`] | Docker's `config.json` and credential helpers |
 //! | `challenge` | what a server says when it wants to know who asks |
 //! | `authority` | tokens and passwords: got once, kept until they expire |
@@ -15,6 +16,7 @@
 //! is read no further, what has neither is bounded, and credentials go to the host they were given for and nowhere else.
 
 mod authority;
+mod certificates;
 mod challenge;
 mod client;
 pub mod credentials;

@@ -6,15 +6,16 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::path::PathBuf;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use ureq::http::{Method, Request, Response, StatusCode, Uri, header};
-use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig};
+use ureq::tls::TlsConfig;
 use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Body, SendBody};
 
+use super::certificates;
 use super::hosts::{Host, KeyPair, is_loopback};
 use super::redirect::{self, Judge, Reach, Refused, Seen};
 
@@ -28,15 +29,6 @@ const MAX_REDIRECTS: usize = 10;
 const MAX_MESSAGE: u64 = 8 * 1024;
 /// Connections kept for the next exchange with a host.
 const KEPT_CONNECTIONS: usize = 8;
-
-/// Where distributions keep the certificates they trust.
-const SYSTEM_BUNDLES: &[&str] = &[
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
 
 /// Why an exchange gave no answer that can be used.
 #[derive(Clone, Debug)]
@@ -232,8 +224,9 @@ impl Transport {
 }
 
 fn new_agent(host: &Host, keypair: &[KeyPair], judge: Judge) -> Result<Agent, Failure> {
-    let tls = TlsConfig::builder().root_certs(roots(&host.ca)?).disable_verification(host.insecure);
-    let tls = tls.client_cert(client_certificate(keypair)?).build();
+    let roots = certificates::roots(&host.ca).map_err(Failure::Local)?;
+    let shown = certificates::client(keypair).map_err(Failure::Local)?;
+    let tls = TlsConfig::builder().root_certs(roots).disable_verification(host.insecure).client_cert(shown).build();
     let config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
@@ -251,58 +244,6 @@ fn new_agent(host: &Host, keypair: &[KeyPair], judge: Judge) -> Result<Agent, Fa
         .max_idle_connections(KEPT_CONNECTIONS * 4)
         .build();
     Ok(Agent::with_parts(config, DefaultConnector::default(), judge))
-}
-
-/// The system's certificates and those of the user; Mozilla's when the system has none.
-fn roots(extra: &[PathBuf]) -> Result<RootCerts, Failure> {
-    static SYSTEM: OnceLock<Vec<Certificate<'static>>> = OnceLock::new();
-    let system = SYSTEM.get_or_init(system_certificates);
-    if extra.is_empty() && system.is_empty() {
-        return Ok(RootCerts::WebPki);
-    }
-    let mut all = system.clone();
-    for path in extra {
-        let certificates = read_certificates(path)
-            .map_err(|error| Failure::Local(format!("cannot read {}: {error}", path.display())))?;
-        if certificates.is_empty() {
-            return Err(Failure::Local(format!("{} holds no certificate", path.display())));
-        }
-        all.extend(certificates);
-    }
-    Ok(RootCerts::Specific(Arc::new(all)))
-}
-
-/// What is shown to a server that wants to know who asks.
-fn client_certificate(keypair: &[KeyPair]) -> Result<Option<ClientCert>, Failure> {
-    let [pair] = keypair else {
-        let message = "a registry has more than one keypair, and one is shown to it";
-        return if keypair.is_empty() { Ok(None) } else { Err(Failure::Local(message.into())) };
-    };
-    let unreadable =
-        |path: &Path, why: &dyn std::fmt::Display| Failure::Local(format!("cannot read {}: {why}", path.display()));
-    let certificates = read_certificates(&pair.cert).map_err(|error| unreadable(&pair.cert, &error))?;
-    if certificates.is_empty() {
-        return Err(Failure::Local(format!("{} holds no certificate", pair.cert.display())));
-    }
-    let key = std::fs::read(&pair.key).map_err(|error| unreadable(&pair.key, &error))?;
-    let key = PrivateKey::from_pem(&key).map_err(|error| unreadable(&pair.key, &error))?;
-    Ok(Some(ClientCert::new_with_certs(&certificates, key)))
-}
-
-fn system_certificates() -> Vec<Certificate<'static>> {
-    let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
-    let usual = SYSTEM_BUNDLES.iter().map(PathBuf::from);
-    named
-        .into_iter()
-        .chain(usual)
-        .find_map(|path| read_certificates(&path).ok().filter(|found| !found.is_empty()))
-        .unwrap_or_default()
-}
-
-fn read_certificates(path: &Path) -> std::io::Result<Vec<Certificate<'static>>> {
-    let pem = std::fs::read(path)?;
-    let items = ureq::tls::parse_pem(&pem);
-    Ok(items.filter_map(|item| if let Ok(PemItem::Certificate(found)) = item { Some(found) } else { None }).collect())
 }
 
 /// Why there was no exchange.
