@@ -54,6 +54,7 @@ pub mod store;
 mod suggest;
 mod temp;
 mod unsynced;
+mod url;
 pub mod userns;
 mod wire_stat;
 

@@ -15,7 +15,7 @@ use super::credentials::Credentials;
 use super::hosts::{Endpoint, Hosts};
 use super::transport::{Answer, Call, Failure, Transport, failure_of, redacted};
 use crate::cancel::Hook;
-use crate::{Cancel, Error, Result};
+use crate::{Cancel, Error, Result, url};
 
 /// Tries of one request.
 pub(super) const TRIES: u32 = 5;
@@ -128,7 +128,7 @@ impl Client {
         for (name, value) in headers {
             call = call.header(HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid(name))?, value);
         }
-        let host = self.0.hosts.host(url.split('/').nth(2).unwrap_or_default());
+        let host = self.0.hosts.host(url::host(url));
         let sent = self.retry(cancel, || {
             let _hook = self.break_when(cancel);
             let answer = self.0.transport.send(&host, &call, authorization)?;
@@ -142,7 +142,7 @@ impl Client {
             Ok(response) => Err(bad_status(url, response.status())),
             Err(Failure::Status { status, .. }) => Err(bad_status(url, status)),
             Err(Failure::Cancelled) => Err(Error::Cancelled),
-            Err(failure) => Err(Error::Remote { attempt: redacted(url).to_owned(), reason: failure.to_string() }),
+            Err(failure) => Err(Error::Remote { attempt: redacted(url), reason: failure.to_string() }),
         }
     }
 
@@ -244,7 +244,7 @@ impl Client {
 
 /// BuildKit's words, and what they are about.
 fn bad_status(url: &str, status: StatusCode) -> Error {
-    Error::Remote { attempt: redacted(url).to_owned(), reason: format!("invalid response status {}", status.as_u16()) }
+    Error::Remote { attempt: redacted(url), reason: format!("invalid response status {}", status.as_u16()) }
 }
 
 /// What was attempted when a server refused.

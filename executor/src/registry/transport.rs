@@ -18,6 +18,7 @@ use ureq::{Agent, Body, SendBody};
 use super::certificates;
 use super::hosts::{Host, KeyPair, is_loopback};
 use super::redirect::{self, Judge, Reach, Refused, Seen};
+use crate::url;
 
 /// Time to connect, TLS included.
 const CONNECT: Duration = Duration::from_secs(30);
@@ -153,20 +154,26 @@ type Manner = (bool, Vec<PathBuf>, Vec<KeyPair>, Option<Reach>);
 impl Transport {
     /// One exchange with redirects, successful or not. `authorization` is for the host in the address only.
     pub(super) fn send(&self, host: &Host, call: &Call<'_>, authorization: Option<&str>) -> Result<Answer, Failure> {
-        let mut url = call.url.clone();
+        let asked = url::escape(&call.url).map_err(|why| broken_address(&call.url, &why))?;
+        let mut url = asked.clone();
         let mut named_by = call.named_by.clone();
         for hop in 0..=MAX_REDIRECTS {
-            let same = origin(&url) == origin(&call.url);
+            let same = same_origin(&url, &asked);
             let response = self.ask(host, call, &url, named_by.as_deref(), authorization.filter(|_| same))?;
             let Some(location) = redirect_of(&response) else {
                 return Ok(Answer { response, redirected: hop > 0 && !same });
             };
-            let next = resolve(&url, location);
+            let next = resolve(&url, &location);
+            let next = url::escape(&next).map_err(|why| {
+                let location = redacted(&location);
+                Failure::Protocol(format!("failed to parse Location header {}: {why}", oci::text::quote(&location)))
+            })?;
             let downgrade = url.starts_with("https://") && !next.starts_with("https://");
             if downgrade && !host.insecure && !call.may_downgrade {
                 return Err(Failure::Protocol(format!(
-                    "{} redirects from HTTPS to {next}, which is refused",
-                    redacted(&url)
+                    "{} redirects from HTTPS to {}, which is refused",
+                    redacted(&url),
+                    redacted(&next)
                 )));
             }
             // A server may name addresses of its own as the one who named the server may.
@@ -275,11 +282,13 @@ impl Broken {
 /// One request to one address.
 fn exchange(agent: &Agent, call: &Call<'_>, url: &str, authorization: Option<&str>) -> Result<Response<Body>, Broken> {
     let request = || format!("{} {}", call.method, redacted(url));
-    let mut builder = Request::builder().method(call.method.clone()).uri(url);
+    let (bare, login) = url::split_login(url).map_err(|why| Broken::Other(broken_address(url, &why)))?;
+    let login = login.map(|login| login.basic());
+    let mut builder = Request::builder().method(call.method.clone()).uri(&*bare);
     for (name, value) in &call.headers {
         builder = builder.header(name, value);
     }
-    if let Some(authorization) = authorization {
+    if let Some(authorization) = authorization.or(login.as_deref()) {
         builder = builder.header(header::AUTHORIZATION, authorization);
     }
     let length = match call.body {
@@ -317,9 +326,10 @@ fn is_permanent(error: &ureq::Error) -> bool {
     }
 }
 
-fn redirect_of(response: &Response<Body>) -> Option<&str> {
+fn redirect_of(response: &Response<Body>) -> Option<String> {
     let follows = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
-    response.headers().get(header::LOCATION).filter(|_| follows).and_then(|location| location.to_str().ok())
+    let location = response.headers().get(header::LOCATION).filter(|_| follows)?;
+    Some(url::of_header(location.as_bytes()))
 }
 
 /// Scheme, host and port.
@@ -359,9 +369,13 @@ pub(super) fn resolve(base: &str, location: &str) -> String {
     format!("{scheme}://{host}{directory}{location}")
 }
 
-/// An address without its query, which may hold signatures.
-pub(super) fn redacted(url: &str) -> &str {
-    url.split('?').next().unwrap_or(url)
+/// An address without its query, which may hold signatures, and without its password.
+pub(super) fn redacted(url: &str) -> String {
+    url::redact(url.split('?').next().unwrap_or(url)).into_owned()
+}
+
+fn broken_address(url: &str, why: &url::Invalid) -> Failure {
+    Failure::Protocol(format!("parse {}: {why}", oci::text::quote(&redacted(url))))
 }
 
 /// What an unsuccessful answer means.

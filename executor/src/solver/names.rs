@@ -3,6 +3,7 @@
 use llb::{FileAction, FileActionKind, Node, Op};
 
 use crate::progress::visible;
+use crate::url;
 
 /// Key of the description that overrides the name.
 const CUSTOM: &str = "llb.customname";
@@ -37,6 +38,7 @@ pub(super) fn of_layers(node: &Node, name: &str, output: u32) -> String {
 }
 
 fn of_source(identifier: &str) -> String {
+    let identifier = &*url::redact(identifier);
     match identifier.split_once("://") {
         Some(("docker-image" | "oci-layout", name)) => format!("pulled from {name}"),
         Some(("docker-image+blob" | "oci-layout+blob", name)) => format!("blob {name}"),
@@ -50,7 +52,7 @@ fn of_source(identifier: &str) -> String {
 fn of_op(op: &Op, inputs: &[&str]) -> String {
     let input = |position: i64| usize::try_from(position).ok().and_then(|position| inputs.get(position)).copied();
     match op {
-        Op::Source(source) => source.identifier.clone(),
+        Op::Source(source) => url::redact(&source.identifier).into_owned(),
         Op::Exec(exec) => exec.meta.args.join(" "),
         Op::File(actions) => actions.iter().map(of_action).collect::<Vec<_>>().join(", "),
         Op::Build(_) => "build".into(),

@@ -23,6 +23,8 @@ pub(super) struct Git {
     environment: Vec<(OsString, OsString)>,
     /// What all of its requests go through, unless the user has a proxy.
     guard: Option<Guard>,
+    /// The remote's address, which what `git` says may repeat, and what is shown instead.
+    remote: (String, String),
     /// Lives as long as it is named in the environment.
     _known_hosts: Option<TempPath>,
 }
@@ -62,7 +64,8 @@ impl Git {
         }
         let known_hosts = known_hosts(wanted, context)?;
         environment.push(("GIT_SSH_COMMAND".into(), ssh_command(known_hosts.as_ref().map(TempPath::path))));
-        Ok(Self { environment, guard, _known_hosts: known_hosts })
+        let remote = (wanted.remote.clone(), wanted.redacted());
+        Ok(Self { environment, guard, remote, _known_hosts: known_hosts })
     }
 
     /// Runs it in a repository, or outside any; returns what it prints.
@@ -83,11 +86,11 @@ impl Git {
             what: "a git source".into(),
             why: format!("the program git cannot be run ({error}); install it"),
         })?;
-        context.progress.log(2, &output.stderr);
+        let mut stderr = String::from_utf8_lossy(&output.stderr).replace(&self.remote.0, &self.remote.1);
+        context.progress.log(2, stderr.as_bytes());
         if output.status.success() {
             return Ok(output.stdout);
         }
-        let mut stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         if let Some(why) = self.guard.as_ref().and_then(Guard::failed) {
             stderr += &format!("{why}\n");
         }

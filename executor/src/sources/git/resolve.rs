@@ -79,7 +79,6 @@ fn ask(wanted: &Wanted, git: &Git, context: Context<'_>) -> Result<Commit> {
 pub(super) fn failed(wanted: &Wanted, error: Error) -> Error {
     match error {
         Error::Remote { reason, .. } => {
-            let reason = reason.replace(&wanted.remote, &wanted.redacted());
             Error::Remote { attempt: format!("failed to fetch remote {}", wanted.redacted()), reason }
         }
         other => other,

@@ -664,3 +664,13 @@ fn over_http_and_where_it_leads() {
         assert_eq!(files(&dir), ["docs/deep/page", "file", "link"], "{path}");
     }
 }
+
+#[test]
+fn a_password_of_the_remote_is_not_shown() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let remote = format!("http://me:secret@127.0.0.1:{port}/x");
+    let source = llb::Source { identifier: "git://x".into(), attrs: [("git.fullurl", &*remote)].into_iter().collect() };
+    let error = Place::new().with(|context| meta(&source, false, context)).unwrap_err().to_string();
+    assert!(error.contains("failed to fetch remote http://xxxxx:xxxxx@127.0.0.1"), "{error}");
+    assert!(!error.contains("secret"), "{error}");
+}

@@ -24,7 +24,7 @@ use super::file::{Placed, parse_number};
 use super::signature::{self, Policy};
 use super::{Context, Key, Meta, Pinned, Source};
 use crate::snapshot::{Committed, LayerId};
-use crate::{Cancel, Error, Result};
+use crate::{Cancel, Error, Result, url};
 pub(super) use name::safe as safe_name;
 use remembered::Remembered;
 
@@ -171,7 +171,7 @@ impl Wanted {
         let file = context.store.blobs().open(&found.digest)?;
         // parity: that keys which have expired do not count cannot be asked for.
         signature::verify_pgp(file, signature, keys, Policy::default(), context).map_err(|error| match error {
-            Error::Invalid(why) => Error::Invalid(format!("{}: failed to verify pgp signature: {why}", self.url)),
+            Error::Invalid(why) => Error::Invalid(format!("{}: failed to verify pgp signature: {why}", self.shown())),
             other => other,
         })?;
         Ok(found)
@@ -200,10 +200,7 @@ impl Wanted {
             return Ok(Found { digest: known.digest, name, modified: known.modified });
         }
         if response.status() == StatusCode::NOT_MODIFIED {
-            return Err(Error::Remote {
-                attempt: self.url.clone(),
-                reason: format!("invalid not-modified ETag: {said}"),
-            });
+            return Err(Error::Remote { attempt: self.shown(), reason: format!("invalid not-modified ETag: {said}") });
         }
         self.save(response, context)
     }
@@ -234,7 +231,12 @@ impl Wanted {
     }
 
     fn mismatch(&self, want: &Digest, got: &Digest) -> Error {
-        Error::DigestMismatch { of: self.url.clone(), want: want.to_string(), got: got.to_string() }
+        Error::DigestMismatch { of: self.shown(), want: want.to_string(), got: got.to_string() }
+    }
+
+    /// The address as it may be shown.
+    fn shown(&self) -> String {
+        url::redact(&self.url).into_owned()
     }
 
     fn id(&self) -> Digest {
@@ -277,7 +279,7 @@ impl Wanted {
             let client = context.session.registries.clone();
             move || client.shut_down()
         });
-        let mut part = context.progress.part(format!("downloading {}", self.url), total);
+        let mut part = context.progress.part(format!("downloading {}", self.shown()), total);
         let mut writer = context.store.blobs().write()?;
         copy(&mut body.into_reader(), &mut writer, context.cancel, &mut |done| part.at(done))
             .map_err(|error| if context.cancel.is_cancelled() { Error::Cancelled } else { error })?;

@@ -2,37 +2,29 @@
 
 use ureq::http::{HeaderMap, header};
 
+use crate::url;
+
 /// When nothing gives a name.
 const NAMELESS: &str = "download";
 
-/// The name for a file at `url`.
-pub(super) fn of(url: &str, wanted: &str, headers: Option<&HeaderMap>) -> String {
+/// The name for a file at an address.
+pub(super) fn of(address: &str, wanted: &str, headers: Option<&HeaderMap>) -> String {
     if !wanted.is_empty() {
         return safe(wanted);
     }
     if let Some(name) = headers.and_then(disposition_name) {
         return safe(&name);
     }
-    safe(&unescape(path(url)))
+    safe(&url::path(address).map_or_else(|_| String::new(), |path| String::from_utf8_lossy(&path).into_owned()))
 }
 
 /// The host in an address, without user and port.
-pub(super) fn host(url: &str) -> &str {
-    let authority = after_scheme(url).split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority.rsplit('@').next().unwrap_or(authority);
+pub(super) fn host(address: &str) -> &str {
+    let host = url::host(address);
     match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or(rest),
         None => host.split(':').next().unwrap_or(host),
     }
-}
-
-fn after_scheme(url: &str) -> &str {
-    url.split_once("://").map_or(url, |(_, rest)| rest)
-}
-
-fn path(url: &str) -> &str {
-    let rest = after_scheme(url).split(['?', '#']).next().unwrap_or_default();
-    rest.find('/').map_or("", |slash| &rest[slash..])
 }
 
 /// The last element of a path, if it is a name that can be shown.
@@ -81,27 +73,6 @@ fn parse_value(text: &str) -> (String, &str) {
         }
     }
     (value, "")
-}
-
-/// Percent escapes; broken ones stay.
-fn unescape(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('%') {
-        bytes.extend_from_slice(before.as_bytes());
-        match after.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(b'%');
-                rest = after;
-            }
-        }
-    }
-    bytes.extend_from_slice(rest.as_bytes());
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

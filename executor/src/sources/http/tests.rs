@@ -220,3 +220,69 @@ fn headers_and_secrets() {
     );
     assert_eq!(elsewhere.asked()[0].header("authorization"), "", "a secret stays with its host");
 }
+
+/// What a server is asked for a file at `address`, whose `HOST` is its own, and what is in the file's place.
+fn asked(
+    address: &str,
+    answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
+) -> (Vec<Asked>, Result<(String, String)>) {
+    let server = Server::start(answer);
+    let source = llb::Source { identifier: address.replace("HOST", &server.host), ..llb::Source::default() };
+    let built = build(&Place::new(), &source);
+    (server.asked(), built)
+}
+
+#[test]
+fn addresses_are_sent_as_requests_can_hold_them() {
+    let check = |address: &str, target: &str, name: &str| {
+        let (asked, built) = asked(address, |_| Reply::ok("x"));
+        assert_eq!(built.unwrap().1, format!("{name} 600 0 x"));
+        assert_eq!(asked[0].target, target);
+    };
+    check("http://HOST/c d", "/c%20d", "c d");
+    check("http://HOST/a/grüße?q=ü#f", "/a/gr%C3%BC%C3%9Fe?q=%C3%BC", "grüße");
+    check("http://HOST/\"<>^{|}`", "/%22%3C%3E%5E%7B%7C%7D%60", "\"<>^{|}`");
+    let (requests, built) = asked("http://HOST/%zz", |_| Reply::ok("x"));
+    assert_eq!(requests.len(), 0);
+    let error = built.unwrap_err().to_string();
+    assert!(error.ends_with("/%zz\": invalid URL escape \"%zz\""), "{error}");
+}
+
+#[test]
+fn redirects_are_sent_as_requests_can_hold_them() {
+    let check = |location: &'static str, expected: &str| {
+        let (requests, built) = asked("http://HOST/a", move |asked| match asked.number {
+            0 => Reply::Full(302, vec![("Location", location.to_owned())], vec![]),
+            _ => Reply::ok("x"),
+        });
+        match built {
+            Ok(_) => assert_eq!(requests[1].target, expected),
+            Err(error) => assert!(error.to_string().ends_with(expected), "{error}"),
+        }
+    };
+    check("/x y", "/x%20y");
+    check("grün", "/gr%C3%BCn");
+    check("/%zz", "failed to parse Location header \"/%zz\": invalid URL escape \"%zz\"");
+}
+
+#[test]
+fn a_password_in_an_address_is_sent_and_not_shown() {
+    let (requests, built) = asked("http://u:p%40w@HOST/f", |asked| match asked.number {
+        0 => Reply::Full(302, vec![("Location", "/g".into())], vec![]),
+        _ => Reply::ok("x"),
+    });
+    built.unwrap();
+    for request in requests {
+        assert_eq!(request.header("authorization"), "Basic dTpwQHc=", "u:p@w, also where the server sends us on");
+    }
+    let other = Digest::sha256(b"other").to_string();
+    for (path, status, checksum) in
+        [("/f", 404, None), ("/f", 304, None), ("/f", 400, None), ("/f", 200, Some(other)), ("/%zz", 200, None)]
+    {
+        let server = Server::start(move |_| Reply::status(status));
+        let attrs = checksum.iter().map(|checksum| ("http.checksum", checksum.as_str())).collect();
+        let identifier = format!("http://u:p%40w@{}{path}", server.host);
+        let error = build(&Place::new(), &llb::Source { identifier, attrs }).unwrap_err().to_string();
+        assert!(error.contains(&format!("http://u:xxxxx@{}", server.host)) && !error.contains("p%40w"), "{error}");
+    }
+}
