@@ -150,7 +150,8 @@ fn push_escaped(to: &mut String, bytes: &[u8], stays: impl Fn(u8) -> bool) {
     }
 }
 
-fn unescape(text: &str) -> Result<Vec<u8>, Invalid> {
+/// Bytes that stand escaped in a text.
+pub(crate) fn unescape(text: &str) -> Result<Vec<u8>, Invalid> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {

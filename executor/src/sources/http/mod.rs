@@ -6,6 +6,7 @@
 //! they are. What must be signed is verified whenever it is pinned, also if it was here already. Keys, names and times mirror BuildKit's `source/http`.
 
 mod date;
+mod disposition;
 mod name;
 mod remembered;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use ureq::http::{HeaderMap, header};
 
+use super::disposition;
 use crate::url;
 
 /// When nothing gives a name.
@@ -36,43 +37,10 @@ pub(in crate::sources) fn safe(text: &str) -> String {
     name.to_owned()
 }
 
-/// `filename` of `Content-Disposition: attachment; filename="a b"`; a directory is none.
+/// The server's name; a directory is none.
 fn disposition_name(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get(header::CONTENT_DISPOSITION)?.to_str().ok()?;
-    let parameters = value.split_once(';')?.1;
-    parse_parameters(parameters)
-        .find(|(key, _)| key == "filename")
-        .map(|(_, name)| name)
-        .filter(|name| !name.is_empty() && !name.ends_with('/'))
-}
-
-/// `; key=value; key="quoted value"`.
-fn parse_parameters(text: &str) -> impl Iterator<Item = (String, String)> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        let (key, after) = rest.split_once('=')?;
-        let key = key.trim_matches([';', ' ', '\t']).to_ascii_lowercase();
-        let (value, after) = parse_value(after.trim_start());
-        rest = after;
-        Some((key, value))
-    })
-}
-
-fn parse_value(text: &str) -> (String, &str) {
-    let Some(quoted) = text.strip_prefix('"') else {
-        let end = text.find(';').unwrap_or(text.len());
-        return (text[..end].trim().to_owned(), &text[end..]);
-    };
-    let mut value = String::new();
-    let mut chars = quoted.char_indices();
-    while let Some((index, c)) = chars.next() {
-        match c {
-            '"' => return (value, &quoted[index + 1..]),
-            '\\' => value.extend(chars.next().map(|(_, escaped)| escaped)),
-            _ => value.push(c),
-        }
-    }
-    (value, "")
+    let name = disposition::file_name(headers.get(header::CONTENT_DISPOSITION)?.as_bytes())?;
+    Some(name).filter(|name| !name.is_empty() && !name.ends_with('/'))
 }
 
 #[cfg(test)]
@@ -98,8 +66,10 @@ mod tests {
         check("https://example.com/a", "../../etc/passwd", None, "passwd");
         check("https://example.com/a", "", Some("attachment; filename=c.txt"), "c.txt");
         check("https://example.com/a", "", Some(r#"attachment; size=1; FileName="c \"d\".txt""#), "c \"d\".txt");
-        check("https://example.com/a", "", Some("attachment; filename=../../c"), "c");
-        check("https://example.com/a", "", Some("attachment; filename=c/"), "a");
+        check("https://example.com/a", "", Some("attachment; filename=\"../../c\""), "c");
+        check("https://example.com/a", "", Some("attachment; filename=\"c/\""), "a");
+        check("https://example.com/a", "", Some("attachment; filename=../../c"), "a");
+        check("https://example.com/a", "", Some("attachment; filename*=UTF-8''..%2F%C3%BC; filename=c"), "ü");
         check("https://example.com/a", "", Some("inline"), "a");
         check("https://example.com/a%0ab", "", None, "download");
     }
