@@ -56,6 +56,8 @@ struct Inner {
     asking: Asking,
     authority: Authority,
     transport: Transport,
+    /// Whether those that may speak plain HTTP do, by host, once they were asked.
+    plain: Mutex<BTreeMap<String, bool>>,
     gate: Gate,
 }
 
@@ -75,6 +77,7 @@ impl Client {
             asking: config.asking,
             authority,
             transport: Transport::default(),
+            plain: Mutex::default(),
             gate: Gate::default(),
         }))
     }
@@ -84,17 +87,20 @@ impl Client {
         let mut hosts = self.0.hosts.clone();
         let host = hosts.registries.entry(domain.to_owned()).or_default();
         host.insecure = true;
+        let mut plain = BTreeMap::new();
         if host.http.is_none() {
             let call = Call::new(Method::GET, format!("https://{domain}/v2/"));
             let _hook = self.break_when(cancel);
             let encrypted = self.0.transport.send(host, &call, None).is_ok();
             host.http = Some(!encrypted);
+            plain.insert(domain.to_owned(), !encrypted);
         }
         Self(Arc::new(Inner {
             hosts,
             asking: self.0.asking,
             authority: self.0.authority.anew(),
             transport: Transport::default(),
+            plain: Mutex::new(plain),
             gate: Gate::default(),
         }))
     }
@@ -151,15 +157,36 @@ impl Client {
         if self.0.asking == Asking::Never { Vec::new() } else { self.0.hosts.endpoints(reference.domain()) }
     }
 
+    /// An endpoint that may speak plain HTTP as it is spoken to. Whoever does not answer is asked again the next time.
+    pub(super) fn settled(&self, endpoint: Endpoint, cancel: &Cancel) -> Endpoint {
+        if !endpoint.may_be_plain {
+            return endpoint;
+        }
+        let lock = || self.0.plain.lock().expect("no panic while it is held");
+        let known = lock().get(&endpoint.host).copied();
+        let plain = known.unwrap_or_else(|| {
+            let _hook = self.break_when(cancel);
+            let call = Call::new(Method::GET, format!("https://{}/v2/", endpoint.host));
+            let asked = self.0.transport.send(&self.0.hosts.host(&endpoint.host), &call, None);
+            let plain = matches!(asked, Err(Failure::NotEncrypted { .. }));
+            if plain || asked.is_ok() {
+                lock().insert(endpoint.host.clone(), plain);
+            }
+            plain
+        });
+        if plain { endpoint.plain() } else { endpoint }
+    }
+
     /// Asks each server in turn. A mirror that fails in any way is passed over; the registry's own answer counts.
     pub(super) fn first<T>(
         &self,
         reference: &Reference,
+        cancel: &Cancel,
         mut ask: impl FnMut(&Endpoint) -> std::result::Result<T, Failure>,
     ) -> std::result::Result<T, Failure> {
         let mut last = Failure::NotFound;
         for endpoint in self.endpoints(reference) {
-            match ask(&endpoint) {
+            match ask(&self.settled(endpoint, cancel)) {
                 Err(failure) if !matches!(failure, Failure::Cancelled) => last = failure,
                 decided => return decided,
             }

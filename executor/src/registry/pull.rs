@@ -36,7 +36,7 @@ impl Client {
     ///
     /// **Errors**: `NotFound` as `<reference>: not found`.
     pub fn head(&self, reference: &Reference, cancel: &Cancel) -> Result<Descriptor> {
-        let asked = self.first(reference, |endpoint| self.head_at(endpoint, reference, cancel));
+        let asked = self.first(reference, cancel, |endpoint| self.head_at(endpoint, reference, cancel));
         match asked {
             Ok(Some(descriptor)) => Ok(descriptor),
             Ok(None) => self.manifest(reference, cancel).map(|fetched| fetched.descriptor),
@@ -48,7 +48,7 @@ impl Client {
     ///
     /// **Errors**: `NotFound` as `<reference>: not found`, `DigestMismatch`.
     pub fn manifest(&self, reference: &Reference, cancel: &Cancel) -> Result<Fetched> {
-        let asked = self.first(reference, |endpoint| self.manifest_at(endpoint, reference, cancel));
+        let asked = self.first(reference, cancel, |endpoint| self.manifest_at(endpoint, reference, cancel));
         let (bytes, media_type) = asked.map_err(|failure| error(reference, Attempt::Pull, failure))?;
         if let Some(digest) = reference.digest() {
             verify(reference, digest, &bytes)?;
@@ -63,7 +63,7 @@ impl Client {
 
     /// Bytes of a blob that only its digest is known of. **Errors**: `NotFound`; `Remote` when the registry does not say.
     pub fn blob_size(&self, repository: &Reference, digest: &Digest, cancel: &Cancel) -> Result<u64> {
-        let asked = self.first(repository, |endpoint| {
+        let asked = self.first(repository, cancel, |endpoint| {
             let call = Call::new(Method::HEAD, endpoint.url(repository.path(), &format!("blobs/{digest}")));
             let answer = self.call(endpoint, &Scope::pull(repository.path()), &call, cancel)?;
             let length = answer.response.headers().get(header::CONTENT_LENGTH);
@@ -94,7 +94,7 @@ impl Client {
             #[serde(default)]
             tags: Option<Vec<String>>,
         }
-        let asked = self.first(repository, |endpoint| {
+        let asked = self.first(repository, cancel, |endpoint| {
             let call = Call::new(Method::GET, endpoint.url(repository.path(), "tags/list"));
             let Answer { mut response, .. } = self.call(endpoint, &Scope::pull(repository.path()), &call, cancel)?;
             let list: serde_json::Result<List> =
@@ -267,7 +267,7 @@ impl Read for BlobReader {
 impl BlobPull {
     /// Opens the blob, `offset` bytes in.
     fn open(&self, offset: u64) -> std::result::Result<BodyReader<'static>, Failure> {
-        let mut result = self.client.first(&self.repository, |endpoint| self.open_at(endpoint, offset));
+        let mut result = self.client.first(&self.repository, &self.cancel, |endpoint| self.open_at(endpoint, offset));
         for url in &self.descriptor.urls {
             if result.is_err() {
                 result = self.open_foreign(url, offset);
@@ -289,7 +289,7 @@ impl BlobPull {
         }
         let host = url.split('/').nth(2).unwrap_or_default().to_owned();
         // A base that no address has the origin of: no credentials are sent.
-        let endpoint = Endpoint { host, base: String::new(), mirror_of: None };
+        let endpoint = Endpoint { host, base: String::new(), mirror_of: None, may_be_plain: false };
         let registry = self.client.endpoints(&self.repository).pop().map(|endpoint| endpoint.base).unwrap_or_default();
         self.get(&endpoint, Call::new(Method::GET, url.to_owned()).named_by(&registry), offset)
     }

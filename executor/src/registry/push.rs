@@ -102,8 +102,9 @@ impl Client {
 
     fn push_blob(&self, descriptor: &Descriptor, push: &Push<'_>) -> Result<()> {
         let origins = (push.origins)(&descriptor.digest);
-        let sent =
-            self.first_writable(push.repository, |endpoint| self.send_blob(endpoint, descriptor, &origins, push));
+        let sent = self.first_writable(push.repository, push.cancel, |endpoint| {
+            self.send_blob(endpoint, descriptor, &origins, push)
+        });
         sent.map_err(|failure| error(push.repository, Attempt::Push, failure))
     }
 
@@ -111,10 +112,12 @@ impl Client {
     fn first_writable<T>(
         &self,
         reference: &Reference,
+        cancel: &Cancel,
         ask: impl FnOnce(&Endpoint) -> std::result::Result<T, Failure>,
     ) -> std::result::Result<T, Failure> {
         let offline = || Failure::Local(format!("cannot push to {}: no registry is asked", reference.domain()));
-        ask(&self.endpoints(reference).pop().ok_or_else(offline)?)
+        let endpoint = self.endpoints(reference).pop().ok_or_else(offline)?;
+        ask(&self.settled(endpoint, cancel))
     }
 
     fn send_blob(
@@ -268,7 +271,7 @@ impl Client {
     }
 
     fn put_manifest(&self, object: &str, media_type: &str, bytes: &[u8], push: &Push<'_>) -> Result<()> {
-        let put = self.first_writable(push.repository, |endpoint| {
+        let put = self.first_writable(push.repository, push.cancel, |endpoint| {
             let path = push.repository.path();
             let call = Call::new(Method::PUT, endpoint.url(path, &format!("manifests/{object}")))
                 .header(header::CONTENT_TYPE, media_type)

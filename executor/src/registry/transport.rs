@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use rustls::InvalidMessage;
 use ureq::http::{Method, Request, Response, StatusCode, Uri, header};
 use ureq::tls::TlsConfig;
 use ureq::unversioned::transport::DefaultConnector;
@@ -56,6 +57,11 @@ pub(super) enum Failure {
         /// Whether trying again is pointless.
         permanent: bool,
     },
+    /// The server was asked over TLS and speaks plain HTTP.
+    NotEncrypted {
+        /// What was asked.
+        request: String,
+    },
     /// The server breaks the protocol, or a limit.
     Protocol(String),
     /// One of our own errors: a broken file, a helper that fails.
@@ -85,6 +91,12 @@ impl std::fmt::Display for Failure {
                 if message.is_empty() { Ok(()) } else { write!(f, ": {message}") }
             }
             Self::Network { request, reason, .. } => write!(f, "{request}: {reason}"),
+            Self::NotEncrypted { request } => {
+                write!(
+                    f,
+                    "{request}: the server speaks plain HTTP; for a registry, the registries file can say so (http)"
+                )
+            }
             Self::Protocol(message) | Self::Local(message) => f.write_str(message),
             Self::Cancelled => f.write_str("context canceled"),
         }
@@ -262,10 +274,13 @@ enum Broken {
 
 impl Broken {
     fn of(error: &ureq::Error, request: String) -> Self {
-        if let ureq::Error::Io(error) = error
-            && let Some(refused) = error.get_ref().and_then(|inner| inner.downcast_ref::<Refused>())
-        {
+        let inner = if let ureq::Error::Io(error) = error { error.get_ref() } else { None };
+        if let Some(refused) = inner.and_then(|inner| inner.downcast_ref::<Refused>()) {
             return Self::Refused(*refused);
+        }
+        let no_tls = rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType);
+        if inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) == Some(&no_tls) {
+            return Self::Other(Failure::NotEncrypted { request });
         }
         Self::Other(Failure::Network { request, reason: error.to_string(), permanent: is_permanent(error) })
     }

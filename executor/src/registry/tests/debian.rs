@@ -187,6 +187,49 @@ fn push_and_pull_with_a_certificate_of_ones_own() {
 }
 
 #[test]
+fn registries_on_loopback_that_may_speak_either() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().to_owned();
+    for name in ["ca", "other"] {
+        certify(&root, name, None, "keyUsage=keyCertSign");
+    }
+    certify(&root, "server", Some("ca"), "subjectAltName=IP:127.0.0.1");
+    let at = |name: &str| root.join(name).display().to_string();
+    let tls = format!(", tls: {{certificate: '{}', key: '{}'}}", at("server.pem"), at("server.key"));
+    let encrypted = Registry::start_in(directory, false, &tls);
+    let plain = Registry::start(false);
+    let pushed = |registry: &Registry, said: &str| {
+        let text = format!(r#"{{"registry": {{"{}": {{{said}}}}}}}"#, registry.host);
+        let client = Client::new(Config { hosts: serde_json::from_str(&text).unwrap(), ..Config::default() });
+        let (manifest, config, layer) = image(b"layer");
+        let blobs = MemoryBlobs::default();
+        for bytes in [&manifest, &config, &layer] {
+            write_blob(&blobs, &mut bytes.as_slice(), None).unwrap();
+        }
+        let vertex = progress::Vertex { sink: &progress::Silent, digest: Digest::sha256(b"") };
+        let name = format!("{}/app:1", registry.host);
+        let push = Push {
+            repository: &reference(&name).without_object(),
+            tags: &["1"],
+            blobs: &blobs,
+            origins: &|_| Vec::new(),
+            progress: &vertex,
+            cancel: &Cancel::default(),
+        };
+        client.push(&Descriptor::of(media::OCI_MANIFEST, &manifest), &push).map(|_| pull(&client, &name, &manifest))
+    };
+    let (ca, other) = (format!(r#""ca": ["{}"]"#, at("ca.pem")), format!(r#""ca": ["{}"]"#, at("other.pem")));
+    for said in [r#""insecure": true"#, &ca] {
+        pushed(&encrypted, said).unwrap();
+        pushed(&plain, said).unwrap();
+    }
+    let untrusted = pushed(&encrypted, &other).unwrap_err().to_string();
+    assert!(untrusted.contains("UnknownIssuer"), "{untrusted}");
+    let surprised = pushed(&plain, r#""http": false"#).unwrap_err().to_string();
+    assert!(surprised.contains("the server speaks plain HTTP"), "{surprised}");
+}
+
+#[test]
 fn pull_with_password() {
     let registry = Registry::start(true);
     let manifest = fill(&registry, "app:1", &["--dest-creds=me:secret"]);
