@@ -33,7 +33,7 @@ pub struct Tree {
 /// How a directory is made.
 #[derive(Clone, Copy, Debug)]
 pub struct NewDir {
-    /// Permission bits, set whatever the umask is.
+    /// Permission bits, set whatever the umask is. A set-group-ID directory passes that bit on, as it does its group.
     pub mode: u32,
     /// Owner and group; `None` is this process's.
     pub owner: Option<(u32, u32)>,

@@ -280,6 +280,11 @@ impl Unpack {
         set().map_err(Error::io("unpack", "the root"))?;
         self.times.insert(PathBuf::new(), item.times());
         Ok(())
+        for dir in &made {
+            // parity: containerd sets the mode of these itself, so that they take nothing from a set-group-ID directory.
+            let place = self.tree.place(dir)?;
+            entry::set_mode(place.dir.as_fd(), &CString::new(place.name.as_bytes())?, new.mode)?;
+        }
     }
 
     /// Opens the directory an entry is made in; makes it when the tar did not.

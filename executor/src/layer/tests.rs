@@ -133,6 +133,18 @@ fn times_of_directories_are_not_those_of_unpacking() {
 }
 
 #[test]
+fn parents_that_a_layer_does_not_list_take_nothing_from_those_above() {
+    let root = tempfile::tempdir().unwrap();
+    let mut shared = dir("d/");
+    (shared.0.mode, shared.0.gid) = (0o2775, 77);
+    unpack(&archive(&[shared, file("d/a/b/x", b"1")]), root.path(), Limits::default()).unwrap();
+    for path in ["d/a", "d/a/b"] {
+        let meta = root.path().join(path).metadata().unwrap();
+        assert_eq!((meta.mode() & 0o7777, meta.gid()), (0o755, 0), "{path}");
+    }
+}
+
+#[test]
 fn an_opaque_directory_is_marked() {
     let root = tempfile::tempdir().unwrap();
     let applied = unpack(&archive(&[dir("d/"), file("d/.wh..wh..opq", b"")]), root.path(), Limits::default()).unwrap();

@@ -82,6 +82,20 @@ fn mkdir_all_sets_mode_owner_and_time_of_new_ones_only() {
 }
 
 #[test]
+fn mkdir_all_passes_on_the_group_of_a_set_group_id_directory() {
+    let (temp, tree) = trap();
+    let shared = temp.path().join("tree/dir");
+    std::os::unix::fs::chown(&shared, None, Some(77)).unwrap();
+    std::fs::set_permissions(&shared, PermissionsExt::from_mode(0o2775)).unwrap();
+    tree.mkdir_all(Path::new("dir/a/b"), NewDir { mode: 0o750, ..DIR }).unwrap();
+    tree.mkdir_all(Path::new("dir/c/d"), NewDir { owner: Some((5, 6)), ..DIR }).unwrap();
+    for (path, want) in [("a", (0o2750, 77)), ("a/b", (0o2750, 77)), ("c", (0o2755, 6)), ("c/d", (0o2755, 6))] {
+        let stat = std::fs::metadata(shared.join(path)).unwrap();
+        assert_eq!((stat.mode() & 0o7777, stat.gid()), want, "{path}");
+    }
+}
+
+#[test]
 fn mkdir_all_refuses_to_go_through_a_file() {
     let (_temp, tree) = trap();
     for path in ["dir/file", "dir/file/below"] {

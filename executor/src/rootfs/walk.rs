@@ -137,7 +137,9 @@ impl Walk<'_> {
             let (uid, gid) = crate::userns::owner(uid, gid);
             fs::fchown(&dir, uid, gid).map_err(crate::userns::explain)?;
         }
-        fs::fchmod(&dir, Mode::from_raw_mode(new.mode))?;
+        // The kernel passes this bit on; the group it came with.
+        let inherited = fs::fstat(&dir)?.st_mode & Mode::SGID.as_raw_mode();
+        fs::fchmod(&dir, Mode::from_raw_mode(new.mode | inherited))?;
         self.made.push(self.path().join(name));
         Ok(dir)
     }

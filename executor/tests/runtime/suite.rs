@@ -512,6 +512,27 @@ fn the_working_directory_is_made() {
 }
 
 #[test]
+fn what_is_made_for_a_step_has_the_group_of_a_set_group_id_directory() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let shared = rig.root().join("shared");
+        fs::create_dir(&shared).unwrap();
+        std::os::unix::fs::chown(&shared, None, Some(77)).unwrap();
+        fs::set_permissions(&shared, PermissionsExt::from_mode(0o2775)).unwrap();
+        let spec = Spec {
+            cwd: "/shared/w/x".into(),
+            mounts: vec![Mount { dest: "/shared/m/n".into(), source: MountSource::Tmpfs { size: 0 }, readonly: false }],
+            ..rig.sh("touch /shared/m/file")
+        };
+        stdout(runtime, &spec);
+        for (path, want) in [("m", (0o2755, 77)), ("m/file", (0o644, 77)), ("w", (0o2755, 0)), ("w/x", (0o2755, 0))] {
+            let made = fs::metadata(shared.join(path)).unwrap();
+            assert_eq!((made.mode() & 0o7777, made.gid()), want, "{path}");
+        }
+    });
+}
+
+#[test]
 fn binds_are_read_only_or_not_and_select() {
     each(|runtime| {
         let rig = Rig::new();
