@@ -3,11 +3,11 @@
 //! Names in byte order within each directory; a whiteout is an empty `.wh.NAME` in the place of `NAME`; the first name of a
 //! file is the file, later ones are links to it; times are whole seconds; of the extended attributes only file
 //! capabilities; sockets are left out; the root is not an entry. Directories that are in the layer for their time alone are
-//! left out ([`Contents::quiet`]).
+//! left out ([`Contents::quiet`]). Names that did not change themselves ([`Contents::late`]) never come before their file.
 //!
 //! A layer may be in several directories, the later ones on top ([`Contents::continues`]): then it is what they are merged.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
@@ -50,6 +50,9 @@ pub fn write_diff<W: Write>(
         clamp,
         cancel,
         quiet: contents.quiet.iter().map(Vec::as_slice).collect(),
+        late: contents.late.iter().map(Vec::as_slice).collect(),
+        late_dirs: BTreeMap::new(),
+        waiting: HashMap::new(),
         path: Vec::new(),
         links: HashMap::new(),
         buffer: vec![0; BUFFER],
@@ -74,7 +77,12 @@ struct Walk<'a, W> {
     out: &'a mut W,
     clamp: Clamp,
     cancel: &'a Cancel,
-    quiet: std::collections::HashSet<&'a [u8]>,
+    quiet: HashSet<&'a [u8]>,
+    late: HashSet<&'a [u8]>,
+    /// Late directories that were seen and not written.
+    late_dirs: BTreeMap<Vec<u8>, Stat>,
+    /// Late links to files that were not written yet, by device and inode: their paths.
+    waiting: HashMap<(u64, u64), Vec<Vec<u8>>>,
     /// Path of the entry.
     path: Vec<u8>,
     /// Files with several names: the first one, by device and inode.
@@ -126,17 +134,53 @@ impl<W: Write> Walk<'_, W> {
 
     fn child(&mut self, parts: &[OwnedFd], dir: BorrowedFd, name: &CStr, stat: &Stat) -> io::Result<()> {
         let quiet = self.quiet.contains(self.path.as_slice());
+        let late = self.late.contains(self.path.as_slice());
         self.path.push(b'/');
-        if !quiet {
+        if late {
+            self.late_dirs.insert(self.path.clone(), *stat);
+        } else if !quiet {
             self.header(dir, name, stat, Kind::Dir, &[], 0)?;
         }
         self.dir(&children(parts, name)?)
     }
 
     fn file(&mut self, dir: BorrowedFd, name: &CStr, stat: &Stat) -> io::Result<()> {
+        let inode = (stat.st_dev, stat.st_ino);
+        let late = self.late.contains(self.path.as_slice());
+        if late && !self.links.contains_key(&inode) {
+            self.waiting.entry(inode).or_default().push(self.path.clone());
+            return Ok(());
+        }
+        if late {
+            self.late_parents()?;
+        }
         if self.is_link(stat) {
             return self.link(dir, name, stat);
         }
+        self.content(dir, name, stat)?;
+        for path in self.waiting.remove(&inode).unwrap_or_default() {
+            let here = std::mem::replace(&mut self.path, path);
+            self.late_parents()?;
+            self.link(dir, name, stat)?;
+            self.path = here;
+        }
+        Ok(())
+    }
+
+    /// Writes those directories above the entry that are there for late links alone.
+    fn late_parents(&mut self) -> io::Result<()> {
+        let ends: Vec<_> = (1..=self.path.len()).filter(|end| self.path[end - 1] == b'/').collect();
+        for end in ends {
+            let Some(stat) = self.late_dirs.remove(&self.path[..end]) else { continue };
+            let path = self.path[..end].to_vec();
+            let here = std::mem::replace(&mut self.path, path);
+            self.header(rustix::fs::CWD, c"", &stat, Kind::Dir, &[], 0)?;
+            self.path = here;
+        }
+        Ok(())
+    }
+
+    fn content(&mut self, dir: BorrowedFd, name: &CStr, stat: &Stat) -> io::Result<()> {
         let size = stat.st_size as u64;
         self.header(dir, name, stat, Kind::File, &[], size)?;
         if size == 0 {

@@ -44,6 +44,10 @@ pub struct Contents {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quiet: Vec<Vec<u8>>,
     /// Directories that are in it only because something is in them, parents first: what a base says of them counts
+    /// Links to files of it of which other names changed, and the directories that are there for them alone. Its tar has them
+    /// behind those files. Raw bytes of paths.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub late: Vec<Vec<u8>>,
     /// (see `cover`). Raw bytes of paths.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub implicit: Vec<Vec<u8>>,

@@ -2,6 +2,7 @@
 //!
 //! A step is a shell-like script; a tree prints as one line an entry, so that expectations stand next to the input.
 
+use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::os::fd::AsFd;
@@ -354,6 +355,31 @@ fn links_to_files_of_lower_layers() {
         assert_eq!((inode("b"), inode("e/c")), (inode("d/a"), inode("d/a")));
         let alone = snapshots.view(&Committed { layers: vec![id] }).err().unwrap().to_string();
         assert_eq!(alone, "the layer has a link b to d/a, which no layer below has: not found");
+    });
+}
+
+#[test]
+fn a_difference_has_all_names_of_a_file_that_it_has() {
+    each(|snapshots| {
+        let script = "dir a\n dir b\n dir c\n file b/f 1\n link b/f a/e\n link b/f b/g\n link b/f c/h\n file c/x 2";
+        let whole = step(snapshots, &Committed::default(), &format!("{script}\n touch 7 a\n touch 7 b\n touch 7 c"));
+        let less = step(snapshots, &whole, "rm b/f\n touch 7 b");
+        let difference = snapshots.diff(&less, &whole).unwrap();
+        let id = &difference.layers[0];
+        let view = snapshots.view(&difference).unwrap();
+        assert_eq!(print(view.path()), "a/\na/e 1\nb/\nb/f 1\nb/g 1\nc/\nc/h 1");
+        let meta = |path: &str| view.path().join(path).metadata().unwrap();
+        let inodes: BTreeSet<_> = ["a/e", "b/f", "b/g", "c/h"].iter().map(|path| meta(path).ino()).collect();
+        assert_eq!((inodes.len(), meta("a/e").nlink()), (1, 4));
+        assert!(["a", "b", "c"].iter().all(|path| meta(path).mtime() == 7));
+        let (mut tar, dir) = (Vec::new(), snapshots.layer(id).unwrap());
+        let contents = snapshots.contents(id).unwrap();
+        crate::layer::write_diff(&[dir], &contents, Default::default(), &mut tar, &crate::Cancel::default()).unwrap();
+        let mut archive = tar::Archive::new(&*tar);
+        let names: Vec<_> =
+            archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect();
+        // As containerd writes it: what did not change comes behind the file.
+        assert_eq!(names, ["b/", "b/f", "a/", "a/e", "b/g", "c/", "c/h"]);
     });
 }
 
