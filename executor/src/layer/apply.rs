@@ -261,7 +261,8 @@ impl Unpack {
     }
 
     fn item(&mut self, item: &Item, data: &mut dyn Read) -> Result<()> {
-        let Some(name) = item.path.file_name() else { return self.root(item) };
+        // parity: what a tar says of the root is passed over (containerd, archive/tar.go).
+        let Some(name) = item.path.file_name() else { return Ok(()) };
         let made = match name.as_bytes().strip_prefix(b".wh.") {
             Some(b".wh..opq") => self.opaque(&item.path),
             // Bookkeeping of aufs.
@@ -272,21 +273,6 @@ impl Unpack {
         made.map_err(Error::io("unpack", &item.path))
     }
 
-    fn root(&mut self, item: &Item) -> Result<()> {
-        let set = || -> io::Result<()> {
-            set_owner(self.tree.fd(), c".", item)?;
-            Ok(entry::set_mode(self.tree.fd(), c".", item.mode)?)
-        };
-        set().map_err(Error::io("unpack", "the root"))?;
-        self.times.insert(PathBuf::new(), item.times());
-        Ok(())
-        for dir in &made {
-            // parity: containerd sets the mode of these itself, so that they take nothing from a set-group-ID directory.
-            let place = self.tree.place(dir)?;
-            entry::set_mode(place.dir.as_fd(), &CString::new(place.name.as_bytes())?, new.mode)?;
-        }
-    }
-
     /// Opens the directory an entry is made in; makes it when the tar did not.
     fn open_parent(&mut self, path: &Path) -> io::Result<()> {
         if self.parent.as_ref().is_some_and(|(open, _)| open == path) {
@@ -294,6 +280,11 @@ impl Unpack {
         }
         let new = NewDir { mode: 0o755, owner: Some((0, 0)), time: None };
         let (dir, made) = self.tree.mkdir_all(path, new)?;
+        for dir in &made {
+            // parity: containerd sets the mode of these itself, so that they take nothing from a set-group-ID directory.
+            let place = self.tree.place(dir)?;
+            entry::set_mode(place.dir.as_fd(), &CString::new(place.name.as_bytes())?, new.mode)?;
+        }
         self.implicit.extend(made.iter().map(|dir| dir.strip_prefix("/").unwrap_or(dir).to_owned()));
         // `mkdir_all` may give a descriptor that only names the directory.
         let dir = rustix::fs::openat(

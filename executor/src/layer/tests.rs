@@ -133,6 +133,22 @@ fn times_of_directories_are_not_those_of_unpacking() {
 }
 
 #[test]
+fn the_root_is_not_part_of_a_layer() {
+    let root = tempfile::tempdir().unwrap();
+    for name in ["./", "/", "a/.."] {
+        let mut top = dir(name);
+        (top.0.mode, top.0.uid, top.0.gid, top.0.mtime) = (0o700, 5, 6, 77);
+        top.0.xattrs = [(b"user.x".to_vec(), b"1".to_vec())].into();
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let applied = unpack(&archive(&[top, file("./x", b"")]), root.path(), Limits::default()).unwrap();
+        assert_eq!(print(&tar_of(root.path(), &applied.contents)), ["x 0"]);
+        let meta = root.path().metadata().unwrap();
+        assert_eq!((meta.mode() & 0o7777, meta.uid(), meta.gid()), (0o755, 0, 0), "{name}");
+        assert_ne!(meta.mtime(), 77, "{name}");
+    }
+}
+
+#[test]
 fn parents_that_a_layer_does_not_list_take_nothing_from_those_above() {
     let root = tempfile::tempdir().unwrap();
     let mut shared = dir("d/");
@@ -173,17 +189,6 @@ fn parents_that_are_not_listed_are_made() {
     assert_eq!(implicit(&[file("a/b/x", b"1"), dir("c/"), file("c/y", b"")]), ["a", "a/b"]);
     assert_eq!(implicit(&[file("a/b/x", b"1"), dir("a/b/")]), ["a"]);
     assert_eq!(implicit(&[file("a/b/x", b"1"), file("a", b"")]), [""; 0]);
-}
-
-#[test]
-fn the_root_is_no_entry_but_has_metadata() {
-    let root = tempfile::tempdir().unwrap();
-    let mut entry = dir("./");
-    entry.0 = Entry { mode: 0o700, uid: 5, mtime: 9, ..entry.0 };
-    let applied = unpack(&archive(&[entry, file("./x", b"")]), root.path(), Limits::default()).unwrap();
-    let meta = root.path().metadata().unwrap();
-    assert_eq!((meta.mode() & 0o7777, meta.uid(), meta.mtime()), (0o700, 5, 9));
-    assert_eq!(print(&tar_of(root.path(), &applied.contents)), ["x 0"]);
 }
 
 #[test]

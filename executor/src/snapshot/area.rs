@@ -12,11 +12,12 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::LayerId;
+use super::{LayerId, entry, xattr};
 use crate::temp::{Temp, TempPath, make_private};
 use crate::unsynced::Unsynced;
 use crate::{Error, Result};
@@ -43,11 +44,11 @@ pub struct Contents {
     /// Directories that are in it for their time alone: part of the tree, left out of images. Raw bytes of paths.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quiet: Vec<Vec<u8>>,
-    /// Directories that are in it only because something is in them, parents first: what a base says of them counts
     /// Links to files of it of which other names changed, and the directories that are there for them alone. Its tar has them
     /// behind those files. Raw bytes of paths.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub late: Vec<Vec<u8>>,
+    /// Directories that are in it only because something is in them, parents first: what a base says of them counts
     /// (see `cover`). Raw bytes of paths.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub implicit: Vec<Vec<u8>>,
@@ -58,6 +59,21 @@ pub struct Contents {
     /// It has no deletions, and neither has that one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continues: Option<String>,
+}
+
+/// Permissions of the root of every tree.
+pub(super) const ROOT: u32 = 0o755;
+
+/// Takes away what a root got while its layer was made: no image says anything of it, so a tree whose layers were just made
+/// must not, either. A tree made of the same layers by another machine would be another one.
+fn reset_root(path: &Path) -> Result<()> {
+    let reset = || -> io::Result<()> {
+        let dir = File::open(path)?;
+        xattr::remove_all(dir.as_fd(), c".")?;
+        entry::set_owner(dir.as_fd(), c".", 0, 0)?;
+        Ok(entry::set_mode(dir.as_fd(), c".", ROOT)?)
+    };
+    reset().map_err(Error::io("change the owner and mode of", path))
 }
 
 fn is_zero(number: &u32) -> bool {
@@ -126,6 +142,7 @@ impl Area {
 
     /// Makes a staged layer visible. Another process may have been first with the same layer: then that one stays.
     pub(super) fn publish(&self, staged: TempPath, id: &LayerId, contents: &Contents) -> Result<()> {
+        reset_root(&Self::fs_of(&staged))?;
         let info = staged.path().join("info");
         let mut contents = contents.clone();
         if contents.created.is_none()

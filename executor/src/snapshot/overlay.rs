@@ -6,7 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use super::area::{Area, Contents, random_id};
+use super::area::{Area, Contents, ROOT, random_id};
 use super::stack::Stack;
 use super::{
     Active, Committed, LayerId, Overlay, Snapshots, Tree, View, bare, change, cover, distinct, entry, grown_layers,
@@ -57,11 +57,10 @@ impl Snapshots for Overlayfs {
         let staged = self.area.stage()?;
         let upper = make_root(&staged)?;
         let Stack { layers: lower } = self.stack(parent)?;
-        let Some(top) = lower.last() else {
+        if lower.is_empty() {
             // Nothing below: the directory of changes is the tree.
             return Ok(Active::new(parent, Tree::Dir(upper), staged));
-        };
-        clone_root(top, &upper)?;
+        }
         let work = staged.path().join("work");
         fs::create_dir(&work).map_err(Error::io("make", &work))?;
         let overlay = Overlay { lower, upper, work };
@@ -142,22 +141,11 @@ impl Snapshots for Overlayfs {
 /// Makes the empty directory that a layer is made in.
 pub(super) fn make_root(staged: &TempPath) -> Result<PathBuf> {
     let path = Area::fs_of(staged);
-    fs::DirBuilder::new().mode(0o755).create(&path).map_err(Error::io("make", &path))?;
+    fs::DirBuilder::new().mode(ROOT).create(&path).map_err(Error::io("make", &path))?;
     // Whatever the umask is.
-    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(ROOT))
         .map_err(Error::io("change the mode of", &path))?;
     Ok(path)
-}
-
-/// Gives a root directory the owner, mode, attributes and times of another: the topmost root shows.
-pub(super) fn clone_root(from: &Path, to: &Path) -> Result<()> {
-    let clone = || -> std::io::Result<()> {
-        let (from, to) = (File::open(from)?, File::open(to)?);
-        let stat = rustix::fs::fstat(&from)?;
-        use std::os::fd::AsFd;
-        Ok(entry::clone_metadata((from.as_fd(), c"."), &stat, (to.as_fd(), c"."))?)
-    };
-    clone().map_err(Error::io("prepare", to))
 }
 
 /// The directories of a tree's layers, each once, and the covers of those that need one.

@@ -384,12 +384,24 @@ fn a_difference_has_all_names_of_a_file_that_it_has() {
 }
 
 #[test]
-fn the_root_keeps_its_owner_and_mode() {
+fn the_root_is_the_same_in_every_tree() {
     each(|snapshots| {
-        let base = step(snapshots, &Committed::default(), "mode 700 .\n own 5 .");
-        let next = step(snapshots, &base, "file x 1");
-        let root = snapshots.view(&next).unwrap().path().metadata().unwrap();
-        assert_eq!((root.mode() & 0o7777, root.uid()), (0o700, 5));
+        let base = step(snapshots, &Committed::default(), "mode 700 .\n own 5 .\n attr user.x=1 .");
+        let next = step(snapshots, &base, "file x 1\n mode 711 .");
+        let unpacked = LayerId("sha256-root".into());
+        let fill = &mut |dir: &Path| {
+            run(dir, "file y 1\n mode 700 .\n own 5 .");
+            Ok(Contents::default())
+        };
+        snapshots.import(&unpacked, fill).unwrap();
+        let difference = snapshots.diff(&Committed::default(), &next).unwrap();
+        for tree in [base, next, Committed { layers: vec![unpacked] }, difference] {
+            let view = snapshots.view(&tree).unwrap();
+            let root = view.path().metadata().unwrap();
+            assert_eq!((root.mode() & 0o7777, root.uid()), (0o755, 0), "{tree:?}");
+            let dir = File::open(view.path()).unwrap();
+            assert_eq!(xattr::get(dir.as_fd(), c".", c"user.x").unwrap(), None);
+        }
     });
 }
 

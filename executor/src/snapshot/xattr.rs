@@ -44,6 +44,13 @@ pub(crate) fn set(dir: BorrowedFd, name: &CStr, key: &CStr, value: &[u8]) -> Res
     rustix::fs::lsetxattr(path_of(dir, name), key, value, XattrFlags::empty())
 }
 
+/// Removes all attributes of an entry but those an overlay or a security module of the system keeps for itself.
+pub(crate) fn remove_all(dir: BorrowedFd, name: &CStr) -> Result<()> {
+    let path = path_of(dir, name);
+    let others = |key: &&CString| !is_of_overlay(key) && !key.to_bytes().starts_with(b"security.");
+    keys(&path)?.iter().filter(others).try_for_each(|key| rustix::fs::lremovexattr(&path, &**key))
+}
+
 /// Removes what an overlay noted for itself on an entry it made; returns what that was.
 pub(crate) fn remove_overlay_marks(dir: BorrowedFd, name: &CStr) -> Result<Vec<CString>> {
     let path = path_of(dir, name);
