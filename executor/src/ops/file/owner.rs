@@ -1,7 +1,8 @@
 //! Who owns what an action makes: numbers, or names looked up in an input's /etc/passwd and /etc/group.
 //!
-//! `root` and numbers need no file. Any other name that is not there is an error. BuildKit takes root instead, which gives files to root that were meant for
-//! somebody else and says nothing; a mistyped `--chown` should not pass.
+//! A name is a name, though it may look like a number: who means a number says so. `root` is 0 where the file does not have
+//! it; any other name that is not there is an error. BuildKit takes root instead, which gives files to root that were meant
+//! for somebody else and says nothing; a mistyped `--chown` should not pass.
 
 use std::io;
 use std::path::Path;
@@ -21,40 +22,34 @@ pub(super) fn find<'a>(owner: Option<&Owner>, files: &dyn Fn(i64) -> Result<&'a 
     match &owner.user {
         None => {}
         Some(UserOpt::Id(id)) => (uid, gid) = (*id, *id),
-        Some(UserOpt::Name { name, input }) => match known(name) {
-            Some(id) => (uid, gid) = (id, id),
-            None => {
-                let fields = look_up(files(*input)?, "/etc/passwd", name)?;
+        Some(UserOpt::Name { name, input }) => {
+            if let Some(fields) = look_up(files(*input)?, "/etc/passwd", name)? {
                 uid = number(&fields, 2).ok_or_else(|| malformed("/etc/passwd", name))?;
                 gid = number(&fields, 3).ok_or_else(|| malformed("/etc/passwd", name))?;
             }
-        },
+        }
     }
     match &owner.group {
         None => {}
         Some(UserOpt::Id(id)) => gid = *id,
-        Some(UserOpt::Name { name, input }) => match known(name) {
-            Some(id) => gid = id,
-            None => {
-                let fields = look_up(files(*input)?, "/etc/group", name)?;
-                gid = number(&fields, 2).ok_or_else(|| malformed("/etc/group", name))?;
-            }
-        },
+        Some(UserOpt::Name { name, input }) => {
+            let fields = look_up(files(*input)?, "/etc/group", name)?;
+            gid = match fields {
+                Some(fields) => number(&fields, 2).ok_or_else(|| malformed("/etc/group", name))?,
+                None => 0,
+            };
+        }
     }
     Ok(Some((uid, gid)))
 }
 
-/// The number of a name that needs no file.
-fn known(name: &str) -> Option<u32> {
-    if name == "root" { Some(0) } else { name.parse().ok() }
-}
-
-/// The fields of the line that starts with a name.
-fn look_up(files: &Files, path: &str, name: &str) -> Result<Vec<String>> {
+/// The fields of the line that starts with a name, `None` for a root that is not there.
+fn look_up(files: &Files, path: &str, name: &str) -> Result<Option<Vec<String>>> {
     let text = read(files, path)?;
     let line = text.lines().map(str::trim).find(|line| line.split(':').next() == Some(name) && line.contains(':'));
     match line {
-        Some(line) => Ok(line.split(':').map(str::to_owned).collect()),
+        Some(line) => Ok(Some(line.split(':').map(str::to_owned).collect())),
+        None if name == "root" => Ok(None),
         None => Err(unknown(path, name)),
     }
 }
@@ -95,9 +90,9 @@ mod tests {
     fn check(user: Option<UserOpt>, group: Option<UserOpt>, expected: std::result::Result<(u32, u32), &str>) {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join("etc")).unwrap();
-        std::fs::write(root.path().join("etc/passwd"), "root:x:0:0::/:\n# c\nweb:x:33:34::/:/bin/sh\nbad:x:y:1:\n")
+        std::fs::write(root.path().join("etc/passwd"), "# c\nweb:x:33:34::/:/bin/sh\nbad:x:y:1:\n77:x:78:79::/:\n")
             .unwrap();
-        std::fs::write(root.path().join("etc/group"), "root:x:0:\nstaff:x:50:web\n").unwrap();
+        std::fs::write(root.path().join("etc/group"), "root:x:9:\nstaff:x:50:web\n12:x:13:\n").unwrap();
         let files = Files::at(root.path()).unwrap();
         let found = find(Some(&Owner { user, group }), &|_| Ok(&files));
         let found = found.map(|owner| owner.unwrap()).map_err(|error| error.to_string());
@@ -116,13 +111,16 @@ mod tests {
         check(Some(UserOpt::Id(7)), Some(UserOpt::Id(8)), Ok((7, 8)));
         check(None, name("staff"), Ok((0, 50)));
         check(None, None, Ok((0, 0)));
-        check(name("root"), name("12"), Ok((0, 12)));
+        check(name("77"), None, Ok((78, 79)));
+        check(name("root"), name("12"), Ok((0, 13)));
+        check(name("root"), name("root"), Ok((0, 9)));
     }
 
     #[test]
     fn unknown_names_are_errors() {
         let hint = "of the image: add it first, use its number, or one of its";
         check(name("nobody"), None, Err(&format!("user \"nobody\" is not in /etc/passwd {hint} users")));
+        check(name("33"), None, Err(&format!("user \"33\" is not in /etc/passwd {hint} users")));
         check(None, name("web"), Err(&format!("group \"web\" is not in /etc/group {hint} groups")));
         check(name("bad"), None, Err("the line of \"bad\" in /etc/passwd of the image has no numbers"));
     }

@@ -60,8 +60,7 @@ pub(super) fn mkfile(to: &Tree, path: &str, mode: i32, data: &[u8], made: Made) 
             entry::set_owner(place.dir.as_fd(), &name, uid, gid)?;
         }
         if !existed {
-            let mode = if mode == -1 { 0o644 } else { mode as u32 & 0o777 };
-            rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
+            rustix::fs::fchmod(&file, Mode::from_raw_mode(mode as u32 & 0o777))?;
         }
         made.time.map_or(Ok(()), |time| to.set_times(&real, time))
     };
