@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use oci::{Descriptor, Digest, Index, Reference, media};
@@ -20,6 +21,8 @@ use crate::layer::header::{END, Entry, Kind, padding, write_header};
 use crate::{Error, Output, Result};
 
 const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+/// Permissions of blobs.
+const BLOB: u32 = 0o444;
 /// Bytes that are written at once.
 const BUFFER: usize = 256 << 10;
 const IMAGE_NAME: &str = "io.containerd.image.name";
@@ -163,7 +166,7 @@ pub(super) fn write_archive<W: Write>(
         let (kind, mode, size) = match record {
             Record::Dir => (Kind::Dir, 0o755, 0),
             Record::Bytes(bytes, mode) => (Kind::File, *mode, bytes.len() as u64),
-            Record::Blob(_, size) => (Kind::File, 0o444, *size),
+            Record::Blob(_, size) => (Kind::File, BLOB, *size),
         };
         write_header(out, &Entry { mode, size, ..Entry::new(name.as_bytes(), kind) })?;
         match record {
@@ -205,6 +208,8 @@ fn write_layout(
         fs::create_dir_all(parent).map_err(Error::io("make", parent))?;
         let mut target = Target::open(Some(&path))?;
         copy_blob(&blob.digest, blob.size, target.file(), context).map_err(Error::io("write", &path))?;
+        // parity: a blob never changes.
+        target.file().set_permissions(fs::Permissions::from_mode(BLOB)).map_err(Error::io("write", &path))?;
         target.finish()?;
     }
     write_file(&dir.join("oci-layout"), LAYOUT)?;

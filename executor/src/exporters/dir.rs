@@ -12,7 +12,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, FlockOperation, flock};
+use rustix::fs::{FileType, FlockOperation, Timespec, Timestamps, flock};
 use rustix::io::Errno;
 
 use super::attrs::TreeAttrs;
@@ -52,6 +52,13 @@ fn write(opened: &[(String, Files)], dest: &Path, attrs: &TreeAttrs, context: Co
         let label = if prefix.is_empty() { "copying files".into() } else { format!("copying files {prefix}") };
         let _part = context.progress.part(label, 0);
         copy::copy(files, "/", &tree, "/", &options, context.cancel)?;
+        if !prefix.is_empty() {
+            // parity: a directory of a platform is of no tree and so of no time.
+            let time = Timespec { tv_sec: attrs.epoch.unwrap_or(0), tv_nsec: 0 };
+            let times = Timestamps { last_access: time, last_modification: time };
+            entry::set_times(tree.fd(), c".", times)
+                .map_err(|errno| Error::io("set the time of", &to)(errno.into()))?;
+        }
     }
     context.cancel.check()?;
     // From here on it is not stopped: renaming takes no time.

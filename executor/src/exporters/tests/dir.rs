@@ -91,6 +91,17 @@ fn what_no_result_has_is_removed_at_the_top_and_below() {
 }
 
 #[test]
+fn directories_of_platforms_have_no_time() {
+    let fixture = Fixture::new(&["linux/arm64", "linux/amd64"]);
+    let time = |name: &str| fixture.dest().join(name).metadata().unwrap().mtime();
+    let times = || [time("linux_amd64"), time("linux_arm64")];
+    fixture.export(Kind::Local, &[("source-date-epoch", "")]).unwrap();
+    assert_eq!(times(), [0, 0]);
+    fixture.export(Kind::Local, &[("source-date-epoch", "9")]).unwrap();
+    assert_eq!(times(), [9, 9]);
+}
+
+#[test]
 fn what_one_of_several_results_has_in_a_directory_stays() {
     let mut fixture = Fixture::new(&["linux/arm64", "linux/amd64"]);
     let tree = step(&fixture.snapshots, &Committed::default(), |root| {
