@@ -277,10 +277,7 @@ struct Program {
 
 impl Program {
     fn find(plan: &Plan, root: &Tree, uid: u32) -> Result<Self> {
-        let mut env = plan.env.clone();
-        if !env.iter().any(|entry| entry.starts_with("HOME=")) {
-            env.push(format!("HOME={}", user::home(root, uid)));
-        }
+        let env = user::environment(&plan.env, root, uid);
         let name = plan.args[0].clone();
         let candidates = candidates(&name, &env).iter().map(|path| c_string(path.as_bytes())).collect::<Result<_>>()?;
         let args = plan.args.iter().map(|arg| c_string(arg.as_bytes())).collect::<Result<_>>()?;

@@ -1,7 +1,8 @@
 //! Who a process runs as: names looked up in the container's own /etc/passwd and /etc/group.
 //!
 //! parity: BuildKit v0.32, executor/oci/user.go, and moby/sys/user: numeric `uid:gid` is taken as it is; everything else
-//! is looked up, numbers first as numbers; supplementary groups only when no group is named; their error texts.
+//! is looked up, numbers first as numbers; supplementary groups only when no group is named; their error texts. Of home
+//! directories, runc's `prepareEnv`.
 
 use std::io;
 use std::path::Path;
@@ -39,11 +40,21 @@ pub(crate) fn lookup(tree: &Tree, user: &str) -> Result<Identity> {
     resolve(user, passwd, group)
 }
 
-/// The home directory of a user; `/` when there is none.
-pub(crate) fn home(tree: &Tree, uid: u32) -> String {
+/// The environment of a user's process: `HOME` is looked up where it is not set, or set to nothing.
+pub(crate) fn environment(env: &[String], tree: &Tree, uid: u32) -> Vec<String> {
+    let is_home = |entry: &&String| entry.starts_with("HOME=");
+    if env.iter().rfind(is_home).is_some_and(|home| home != "HOME=") {
+        return env.to_vec();
+    }
+    let others = env.iter().filter(|entry| !is_home(entry)).cloned();
+    others.chain([format!("HOME={}", home(tree, uid))]).collect()
+}
+
+/// The home directory that a user's line says, be it none; `/` when there is no such line.
+fn home(tree: &Tree, uid: u32) -> String {
     let passwd = read(tree, "/etc/passwd").ok().flatten().unwrap_or_default();
     let user = users(&passwd).find(|user| user.uid == uid);
-    user.map(|user| user.home).filter(|home| !home.is_empty()).unwrap_or("/").to_owned()
+    user.map_or("/", |user| user.home).to_owned()
 }
 
 /// Text of a file; `None` when it is missing or unreadable, an error when it is too long.
@@ -223,5 +234,22 @@ mod tests {
         assert_eq!(lookup(&tree, "build").unwrap().uid, 1000);
         assert_eq!(home(&tree, 1000), "/home/build");
         assert_eq!(home(&tree, 4000), "/");
+        std::fs::write(temp.path().join("real"), "short:x:5:5\n").unwrap();
+        assert_eq!(home(&tree, 5), "");
+    }
+
+    #[test]
+    fn a_home_that_is_nothing_is_looked_up() {
+        let temp = tempfile::tempdir().unwrap();
+        let tree = Tree::open(temp.path()).unwrap();
+        let check = |env: &[&str], want: &[&str]| {
+            let env: Vec<_> = env.iter().map(ToString::to_string).collect();
+            assert_eq!(environment(&env, &tree, 0), want, "{env:?}");
+        };
+        check(&["A=b"], &["A=b", "HOME=/"]);
+        check(&["HOME=/h", "A=b"], &["HOME=/h", "A=b"]);
+        check(&["HOME=", "A=b"], &["A=b", "HOME=/"]);
+        check(&["HOME=/h", "HOME="], &["HOME=/"]);
+        check(&["HOME=", "HOME=/h"], &["HOME=", "HOME=/h"]);
     }
 }

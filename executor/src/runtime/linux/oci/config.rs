@@ -38,10 +38,7 @@ pub(super) fn text(container: &Container, bundle: &Path, sources: &[PathBuf]) ->
 fn process(container: &Container) -> Value {
     let plan = &container.plan;
     let identity = &container.identity;
-    let mut env = plan.env.clone();
-    if !env.iter().any(|entry| entry.starts_with("HOME=")) {
-        env.push(format!("HOME={}", user::home(&container.root, identity.uid)));
-    }
+    let env = user::environment(&plan.env, &container.root, identity.uid);
     let (all, none) = (caps::names(if plan.insecure { u64::MAX } else { caps::DEFAULT }), Vec::new());
     let more = if plan.insecure { &all } else { &none };
     // Not every runtime looks at the terminal it is started on before that one changes.
