@@ -22,6 +22,8 @@ use crate::{Error, Result};
 
 /// The file that a source is when it is a bundle.
 const FILE: &str = "bundle";
+/// Where branches are.
+const BRANCHES: &str = "refs/heads/";
 /// The reference of a commit that has none.
 const FALLBACK: &str = "refs/heads/main";
 
@@ -94,7 +96,9 @@ pub(super) fn write(dir: &Path, git: &Git, wanted: &Wanted, commit: &Commit, con
     let repository = Repository::whole(git, commit, context)?;
     repository.take(wanted, commit, context)?;
     let name = reference(&wanted.reference);
-    repository.run(&["update-ref", &name, &commit.object], context)?;
+    // A branch is of a commit, also where what is wanted is a tag by its short name.
+    let object = if name.starts_with(BRANCHES) { repository.peel(commit, context)? } else { commit.object.clone() };
+    repository.run(&["update-ref", &name, &object], context)?;
     let to = dir.join(FILE);
     let path = to.to_str().ok_or_else(|| Error::Invalid(format!("{}: a path of git is text", to.display())))?;
     repository.run(&["bundle", "create", "--quiet", path, &name], context)?;
@@ -116,7 +120,7 @@ fn reference(wanted: &str) -> String {
         return wanted.to_owned();
     }
     let name = wanted.strip_prefix("refs/").unwrap_or(wanted);
-    format!("refs/heads/{}", name.strip_prefix("heads/").unwrap_or(name))
+    format!("{BRANCHES}{}", name.strip_prefix("heads/").unwrap_or(name))
 }
 
 #[cfg(test)]

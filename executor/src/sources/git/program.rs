@@ -82,11 +82,12 @@ impl Git {
         command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
         place.apply(&mut command);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let output = process::output(command, None, context, |error| Error::Unsupported {
-            what: "a git source".into(),
-            why: format!("the program git cannot be run ({error}); install it"),
-        })?;
+        let output = process::output(command, None, context, |error| missing(&error))?;
         let mut stderr = String::from_utf8_lossy(&output.stderr).replace(&self.remote.0, &self.remote.1);
+        // The shell's words, and its statuses for what is not there and what may not be run.
+        if matches!(output.status.code(), Some(126 | 127)) {
+            return Err(missing(&stderr.trim().rsplit(": ").next().unwrap_or_default()));
+        }
         context.progress.log(2, stderr.as_bytes());
         if output.status.success() {
             return Ok(output.stdout);
@@ -101,6 +102,11 @@ impl Git {
             reason: format!("git stderr:\n{stderr}: {status}"),
         })
     }
+}
+
+fn missing(why: &dyn std::fmt::Display) -> Error {
+    let why = format!("the program git cannot be run ({why}); install it");
+    Error::Unsupported { what: "a git source".into(), why }
 }
 
 /// Does something for commits without their history, or with it where a server knows no depth, as those of plain files.
@@ -191,4 +197,21 @@ fn ssh_command(known_hosts: Option<&Path>) -> OsString {
         None => command.push("-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"),
     }
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sources::tests;
+
+    #[test]
+    fn a_machine_without_git() {
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/bin/sh", dir.path().join("sh")).unwrap();
+        let environment = vec![("PATH".into(), dir.path().into())];
+        let git = Git { environment, guard: None, remote: ("x".into(), "x".into()), _known_hosts: None };
+        let run = |context: Context<'_>| git.run(&Place::default(), &["version"], context);
+        let error = tests::Place::new().with(run).unwrap_err().to_string();
+        assert!(error.ends_with("the program git cannot be run (not found); install it"), "{error}");
+    }
 }

@@ -292,6 +292,24 @@ fn bundles_hold_a_commit_with_its_history_and_stand_for_the_remote() {
 }
 
 #[test]
+fn bundles_of_tags() {
+    let remote = Remote::start();
+    let (tag, commit) = (remote.id("v1"), remote.id("v1^{commit}"));
+    assert_ne!(tag, commit);
+    for (fragment, name, object) in [
+        ("#v1", "refs/heads/v1", &commit),
+        ("#refs/tags/v1", "refs/tags/v1", &tag),
+        ("#plain", "refs/heads/plain", &remote.id("plain")),
+        (&format!("#{tag}"), "refs/heads/main", &commit),
+    ] {
+        let (place, source) = (Place::new(), remote.source(fragment, &[("git.checkoutbundle", "true")]));
+        let (_, dir) = build(&place, &source).unwrap();
+        let listed = remote.git("", &["bundle", "list-heads", dir.join("bundle").to_str().unwrap()]);
+        assert_eq!(listed.trim(), format!("{object} {name}"), "{fragment}");
+    }
+}
+
+#[test]
 fn submodules_leave_only_their_files() {
     let remote = Remote::start();
     let address = format!("{}/repo", remote.address);
