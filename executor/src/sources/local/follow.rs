@@ -91,7 +91,8 @@ impl Follow<'_> {
                 found.extend(self.targets(&path, false)?.unwrap_or_default());
             }
         }
-        Ok(Some(found))
+        // A pattern without links is one of the whole path.
+        Ok(if found.is_empty() { None } else { Some(found) })
     }
 }
 
