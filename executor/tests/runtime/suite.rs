@@ -145,6 +145,24 @@ fn an_insecure_process_has_everything() {
 }
 
 #[test]
+fn an_insecure_process_makes_control_groups() {
+    let name = format!("llbc-nested-{}", std::process::id());
+    each(|runtime| {
+        // Where the old hierarchies are shown, one of them.
+        let script = "cd /sys/fs/cgroup; test -e cgroup.procs || cd memory; mkdir own own/below
+            echo $$ > own/below/cgroup.procs && grep -o 'own/below$' /proc/self/cgroup";
+        let rig = Rig::new();
+        let mut spec = rig.sh(script);
+        spec.cgroup_parent = name.clone();
+        assert_ne!(run(runtime, &spec).unwrap().exit.code, 0, "only an insecure one");
+        spec.insecure = true;
+        assert_eq!(stdout(runtime, &spec), "own/below\n");
+        // Which fails where something was left.
+        groups_at_the_top(&name).iter().for_each(|group| fs::remove_dir(group).unwrap());
+    });
+}
+
+#[test]
 fn namespaces_are_own_ones() {
     each(|runtime| {
         let rig = Rig::new();

@@ -20,7 +20,7 @@ impl Group {
     /// Makes a group with the limits of a controller and joins it. Children are born in it.
     pub(super) fn join(controller: &'static str, limits: &plan::Cgroup) -> io::Result<Self> {
         let home = home(controller)?;
-        super::sweep(fs::File::open(&home)?);
+        super::remove::sweep(fs::File::open(&home)?);
         let dir = home.join(format!("llbc-{}", std::process::id()));
         fs::create_dir(&dir)?;
         let group = Self { dir, home };

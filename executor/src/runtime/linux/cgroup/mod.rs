@@ -5,10 +5,15 @@
 //! costs milliseconds, being born there microseconds. (Mounting costs milliseconds, too, so the host's mount is used.)
 //!
 //! Limits need controllers. Where the old hierarchies have them, the shim joins a group there for the run.
+//!
+//! An insecure container may change its group and make others below it, as programs that run containers do. So it gets the
+//! controllers there are, as with the OCI runtimes of BuildKit.
 
 mod devices;
 mod legacy;
+mod remove;
 
+use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -22,7 +27,15 @@ use crate::runtime::Device;
 use crate::{Result, userns};
 
 /// Controllers that limits need.
-const CONTROLLERS: [&str; 3] = ["memory", "cpu", "cpuset"];
+const LIMITING: [&str; 3] = ["memory", "cpu", "cpuset"];
+
+/// Which controllers a group is to have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    None,
+    Limiting,
+    All,
+}
 
 /// A control group; empty when none can be had.
 pub(super) struct Cgroup {
@@ -38,7 +51,7 @@ pub(super) struct Cgroup {
 
 struct Group {
     parent: OwnedFd,
-    name: String,
+    name: CString,
     dir: OwnedFd,
     /// A mount of it, to show to the container.
     mount: Option<OwnedFd>,
@@ -72,9 +85,6 @@ impl Cgroup {
     /// groups works on one without, only less confined.
     pub(super) fn make(limits: &plan::Cgroup, devices: &[Device], insecure: bool) -> Self {
         let mut cgroup = Self { insecure, ..Self::none() };
-        if insecure && !limits.is_limiting() {
-            return cgroup;
-        }
         if let Err(e) = cgroup.try_make(limits, devices)
             // An ordinary user has groups only where somebody handed them on, and misses them only for limits.
             && (limits.is_limiting() || !userns::is_confined())
@@ -97,7 +107,7 @@ impl Cgroup {
     }
 
     fn try_make(&mut self, limits: &plan::Cgroup, devices: &[Device]) -> io::Result<()> {
-        let group = Group::make(&hierarchy()?, limits)?;
+        let group = Group::make(&hierarchy()?, &limits.parent, self.wanted(limits))?;
         if !self.insecure {
             self.is_filtered = devices::restrict(&group.dir, devices);
         }
@@ -110,6 +120,14 @@ impl Cgroup {
             }
         }
         Ok(())
+    }
+
+    fn wanted(&self, limits: &plan::Cgroup) -> Wanted {
+        match (self.insecure, limits.is_limiting()) {
+            (true, _) => Wanted::All,
+            (false, true) => Wanted::Limiting,
+            (false, false) => Wanted::None,
+        }
     }
 
     /// The group to be born in.
@@ -145,23 +163,23 @@ impl Cgroup {
         }
         if let Some(group) = self.group {
             drop((group.dir, group.mount));
-            let _ = rustix::fs::unlinkat(&group.parent, &group.name, AtFlags::REMOVEDIR);
+            let _ = remove::remove(&group.parent, &group.name);
         }
     }
 }
 
 impl Group {
-    fn make(hierarchy: &OwnedFd, limits: &plan::Cgroup) -> io::Result<Self> {
+    fn make(hierarchy: &OwnedFd, parent: &Path, wanted: Wanted) -> io::Result<Self> {
         let tree = Tree::from_fd(hierarchy.try_clone()?);
-        let parent = parent_path(hierarchy, limits);
+        let parent = if parent.as_os_str().is_empty() { parent_path(hierarchy, wanted) } else { parent.to_owned() };
         let new = NewDir { mode: 0o755, owner: None, time: None };
         let (parent_fd, _) = tree.mkdir_all(&parent, new)?;
-        if limits.is_limiting() {
+        if wanted != Wanted::None {
             let chain: Vec<&Path> = parent.ancestors().collect();
-            chain.into_iter().rev().for_each(|above| delegate(&tree, above));
+            chain.into_iter().rev().for_each(|above| delegate(&tree, above, wanted));
         }
-        sweep(&parent_fd);
-        let name = format!("llbc-{}", std::process::id());
+        remove::sweep(&parent_fd);
+        let name = CString::new(format!("llbc-{}", std::process::id()))?;
         rustix::fs::mkdirat(&parent_fd, &name, Mode::from_raw_mode(0o755))?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = rustix::fs::openat(&parent_fd, &name, flags, Mode::empty())?;
@@ -186,24 +204,6 @@ impl Group {
     }
 }
 
-/// Removes groups that killed processes left. A group in use cannot be removed, and one of a process that is about to be
-/// in it belongs to a process that lives.
-fn sweep(parent: impl AsFd) {
-    let parent = parent.as_fd();
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let Ok(dir) = rustix::fs::openat(parent, ".", flags, Mode::empty()) else { return };
-    let Ok(entries) = rustix::fs::Dir::new(dir) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let pid =
-            name.to_str().ok().and_then(|name| name.strip_prefix("llbc-")).and_then(|pid| pid.parse::<u32>().ok());
-        let is_own = pid == Some(std::process::id());
-        if pid.is_some_and(|pid| is_own || !Path::new("/proc").join(pid.to_string()).exists()) {
-            let _ = rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR);
-        }
-    }
-}
-
 impl plan::Cgroup {
     fn is_limiting(&self) -> bool {
         let numbers = [self.memory, self.memory_swap, self.cpu_shares, self.cpu_period, self.cpu_quota];
@@ -211,16 +211,13 @@ impl plan::Cgroup {
     }
 }
 
-/// Where the group goes. Limits need controllers, which a group with processes in it cannot hand on: so such a group is at
+/// Where the group goes, if nobody says. Limits need controllers, which a group with processes in it cannot hand on: so such a group is at
 /// the top. All others stay in the executor's own group and under its limits. None are below a group of ours: somebody
 /// would have to remove that while others are about to use it, and other runtimes do not try again.
-fn parent_path(hierarchy: &OwnedFd, limits: &plan::Cgroup) -> PathBuf {
-    if !limits.parent.as_os_str().is_empty() {
-        return limits.parent.clone();
-    }
+fn parent_path(hierarchy: &OwnedFd, wanted: Wanted) -> PathBuf {
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let own = Path::new(own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/"));
-    if limits.is_limiting() {
+    if wanted != Wanted::None {
         return handed_on(hierarchy, own).into();
     }
     own.into()
@@ -238,11 +235,13 @@ fn handed_on<'a>(hierarchy: &OwnedFd, own: &'a Path) -> &'a Path {
 }
 
 /// Hands controllers on to the groups below, those that can be.
-fn delegate(tree: &Tree, group: &Path) {
+fn delegate(tree: &Tree, group: &Path, wanted: Wanted) {
     let Ok(dir) = tree.resolve(group) else { return };
-    let control = format!("/proc/self/fd/{}/cgroup.subtree_control", dir.as_raw_fd());
-    for controller in CONTROLLERS {
-        let _ = fs::write(&control, format!("+{controller}"));
+    let dir = PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd()));
+    let there = fs::read_to_string(dir.join("cgroup.controllers")).unwrap_or_default();
+    let is_wanted = |controller: &&str| wanted == Wanted::All || LIMITING.contains(controller);
+    for controller in there.split_whitespace().filter(is_wanted) {
+        let _ = fs::write(dir.join("cgroup.subtree_control"), format!("+{controller}"));
     }
 }
 
@@ -304,16 +303,6 @@ fn count(file: &Path, key: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn groups_of_processes_that_are_gone_are_swept() {
-        let top = tempfile::tempdir().unwrap();
-        // The second number is above all that a process can have.
-        let names = [format!("llbc-{}", std::os::unix::process::parent_id()), "llbc-4194305".into(), "other".into()];
-        names.iter().for_each(|name| fs::create_dir(top.path().join(name)).unwrap());
-        sweep(fs::File::open(top.path()).unwrap());
-        assert_eq!(names.map(|name| top.path().join(name).exists()), [true, false, true]);
-    }
 
     #[test]
     fn limits_become_files_of_the_unified_hierarchy() {
