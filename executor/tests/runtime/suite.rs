@@ -145,6 +145,17 @@ fn an_insecure_process_has_everything() {
 }
 
 #[test]
+fn an_insecure_process_has_devices_without_files_on_the_host() {
+    each(|runtime| {
+        let script = "cd /dev; stat -c '%n %t:%T' kmsg cuse fuse kvm net/tun loop-control loop0 loop7";
+        let rig = Rig::new();
+        let out = stdout(runtime, &Spec { insecure: true, ..rig.sh(script) });
+        let devices = ["kmsg 1:b", "cuse a:cb", "fuse a:e5", "kvm a:e8", "net/tun a:c8", "loop-control a:ed"];
+        assert_eq!(out.lines().collect::<Vec<_>>(), [&devices[..], &["loop0 7:0", "loop7 7:7"]].concat());
+    });
+}
+
+#[test]
 fn an_insecure_process_makes_control_groups() {
     let name = format!("llbc-nested-{}", std::process::id());
     each(|runtime| {

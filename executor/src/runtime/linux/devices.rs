@@ -26,7 +26,8 @@ const LINKS: &[(&str, &str)] = &[
 /// Directories of /dev that are mounted over.
 const DIRS: &[&str] = &["pts", "shm", "mqueue"];
 
-/// Devices of the host that an insecure container gets, when the host has them.
+/// Devices of the host that an insecure container gets. parity: whether the host has a file for them or not; some of them
+/// have a driver only once their file is opened.
 const INSECURE: &[(&str, u32, u32)] = &[
     ("kmsg", 1, 11),
     ("net/tun", 10, 200),
@@ -91,18 +92,13 @@ pub(super) fn borrow(root: &Tree, insecure: bool) -> Result<()> {
     Ok(())
 }
 
-/// Name, kind (`b`, `c`), major and minor number of the host's devices that an insecure container gets.
+/// Name, kind (`b`, `c`), major and minor number of each device that an insecure container gets.
 pub(super) fn insecure() -> Vec<(String, &'static str, u32, u32)> {
-    let here = INSECURE.iter().filter(|(name, ..)| host_has(name));
-    let mut devices: Vec<_> = here.map(|(name, major, minor)| (name.to_string(), "c", *major, *minor)).collect();
-    if host_has("loop-control") {
-        devices.extend((0..=first_free_loop() + SPARE_LOOPS).map(|minor| (format!("loop{minor}"), "b", 7, minor)));
-    }
-    devices
-}
-
-fn host_has(name: &str) -> bool {
-    std::path::Path::new("/dev").join(name).exists()
+    let named = INSECURE.iter().map(|(name, major, minor)| (name.to_string(), "c", *major, *minor));
+    let loops = (0..=first_free_loop() + SPARE_LOOPS).map(|minor| (format!("loop{minor}"), "b", 7, minor));
+    // In a user namespace they are the host's own.
+    let is_had = |name: &str| !userns::is_confined() || Path::new("/dev").join(name).exists();
+    named.chain(loops).filter(|(name, ..)| is_had(name)).collect()
 }
 
 /// The loop device that the kernel would hand out next.
