@@ -81,11 +81,17 @@ impl Annotations {
     }
 
     pub(super) fn index(&self) -> Map {
-        self.of(On::Index, [])
+        self.of_any(On::Index)
     }
 
     pub(super) fn index_descriptor(&self) -> Map {
-        self.of(On::IndexDescriptor, [])
+        self.of_any(On::IndexDescriptor)
+    }
+
+    /// Those of what all platforms share, whichever a platform is named for them: that comes later than none.
+    fn of_any(&self, on: On) -> Map {
+        let found = self.0.iter().filter(|((of, _), _)| *of == on).flat_map(|(_, map)| map);
+        found.map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
     /// Those for all platforms, then those for one, by each of its names.
@@ -136,6 +142,8 @@ mod tests {
             "annotation.a.b",
             "annotation-manifest[linux/amd64].c",
             "annotation-index.d",
+            "annotation-index[linux/arm64].of-one",
+            "annotation-index-descriptor[linux/amd64].of-one",
             "annotation-manifest-descriptor.e",
             "annotation[linux/arm64/v8].f",
         ]);
@@ -145,7 +153,8 @@ mod tests {
         assert_eq!(keys(annotations.manifest(&amd64)), ["a.b", "c"]);
         assert_eq!(keys(annotations.manifest(&arm64)), ["a.b", "f"]);
         assert_eq!(keys(annotations.manifest_descriptor(&arm64)), ["e"]);
-        assert_eq!(keys(annotations.index()), ["d"]);
+        assert_eq!(keys(annotations.index()), ["d", "of-one"], "there is one index of all platforms");
+        assert_eq!(keys(annotations.index_descriptor()), ["of-one"]);
         assert!(!Annotations::default().add("annotation", "x").unwrap());
         assert!(!Annotations::default().add("name", "x").unwrap());
         assert!(Annotations::default().add("annotation-foo.k", "x").is_err());
