@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use oci::Reference;
 
-use super::annotations::Annotations;
+use super::annotations::{Annotations, is_annotation};
 use super::{Built, Kind};
 use crate::layer::Compression;
 use crate::suggest::nearest;
@@ -228,28 +228,46 @@ fn conflict(one: &str, other: &str) -> Error {
     Error::Invalid(format!("exporter option \"{one}\" conflicts with \"{other}\""))
 }
 
+/// What is called `docker` goes to a file or to an engine: those that have an attribute which the other has not.
+const FILE: &str = "docker with dest";
+const ENGINE: &str = "docker without dest";
+
 /// Refuses keys that an exporter does not have.
 fn check_keys(kind: Kind, attrs: &BTreeMap<String, String>) -> Result<()> {
     attrs.keys().try_for_each(|key| check_key(kind, key))
 }
 
 fn check_key(kind: Kind, key: &str) -> Result<()> {
-    let general = if key.starts_with("annotation") && key.contains('.') { "annotation.KEY" } else { key };
+    let general = if is_annotation(key) { "annotation.KEY" } else { key };
     let known = KEYS.iter().find(|(known, _)| *known == general);
     let Some((_, kinds)) = known else {
         let of_kind = KEYS.iter().filter(|(_, kinds)| kinds.contains(&kind)).map(|(known, _)| *known);
-        let advice = nearest(key, of_kind).map_or_else(String::new, |known| format!(" (did you mean {known}?)"));
+        let advice = match nearest(key, of_kind) {
+            _ if key.starts_with("annotation") => {
+                " (those of annotations are annotation[-TYPE][[PLATFORM]].KEY)".into()
+            }
+            Some(known) => format!(" (did you mean {known}?)"),
+            None => String::new(),
+        };
         return Err(Error::Invalid(format!("unknown output attribute {key:?}{advice}")));
     };
     if kinds.contains(&kind) {
         return Ok(());
     }
-    let theirs: Vec<_> = kinds.iter().map(|kind| format!("type={}", kind.name())).collect();
-    Err(Error::Invalid(format!(
-        "output attribute {key:?} is not for type={}, it is for {}",
-        kind.name(),
-        theirs.join(", ")
-    )))
+    let has = |kind| kinds.contains(&kind);
+    let own = match kind {
+        Kind::Docker if has(Kind::Load) => FILE,
+        Kind::Load if has(Kind::Docker) => ENGINE,
+        kind => kind.name(),
+    };
+    let theirs = kinds.iter().filter_map(|kind| match kind {
+        Kind::Docker if !has(Kind::Load) => Some(FILE),
+        Kind::Load if has(Kind::Docker) => None,
+        Kind::Load => Some(ENGINE),
+        kind => Some(kind.name()),
+    });
+    let theirs: Vec<_> = theirs.map(|name| format!("type={name}")).collect();
+    Err(Error::Invalid(format!("output attribute {key:?} is not for type={own}, it is for {}", theirs.join(", "))))
 }
 
 #[cfg(test)]
@@ -263,6 +281,18 @@ mod tests {
     }
 
     #[test]
+    fn whose_an_attribute_is() {
+        let check = |kind, key, expected: &str| {
+            let expected = format!("output attribute {key:?} is not for {expected}");
+            assert_eq!(check_key(kind, key).unwrap_err().to_string(), expected);
+        };
+        check(Kind::Tar, "compression", "type=tar, it is for type=image, type=oci, type=docker");
+        check(Kind::Load, "tar", "type=docker without dest, it is for type=oci, type=docker with dest");
+        check(Kind::Docker, "context", "type=docker with dest, it is for type=docker without dest");
+        check(Kind::Docker, "unpack", "type=docker, it is for type=image");
+    }
+
+    #[test]
     fn attributes() {
         check(&[("name", "a,b:1"), ("push", "true"), ("compression", "zstd"), ("compression-level", "9")], "");
         check(&[("annotation.org.example", "x"), ("annotation-index[linux/amd64].k", "v")], "");
@@ -273,7 +303,13 @@ mod tests {
         );
         check(&[("colour", "red")], "unknown output attribute \"colour\"");
         check(&[("name", "*"), ("push", "true")], "");
-        check(&[("tar", "false")], "output attribute \"tar\" is not for type=image, it is for type=oci, type=docker");
+        let files = "output attribute \"tar\" is not for type=image, it is for type=oci, type=docker with dest";
+        check(&[("tar", "false")], files);
+        check(
+            &[("annotation[linux/amd64].", "v")],
+            "unknown output attribute \"annotation[linux/amd64].\" (those of annotations are \
+             annotation[-TYPE][[PLATFORM]].KEY)",
+        );
         check(&[("mode", "delete")], "output attribute \"mode\" is not for type=image, it is for type=local");
         check(&[("oci-artifact", "perhaps")], "non-bool value specified for oci-artifact: \"perhaps\"");
         check(&[("compression-level", "10")], "compression-level 10 is not one of gzip's: -2 to 9");

@@ -176,13 +176,13 @@ const ROWS: &[Row] = &[
         Kind::Load,
         &[("context", "x"), ("tar", "1")],
         nothing,
-        "output attribute \"tar\" is not for type=docker, it is for type=oci, type=docker",
+        "output attribute \"tar\" is not for type=docker without dest, it is for type=oci, type=docker with dest",
     ),
     row(
         Kind::Image,
         &[("context", "x")],
         nothing,
-        "output attribute \"context\" is not for type=image, it is for type=docker",
+        "output attribute \"context\" is not for type=image, it is for type=docker without dest",
     ),
     row(
         Kind::Local,
