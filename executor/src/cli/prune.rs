@@ -15,7 +15,8 @@ use crate::{Cancel, Result, snapshot};
 /// What is typed for `du`.
 #[derive(clap::Args)]
 pub(super) struct DuArgs {
-    /// Only records that match: `type=exec.cachemount`, `id=…`, `shared`, `until=24h`; may be repeated, any counts
+    /// Only records that match: `type==exec.cachemount`, `description~=^pulled`, `shared`, `until=24h`; conditions with a
+    /// comma between all hold; may be repeated, any counts
     #[arg(long = "filter", value_name = "FILTER")]
     filters: Vec<String>,
     /// All that is known of each record
@@ -34,7 +35,8 @@ pub(super) struct PruneArgs {
     /// Layers of named images, too; the images keep their blobs
     #[arg(short, long)]
     all: bool,
-    /// Only records that match: `type=exec.cachemount`, `id=…`, `shared`, `until=24h`; may be repeated, any counts
+    /// Only records that match: `type==exec.cachemount`, `description~=^pulled`, `shared`, `until=24h`; conditions with a
+    /// comma between all hold; may be repeated, any counts
     #[arg(long = "filter", value_name = "FILTER")]
     filters: Vec<String>,
     /// Keep records that were used within this time
@@ -106,7 +108,12 @@ pub(super) fn run(args: &PruneArgs) -> Result<()> {
 }
 
 fn filters(texts: &[String]) -> Result<Vec<Filter>> {
-    texts.iter().map(|text| Filter::parse(text)).collect()
+    let filters = texts.iter().map(|text| Filter::parse(text)).collect::<Result<Vec<_>>>()?;
+    for (field, meant) in filters.iter().flat_map(Filter::unknown) {
+        let advice = meant.map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
+        super::say(&format!("warning: no record has the field {field} of the filter{advice}"));
+    }
+    Ok(filters)
 }
 
 #[derive(Clone, Copy)]

@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use oci::Digest;
 
+use crate::Result;
 use crate::snapshot::{LayerId, Snapshots};
 use crate::store::Store;
-use crate::{Error, Result};
 
 /// Where cache mounts and git repositories are, and how deep.
 const CACHE_MOUNTS: &str = "cache-mounts-v1";
@@ -49,6 +49,8 @@ pub struct Record {
     pub usage: u64,
     /// Layers it stands on.
     pub depth: usize,
+    /// Names of those of them directly below it, of every tree it is in.
+    pub parents: Vec<String>,
     /// Whether an image with a name needs it.
     pub shared: bool,
     pub(super) layer: Option<LayerId>,
@@ -67,6 +69,7 @@ impl Default for Record {
             last_used: UNIX_EPOCH,
             usage: 0,
             depth: 0,
+            parents: Vec::new(),
             shared: false,
             layer: None,
             blobs: Vec::new(),
@@ -85,13 +88,12 @@ impl Kind {
             Self::CacheMount => "exec.cachemount",
         }
     }
+}
 
-    pub(super) fn parse(text: &str) -> Result<Self> {
-        let all = [Self::Regular, Self::Local, Self::Git, Self::CacheMount];
-        all.into_iter().find(|kind| kind.name() == text).ok_or_else(|| {
-            let names: Vec<_> = all.iter().map(|kind| kind.name()).collect();
-            Error::Invalid(format!("there is no type {text:?}; there are {}", names.join(", ")))
-        })
+impl Record {
+    /// Whether it is changed where it is, rather than built upon.
+    pub fn is_mutable(&self) -> bool {
+        matches!(self.kind, Kind::CacheMount | Kind::Git)
     }
 }
 
@@ -117,7 +119,7 @@ pub fn usage(store: &Store, snapshots: &dyn Snapshots) -> Result<Usage> {
     let named = store.blobs_of(store.images()?.into_iter().map(|image| image.target));
     let mut usage = Usage::default();
     let mut of_layers = BTreeSet::new();
-    let stacks = Stacks::read(store)?;
+    let mut stacks = Stacks::read(store)?;
     for id in snapshots.list()? {
         // Removed since it was listed.
         let Ok(contents) = snapshots.contents(&id) else { continue };
@@ -127,7 +129,7 @@ pub fn usage(store: &Store, snapshots: &dyn Snapshots) -> Result<Usage> {
         let (kept, own): (Vec<_>, Vec<_>) = here.cloned().partition(|digest| named.contains(digest));
         of_layers.extend(own.iter().cloned());
         let created = seconds(contents.created.unwrap_or_default());
-        let used = stacks.used.get(&*id.0).copied().unwrap_or_default();
+        let used = stacks.used.remove(&*id.0).unwrap_or_default();
         usage.records.push(Record {
             kind: if id.0.starts_with("local-") { Kind::Local } else { Kind::Regular },
             description: made_by
@@ -138,6 +140,7 @@ pub fn usage(store: &Store, snapshots: &dyn Snapshots) -> Result<Usage> {
             last_used: created.max(UNIX_EPOCH + Duration::from_millis(used.last)),
             usage: used.count,
             depth: used.depth,
+            parents: used.parents.into_iter().collect(),
             shared: !kept.is_empty(),
             blobs: own,
             layer: Some(id.clone()),
@@ -233,12 +236,13 @@ struct Stacks {
     used: BTreeMap<String, Used>,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 struct Used {
     /// Milliseconds since the epoch.
     last: u64,
     count: u64,
     depth: usize,
+    parents: BTreeSet<String>,
 }
 
 impl Stacks {
@@ -246,11 +250,13 @@ impl Stacks {
     fn read(store: &Store) -> Result<Self> {
         let mut used: BTreeMap<String, Used> = BTreeMap::new();
         for (layers, last, count) in store.uses()? {
+            let mut below = None;
             for (depth, id) in layers.split(' ').enumerate() {
                 let known = used.entry(id.to_owned()).or_default();
                 known.last = known.last.max(last);
                 known.count = known.count.max(count);
                 known.depth = known.depth.max(depth);
+                known.parents.extend(below.replace(id).map(str::to_owned));
             }
         }
         Ok(Self { used })

@@ -122,12 +122,15 @@ fn images_with_a_name_stay() {
 
 #[test]
 fn filters_and_times() {
-    let (place, [_, app, _]) = place();
+    let (place, [base, app, _]) = place();
     let request = |filter: &str| Request { filters: vec![Filter::parse(filter).unwrap()], ..Request::default() };
     assert_eq!(place.prune(&request("type=exec.cachemount")), [""; 0]);
     let young = Request { keep_duration: Duration::from_secs(3600), ..Request::default() };
     assert_eq!(place.prune(&young), [""; 0]);
-    assert_eq!(place.prune(&request(&format!("id={}", top(&app)))), [top(&app)]);
+    assert_eq!(place.prune(&request("mutable")), [""; 0]);
+    assert_eq!(place.prune(&request("colour==red")), [""; 0]);
+    assert_eq!(place.prune(&request(&format!("parents=={}", top(&base)))), [top(&app)]);
+    assert_eq!(place.prune(&request(&format!("id={}", top(&base)))), [top(&base)]);
 }
 
 #[test]
