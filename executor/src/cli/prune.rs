@@ -75,8 +75,8 @@ pub(super) fn du(args: &DuArgs) -> Result<()> {
         usage.records.retain(|record| filters.iter().any(|filter| filter.matches_at(record, now)));
         usage.images = 0;
     }
-    // What is looked for stands at the end: the newest.
-    usage.records.reverse();
+    // What is looked for stands at the end: the largest.
+    usage.records.sort_by(|one, other| (one.size, &one.id).cmp(&(other.size, &other.id)));
     super::print_bytes(&print(&usage.records, Shape::of(args.verbose, args.json), Some(&usage)))
 }
 
@@ -161,6 +161,9 @@ fn table(records: &[Record], out: &mut Vec<u8>) -> std::io::Result<()> {
 
 fn verbose(record: &Record, out: &mut Vec<u8>) -> std::io::Result<()> {
     writeln!(out, "ID:           {}", record.id)?;
+    if !record.parents.is_empty() {
+        writeln!(out, "Parents:      {}", record.parents.join(";"))?;
+    }
     writeln!(out, "Type:         {}", record.kind.name())?;
     if !record.description.is_empty() {
         writeln!(out, "Description:  {}", record.description)?;
@@ -169,6 +172,7 @@ fn verbose(record: &Record, out: &mut Vec<u8>) -> std::io::Result<()> {
     writeln!(out, "Created at:   {}", time(record.created))?;
     writeln!(out, "Last used:    {}", ago(age(record.last_used)))?;
     writeln!(out, "Usage count:  {}", record.usage)?;
+    writeln!(out, "Mutable:      {}", record.is_mutable())?;
     writeln!(out, "Shared:       {}", record.shared)?;
     writeln!(out, "Reclaimable:  {}\n", !record.shared)
 }
@@ -182,6 +186,8 @@ fn json(record: &Record) -> serde_json::Value {
         "CreatedAt": time(record.created),
         "LastUsedAt": time(record.last_used),
         "UsageCount": record.usage,
+        "Parents": record.parents,
+        "Mutable": record.is_mutable(),
         "Shared": record.shared,
         "Reclaimable": !record.shared,
     })
