@@ -1056,6 +1056,21 @@ fn memory_that_runs_out_is_named() {
     assert_eq!((ran.exit.code, ran.exit.out_of_memory), (137, true), "{}", ran.stderr);
 }
 
+#[test]
+fn a_limit_that_the_kernel_refuses_is_an_error() {
+    let refused = |limit: &dyn Fn(&mut llb::LinuxResources)| {
+        let rig = Rig::new();
+        let mut spec = rig.sh("true");
+        limit(&mut spec.resources);
+        each(|runtime| assert!(!run(runtime, &spec).is_ok_and(|ran| ran.exit.code == 0)));
+        run(&embedded(), &spec).map(|ran| ran.exit).unwrap_err().to_string()
+    };
+    let error = refused(&|limits| limits.cpuset_cpus = "9999".into());
+    assert!(error.starts_with("the kernel refuses the limit cpuset.cpus=9999: "), "{error}");
+    let error = refused(&|limits| (limits.cpu_period, limits.cpu_quota) = (1, 1));
+    assert!(error.starts_with("the kernel refuses the limit cpu."), "{error}");
+}
+
 /// Whether a process with this argument runs on the machine.
 fn is_running(argument: &str) -> bool {
     process(argument).is_some()

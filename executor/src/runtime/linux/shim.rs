@@ -123,7 +123,7 @@ fn prepare(request: Request, control: &UnixStream) -> Result<(Container, Stubs)>
     make_cwd(&root, &plan.cwd, &identity)?;
     let cgroup = match plan.oci {
         Some(_) => Cgroup::none(),
-        None => Cgroup::make(&plan.cgroup, &plan.devices, plan.insecure),
+        None => Cgroup::make(&plan.cgroup, &plan.devices, plan.insecure)?,
     };
     if let Some(warning) = &cgroup.warning {
         let _ = Reply::Warning(warning.clone()).send(control);

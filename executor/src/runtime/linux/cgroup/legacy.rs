@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::plan;
+use super::{Applied, apply, plan};
 
 /// Where the hierarchies are mounted, by custom.
 const ROOT: &str = "/sys/fs/cgroup";
@@ -18,7 +18,7 @@ pub(super) struct Group {
 
 impl Group {
     /// Makes a group with the limits of a controller and joins it. Children are born in it.
-    pub(super) fn join(controller: &'static str, limits: &plan::Cgroup) -> io::Result<Self> {
+    pub(super) fn join(controller: &'static str, limits: &plan::Cgroup) -> Applied<Self> {
         let home = home(controller)?;
         super::remove::sweep(fs::File::open(&home)?);
         let dir = home.join(format!("llbc-{}", std::process::id()));
@@ -31,7 +31,7 @@ impl Group {
         Ok(group)
     }
 
-    fn enter(&self, controller: &str, limits: &plan::Cgroup) -> io::Result<()> {
+    fn enter(&self, controller: &str, limits: &plan::Cgroup) -> Applied {
         if controller == "cpuset" {
             // Nobody can join before both lists are there.
             for file in ["cpuset.cpus", "cpuset.mems"] {
@@ -39,10 +39,9 @@ impl Group {
             }
         }
         for (file, value) in settings(controller, limits) {
-            fs::write(self.dir.join(file), value)
-                .map_err(|e| io::Error::new(e.kind(), format!("cannot write {file}: {e}")))?;
+            apply(&self.dir, file, &value)?;
         }
-        fs::write(self.dir.join("cgroup.procs"), "0")
+        Ok(fs::write(self.dir.join("cgroup.procs"), "0")?)
     }
 
     /// Goes back and removes the group.

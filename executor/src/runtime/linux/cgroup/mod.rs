@@ -24,7 +24,7 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use super::{caps, mounts, plan};
 use crate::rootfs::{NewDir, Tree};
 use crate::runtime::Device;
-use crate::{Result, userns};
+use crate::{Error, Result, userns};
 
 /// Controllers that limits need.
 const LIMITING: [&str; 3] = ["memory", "cpu", "cpuset"];
@@ -82,16 +82,22 @@ pub(super) fn expect() {
 
 impl Cgroup {
     /// Makes a group with the limits. What cannot be had is a warning: a build that works on a machine with control
-    /// groups works on one without, only less confined.
-    pub(super) fn make(limits: &plan::Cgroup, devices: &[Device], insecure: bool) -> Self {
+    /// groups works on one without, only less confined. **Errors**: a limit that the kernel refuses.
+    pub(super) fn make(limits: &plan::Cgroup, devices: &[Device], insecure: bool) -> Result<Self> {
         let mut cgroup = Self { insecure, ..Self::none() };
-        if let Err(e) = cgroup.try_make(limits, devices)
+        match cgroup.try_make(limits, devices) {
+            Ok(()) => {}
+            Err(Failure::Refused(error)) => {
+                cgroup.remove();
+                return Err(error);
+            }
             // An ordinary user has groups only where somebody handed them on, and misses them only for limits.
-            && (limits.is_limiting() || !userns::is_confined())
-        {
-            cgroup.warning = Some(format!("the container has no control group ({e}): limits are not applied"));
+            Err(Failure::Absent(_)) if !limits.is_limiting() && userns::is_confined() => {}
+            Err(Failure::Absent(e)) => {
+                cgroup.warning = Some(format!("the container has no control group ({e}): limits are not applied"));
+            }
         }
-        cgroup
+        Ok(cgroup)
     }
 
     /// No group: somebody else sees to it.
@@ -106,17 +112,21 @@ impl Cgroup {
         }
     }
 
-    fn try_make(&mut self, limits: &plan::Cgroup, devices: &[Device]) -> io::Result<()> {
+    fn try_make(&mut self, limits: &plan::Cgroup, devices: &[Device]) -> Applied {
         let group = Group::make(&hierarchy()?, &limits.parent, self.wanted(limits))?;
         if !self.insecure {
             self.is_filtered = devices::restrict(&group.dir, devices);
         }
-        let missing = if limits.is_limiting() { group.limit(limits) } else { Vec::new() };
-        self.group = Some(group);
+        let group = self.group.insert(group);
+        let missing = if limits.is_limiting() { group.limit(limits)? } else { Vec::new() };
         for controller in missing {
             match legacy::Group::join(controller, limits) {
                 Ok(group) => self.legacy.push(group),
-                Err(e) => self.warning = Some(format!("the {controller} limits are not applied: {e}")),
+                Err(Failure::Absent(e)) => {
+                    let before = self.warning.take().map_or_else(String::new, |before| format!("{before}; "));
+                    self.warning = Some(format!("{before}the {controller} limits are not applied: {e}"));
+                }
+                Err(refused) => return Err(refused),
             }
         }
         Ok(())
@@ -193,15 +203,41 @@ impl Group {
     }
 
     /// Sets limits; returns the controllers that are not there.
-    fn limit(&self, limits: &plan::Cgroup) -> Vec<&'static str> {
+    fn limit(&self, limits: &plan::Cgroup) -> Applied<Vec<&'static str>> {
         let mut missing = Vec::new();
         for (controller, file, value) in unified_settings(limits) {
-            if fs::write(self.path().join(file), value).is_err() && !missing.contains(&controller) {
-                missing.push(controller);
+            match apply(&self.path(), file, &value) {
+                Err(Failure::Absent(_)) if missing.contains(&controller) => {}
+                Err(Failure::Absent(_)) => missing.push(controller),
+                applied => applied?,
             }
         }
-        missing
+        Ok(missing)
     }
+}
+
+type Applied<T = ()> = std::result::Result<T, Failure>;
+
+/// Why a limit is not applied.
+enum Failure {
+    /// There is nothing to apply it with.
+    Absent(io::Error),
+    /// The kernel does not take it.
+    Refused(Error),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Absent(error)
+    }
+}
+
+/// Sets a limit of a group.
+fn apply(group: &Path, file: &str, value: &str) -> Applied {
+    let absent = |e: io::Error| io::Error::new(e.kind(), format!("cannot open {file}: {e}"));
+    let mut file_of_group = fs::OpenOptions::new().write(true).open(group.join(file)).map_err(absent)?;
+    let written = io::Write::write_all(&mut file_of_group, value.as_bytes());
+    written.map_err(|e| Failure::Refused(Error::Invalid(format!("the kernel refuses the limit {file}={value}: {e}"))))
 }
 
 impl plan::Cgroup {
