@@ -1071,6 +1071,21 @@ fn a_limit_that_the_kernel_refuses_is_an_error() {
     assert!(error.starts_with("the kernel refuses the limit cpu."), "{error}");
 }
 
+#[test]
+fn what_is_no_process_is_refused() {
+    each(|runtime| {
+        let refused = |spec: &Spec| run(runtime, spec).map(|ran| ran.exit).unwrap_err().to_string();
+        let rig = Rig::new();
+        let spec = rig.sh("true");
+        let error = refused(&Spec { args: Vec::new(), ..spec.clone() });
+        assert_eq!(error, "no command to run: the process has no arguments");
+        let error = refused(&Spec { env: vec!["A=b".into(), "=c".into()], ..spec.clone() });
+        assert_eq!(error, "environment variable \"=c\" has no name");
+        let error = refused(&Spec { cwd: "tmp".into(), ..spec });
+        assert_eq!(error, "working directory tmp is not absolute: it has to start with /");
+    });
+}
+
 /// Whether a process with this argument runs on the machine.
 fn is_running(argument: &str) -> bool {
     process(argument).is_some()

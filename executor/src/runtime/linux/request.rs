@@ -32,9 +32,7 @@ pub(super) struct Prepared {
 
 /// Opens and writes all that a spec names.
 pub(super) fn prepare(spec: &Spec, oci: Option<plan::Oci>) -> Result<Prepared> {
-    if spec.args.is_empty() {
-        return Err(Error::Invalid("no command to run: the process has no arguments".into()));
-    }
+    check(spec)?;
     if oci.is_none() {
         check_embedded(spec)?;
     }
@@ -110,6 +108,20 @@ fn root(root: &Root, side: &mut Side) -> Result<plan::Root> {
         Root::Overlay(overlay) => plan::Root::Overlay(writable(overlay)),
         Root::Dir(path) => plan::Root::Dir(side.add(open(path, Path::new("/"))?)),
     })
+}
+
+/// Refuses what is no process. parity: what runc refuses, before it runs anything.
+fn check(spec: &Spec) -> Result<()> {
+    if spec.args.is_empty() {
+        return Err(Error::Invalid("no command to run: the process has no arguments".into()));
+    }
+    if !spec.cwd.is_empty() && !spec.cwd.starts_with('/') {
+        return Err(Error::Invalid(format!("working directory {} is not absolute: it has to start with /", spec.cwd)));
+    }
+    match spec.env.iter().find(|entry| entry.starts_with('=')) {
+        Some(entry) => Err(Error::Invalid(format!("environment variable {entry:?} has no name"))),
+        None => Ok(()),
+    }
 }
 
 /// Refuses what only other runtimes can do.
