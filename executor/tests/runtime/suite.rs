@@ -625,6 +625,7 @@ fn tmpfs_has_a_size() {
 fn a_mount_takes_the_place_of_shared_memory() {
     each(|runtime| {
         let rig = Rig::new();
+        assert_eq!(stdout(runtime, &rig.sh("grep -o '^.* /dev/shm ' /proc/mounts")), "shm /dev/shm \n");
         let mut spec = rig.sh("grep -c ' /dev/shm ' /proc/self/mountinfo; df -k /dev/shm | awk 'NR > 1 {print $2}'");
         let source = MountSource::Tmpfs { size: 1 << 20 };
         spec.mounts = vec![Mount { dest: "/dev/shm".into(), source, readonly: false }];

@@ -46,10 +46,14 @@ pub(super) const READONLY: &[&str] = &["/proc/bus", "/proc/fs", "/proc/irq", "/p
 
 /// Makes a mount of a new file system instance.
 pub(super) fn filesystem(kind: &str, options: &[(&str, &str)], attributes: MountAttrFlags) -> Result<OwnedFd> {
+    named(kind, kind, options, attributes)
+}
+
+/// The same with the device that the list of mounts is to show.
+fn named(name: &str, kind: &str, options: &[(&str, &str)], attributes: MountAttrFlags) -> Result<OwnedFd> {
     let attempt = || {
         let fs = rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
-        // What the list of mounts shows as the device.
-        rustix::mount::fsconfig_set_string(&fs, "source", kind)?;
+        rustix::mount::fsconfig_set_string(&fs, "source", name)?;
         for (key, value) in options {
             match *value {
                 "" => rustix::mount::fsconfig_set_flag(&fs, *key)?,
@@ -137,7 +141,7 @@ pub(super) fn kernel(root: &Tree, plan: &Plan) -> Result<()> {
     let pts = &pts[..if userns::has_one_id() { 3 } else { 4 }];
     attach(root, filesystem("devpts", pts, NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC)?, "/dev/pts")?;
     if !is_replaced("/dev/shm", plan) {
-        attach(root, filesystem("tmpfs", &[("mode", "1777"), ("size", "65536k")], INERT)?, "/dev/shm")?;
+        attach(root, named("shm", "tmpfs", &[("mode", "1777"), ("size", "65536k")], INERT)?, "/dev/shm")?;
     }
     if !is_replaced("/dev/mqueue", plan) {
         attach(root, filesystem("mqueue", &[], INERT)?, "/dev/mqueue")?;
