@@ -110,10 +110,11 @@ impl ImageAttrs {
         check_keys(kind, attrs)?;
         let mut read = Self { epoch, tar: true, ..Self::default() };
         let (mut compression, mut level, mut artifact) = ("", None, false);
+        let mut name = "";
         for (key, value) in attrs {
             match &**key {
                 "name" if value == "*" => read.named_by_result = true,
-                "name" => read.names = names(value)?,
+                "name" => name = value,
                 "push" => read.push = boolean(key, value)?,
                 "push-by-digest" => read.by_digest = boolean(key, value)?,
                 "store" => read.store = Some(boolean(key, value)?),
@@ -150,6 +151,7 @@ impl ImageAttrs {
             return Err(conflict("rewrite-timestamp", "unpack"));
         }
         read.annotations.check_types(docker_types)?;
+        read.set_names(name)?;
         Ok(read)
     }
 
@@ -167,9 +169,22 @@ impl ImageAttrs {
                 what: "name=* for a result that nobody named".into(),
                 why: "it is for frontends that say image.name; name the image".into(),
             })?;
-            self.names = names(name)?;
+            self.set_names(name)?;
         }
         Ok(self)
+    }
+
+    /// **Errors**: what is no name; one with a tag or a digest that is to be pushed without.
+    fn set_names(&mut self, text: &str) -> Result<()> {
+        let names = names(text)?;
+        if self.push
+            && self.by_digest
+            && let Some(tagged) = names.iter().find(|name| !name.is_name_only())
+        {
+            return Err(Error::Invalid(format!("can't push tagged ref {tagged} by digest")));
+        }
+        self.names = names.into_iter().map(Reference::or_latest).collect();
+        Ok(())
     }
 }
 
@@ -198,10 +213,8 @@ impl TreeAttrs {
 }
 
 fn names(value: &str) -> Result<Vec<Reference>> {
-    let parse = |name: &str| {
-        let parsed = Reference::parse(name).map_err(|error| Error::Invalid(format!("failed to parse {name}: {error}")));
-        parsed.map(Reference::or_latest)
-    };
+    let parse =
+        |name: &str| Reference::parse(name).map_err(|error| Error::Invalid(format!("failed to parse {name}: {error}")));
     value.split(',').filter(|name| !name.is_empty()).map(parse).collect()
 }
 
@@ -314,6 +327,10 @@ mod tests {
         check(&[("oci-artifact", "perhaps")], "non-bool value specified for oci-artifact: \"perhaps\"");
         check(&[("compression-level", "10")], "compression-level 10 is not one of gzip's: -2 to 9");
         check(&[("push", "yes")], "non-bool value specified for push: \"yes\"");
+        check(&[("name", "a"), ("push", ""), ("push-by-digest", "")], "");
+        check(&[("name", "a:1"), ("push-by-digest", "")], "");
+        let by_digest = [("name", "b,a:1"), ("push", ""), ("push-by-digest", "")];
+        check(&by_digest, "can't push tagged ref docker.io/library/a:1 by digest");
         check(&[("compression", "lzma")], "unsupported layer compression type: lzma");
         check(&[("source-date-epoch", "x")], "invalid source-date-epoch: \"x\" is not a number");
     }
