@@ -44,6 +44,12 @@ pub(super) const KEYS: [(&str, &[Kind]); 28] = [
     ("buildinfo", IMAGES),
     ("annotation.KEY", IMAGES),
 ];
+/// Keys that somebody may expect, and why they are refused.
+const REFUSED: [(&str, &str); 1] = [(
+    "compatibility-version",
+    "BuildKit knows it in requests of programs only, to make images as its old versions did; oci-mediatypes=false has \
+     their media types",
+)];
 const IMAGES: &[Kind] = &[Kind::Image, Kind::Oci, Kind::Docker, Kind::Load];
 const TREES: &[Kind] = &[Kind::Tar, Kind::Local];
 const ALL: &[Kind] = &[Kind::Image, Kind::Oci, Kind::Docker, Kind::Load, Kind::Tar, Kind::Local];
@@ -251,6 +257,9 @@ fn check_keys(kind: Kind, attrs: &BTreeMap<String, String>) -> Result<()> {
 }
 
 fn check_key(kind: Kind, key: &str) -> Result<()> {
+    if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| *refused == key) {
+        return Err(Error::Unsupported { what: format!("output attribute {key:?}"), why: (*why).into() });
+    }
     let general = if is_annotation(key) { "annotation.KEY" } else { key };
     let known = KEYS.iter().find(|(known, _)| *known == general);
     let Some((_, kinds)) = known else {
@@ -324,6 +333,11 @@ mod tests {
              annotation[-TYPE][[PLATFORM]].KEY)",
         );
         check(&[("mode", "delete")], "output attribute \"mode\" is not for type=image, it is for type=local");
+        check(
+            &[("compatibility-version", "20")],
+            "output attribute \"compatibility-version\" is not supported: BuildKit knows it in requests of programs only, \
+             to make images as its old versions did; oci-mediatypes=false has their media types",
+        );
         check(&[("oci-artifact", "perhaps")], "non-bool value specified for oci-artifact: \"perhaps\"");
         check(&[("compression-level", "10")], "compression-level 10 is not one of gzip's: -2 to 9");
         check(&[("push", "yes")], "non-bool value specified for push: \"yes\"");
