@@ -11,7 +11,7 @@ use crate::session::{Session, encode, multi_platform, plain_solve, solve};
 use crate::text::Text;
 use crate::warnings::{self, warn};
 use crate::world::Outside;
-use crate::{forward, optimize, places, requests, scan, status};
+use crate::{asked, forward, places, requests, scan, status};
 
 const CONFIG: &str = "containerimage.config";
 const BASE_CONFIG: &str = "containerimage.base.config";
@@ -34,7 +34,7 @@ pub(crate) fn build(session: &Session<'_>) -> Result<Solved, Status> {
     if let Some(request) = session.opt("requestid") {
         return requests::answer(session, &text, request);
     }
-    let passes = optimize::options(&session.options.opts)?;
+    let passes = asked::optimizer(&session.options.opts)?;
     let outside = Outside::new(session, Some(&text));
     let mut outcome = compiler::compile(&text.source, &session.options, text.facts.clone(), &outside);
     let scans = outcome.plan.as_ref().map(|plan| scan::definitions(session, &outside, plan, passes)).transpose();

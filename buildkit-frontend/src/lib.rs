@@ -9,11 +9,11 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod asked;
 mod build;
 mod environment;
 mod forward;
 mod lint;
-mod optimize;
 mod places;
 mod requests;
 mod scan;

@@ -10,6 +10,7 @@ use gateway::message::{CacheOptionsEntry, InputsRequest, PingRequest, Request, S
 use gateway::{Bridge, Calls, Code, Status};
 use llb::{Definition, FieldOrder, Graph};
 
+use crate::asked;
 use crate::environment::Environment;
 
 /// File operations in LLB: without them nothing can be built.
@@ -42,10 +43,10 @@ impl<'b> Session<'b> {
         }
         let inputs = if caps.has(caps::INPUTS) { bridge.call(&InputsRequest {})?.definitions } else { BTreeMap::new() };
         let options = Options {
+            labs: asked::labs(&environment.opts)?,
             opts: environment.opts,
             build_platforms: environment.platforms,
             session: environment.session,
-            labs: false,
             rules: Vec::new(),
             llb_caps: Some(llb_caps.into_names()),
             inputs: inputs

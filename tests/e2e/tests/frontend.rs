@@ -516,3 +516,13 @@ fn the_engine_keeps_each_layer_where_it_is_asked_to() {
     let error = bench.build(name, &["--build-arg", "LLBC_PRESERVE_LAYERS=yes"]).expect_err("it is no boolean");
     assert!(error.to_string().contains("LLBC_PRESERVE_LAYERS yes: say true or false"), "{error}");
 }
+
+#[test]
+fn the_engine_has_the_labs_channel_where_it_is_asked_for() {
+    let Some(bench) = Bench::new() else { return };
+    let text = format!("# syntax={}\nFROM {BASE}\nRUN --device=acme.com/none true\n", bench.syntax);
+    bench.write("Dockerfile.labs", &text);
+    let error = bench.build("Dockerfile.labs", &[]).expect_err("devices belong to labs");
+    assert!(error.to_string().contains("device feature is only supported in"), "{error}");
+    bench.build("Dockerfile.labs", &["--build-arg", "LLBC_CHANNEL=labs"]).unwrap();
+}

@@ -1,4 +1,4 @@
-//! What the optimizer is asked to do, by options of the build. A client that can only set build arguments sets one of those.
+//! What llbc itself is asked to do, by options of the build. A client that can only set build arguments sets one of those.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,24 @@ const LEVEL: &[&str] = &["optimize", "build-arg:LLBC_OPT"];
 /// Options that say whether each layer stays a layer of its own, the first that is there.
 const PRESERVE_LAYERS: &[&str] = &["preserve-layers", "build-arg:LLBC_PRESERVE_LAYERS"];
 
+/// Options that say which channel of the Dockerfile language it is, the first that is there.
+const CHANNEL: &[&str] = &["channel", "build-arg:LLBC_CHANNEL"];
+
+/// Whether the labs channel of the Dockerfile language is on.
+///
+/// **Errors**: a value that means nothing.
+pub(crate) fn labs(opts: &BTreeMap<String, String>) -> Result<bool, Status> {
+    match first(opts, CHANNEL) {
+        None | Some((_, "stable")) => Ok(false),
+        Some((_, "labs")) => Ok(true),
+        Some((name, other)) => Err(status::unknown(&format!("invalid {name} {other}: say stable or labs"))),
+    }
+}
+
 /// Options of the optimizer among those of a build.
 ///
 /// **Errors**: a value that means nothing.
-pub(crate) fn options(opts: &BTreeMap<String, String>) -> Result<Options, Status> {
+pub(crate) fn optimizer(opts: &BTreeMap<String, String>) -> Result<Options, Status> {
     Ok(Options { level: level(opts)?, preserve_layers: preserve_layers(opts)? })
 }
 
@@ -43,7 +57,7 @@ mod tests {
     use super::*;
 
     fn read(opts: &[(&str, &str)]) -> Result<Options, Status> {
-        options(&opts.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect())
+        optimizer(&opts.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 
     #[test]
@@ -59,6 +73,17 @@ mod tests {
         ] {
             assert_eq!(read(opts), Ok(Options { level, preserve_layers }), "{opts:?}");
         }
+    }
+
+    #[test]
+    fn the_channel_is_the_stable_one_unless_another_is_asked_for() {
+        let read = |opts: &[(&str, &str)]| {
+            labs(&opts.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect())
+        };
+        assert_eq!((read(&[]), read(&[("channel", "stable")])), (Ok(false), Ok(false)));
+        assert_eq!((read(&[("channel", "labs")]), read(&[("build-arg:LLBC_CHANNEL", "labs")])), (Ok(true), Ok(true)));
+        let said = "invalid build-arg:LLBC_CHANNEL beta: say stable or labs";
+        assert_eq!(read(&[("build-arg:LLBC_CHANNEL", "beta")]), Err(status::unknown(&said)));
     }
 
     #[test]
