@@ -247,9 +247,9 @@ impl plan::Cgroup {
     }
 }
 
-/// Where the group goes, if nobody says. Limits need controllers, which a group with processes in it cannot hand on: so such a group is at
-/// the top. All others stay in the executor's own group and under its limits. None are below a group of ours: somebody
-/// would have to remove that while others are about to use it, and other runtimes do not try again.
+/// Where the group goes, if nobody says. Limits need controllers, which a group with processes in it cannot hand on: so such
+/// a group is at the top. All others stay in the executor's own group and under its limits. None are below a group of ours:
+/// somebody would have to remove that while others are about to use it, and other runtimes do not try again.
 fn parent_path(hierarchy: &OwnedFd, wanted: Wanted) -> PathBuf {
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let own = Path::new(own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/"));
