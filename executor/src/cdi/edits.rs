@@ -53,12 +53,11 @@ impl Edits {
             self.mounts.retain(|other| other.dest != mount.dest);
             self.mounts.push(mount);
         }
-        let gids = said.additional_gids.iter().filter(|gid| **gid != 0);
-        gids.for_each(|gid| {
+        for gid in said.additional_gids.iter().filter(|gid| **gid != 0) {
             if !self.gids.contains(gid) {
-                self.gids.push(*gid)
+                self.gids.push(*gid);
             }
-        });
+        }
         self.hooks.extend(said.hooks.iter().map(hook));
         if let Some(rdt) = &said.intel_rdt {
             self.intel_rdt = Some(intel_rdt(rdt));

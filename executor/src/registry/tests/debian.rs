@@ -12,7 +12,7 @@ use oci::{Descriptor, Digest, Document, Index, Platform, media};
 use super::{client, image, reference};
 use crate::registry::{Client, Config, Push};
 use crate::store::{Blobs, MemoryBlobs, read_blob, write_blob};
-use crate::{Cancel, Error, progress};
+use crate::{Cancel, Error, Result, progress};
 
 /// `docker-registry` on a free port, its data in a directory of its own.
 struct Registry {
@@ -158,31 +158,14 @@ fn push_and_pull_with_a_certificate_of_ones_own() {
         let text = format!(r#"{{"registry": {{"{}": {{"http": false, "ca": ["{ca}"]{keypair}}}}}}}"#, registry.host);
         Client::new(Config { hosts: serde_json::from_str(&text).unwrap(), ..Config::default() })
     };
-    let (manifest, config, layer) = image(b"layer");
-    let blobs = MemoryBlobs::default();
-    for bytes in [&manifest, &config, &layer] {
-        write_blob(&blobs, &mut bytes.as_slice(), None).unwrap();
-    }
     let name = format!("{}/app:1", registry.host);
-    let push = |client: &Client| {
-        let vertex = progress::Vertex { sink: &progress::Silent, digest: Digest::sha256(b"") };
-        let push = Push {
-            repository: &reference(&name).without_object(),
-            tags: &["1"],
-            blobs: &blobs,
-            origins: &|_| Vec::new(),
-            progress: &vertex,
-            cancel: &Cancel::default(),
-        };
-        client.push(&Descriptor::of(media::OCI_MANIFEST, &manifest), &push)
-    };
     let pair = |key: &str| format!(r#", "keypair": [{{"key": "{}", "cert": "{}"}}]"#, at(key), at("me.pem"));
     let mine = client(&pair("me.key"));
-    push(&mine).unwrap();
+    let manifest = push_image(&mine, &name).unwrap();
     pull(&mine, &name, &manifest);
-    let refused = push(&client("")).unwrap_err().to_string();
+    let refused = push_image(&client(""), &name).unwrap_err().to_string();
     assert!(refused.to_lowercase().contains("certificate"), "{refused}");
-    let missing = push(&client(&pair("nosuch.key"))).unwrap_err().to_string();
+    let missing = push_image(&client(&pair("nosuch.key")), &name).unwrap_err().to_string();
     assert_eq!(missing, format!("cannot read {}: No such file or directory (os error 2)", at("nosuch.key")));
 }
 
@@ -201,22 +184,8 @@ fn registries_on_loopback_that_may_speak_either() {
     let pushed = |registry: &Registry, said: &str| {
         let text = format!(r#"{{"registry": {{"{}": {{{said}}}}}}}"#, registry.host);
         let client = Client::new(Config { hosts: serde_json::from_str(&text).unwrap(), ..Config::default() });
-        let (manifest, config, layer) = image(b"layer");
-        let blobs = MemoryBlobs::default();
-        for bytes in [&manifest, &config, &layer] {
-            write_blob(&blobs, &mut bytes.as_slice(), None).unwrap();
-        }
-        let vertex = progress::Vertex { sink: &progress::Silent, digest: Digest::sha256(b"") };
         let name = format!("{}/app:1", registry.host);
-        let push = Push {
-            repository: &reference(&name).without_object(),
-            tags: &["1"],
-            blobs: &blobs,
-            origins: &|_| Vec::new(),
-            progress: &vertex,
-            cancel: &Cancel::default(),
-        };
-        client.push(&Descriptor::of(media::OCI_MANIFEST, &manifest), &push).map(|_| pull(&client, &name, &manifest))
+        push_image(&client, &name).map(|manifest| pull(&client, &name, &manifest))
     };
     let (ca, other) = (format!(r#""ca": ["{}"]"#, at("ca.pem")), format!(r#""ca": ["{}"]"#, at("other.pem")));
     for said in [r#""insecure": true"#, &ca] {
@@ -242,8 +211,18 @@ fn pull_with_password() {
     pull(&Client::new(Config { credentials: Some(file), ..Config::default() }), &name, &manifest);
 }
 
-/// Pushes the blobs under these names and returns the blobs.
+/// Pushes the blobs below `root`, which may be in the repositories of `origins` already.
 fn push(client: &Client, blobs: &dyn Blobs, root: &Descriptor, target: &str, origins: &[oci::Reference]) {
+    try_push(client, blobs, root, target, origins).unwrap();
+}
+
+fn try_push(
+    client: &Client,
+    blobs: &dyn Blobs,
+    root: &Descriptor,
+    target: &str,
+    origins: &[oci::Reference],
+) -> Result<()> {
     let sink = progress::Silent;
     let vertex = progress::Vertex { sink: &sink, digest: Digest::sha256(b"") };
     let target = reference(target);
@@ -256,7 +235,17 @@ fn push(client: &Client, blobs: &dyn Blobs, root: &Descriptor, target: &str, ori
         progress: &vertex,
         cancel: &Cancel::default(),
     };
-    client.push(root, &push).unwrap();
+    client.push(root, &push).map(drop)
+}
+
+/// Pushes a small image, and gives its manifest.
+fn push_image(client: &Client, target: &str) -> Result<Vec<u8>> {
+    let (manifest, config, layer) = image(b"layer");
+    let blobs = MemoryBlobs::default();
+    for bytes in [&manifest, &config, &layer] {
+        write_blob(&blobs, &mut bytes.as_slice(), None)?;
+    }
+    try_push(client, &blobs, &Descriptor::of(media::OCI_MANIFEST, &manifest), target, &[]).map(|()| manifest)
 }
 
 #[test]

@@ -91,8 +91,8 @@ pub(super) fn verify_with(
     ];
     let output = gpgv.run(&arguments, bytes, context)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64);
-    let found = judge(&String::from_utf8_lossy(&output.stdout), &ring.keys, policy, now)?;
-    match output.status.success() || found.fails {
+    let fails = judge(&String::from_utf8_lossy(&output.stdout), &ring.keys, policy, now)?;
+    match output.status.success() || fails {
         true => Ok(()),
         false => Err(Error::Invalid(format!("gpgv failed: {}", said(&output)))),
     }
@@ -146,13 +146,6 @@ impl Ring {
     }
 }
 
-/// What was found besides signatures that count.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Found {
-    /// Whether `gpgv` fails for something that does not matter here: keys that are missing, signatures that have expired.
-    fails: bool,
-}
-
 /// What `gpgv` says of one signature.
 #[derive(Default)]
 struct Said<'a> {
@@ -164,25 +157,28 @@ struct Said<'a> {
     expired: Vec<i64>,
 }
 
-/// Whether a signature counts, by the lines that `gpgv` writes (`doc/DETAILS` of GnuPG).
-fn judge(status: &str, keys: &[Key], policy: Policy, now: i64) -> Result<Found> {
-    let mut found = Found::default();
+/// Reads the lines that `gpgv` writes (`doc/DETAILS` of GnuPG). Gives whether it fails for what does not matter here: keys
+/// that are missing, signatures that have expired.
+///
+/// **Errors**: no signature counts, or one by a key of the user's does not.
+fn judge(status: &str, keys: &[Key], policy: Policy, now: i64) -> Result<bool> {
+    let mut fails = false;
     let mut counted = false;
     let mut stranger = None;
     for said in read(status)? {
         match said.judge(keys, policy, now)? {
             Verdict::Counts { expired } => {
                 counted = true;
-                found.fails |= expired;
+                fails |= expired;
             }
             Verdict::Stranger(key) => {
-                found.fails = true;
+                fails = true;
                 stranger.get_or_insert(key);
             }
         }
     }
     match (counted, stranger) {
-        (true, _) => Ok(found),
+        (true, _) => Ok(fails),
         (false, Some(key)) => Err(Error::Invalid(format!(
             "signature by {key}: signature made by unknown entity: no key that was given has it"
         ))),
