@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::Result;
 use crate::progress::{self, Sink};
-use crate::registry::credentials::Credentials;
+use crate::registry::credentials::Place;
 use crate::registry::hosts::Hosts;
 use crate::registry::{Asking, Client, Config};
 
@@ -151,7 +151,7 @@ impl StoreArgs {
         let usual = || Some(PathBuf::from(REGISTRIES)).filter(|path| path.exists());
         let hosts =
             self.registries.clone().or_else(usual).map(|path| Hosts::read(&path)).transpose()?.unwrap_or_default();
-        Ok(Client::new(Config { hosts, credentials: Credentials::default_file(), asking }))
+        Ok(Client::new(Config { hosts, credentials: Place::of_user(), asking }))
     }
 
     /// The directory: as said, else root's place, else the user's data directory.

@@ -14,9 +14,12 @@ use super::challenge::Challenge;
 use super::credentials::{Credential, Credentials};
 use super::hosts::{Endpoint, Host};
 use super::transport::{Call, Failure, Payload, Transport, failure_of, is_in_the_clear, redacted};
+use crate::{Cancel, Error};
 
 /// How long a token is good that does not say.
 const DEFAULT_LIFE: Duration = Duration::from_secs(60);
+/// A token is not used longer, whatever its server says: no build takes a day.
+const MAX_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 /// A token is not used in the last moments of its life.
 const SLACK: Duration = Duration::from_secs(10);
 /// Longest answer of a token server, in bytes.
@@ -64,6 +67,16 @@ impl Scope {
     }
 }
 
+/// A server that wants to know who asks, and how it is spoken to.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) transport: &'a Transport,
+    pub(super) host: &'a Host,
+    pub(super) endpoint: &'a Endpoint,
+    /// Of whoever waits for it.
+    pub(super) cancel: &'a Cancel,
+}
+
 /// What is known of how to be let in.
 #[derive(Debug)]
 pub(super) struct Authority {
@@ -95,57 +108,67 @@ impl Authority {
     }
 
     /// What to send along, as far as it is known without asking anybody.
-    pub(super) fn known(&self, endpoint: &Endpoint, scope: &Scope) -> Result<Option<String>, Failure> {
-        let basic = {
+    pub(super) fn known(&self, asked: Asked<'_>, scope: &Scope) -> Result<Option<String>, Failure> {
+        let scheme = {
             let known = self.lock();
-            let Some(known) = known.get(&endpoint.host) else { return Ok(None) };
+            let Some(known) = known.get(&asked.endpoint.host) else { return Ok(None) };
             if let Some(token) = known.tokens.get(scope).filter(|token| token.expires > Instant::now()) {
                 return Ok(Some(token.header.clone()));
             }
-            known.scheme == Some(Challenge::Basic)
+            known.scheme.clone()
         };
-        if basic { self.basic(endpoint) } else { Ok(None) }
+        match scheme {
+            Some(Challenge::Basic) => self.basic(asked),
+            Some(Challenge::Bearer { .. }) => Ok(self.registry_token(asked)?),
+            None => Ok(None),
+        }
     }
 
     /// What to send along after a server answered 401 to `rejected`; `None` when nothing else can be tried.
     pub(super) fn answer(
         &self,
-        transport: &Transport,
-        host: &Host,
-        endpoint: &Endpoint,
+        asked: Asked<'_>,
         challenges: &[Challenge],
         scope: &Scope,
         rejected: Option<&str>,
     ) -> Result<Option<String>, Failure> {
         for challenge in challenges {
             let header = match challenge {
-                Challenge::Basic => self.basic(endpoint)?,
-                Challenge::Bearer { .. } => Some(self.bearer(transport, host, endpoint, challenge, scope, rejected)?),
+                Challenge::Basic => self.basic(asked)?,
+                Challenge::Bearer { .. } => Some(self.bearer(asked, challenge, scope, rejected)?),
             };
             if let Some(header) = header.filter(|header| Some(header.as_str()) != rejected) {
-                self.lock().entry(endpoint.host.clone()).or_default().scheme = Some(challenge.clone());
+                self.lock().entry(asked.endpoint.host.clone()).or_default().scheme = Some(challenge.clone());
                 return Ok(Some(header));
             }
         }
         Ok(None)
     }
 
-    fn credential(&self, endpoint: &Endpoint) -> Result<Option<Credential>, Failure> {
-        self.credentials.find(&endpoint.host).map_err(|error| Failure::Local(error.to_string()))
+    fn credential(&self, asked: Asked<'_>) -> Result<Option<Credential>, Failure> {
+        self.credentials.find(&asked.endpoint.host, asked.cancel).map_err(|error| match error {
+            Error::Cancelled => Failure::Cancelled,
+            error => Failure::Local(error.to_string()),
+        })
     }
 
-    fn basic(&self, endpoint: &Endpoint) -> Result<Option<String>, Failure> {
-        match self.credential(endpoint)? {
+    fn basic(&self, asked: Asked<'_>) -> Result<Option<String>, Failure> {
+        match self.credential(asked)? {
             Some(Credential::Password { user, password }) => Ok(Some(basic_header(&user, &password))),
+            _ => Ok(None),
+        }
+    }
+
+    fn registry_token(&self, asked: Asked<'_>) -> Result<Option<String>, Failure> {
+        match self.credential(asked)? {
+            Some(Credential::RegistryToken(token)) => Ok(Some(format!("Bearer {token}"))),
             _ => Ok(None),
         }
     }
 
     fn bearer(
         &self,
-        transport: &Transport,
-        host: &Host,
-        endpoint: &Endpoint,
+        asked: Asked<'_>,
         challenge: &Challenge,
         wanted: &Scope,
         rejected: Option<&str>,
@@ -153,20 +176,19 @@ impl Authority {
         let Challenge::Bearer { realm, service, scope, .. } = challenge else {
             unreachable!("called for bearer challenges only")
         };
-        let credential = self.credential(endpoint)?;
-        if let Some(Credential::RegistryToken(token)) = &credential {
-            return Ok(format!("Bearer {token}"));
+        if let Some(token) = self.registry_token(asked)? {
+            return Ok(token);
         }
+        let credential = self.credential(asked)?;
         let scope = wanted.clone().and(&Scope::parse(scope));
         // Held while a token is fetched: parallel requests with the same scope share it.
         let mut known = self.lock();
-        let tokens = &mut known.entry(endpoint.host.clone()).or_default().tokens;
+        let tokens = &mut known.entry(asked.endpoint.host.clone()).or_default().tokens;
         let usable = |token: &&Token| token.expires > Instant::now() && Some(token.header.as_str()) != rejected;
         if let Some(token) = tokens.get(wanted).filter(usable) {
             return Ok(token.header.clone());
         }
-        let asked = TokenRequest { realm, service, scope: &scope, credential: credential.as_ref() };
-        let token = asked.send(transport, host, endpoint)?;
+        let token = TokenRequest { realm, service, scope: &scope, credential: credential.as_ref() }.send(asked)?;
         tokens.insert(wanted.clone(), token.clone());
         Ok(token.header)
     }
@@ -189,32 +211,37 @@ struct TokenRequest<'a> {
 }
 
 impl TokenRequest<'_> {
-    fn send(&self, transport: &Transport, host: &Host, endpoint: &Endpoint) -> Result<Token, Failure> {
-        if self.credential.is_some() && is_in_the_clear(self.realm) && endpoint.base.starts_with("https://") {
+    fn send(&self, asked: Asked<'_>) -> Result<Token, Failure> {
+        if self.credential.is_some() && is_in_the_clear(self.realm) && asked.endpoint.base.starts_with("https://") {
             return Err(Failure::Protocol(format!(
                 "{} wants credentials sent to {} in the clear, which is refused",
-                endpoint.host,
+                asked.endpoint.host,
                 redacted(self.realm)
             )));
         }
-        let asked = &endpoint.base;
-        let Some(credential) = self.credential else { return self.get(transport, host, asked, None) };
-        match self.post(transport, host, asked, credential) {
+        let Some(credential) = self.credential else { return self.get(asked, None) };
+        match self.post(asked, credential) {
             // Servers that know no OAuth 2 say so in these ways.
             Err(
                 Failure::NotFound | Failure::Denied(_) | Failure::Status { status: StatusCode::METHOD_NOT_ALLOWED, .. },
-            ) => {
-                let Credential::Password { user, password } = credential else {
-                    return Err(Failure::Denied("the identity token was not accepted; log in again".to_owned()));
-                };
-                self.get(transport, host, asked, Some(&basic_header(user, password)))
-            }
+            ) => match credential {
+                Credential::Password { user, password } => self.get(asked, Some(&basic_header(user, password))),
+                // parity: as the password of nobody.
+                Credential::IdentityToken(token) => {
+                    self.get(asked, Some(&basic_header("", token))).map_err(|failure| match failure {
+                        Failure::NotFound | Failure::Denied(_) => {
+                            Failure::Denied("the identity token was not accepted; log in again".to_owned())
+                        }
+                        other => other,
+                    })
+                }
+                Credential::RegistryToken(_) => unreachable!("registry tokens are shown as they are"),
+            },
             other => other,
         }
     }
 
-    /// `asked` is the registry that named the token server.
-    fn post(&self, transport: &Transport, host: &Host, asked: &str, credential: &Credential) -> Result<Token, Failure> {
+    fn post(&self, asked: Asked<'_>, credential: &Credential) -> Result<Token, Failure> {
         let scope = self.scope.texts().join(" ");
         let mut form = vec![("service", self.service), ("client_id", CLIENT_ID), ("scope", &scope)];
         match credential {
@@ -230,40 +257,30 @@ impl TokenRequest<'_> {
         let call = Call::new(Method::POST, self.realm.to_owned())
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded; charset=utf-8")
             .body(Payload::Bytes(body.as_bytes()))
-            .named_by(asked);
-        read_token(transport, host, &call, None)
+            .named_by(&asked.endpoint.base);
+        read_token(asked, &call, None)
     }
 
-    fn get(
-        &self,
-        transport: &Transport,
-        host: &Host,
-        asked: &str,
-        authorization: Option<&str>,
-    ) -> Result<Token, Failure> {
+    fn get(&self, asked: Asked<'_>, authorization: Option<&str>) -> Result<Token, Failure> {
         let scopes = self.scope.texts();
         let mut query = vec![("service", self.service)];
         query.retain(|(_, service)| !service.is_empty());
         query.extend(scopes.iter().map(|scope| ("scope", scope.as_str())));
         let mark = if self.realm.contains('?') { '&' } else { '?' };
-        let call = Call::new(Method::GET, format!("{}{mark}{}", self.realm, encode_query(&query))).named_by(asked);
-        read_token(transport, host, &call, authorization)
+        let url = format!("{}{mark}{}", self.realm, encode_query(&query));
+        let call = Call::new(Method::GET, url).named_by(&asked.endpoint.base);
+        read_token(asked, &call, authorization)
     }
 }
 
-fn read_token(
-    transport: &Transport,
-    host: &Host,
-    call: &Call<'_>,
-    authorization: Option<&str>,
-) -> Result<Token, Failure> {
+fn read_token(asked: Asked<'_>, call: &Call<'_>, authorization: Option<&str>) -> Result<Token, Failure> {
     #[derive(Deserialize)]
     struct Reply {
         token: Option<String>,
         access_token: Option<String>,
-        expires_in: Option<u64>,
+        expires_in: Option<i64>,
     }
-    let mut response = transport.send(host, call, authorization)?.response;
+    let mut response = asked.transport.send(asked.host, call, authorization)?.response;
     if !response.status().is_success() {
         return Err(failure_of(call, response));
     }
@@ -275,10 +292,14 @@ fn read_token(
         .limit(MAX_ANSWER)
         .read_to_vec()
         .map_err(|error| malformed(error.to_string()))?;
-    let reply: Reply = serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;
-    let token = reply.token.or(reply.access_token).filter(|token| !token.is_empty());
+    // parity: what follows the first value counts for nothing, and of two tokens that of OAuth 2 is taken.
+    let mut replies = serde_json::Deserializer::from_slice(&bytes).into_iter::<Reply>();
+    let reply = replies.next().ok_or_else(|| malformed("an empty answer".to_owned()))?;
+    let reply = reply.map_err(|error| malformed(error.to_string()))?;
+    let token = [reply.access_token, reply.token].into_iter().flatten().find(|token| !token.is_empty());
     let token = token.ok_or_else(|| malformed("neither token nor access_token".to_owned()))?;
-    let life = reply.expires_in.map_or(DEFAULT_LIFE, Duration::from_secs).max(DEFAULT_LIFE);
+    let said = u64::try_from(reply.expires_in.unwrap_or_default()).unwrap_or_default();
+    let life = Duration::from_secs(said).clamp(DEFAULT_LIFE, MAX_LIFE);
     Ok(Token { header: format!("Bearer {token}"), expires: Instant::now() + life - SLACK })
 }
 

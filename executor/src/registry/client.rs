@@ -1,7 +1,6 @@
 //! Exchanges with the servers of a registry: authorised, retried, bounded.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -9,9 +8,9 @@ use oci::Reference;
 use ureq::Body;
 use ureq::http::{HeaderName, Method, Response, StatusCode, header};
 
-use super::authority::{Authority, Scope};
+use super::authority::{Asked, Authority, Scope};
 use super::challenge;
-use super::credentials::Credentials;
+use super::credentials::{Credentials, Place};
 use super::hosts::{Endpoint, Hosts};
 use super::transport::{Answer, Call, Failure, Transport, failure_of, redacted};
 use crate::cancel::Hook;
@@ -29,8 +28,8 @@ const PARALLEL: usize = 4;
 pub struct Config {
     /// What the user said about registries.
     pub hosts: Hosts,
-    /// Docker's `config.json`.
-    pub credentials: Option<PathBuf>,
+    /// Where the user's names and passwords are.
+    pub credentials: Place,
     /// Whether servers are asked, and how often.
     pub asking: Asking,
 }
@@ -64,7 +63,7 @@ struct Inner {
 /// Credentials of the Docker command line, nothing said about hosts.
 impl Default for Client {
     fn default() -> Self {
-        Self::new(Config { credentials: Credentials::default_file(), ..Config::default() })
+        Self::new(Config { credentials: Place::of_user(), ..Config::default() })
     }
 }
 
@@ -215,7 +214,8 @@ impl Client {
     ) -> std::result::Result<Answer, Failure> {
         let host = self.0.hosts.host(&endpoint.host);
         let trusted = super::transport::same_origin(&call.url, &endpoint.base);
-        let mut authorization = if trusted { self.0.authority.known(endpoint, scope)? } else { None };
+        let asked = Asked { transport: &self.0.transport, host: &host, endpoint, cancel };
+        let mut authorization = if trusted { self.0.authority.known(asked, scope)? } else { None };
         // Once for a token that expired early, once for another scope.
         for _ in 0..3 {
             if cancel.is_cancelled() {
@@ -235,7 +235,7 @@ impl Client {
                 return Err(failure);
             }
             let rejected = authorization.as_deref();
-            let next = self.0.authority.answer(&self.0.transport, &host, endpoint, &challenges, scope, rejected)?;
+            let next = self.0.authority.answer(asked, &challenges, scope, rejected)?;
             let Some(next) = next else { return Err(failure) };
             authorization = Some(next);
         }

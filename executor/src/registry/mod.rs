@@ -4,7 +4,8 @@
 //! |---|---|
 //! | [`hosts`] | which servers answer for a registry's name: mirrors, plain HTTP, certificates |
 //! | `certificates` | whom to trust, and what is shown to a server that wants to know who asks |
-//! | [`credentials`] | Docker's `config.json` and credential helpers |
+//! | [`credentials`] | Docker's `config.json` and whom it names |
+//! | `helper` | credential helpers, the programs that it may name |
 //! | `challenge` | what a server says when it wants to know who asks |
 //! | `authority` | tokens and passwords: got once, kept until they expire |
 //! | `transport` | one HTTP exchange: certificates, proxies, redirects, what a failure means |
@@ -20,6 +21,7 @@ mod certificates;
 mod challenge;
 mod client;
 pub mod credentials;
+mod helper;
 pub mod hosts;
 mod pull;
 mod push;

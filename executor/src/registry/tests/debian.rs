@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use oci::{Descriptor, Digest, Document, Index, Platform, media};
 
 use super::{client, image, reference};
+use crate::registry::credentials::Place;
 use crate::registry::{Client, Config, Push};
 use crate::store::{Blobs, MemoryBlobs, read_blob, write_blob};
 use crate::{Cancel, Error, Result, progress};
@@ -208,7 +209,7 @@ fn pull_with_password() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("config.json");
     fs::write(&file, format!(r#"{{"auths": {{"{}": {{"auth": "bWU6c2VjcmV0"}}}}}}"#, registry.host)).unwrap();
-    pull(&Client::new(Config { credentials: Some(file), ..Config::default() }), &name, &manifest);
+    pull(&Client::new(Config { credentials: Place::file(file), ..Config::default() }), &name, &manifest);
 }
 
 /// Pushes the blobs below `root`, which may be in the repositories of `origins` already.

@@ -6,6 +6,7 @@ use oci::{Descriptor, Digest, media};
 
 use super::server::{Asked, Reply, Server};
 use super::{client, image, reference};
+use crate::registry::credentials::Place;
 use crate::registry::hosts::{Host, Hosts};
 use crate::registry::{Asking, Client, Config};
 use crate::store::{Blobs, MemoryBlobs};
@@ -171,9 +172,14 @@ fn a_cancelled_download_stops() {
 
 /// A client with a password for one host.
 fn with_password(directory: &std::path::Path, host: &str) -> Client {
+    with_entry(directory, host, r#"{"username": "me", "password": "secret"}"#)
+}
+
+/// A client with an entry of `config.json` for one host.
+fn with_entry(directory: &std::path::Path, host: &str, entry: &str) -> Client {
     let file = directory.join("config.json");
-    std::fs::write(&file, format!(r#"{{"auths": {{"{host}": {{"username": "me", "password": "secret"}}}}}}"#)).unwrap();
-    Client::new(Config { credentials: Some(file), ..Config::default() })
+    std::fs::write(&file, format!(r#"{{"auths": {{"{host}": {entry}}}}}"#)).unwrap();
+    Client::new(Config { credentials: Place::file(file), ..Config::default() })
 }
 
 const BASIC: &str = "Basic bWU6c2VjcmV0";
@@ -259,6 +265,77 @@ fn tokens_for_a_password() {
     with_password(directory.path(), &server.host).manifest(&app(&server), &Cancel::default()).unwrap();
     assert_eq!(server.asked()[2].header("authorization"), BASIC);
     assert_eq!(server.asked()[3].header("authorization"), "Bearer got");
+}
+
+#[test]
+fn identity_tokens() {
+    let directory = tempfile::tempdir().unwrap();
+    let check = |knows_post, entry: &str, asked: &str, shown: &str| {
+        let server = token_server(knows_post);
+        with_entry(directory.path(), &server.host, entry).manifest(&app(&server), &Cancel::default()).unwrap();
+        let requests = server.asked();
+        let post = requests.iter().find(|request| request.method == "POST").unwrap();
+        let form = String::from_utf8(post.body.clone()).unwrap();
+        assert!(form.ends_with("grant_type=refresh_token&refresh_token=t"), "{form}");
+        let token = requests.iter().rfind(|request| request.target.starts_with("/token")).unwrap();
+        assert_eq!((token.method.as_str(), token.header("authorization")), (asked, shown));
+    };
+    check(true, r#"{"identitytoken": "t"}"#, "POST", "");
+    check(true, r#"{"password": "t"}"#, "POST", "");
+    // "Basic" of ":t".
+    check(false, r#"{"identitytoken": "t"}"#, "GET", "Basic OnQ=");
+}
+
+#[test]
+fn an_identity_token_that_is_not_accepted() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(|asked| {
+        let realm = format!(r#"Bearer realm="http://{}/token""#, asked.header("host"));
+        Reply::Full(401, vec![("WWW-Authenticate", realm)], vec![])
+    });
+    let client = with_entry(directory.path(), &server.host, r#"{"identitytoken": "t"}"#);
+    let error = client.manifest(&app(&server), &Cancel::default()).unwrap_err().to_string();
+    assert!(error.contains("server message: the identity token was not accepted; log in again"), "{error}");
+}
+
+#[test]
+fn a_registry_token_is_shown_as_it_is_and_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = token_server(true);
+    let client = with_entry(directory.path(), &server.host, r#"{"registrytoken": "t"}"#);
+    for _ in 0..2 {
+        client.manifest(&app(&server), &Cancel::default()).unwrap();
+    }
+    let shown: Vec<_> = server.asked().iter().map(|asked| asked.header("authorization").to_owned()).collect();
+    assert_eq!(shown, ["", "Bearer t", "Bearer t"]);
+}
+
+#[test]
+fn answers_of_token_servers() {
+    let check = |answer: &'static str, expected: &str| {
+        let (manifest, ..) = image(b"layer");
+        let server = Server::start(move |asked| match asked.header("authorization") {
+            _ if asked.target.starts_with("/token") => Reply::ok(answer),
+            "Bearer good" => Reply::ok(manifest.clone()),
+            _ => {
+                let realm = format!(r#"Bearer realm="http://{}/token""#, asked.header("host"));
+                Reply::Full(401, vec![("WWW-Authenticate", realm)], vec![])
+            }
+        });
+        let said = client().manifest(&app(&server), &Cancel::default());
+        let said = said.map_or_else(|error| error.to_string(), |_| "taken".to_owned());
+        assert!(said.ends_with(expected), "{answer}: {said}");
+    };
+    check(r#"{"token": "good"}"#, "taken");
+    check(r#"{"token": "bad", "access_token": "good"}"#, "taken");
+    check(r#"{"token": "good", "access_token": ""}"#, "taken");
+    check(r#"{"token": "good", "expires_in": -5}"#, "taken");
+    check(r#"{"token": "good", "expires_in": 9223372036854775807}"#, "taken");
+    check(r#"{"token": "good"} more"#, "taken");
+    check(r#"{"token": "good", "expires_in": "300"}"#, "expected i64 at line 1 column 37");
+    check(r#"{"token": ""}"#, "sent no token: neither token nor access_token");
+    check("", "sent no token: an empty answer");
+    check("<html>", "sent no token: expected value at line 1 column 1");
 }
 
 #[test]
