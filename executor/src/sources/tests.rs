@@ -108,7 +108,7 @@ impl Sample {
 
 /// A store and what goes with it.
 pub(super) struct Place {
-    dir: tempfile::TempDir,
+    pub(super) dir: tempfile::TempDir,
     store: Store,
     snapshots: Arc<dyn Snapshots>,
     pub(super) session: Session,

@@ -103,8 +103,20 @@ impl Checkout<'_> {
         if self.wanted.skip_submodules || fs::symlink_metadata(dir.join(".gitmodules")).is_err() {
             return Ok(());
         }
+        // What addresses like `../other` are relative to.
+        self.run(place, &["config", "remote.origin.url", &self.wanted.redacted()])?;
         let update = ["submodule", "--quiet", "update", "--init", "--recursive"];
-        shallow(|depth| self.run(place, &[&update, depth].concat()))
+        let update = || shallow(|depth| self.run(place, &[&update, depth].concat()));
+        let kept = place.git_dir.map(|git_dir| git_dir.join("modules")).filter(|modules| modules.exists());
+        match (update(), kept) {
+            // They are where they were for another commit; commits have ids, so that what was found there is right.
+            (Err(Error::Remote { .. }), Some(kept)) => {
+                self.run(place, &["submodule", "--quiet", "deinit", "--force", "--all"])?;
+                fs::remove_dir_all(&kept).map_err(Error::io("remove", kept))?;
+                update()
+            }
+            (updated, _) => updated,
+        }
     }
 
     fn run(&self, place: &Place<'_>, arguments: &[&str]) -> Result<()> {

@@ -53,11 +53,13 @@ impl Git {
             environment.extend(["http_proxy", "https_proxy"].map(|name| (name.into(), guard.url().into())));
             environment.push(("no_proxy".into(), "".into()));
         }
-        if let Some(header) = authorization(wanted, context)? {
-            let key = format!("http.{}.extraheader", token_scope(&wanted.remote));
-            let pairs =
-                [("GIT_CONFIG_COUNT", "1".to_owned()), ("GIT_CONFIG_KEY_0", key), ("GIT_CONFIG_VALUE_0", header)];
-            environment.extend(pairs.map(|(name, value)| (name.into(), value.into())));
+        let header = authorization(wanted, context)?;
+        let header = header.map(|header| (format!("http.{}.extraheader", token_scope(&wanted.remote)), header));
+        let config: Vec<_> = header.into_iter().chain(login(wanted)).collect();
+        environment.push(("GIT_CONFIG_COUNT".into(), config.len().to_string().into()));
+        for (index, (key, value)) in config.into_iter().enumerate() {
+            environment.push((format!("GIT_CONFIG_KEY_{index}").into(), key.into()));
+            environment.push((format!("GIT_CONFIG_VALUE_{index}").into(), value.into()));
         }
         if !wanted.ssh.is_empty() {
             environment.push(("SSH_AUTH_SOCK".into(), agent(&wanted.ssh, context)?));
@@ -152,8 +154,10 @@ fn authorization(wanted: &Wanted, context: Context<'_>) -> Result<Option<String>
             continue;
         }
         if let Some(secret) = context.session.secret(&id)? {
-            let basic = || format!("basic {}", oci::base64::encode(&[b"x-access-token:", secret.as_slice()].concat()));
-            let value = if token { basic() } else { String::from_utf8_lossy(&secret).into_owned() };
+            // Who writes a token into a file ends the line.
+            let secret = secret.trim_ascii_end();
+            let basic = || format!("basic {}", oci::base64::encode(&[b"x-access-token:", secret].concat()));
+            let value = if token { basic() } else { String::from_utf8_lossy(secret).into_owned() };
             return Ok(Some(format!("Authorization: {value}")));
         }
     }
@@ -164,6 +168,17 @@ fn authorization(wanted: &Wanted, context: Context<'_>) -> Result<Option<String>
 fn token_scope(remote: &str) -> &str {
     let all = ["https://github.com/", "https://www.github.com/"];
     all.into_iter().find(|prefix| remote.starts_with(prefix)).unwrap_or(remote)
+}
+
+/// Puts the password back that an address is written down without: submodules beside a repository are named by it.
+fn login(wanted: &Wanted) -> Option<(String, String)> {
+    let (shown, remote) = (wanted.redacted(), &wanted.remote);
+    if shown == *remote {
+        return None;
+    }
+    // Up to the path.
+    let server = |address: &str| address.split_inclusive('/').take(3).collect::<String>();
+    Some((format!("url.{}.insteadOf", server(remote)), server(&shown)))
 }
 
 fn agent(id: &str, context: Context<'_>) -> Result<OsString> {
@@ -202,7 +217,34 @@ fn ssh_command(known_hosts: Option<&Path>) -> OsString {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::Secret;
     use crate::sources::tests;
+
+    #[test]
+    fn who_asks() {
+        let mut place = tests::Place::new();
+        let file = place.dir.path().join("secret");
+        let wanted = Wanted {
+            remote: "https://example.com:8443/a".into(),
+            header_secret: "HEADER".into(),
+            token_secret: "TOKEN".into(),
+            ..Wanted::default()
+        };
+        let mut check = |ids: &[&str], secret: &str, expected: &str| {
+            std::fs::write(&file, secret).unwrap();
+            let secrets = ids.iter().map(|id| ((*id).to_owned(), Secret::File(file.clone())));
+            place.session.secrets = secrets.collect();
+            let found = place.with(|context| authorization(&wanted, context)).unwrap();
+            assert_eq!(found.unwrap_or_default(), expected, "{ids:?}");
+        };
+        check(&[], "t", "");
+        // "x-access-token:t"
+        check(&["TOKEN"], "t", "Authorization: basic eC1hY2Nlc3MtdG9rZW46dA==");
+        check(&["TOKEN"], "t\r\n", "Authorization: basic eC1hY2Nlc3MtdG9rZW46dA==");
+        check(&["TOKEN", "HEADER"], "Bearer t\n", "Authorization: Bearer t");
+        check(&["TOKEN.example.com:8443", "HEADER"], "t", "Authorization: basic eC1hY2Nlc3MtdG9rZW46dA==");
+        check(&["TOKEN.example.com"], "t", "");
+    }
 
     #[test]
     fn a_machine_without_git() {

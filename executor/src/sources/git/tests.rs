@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::registry::tests::server::{Reply, Server};
 use crate::sources::signature::tests::{Keys, SshKey};
 use crate::sources::tests::Place;
 
@@ -326,6 +327,75 @@ fn submodules_leave_only_their_files() {
     assert_eq!(files(&dir), [".gitmodules", "inner/docs/deep/page", "inner/file", "inner/link"]);
     let (_, dir) = build(&place, &source("true")).unwrap();
     assert_eq!(files(&dir), [".gitmodules"]);
+}
+
+/// A repository `outer` whose module `inner` is at an address; the module itself is `repo`.
+fn add_outer(remote: &Remote, address: &str) {
+    if !remote.path("outer").exists() {
+        remote.git("", &["init", "--quiet", "-b", "main", "outer"]);
+        remote.git("outer", &["submodule", "--quiet", "add", &format!("{}/repo", remote.address), "inner"]);
+    }
+    fs::write(remote.path("outer/.gitmodules"), format!("[submodule \"inner\"]\npath = inner\nurl = {address}\n"))
+        .unwrap();
+    remote.commit("outer", 1_000_000_000);
+}
+
+/// `outer`, at an address.
+fn outer(address: &str, keep: &str) -> llb::Source {
+    let attrs = [("git.fullurl".to_owned(), address.to_owned()), ("git.keepgitdir".to_owned(), keep.to_owned())].into();
+    llb::Source { identifier: "git://127.0.0.1/outer#main".to_owned(), attrs }
+}
+
+#[test]
+fn submodules_beside_the_repository() {
+    let remote = Remote::start();
+    add_outer(&remote, "../repo");
+    for keep in ["false", "true"] {
+        let place = Place::new();
+        let (_, dir) = build(&place, &outer(&format!("{}/outer", remote.address), keep)).unwrap();
+        assert_eq!(fs::read_to_string(dir.join("inner/file")).unwrap(), "two", "keepgitdir={keep}");
+    }
+}
+
+#[test]
+fn submodules_beside_a_repository_with_a_password() {
+    let remote = Remote::start();
+    add_outer(&remote, "../../repo/.git");
+    ["repo", "outer"].iter().for_each(|name| drop(remote.git(name, &["update-server-info"])));
+    let root = remote.root.path().to_owned();
+    let server = Server::start(move |asked| {
+        let path = asked.target.split('?').next().unwrap_or_default().trim_start_matches('/');
+        match (asked.header("authorization"), fs::read(root.join(path))) {
+            // "me:p@w"
+            ("Basic bWU6cEB3", Ok(body)) => Reply::ok(body),
+            ("Basic bWU6cEB3", Err(_)) => Reply::status(404),
+            _ => Reply::Full(401, vec![("WWW-Authenticate", "Basic realm=x".into())], vec![]),
+        }
+    });
+    for keep in ["false", "true"] {
+        let place = Place::new();
+        let (_, dir) = build(&place, &outer(&format!("http://me:p%40w@{}/outer/.git", server.host), keep)).unwrap();
+        assert_eq!(fs::read_to_string(dir.join("inner/file")).unwrap(), "two", "keepgitdir={keep}");
+        let found = Command::new("grep").args(["-r", "p%40w"]).arg(place.dir.path()).output().unwrap();
+        assert!(found.stdout.is_empty(), "{}", String::from_utf8_lossy(&found.stdout));
+    }
+}
+
+#[test]
+fn submodules_that_moved() {
+    let remote = Remote::start();
+    let place = Place::new();
+    let source = outer(&format!("{}/outer", remote.address), "false");
+    add_outer(&remote, "../repo");
+    build(&place, &source).unwrap();
+    fs::rename(remote.path("repo"), remote.path("elsewhere")).unwrap();
+    fs::write(remote.path("elsewhere/file"), "three").unwrap();
+    remote.commit("elsewhere", 1_200_000_000);
+    remote.git("outer/inner", &["fetch", "--quiet", "../../elsewhere"]);
+    remote.git("outer/inner", &["checkout", "--quiet", "FETCH_HEAD"]);
+    add_outer(&remote, "../elsewhere");
+    let (_, dir) = build(&place, &source).unwrap();
+    assert_eq!(fs::read_to_string(dir.join("inner/file")).unwrap(), "three");
 }
 
 #[test]
