@@ -86,6 +86,8 @@ impl Git {
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let output = process::output(command, None, context, |error| missing(&error))?;
         let mut stderr = String::from_utf8_lossy(&output.stderr).replace(&self.remote.0, &self.remote.1);
+        // Lines of ssh end so.
+        stderr = stderr.replace("\r\n", "\n");
         // The shell's words, and its statuses for what is not there and what may not be run.
         if matches!(output.status.code(), Some(126 | 127)) {
             return Err(missing(&stderr.trim().rsplit(": ").next().unwrap_or_default()));
@@ -204,18 +206,35 @@ fn ssh_command(known_hosts: Option<&Path>) -> OsString {
     let mut command = OsString::from("ssh -F /dev/null ");
     match known_hosts {
         Some(path) => {
-            command.push("-o UserKnownHostsFile='");
-            command.push(path);
-            command.push("'");
+            command.push("-o UserKnownHostsFile=");
+            command.push(quoted(path));
         }
-        // Any host is taken, and none is learnt into the file of the user, where it would count for other programs.
-        None => command.push("-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"),
+        // Any host is taken, and none is learnt into the file of the user, where it would count for other programs; that
+        // it was is nothing to warn of.
+        None => command.push("-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"),
     }
     command
 }
 
+/// A path for `ssh`, which takes words apart and knows escapes of its own, behind a shell.
+fn quoted(path: &Path) -> OsString {
+    let mut quoted = b"'\"".to_vec();
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'%' => quoted.extend(b"%%"),
+            b'\'' => quoted.extend(b"'\\''"),
+            b'"' | b'\\' => quoted.extend([b'\\', *byte]),
+            _ => quoted.push(*byte),
+        }
+    }
+    quoted.extend(b"\"'");
+    std::os::unix::ffi::OsStringExt::from_vec(quoted)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
     use crate::session::Secret;
     use crate::sources::tests;
@@ -246,14 +265,43 @@ mod tests {
         check(&["TOKEN.example.com"], "t", "");
     }
 
+    /// Which hosts `ssh` knows by a file in a directory with this name.
     #[test]
-    fn a_machine_without_git() {
+    fn known_hosts_wherever_the_store_is() {
+        for name in ["plain", "my disk", "a%h", "it's", "a\"b", "a\\b", "a$HOME`b`"] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join(name);
+            let command = ssh_command(Some(&path)).into_string().unwrap();
+            let output = Command::new("sh").args(["-c", &format!("{command} -G host")]).output().unwrap();
+            let shown = String::from_utf8(output.stdout).unwrap();
+            let line = shown.lines().find_map(|line| line.strip_prefix("userknownhostsfile ")).unwrap_or_default();
+            assert_eq!(line.replace("%%", "%"), path.display().to_string(), "{command}");
+        }
+    }
+
+    /// What is said of a machine with this program as its git.
+    fn failure(program: Option<&str>) -> String {
         let dir = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("/bin/sh", dir.path().join("sh")).unwrap();
+        if let Some(text) = program {
+            std::fs::write(dir.path().join("git"), text).unwrap();
+            std::fs::set_permissions(dir.path().join("git"), PermissionsExt::from_mode(0o755)).unwrap();
+        }
         let environment = vec![("PATH".into(), dir.path().into())];
         let git = Git { environment, guard: None, remote: ("x".into(), "x".into()), _known_hosts: None };
         let run = |context: Context<'_>| git.run(&Place::default(), &["version"], context);
-        let error = tests::Place::new().with(run).unwrap_err().to_string();
+        tests::Place::new().with(run).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_machine_without_git() {
+        let error = failure(None);
         assert!(error.ends_with("the program git cannot be run (not found); install it"), "{error}");
+    }
+
+    #[test]
+    fn lines_of_ssh() {
+        let error = failure(Some("#!/bin/sh\nprintf 'denied\\r\\nfatal: no\\n' >&2; exit 128"));
+        assert_eq!(error, "git version: git stderr:\ndenied\nfatal: no\n: exit status 128");
     }
 }
