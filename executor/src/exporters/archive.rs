@@ -4,29 +4,23 @@
 //! no owners. A layout directory holds the same, and its index may hold other images, which stay.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use oci::{Descriptor, Digest, Index, Reference, media};
+use oci::{Descriptor, Digest, Index, Reference};
 use serde::Serialize;
 
 use super::attrs::ImageAttrs;
 use super::dest::{self, Target};
 use super::image::{self, Written};
 use super::layers::Wanted;
+use super::layout::{self, BLOB, IMAGE_NAME, LAYOUT, REF_NAME, blob_path};
 use super::{Built, Context, Metadata};
 use crate::layer::header::{END, Entry, Kind, padding, write_header};
 use crate::{Error, Output, Result};
 
-const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
-/// Permissions of blobs.
-const BLOB: u32 = 0o444;
 /// Bytes that are written at once.
 const BUFFER: usize = 256 << 10;
-const IMAGE_NAME: &str = "io.containerd.image.name";
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// Refuses to push an archive.
 pub(super) fn check_attrs(attrs: &ImageAttrs) -> Result<()> {
@@ -105,10 +99,6 @@ pub(super) fn records(
         records.insert("manifest.json".to_owned(), Record::Bytes(manifest, 0o644));
     }
     Ok(records)
-}
-
-fn blob_path(digest: &Digest) -> String {
-    format!("blobs/{}/{}", digest.algorithm().as_str(), digest.hex())
 }
 
 /// The root once for each name.
@@ -198,55 +188,14 @@ fn write_layout(
     attrs: &ImageAttrs,
     context: Context<'_>,
 ) -> Result<()> {
-    for blob in written.blobs.iter().chain([root]) {
-        let path = dir.join(blob_path(&blob.digest));
-        if fs::metadata(&path).is_ok_and(|meta| meta.len() == blob.size) {
-            continue;
-        }
+    for blob in written.blobs.iter().chain([root]).filter(|blob| !layout::has(dir, blob)) {
         context.cancel.check()?;
-        let parent = path.parent().expect("a blob is in a directory");
-        fs::create_dir_all(parent).map_err(Error::io("make", parent))?;
-        let mut target = Target::open(Some(&path))?;
-        copy_blob(&blob.digest, blob.size, target.file(), context).map_err(Error::io("write", &path))?;
-        // parity: a blob never changes.
-        target.file().set_permissions(fs::Permissions::from_mode(BLOB)).map_err(Error::io("write", &path))?;
-        target.finish()?;
-    }
-    write_file(&dir.join("oci-layout"), LAYOUT)?;
-    let lock = dir.join("index.json.lock");
-    let held = File::create(&lock).map_err(Error::io("make", &lock))?;
-    held.lock().map_err(Error::io("lock", &lock))?;
-    let updated = update_index(dir, root, attrs);
-    let _ = fs::remove_file(&lock);
-    updated
-}
-
-/// Adds the image to the index; other images of the same names go.
-fn update_index(dir: &Path, root: &Descriptor, attrs: &ImageAttrs) -> Result<()> {
-    let path = dir.join("index.json");
-    let mut index = match fs::read(&path) {
-        Ok(bytes) if !bytes.is_empty() => {
-            serde_json::from_slice(&bytes).map_err(|error| Error::io("read", &path)(error.into()))?
-        }
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::io("read", &path)(error)),
-        _ => Index::new(Vec::new()),
-    };
-    if index.media_type.is_empty() {
-        index.media_type = media::OCI_INDEX.to_owned();
+        layout::put_blob(dir, &blob.digest, |file| copy_blob(&blob.digest, blob.size, file, context))?;
     }
     let mut added = named(root, &attrs.names);
     if attrs.names.is_empty() {
         let tag = attrs.tag.clone().unwrap_or_else(|| "latest".into());
         added[0].annotations.insert(REF_NAME.into(), tag);
     }
-    let key = |image: &Descriptor| [REF_NAME, IMAGE_NAME].map(|key| image.annotations.get(key).cloned());
-    index.manifests.retain(|old| added.iter().all(|new| key(new) != key(old)));
-    index.manifests.extend(added);
-    write_file(&path, &oci::json::to_vec(&index))
-}
-
-fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut target = Target::open(Some(path))?;
-    target.file().write_all(bytes).map_err(Error::io("write", path))?;
-    target.finish()
+    layout::add(dir, added)
 }

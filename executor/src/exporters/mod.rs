@@ -12,6 +12,7 @@ mod dest;
 mod dir;
 mod image;
 mod layers;
+mod layout;
 mod load;
 mod packs;
 mod parts;
