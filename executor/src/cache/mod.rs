@@ -1,5 +1,6 @@
 //! Cache keys, and the results they lead to.
 
+pub mod config;
 pub mod content_hash;
 pub(crate) mod glob;
 mod json;
