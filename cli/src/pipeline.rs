@@ -2,11 +2,10 @@
 
 use ast::{Module, Source, Sources};
 use compiler::{Facts, Options, Outcome, Plan, World};
-use executor::store::Store;
 
 use crate::failure::{Failure, Result};
 use crate::settings::{Input, Settings};
-use crate::world::{self, Host};
+use crate::world::{self, Host, Opened};
 use crate::{files, printer, remote};
 
 /// A compilation and the text its findings point into.
@@ -15,8 +14,8 @@ pub(crate) struct Compiled {
     pub(crate) outcome: Outcome,
     /// The text, as file 0.
     pub(crate) sources: Sources,
-    /// The executor's store, if it was looked in.
-    pub(crate) store: Option<Store>,
+    /// What was opened to answer what it asked.
+    pub(crate) opened: Opened,
 }
 
 impl Compiled {
@@ -79,7 +78,7 @@ pub(crate) fn run(settings: &Settings, source: Source, door: Door) -> Result<Com
         files::replace(path, host.record(&outcome.facts).as_bytes())?;
     }
     let sources = std::iter::once(source).chain(outcome.modules.iter().cloned()).collect();
-    Ok(Compiled { outcome, sources, store: host.into_store() })
+    Ok(Compiled { outcome, sources, opened: host.into_opened() })
 }
 
 /// The same as [`plan`], optimized as the settings ask.

@@ -61,7 +61,18 @@ struct Network {
     client: OnceLock<std::result::Result<Client, AskError>>,
     /// The store, or why there is none: `None` where there is no such directory.
     store: OnceLock<std::result::Result<Store, Option<String>>>,
+    /// Whether a store that is not there is made: what is asked for here is kept for the build that follows.
+    makes_store: bool,
     cancel: Cancel,
+}
+
+/// What was opened to answer, for the build that follows.
+#[derive(Default)]
+pub(crate) struct Opened {
+    /// The executor's store, if it was looked in and nobody still does.
+    pub(crate) store: Option<Store>,
+    /// Who talks to registries, with the tokens that it got.
+    pub(crate) registries: Option<Client>,
 }
 
 impl<'s> Host<'s> {
@@ -90,14 +101,18 @@ impl<'s> Host<'s> {
             },
             client: OnceLock::new(),
             store: OnceLock::new(),
+            makes_store: settings.run.is_some(),
             cancel: Cancel::default(),
         };
         Self { settings, lock, network: Arc::new(network), building: Mutex::default() }
     }
 
-    /// The executor's store, if it was looked in and nobody still does.
-    pub(crate) fn into_store(self) -> Option<Store> {
-        Arc::into_inner(self.network)?.store.into_inner()?.ok()
+    /// What was opened to answer, unless somebody still waits for an answer.
+    pub(crate) fn into_opened(self) -> Opened {
+        let Some(network) = Arc::into_inner(self.network) else { return Opened::default() };
+        let store = network.store.into_inner().and_then(std::result::Result::ok);
+        let registries = network.client.into_inner().and_then(std::result::Result::ok);
+        Opened { store, registries: registries.map(|client| client.asking(Asking::Repeatedly)) }
     }
 
     /// Makes the sources of a graph those that are written down.
@@ -281,14 +296,15 @@ impl Network {
         made.as_ref().map_err(Clone::clone)
     }
 
-    /// The executor's store, if there is one: a look must not make it, and one that cannot be opened is not ours. **Errors**:
-    /// why it cannot; `None` where there is none.
+    /// The executor's store, if there is one: who only looks must not make it, and one that cannot be opened is not ours.
+    /// **Errors**: why it cannot; `None` where there is none.
     fn store(&self) -> std::result::Result<&Store, Option<&str>> {
         let open = || {
             let directory = self.place.directory();
             let shown = directory.display().to_string();
             match directory.join("blobs-v1").symlink_metadata() {
                 Ok(_) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound && self.makes_store => {}
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(None),
                 Err(error) => return Err(Some(format!("the store {shown} was not looked in: {error}"))),
             }

@@ -80,10 +80,13 @@ fn one(args: &Build, mut settings: Settings, source: Source, name: Option<&Strin
         let plan = pipeline::plan(&settings, compiled)?;
         return program::run(&plan, settings.passes, &|output| run_settings(args, output));
     }
-    let store = compiled.store.take();
+    let opened = std::mem::take(&mut compiled.opened);
     let plan = pipeline::optimized(&settings, compiled)?;
     let mut run = run_settings(args, None)?;
-    run.store = store;
+    run.store = opened.store;
+    if let Some(registries) = opened.registries {
+        run.session.registries = registries;
+    }
     lend(settings, &mut run);
     executor::cli::run(definition::encode(plan)?, run).map_err(Failure::Build)
 }

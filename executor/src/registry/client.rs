@@ -48,11 +48,10 @@ pub enum Asking {
 
 /// Talks to registries. Cheap to clone; clones share connections and tokens.
 #[derive(Clone)]
-pub struct Client(Arc<Inner>);
+pub struct Client(Arc<Inner>, Asking);
 
 struct Inner {
     hosts: Hosts,
-    asking: Asking,
     authority: Authority,
     transport: Transport,
     /// Whether those that may speak plain HTTP do, by host, once they were asked.
@@ -71,14 +70,20 @@ impl Client {
     /// A client.
     pub fn new(config: Config) -> Self {
         let authority = Authority::new(Credentials::new(config.credentials));
-        Self(Arc::new(Inner {
+        let inner = Inner {
             hosts: config.hosts,
-            asking: config.asking,
             authority,
             transport: Transport::default(),
             plain: Mutex::default(),
             gate: Gate::default(),
-        }))
+        };
+        Self(Arc::new(inner), config.asking)
+    }
+
+    /// The same client, which asks as is said: connections and tokens stay shared.
+    #[must_use]
+    pub fn asking(self, asking: Asking) -> Self {
+        Self(self.0, asking)
     }
 
     /// A client that trusts what answers for a registry: its certificate is not checked, and it may speak plain HTTP.
@@ -94,14 +99,14 @@ impl Client {
             host.http = Some(!encrypted);
             plain.insert(domain.to_owned(), !encrypted);
         }
-        Self(Arc::new(Inner {
+        let inner = Inner {
             hosts,
-            asking: self.0.asking,
             authority: self.0.authority.anew(),
             transport: Transport::default(),
             plain: Mutex::new(plain),
             gate: Gate::default(),
-        }))
+        };
+        Self(Arc::new(inner), self.1)
     }
 
     /// Breaks all connections, so that whoever waits for a registry fails at once. For a build that is cancelled.
@@ -153,7 +158,7 @@ impl Client {
 
     /// The servers that answer for a reference's registry.
     pub(super) fn endpoints(&self, reference: &Reference) -> Vec<Endpoint> {
-        if self.0.asking == Asking::Never { Vec::new() } else { self.0.hosts.endpoints(reference.domain()) }
+        if self.1 == Asking::Never { Vec::new() } else { self.0.hosts.endpoints(reference.domain()) }
     }
 
     /// An endpoint that may speak plain HTTP as it is spoken to. Whoever does not answer is asked again the next time.
@@ -248,7 +253,7 @@ impl Client {
         cancel: &Cancel,
         mut attempt: impl FnMut() -> std::result::Result<T, Failure>,
     ) -> std::result::Result<T, Failure> {
-        let tries = if self.0.asking == Asking::Repeatedly { TRIES } else { 1 };
+        let tries = if self.1 == Asking::Repeatedly { TRIES } else { 1 };
         let mut wait = FIRST_WAIT;
         for _ in 1..tries {
             match attempt() {

@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 
 use crate::process::{self, Result};
 
@@ -36,6 +37,35 @@ fn answer(mut stream: TcpStream, directory: &Path) -> std::io::Result<()> {
         stream.write_all(&body)?;
     }
     Ok(())
+}
+
+/// Passes everything on to a server, for as long as the test runs; gives the address, and what clients sent.
+pub fn overhear(server: &str) -> (String, Arc<Mutex<Vec<u8>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
+    let address = listener.local_addr().expect("loopback is there").to_string();
+    let heard: Arc<Mutex<Vec<u8>>> = Arc::default();
+    let (server, noted) = (server.to_owned(), heard.clone());
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let (Ok(server), Ok(back)) = (TcpStream::connect(&server), client.try_clone()) else { continue };
+            let Ok(answers) = server.try_clone() else { continue };
+            std::thread::spawn(move || copy(answers, back, &Mutex::default()));
+            let noted = noted.clone();
+            std::thread::spawn(move || copy(client, server, &noted));
+        }
+    });
+    (address, heard)
+}
+
+fn copy(mut from: TcpStream, mut to: TcpStream, heard: &Mutex<Vec<u8>>) {
+    let mut buffer = [0; 16 << 10];
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        heard.lock().expect("nobody panics with it").extend(&buffer[..length]);
+        if to.write_all(&buffer[..length]).is_err() {
+            return;
+        }
+    }
+    let _ = to.shutdown(std::net::Shutdown::Write);
 }
 
 /// A registry without an image that answers uploads with an error of its own when a part of them has arrived; gives the

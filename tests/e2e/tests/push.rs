@@ -4,7 +4,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use e2e::{Registry, Sandbox, process, registry};
+use e2e::{Registry, Sandbox, process, registry, serve};
 use serde_json::Value;
 
 const HELLO: &str = "FROM base\nRUN echo hello > /hello\nCMD [\"cat\", \"/hello\"]\n";
@@ -50,6 +50,20 @@ fn several_names_in_several_repositories() {
     sandbox.write("Dockerfile", &format!("FROM {at}/team/app:1\nRUN cat /hello /hello > /twice\n"));
     sandbox.succeed(&mut sandbox.shell("LLBC_ROOT=$PWD/fresh llbc build --progress=plain -o tree ."));
     assert_eq!(sandbox.read("tree/twice"), "hello\nhello\n");
+}
+
+#[test]
+fn a_registry_is_asked_once_for_a_base() {
+    let Some((sandbox, registry)) = place(false) else { return };
+    sandbox.succeed(&mut sandbox.shell(&format!("llbc build --push -t {}/app:1 .", registry.address)));
+    let (address, heard) = serve::overhear(&registry.address);
+    sandbox.write("Dockerfile", &format!("FROM {address}/app:1\nRUN cat /hello > /again\n"));
+    sandbox.succeed(&mut sandbox.shell("LLBC_ROOT=$PWD/fresh llbc build -o tree ."));
+    assert_eq!(sandbox.read("tree/again"), "hello\n");
+    let heard = String::from_utf8_lossy(&heard.lock().unwrap()).into_owned();
+    let asked = |what: &str| heard.lines().filter(|line| line.starts_with(what)).collect::<Vec<_>>();
+    let (manifests, blobs) = (asked("GET /v2/app/manifests/"), asked("GET /v2/app/blobs/"));
+    assert_eq!((manifests.len(), blobs.len()), (1, 3), "a manifest, a config, two layers: {manifests:?} {blobs:?}");
 }
 
 #[test]
