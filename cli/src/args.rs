@@ -252,12 +252,6 @@ pub(crate) struct BuildFlags {
     /// Only print what would be built, as `docker buildx bake --print` does
     #[arg(long)]
     pub(crate) print: bool,
-    /// Import a cache (not supported yet)
-    #[arg(long, value_name = "CACHE", hide = true)]
-    pub(crate) cache_from: Vec<String>,
-    /// Export a cache (not supported yet)
-    #[arg(long, value_name = "CACHE", hide = true)]
-    pub(crate) cache_to: Vec<String>,
     /// Add an attestation (not supported yet)
     #[arg(long, value_name = "ATTESTATION", hide = true)]
     pub(crate) attest: Vec<String>,

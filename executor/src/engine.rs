@@ -1,21 +1,23 @@
 //! The door: open a store, solve definitions in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use llb::Decoded;
 use oci::{Digest, Platform};
 
+use crate::cache::{Key, Lent};
 use crate::cdi::Devices;
 use crate::exporters::{Ahead, Built, Packs};
 use crate::ops::exec::{Failed, Failures};
+use crate::remote_cache::{self, Export, Import, Lenders};
 use crate::runtime::{self, Embedded, Exit, Later, NetworkMode, Runtime, Spec};
 use crate::snapshot::{Active, Committed, Files, Snapshots};
-use crate::solver::Solved;
+use crate::solver::{Outcomes, Solved};
 use crate::sources::Fetching;
 use crate::store::Store;
 use crate::{
@@ -53,6 +55,12 @@ pub struct Request {
     pub expected: Vec<Expectation>,
     /// Whether the cache is not read at all.
     pub no_cache: bool,
+    /// Caches of others that are looked in, too.
+    pub cache_from: Vec<Import>,
+    /// Where the cache goes for others.
+    pub cache_to: Vec<CacheOutput>,
+    /// What was found in them; nothing to begin with.
+    pub lenders: Lenders,
     /// Entitlements granted: `network.host`, `security.insecure`, `device`, `device=NAME[,alias=OTHER]`.
     pub allow: Vec<String>,
     /// Devices of this machine.
@@ -81,8 +89,22 @@ pub struct Output {
 impl Output {
     /// Which of so many results it is of.
     fn results(&self, count: usize) -> Range<usize> {
-        self.part.as_ref().map_or(0..count, |part| part.results.clone())
+        results_of(self.part.as_ref(), count)
     }
+}
+
+/// Where a cache goes that others may use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CacheOutput {
+    /// Where it goes, and how much of it.
+    pub to: Export,
+    /// Of which results it is; of all when nothing is said.
+    pub part: Option<Part>,
+}
+
+/// Which of so many results something is of.
+fn results_of(part: Option<&Part>, count: usize) -> Range<usize> {
+    part.map_or(0..count, |part| part.results.clone())
 }
 
 /// Some of the results of a definition.
@@ -99,6 +121,8 @@ struct Shared {
     packs: Packs,
     /// What timestamps of image and history are set to, in seconds since the epoch.
     epoch: Option<i64>,
+    /// The keys of all that the build needed, once it is done.
+    needed: OnceLock<BTreeSet<Key>>,
 }
 
 /// Who learns of trees and failures while they are there.
@@ -208,7 +232,7 @@ impl Engine {
         ops::admit(&mut decoded.graph, &request.allow, &request.devices, sink)?;
         let solved =
             self.build(request, decoded, &host_platform(), Aside { on_made: &|_| (), failures: None }, sink)?;
-        Ok(solved.into_iter().map(|solved| solved.tree).collect())
+        Ok(solved.solved.into_iter().map(|solved| solved.tree).collect())
     }
 
     /// Opens a tree for reading.
@@ -311,7 +335,7 @@ impl Engine {
         request.outputs.iter().try_for_each(|output| exporters::check(output, is_list(output, results)))?;
         let epoch = epoch(results);
         let wanted = exporters::wanted(&request.outputs, epoch)?;
-        let shared = &Shared { packs: Packs::new(exporters::pace(&wanted)), epoch };
+        let shared = &Shared { packs: Packs::new(exporters::pace(&wanted)), epoch, needed: OnceLock::new() };
         // Packing ahead stops with the request, and when nothing will come of it any more.
         let stop = Cancel::default();
         let stopping = stop.clone();
@@ -321,10 +345,15 @@ impl Engine {
         std::thread::scope(|scope| {
             let ahead = Ahead::new(scope, &wanted, context);
             let aside = Aside { on_made: &|tree| ahead.made(tree), failures };
-            let built = self.build_outputs(request, decoded, aside, sink);
+            let built = self.build_outputs(request, decoded, aside, shared, sink);
             drop(ahead);
             let as_expected = built.and_then(|built| self.expect(request, &built, sink).map(|()| built));
-            as_expected.and_then(|built| self.export_all(request, &built, shared, sink)).inspect_err(|_| stop.cancel())
+            let exported = as_expected.and_then(|built| {
+                let mut response = self.export_all(request, &built, shared, sink)?;
+                self.export_caches(request, &built, shared, sink, &mut response)?;
+                Ok(response)
+            });
+            exported.inspect_err(|_| stop.cancel())
         })
     }
 
@@ -333,11 +362,13 @@ impl Engine {
         request: &Request,
         decoded: Decoded,
         aside: Aside<'_>,
+        shared: &Shared,
         sink: &dyn progress::Sink,
     ) -> Result<Vec<Built>> {
         let host = host_platform();
         let terminals = decoded.graph.outputs.clone();
-        let solved = self.build(request, decoded, &host, aside, sink)?;
+        let Outcomes { solved, keys } = self.build(request, decoded, &host, aside, sink)?;
+        shared.needed.get_or_init(|| keys);
         terminals.into_iter().zip(solved).map(|(terminal, solved)| describe(terminal, solved, &host)).collect()
     }
 
@@ -383,7 +414,8 @@ impl Engine {
         host: &Platform,
         aside: Aside<'_>,
         sink: &dyn progress::Sink,
-    ) -> Result<Vec<Solved>> {
+    ) -> Result<Outcomes> {
+        let lent = &self.lent(request, sink)[..];
         let build = solver::Build {
             store: &self.store,
             snapshots: &*self.snapshots,
@@ -395,12 +427,65 @@ impl Engine {
             network: request.network,
             sink,
             host,
+            lent,
             no_cache: request.no_cache,
             max_parallelism: request.max_parallelism,
             failures: aside.failures,
             cancel: &request.cancel,
         };
         solver::solve(&build, decoded, aside.on_made)
+    }
+
+    /// The caches that others lend for a build. One that cannot be had is left out, and said to be.
+    fn lent(&self, request: &Request, sink: &dyn progress::Sink) -> Vec<Arc<Lent>> {
+        // What is built without the cache has no use for theirs.
+        if request.no_cache {
+            return Vec::new();
+        }
+        request.lenders.borrow(&request.cache_from, |import| {
+            let name = format!("importing cache manifest from {import}");
+            let progress = &progress::Vertex { sink, digest: Digest::sha256(name.as_bytes()) };
+            let (store, snapshots, session, cancel) =
+                (&self.store, &*self.snapshots, &request.session, &request.cancel);
+            let context = sources::Context { store, snapshots, session, progress, cancel };
+            progress.during(&name, || remote_cache::lent(import, context))
+        })
+    }
+
+    /// Hands the cache to others.
+    fn export_caches(
+        &self,
+        request: &Request,
+        built: &[Built],
+        shared: &Shared,
+        sink: &dyn progress::Sink,
+        response: &mut Response,
+    ) -> Result<()> {
+        let Some(needed) = shared.needed.get() else { return Ok(()) };
+        for CacheOutput { to, part } in &request.cache_to {
+            let Some(place) = to.place() else { continue };
+            request.cancel.check()?;
+            let built = results(built, &results_of(part.as_ref(), built.len()));
+            let name = format!("exporting cache to {place}");
+            let progress = &progress::Vertex { sink, digest: Digest::sha256(format!("{name} {to:?}").as_bytes()) };
+            let context = self.exporting(request, shared, progress, &request.cancel);
+            let export = || {
+                let preparing = progress.part("preparing build cache for export", 0);
+                let lending = exporters::lend(built, needed, to.mode, to.wanted(), context)?;
+                drop(preparing);
+                remote_cache::write(to, &lending.config, &lending.blobs, context.sources)
+            };
+            match progress.during(&name, export) {
+                Ok(Some(manifest)) => {
+                    response.metadata.insert("cache.manifest".into(), serde_json::json!(manifest));
+                }
+                Ok(None) => {}
+                // It is shown as an error.
+                Err(error) if to.ignore_error && !matches!(error, Error::Cancelled) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     fn export(
@@ -414,7 +499,11 @@ impl Engine {
         request.cancel.check()?;
         let name = exporters::title(output.kind);
         let progress = &progress::Vertex { sink, digest: Digest::sha256(name.as_bytes()) };
-        let context = self.exporting(request, shared, progress, &request.cancel);
+        let mut context = self.exporting(request, shared, progress, &request.cancel);
+        let is_of_it = |cache: &CacheOutput| cache.part.is_none() || cache.part == output.part;
+        if request.cache_to.iter().any(|cache| cache.to.place().is_none() && is_of_it(cache)) {
+            context.inline = shared.needed.get();
+        }
         progress.during(name, || exporters::export(built, output, context))
     }
 
@@ -427,9 +516,9 @@ impl Engine {
     ) -> exporters::Context<'a> {
         let (store, snapshots) = (&self.store, &*self.snapshots);
         let sources = sources::Context { store, snapshots, session: &request.session, progress, cancel };
-        let Shared { packs, epoch } = shared;
+        let Shared { packs, epoch, .. } = shared;
         let (epoch, fetching) = (*epoch, &self.fetching);
-        exporters::Context { store, snapshots, epoch, progress, cancel, packs, fetching, sources }
+        exporters::Context { store, snapshots, epoch, progress, cancel, packs, inline: None, fetching, sources }
     }
 }
 
@@ -467,8 +556,8 @@ fn describe(terminal: llb::Output, solved: Solved, host: &Platform) -> Result<Bu
     let name = description.get("image.name").cloned();
     let annotations = description.iter().filter(|(key, _)| exporters::is_annotation(key));
     let annotations = annotations.map(|(key, value)| (key.to_string(), value.clone())).collect();
-    let Solved { tree, made } = solved;
-    Ok(Built { tree, made, platform, config, base_config, listed, name, annotations })
+    let Solved { tree, made, keys } = solved;
+    Ok(Built { tree, made, keys, platform, config, base_config, listed, name, annotations })
 }
 
 /// What results say timestamps are to be set to.

@@ -12,6 +12,7 @@
 //! | [`registry`] | the registry protocol |
 //! | [`sources`] | where trees come from |
 //! | [`exporters`] | where results go |
+//! | [`remote_cache`] | caches elsewhere: what flags say of them, read, written |
 //! | [`import`] | images from files into the store |
 //! | [`runtime`] | processes in containers |
 //! | [`cdi`] | devices by name: what is said of them, who may have them, what they change of a process |
@@ -24,7 +25,8 @@
 //! | `temp` | what a process is making, and the removal of what dead ones left |
 //! | [`userns`] | root for an ordinary user |
 //!
-//! Arrows: temp ← store ← snapshot ← cache ← {sources, exporters, runtime} ← cdi ← ops ← solver ← here; the scheduler uses none of them.
+//! Arrows: temp ← store ← snapshot ← cache ← {sources, exporters, runtime} ← cdi ← ops ← {solver, remote_cache} ← here; the
+//! scheduler uses none of them.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -32,6 +34,7 @@ pub mod cache;
 mod cancel;
 pub mod cdi;
 pub mod cli;
+mod csv;
 mod engine;
 mod error;
 mod expect;
@@ -44,6 +47,7 @@ pub mod ops;
 pub mod progress;
 pub mod prune;
 pub mod registry;
+pub mod remote_cache;
 pub mod rootfs;
 pub mod runtime;
 pub mod session;
@@ -59,7 +63,7 @@ pub mod userns;
 mod wire_stat;
 
 pub use cancel::Cancel;
-pub use engine::{Engine, FailedStep, Output, Part, Request, Response};
+pub use engine::{CacheOutput, Engine, FailedStep, Output, Part, Request, Response};
 pub use error::{Error, Result};
 pub use expect::Expectation;
 pub use host::host_platform;

@@ -64,7 +64,8 @@ const EXECUTOR_RANKS: &[&[&str]] = &[
     &["registry", "sources", "exporters", "import", "runtime"],
     &["cdi"],
     &["ops", "prune"],
-    &["solver"],
+    // What to do with what is in other places is the engine's to know.
+    &["solver", "remote_cache"],
     &["engine"],
     &["gateway"],
     &["cli"],

@@ -84,7 +84,9 @@ fn one(args: &Build, mut settings: Settings, source: Source, name: Option<&Strin
     let plan = pipeline::optimized(&settings, compiled)?;
     let mut run = run_settings(args, None)?;
     run.store = opened.store;
-    if let Some(registries) = opened.registries {
+    // One whose certificate is not to be checked has a client of its own.
+    if let Some(registries) = opened.registries.filter(|_| run.cache_from.iter().all(|from| from.insecure().is_none()))
+    {
         run.session.registries = registries;
     }
     lend(settings, &mut run);
@@ -95,7 +97,7 @@ fn one(args: &Build, mut settings: Settings, source: Source, name: Option<&Strin
 fn lend(settings: Settings, run: &mut RunSettings) {
     run.stdin_is_taken = settings.input.is_stdin() || !settings.uploads.is_empty();
     run.session.locals = settings.locals;
-    run.session.oci_layouts = settings.layouts;
+    run.session.oci_layouts.extend(settings.layouts);
     run.session.uploads = settings.uploads;
 }
 
@@ -177,9 +179,18 @@ fn run_settings(args: &Build, output: Option<String>) -> Result<RunSettings> {
     }
     // What the build file may not take from the cache is said in the definition, vertex by vertex.
     run.no_cache = false;
+    if holds_cache(&args.options.build_args) {
+        run.cache_to.push("type=inline".to_owned());
+    }
     let mut settings = RunSettings::new(&run, &args.options.store)?;
     settings.network = args.frontend.network.mode(&run.allow)?;
     Ok(settings)
+}
+
+/// Whether build arguments ask for images that hold their cache. parity: what buildx takes for true.
+fn holds_cache(build_args: &[String]) -> bool {
+    let asked = build_args.iter().rev().find_map(|arg| arg.strip_prefix("BUILDKIT_INLINE_CACHE="));
+    asked.is_some_and(|value| ["1", "t", "T", "true", "TRUE", "True"].contains(&value))
 }
 
 /// Flags as the frontend options that clients of BuildKit make of them.
@@ -235,12 +246,6 @@ fn bytes(text: &str) -> Result<u64> {
 }
 
 fn check_supported(flags: &BuildFlags) -> Result<()> {
-    if !flags.cache_from.is_empty() || !flags.cache_to.is_empty() {
-        return Err(Failure::unsupported(
-            "importing and exporting caches",
-            "results are kept in the store (--root) from build to build without it",
-        ));
-    }
     let off = |mode: &Option<String>| mode.as_deref().is_none_or(|mode| mode == "false");
     if !flags.attest.is_empty() || !off(&flags.provenance) || !off(&flags.sbom) {
         return Err(Failure::unsupported("adding attestations", "build without --attest, --provenance and --sbom"));

@@ -189,11 +189,7 @@ impl Config {
             record.results.iter_mut().for_each(|result| result.layer = places[result.layer]);
             record.chains.iter_mut().flat_map(|chain| &mut chain.layers).for_each(|layer| *layer = places[*layer]);
         }
-        let places = self.sort_records();
-        for inputs in self.records.iter_mut().flat_map(|record| &mut record.inputs) {
-            inputs.iter_mut().for_each(|input| input.link = places[input.link]);
-            inputs.sort_by(|a, b| (a.link, &a.selector).cmp(&(b.link, &b.selector)));
-        }
+        self.sort_records();
         self
     }
 
@@ -211,7 +207,8 @@ impl Config {
         places
     }
 
-    fn sort_records(&mut self) -> Vec<usize> {
+    /// Sorts the records, which stay of the same layers.
+    pub fn sort_records(&mut self) {
         let records = std::mem::take(&mut self.records);
         let inputs = |at: usize| {
             let of_input = |inputs: &Vec<Input>| {
@@ -225,7 +222,10 @@ impl Config {
         let order = sorted_by_key(records.len(), |at| (&records[at].digest, records[at].inputs.len(), inputs(at)));
         let places = inverse(&order);
         self.records = order.into_iter().map(|at| records[at].clone()).collect();
-        places
+        for inputs in self.records.iter_mut().flat_map(|record| &mut record.inputs) {
+            inputs.iter_mut().for_each(|input| input.link = places[input.link]);
+            inputs.sort_by(|a, b| (a.link, &a.selector).cmp(&(b.link, &b.selector)));
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use oci::Digest;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::VertexKey;
+use super::{Lent, Loan, VertexKey};
 use crate::Result;
 use crate::snapshot::{Committed, LayerId};
 use crate::store::Store;
@@ -52,24 +52,49 @@ pub fn root_key(digest: &Digest, output: u32) -> Key {
     Digest::sha256(format!("{digest}@{output}").as_bytes()).as_str().into()
 }
 
-/// Looks an edge up. `keys` are those of its vertex: several for a source, one for any other.
-pub fn query(store: &Store, keys: &[VertexKey], output: u32, known: &[Vec<Known>]) -> Result<Found> {
+/// Looks an edge up, in caches that somebody lends, too. `keys` are those of its vertex: several for a source, one for any
+/// other. What is found in a lent cache alone is the store's from then on: others lead there.
+pub fn query(
+    store: &Store,
+    lent: &[Arc<Lent>],
+    keys: &[VertexKey],
+    output: u32,
+    known: &[Vec<Known>],
+) -> Result<Found> {
     let (found, lacking) = store.db().read(|db| {
-        let mut found = match keys {
-            [key] if !known.is_empty() => walk(db, key, output, known)?,
-            _ => (roots(db, keys, output)?, Vec::new()),
+        let (mut found, lacking) = match keys {
+            [key] if !known.is_empty() => walk(db, lent, key, output, known)?,
+            _ => roots(db, lent, keys, output)?,
         };
-        found.0.has_result = any_result(db, &found.0.keys)?;
-        Ok(found)
+        let is_lent = |key: &Key| lent.iter().any(|lent| lent.has_loan(key));
+        found.has_result = any_result(db, &found.keys)? || found.keys.iter().any(is_lent);
+        Ok((found, lacking))
     })?;
     if !lacking.is_empty() {
-        store.db().write(|db| lacking.iter().try_for_each(|link| link.insert(db)))?;
+        store.db().write(|db| lacking.iter().try_for_each(|lack| lack.insert(db)))?;
     }
     Ok(found)
 }
 
-/// Results of keys, newest first.
-pub fn results(store: &Store, keys: &[Key]) -> Result<Vec<Committed>> {
+/// What the store lacks that leads to what was found.
+enum Lack {
+    /// The key of a source.
+    Root(Key),
+    /// A link.
+    Link(Link),
+}
+
+impl Lack {
+    fn insert(&self, db: &Connection) -> rusqlite::Result<()> {
+        match self {
+            Self::Root(key) => put_key(db, key),
+            Self::Link(link) => put_key(db, &link.child).and_then(|()| link.insert(db)),
+        }
+    }
+}
+
+/// Results of keys, newest first, each with when it was made in milliseconds since the epoch.
+pub fn results(store: &Store, keys: &[Key]) -> Result<Vec<(i64, Committed)>> {
     store.db().read(|db| {
         let mut rows: Vec<(i64, String)> = Vec::new();
         for key in keys {
@@ -79,8 +104,14 @@ pub fn results(store: &Store, keys: &[Key]) -> Result<Vec<Committed>> {
             }
         }
         rows.sort_by(|a, b| b.cmp(a));
-        Ok(rows.iter().map(|(_, text)| parse_layers(text)).collect())
+        Ok(rows.iter().map(|(created, text)| (*created, parse_layers(text))).collect())
     })
+}
+
+/// Makes a result that somebody lends one of the store: its layers stay where they are until somebody needs their files.
+pub fn borrow(store: &Store, keys: &[Key], loan: &Loan) -> Result<()> {
+    store.put_layers(loan.tree.layers.iter().map(|id| &*id.0).zip(&loan.layers))?;
+    store.db().write(|db| keys.iter().try_for_each(|key| put_result(db, key, &loan.tree, loan.created)))
 }
 
 /// Forgets a result that turned out to be gone.
@@ -150,20 +181,30 @@ fn save_output(
         [key] if !known.is_empty() => linked(db, key, output, known)?,
         _ => keys.iter().map(|key| root_key(&key.digest, output)).collect(),
     };
-    let layers = print_layers(result);
-    for key in &own {
-        db.prepare_cached("INSERT OR IGNORE INTO key VALUES (?1)")?.execute([&**key])?;
-        db.prepare_cached("INSERT OR REPLACE INTO result VALUES (?1, ?2, ?3)")?
-            .execute(params![&**key, layers, created])?;
-    }
+    own.iter().try_for_each(|key| put_result(db, key, result, created))?;
     Ok(own)
+}
+
+fn put_key(db: &Connection, key: &Key) -> rusqlite::Result<()> {
+    db.prepare_cached("INSERT OR IGNORE INTO key VALUES (?1)")?.execute([&**key])?;
+    Ok(())
+}
+
+fn put_result(db: &Connection, key: &Key, result: &Committed, created: i64) -> rusqlite::Result<()> {
+    put_key(db, key)?;
+    db.prepare_cached("INSERT OR REPLACE INTO result VALUES (?1, ?2, ?3)")?.execute(params![
+        &**key,
+        print_layers(result),
+        created
+    ])?;
+    Ok(())
 }
 
 /// The keys of an edge with inputs: those it has, else a new one; linked from all keys of the inputs.
 fn linked(db: &Connection, key: &VertexKey, output: u32, known: &[Vec<Known>]) -> rusqlite::Result<Vec<Key>> {
-    let (found, lacking) = walk(db, key, output, known)?;
+    let (found, lacking) = walk(db, &[], key, output, known)?;
     if !found.keys.is_empty() {
-        lacking.iter().try_for_each(|link| link.insert(db))?;
+        lacking.iter().try_for_each(|lack| lack.insert(db))?;
         return Ok(found.keys);
     }
     let child = derive(key, output, known);
@@ -228,43 +269,58 @@ fn as_integer(position: usize) -> i64 {
     i64::try_from(position).expect("lists are shorter than 2^63")
 }
 
-/// Follows the links from all inputs; also gives the links that are lacking to what was found.
-fn walk(db: &Connection, key: &VertexKey, output: u32, known: &[Vec<Known>]) -> rusqlite::Result<(Found, Vec<Link>)> {
+/// Follows the links from all inputs; also gives the links that the store lacks to what was found.
+fn walk(
+    db: &Connection,
+    lent: &[Arc<Lent>],
+    key: &VertexKey,
+    output: u32,
+    known: &[Vec<Known>],
+) -> rusqlite::Result<(Found, Vec<Lack>)> {
+    let root = root_key(&key.digest, output);
     let mut query = db.prepare_cached(
         "SELECT child FROM link WHERE parent = ?1 AND input = ?2 AND output = ?3 AND digest = ?4 AND selector = ?5",
     )?;
-    let mut children: Vec<Vec<BTreeSet<Key>>> = Vec::new();
+    let (mut children, mut unions): (Vec<Vec<BTreeSet<Key>>>, Vec<BTreeSet<Key>>) = (Vec::new(), Vec::new());
     for (input, alternatives) in known.iter().enumerate() {
-        let mut of_input = Vec::new();
+        let (mut of_input, mut union) = (Vec::new(), BTreeSet::new());
         for known in alternatives {
-            let values =
-                params![&*known.key, as_integer(input), output, key.digest.as_str(), selector(key, input, known)];
+            let selector = selector(key, input, known);
+            let values = params![&*known.key, as_integer(input), output, key.digest.as_str(), selector];
             let found = query.query_map(values, |row| row.get::<_, String>(0))?;
-            of_input.push(found.map(|child| child.map(Key::from)).collect::<rusqlite::Result<BTreeSet<_>>>()?);
+            let found = found.map(|child| child.map(Key::from)).collect::<rusqlite::Result<BTreeSet<_>>>()?;
+            union.extend(found.iter().cloned());
+            union.extend(lent.iter().flat_map(|lent| lent.children(&known.key, input, &root, selector)).cloned());
+            of_input.push(found);
         }
         children.push(of_input);
+        unions.push(union);
     }
-    let unions: Vec<BTreeSet<Key>> = children.iter().map(|sets| sets.iter().flatten().cloned().collect()).collect();
     let common = unions.iter().skip(1).fold(unions[0].clone(), |common, union| &common & union);
     let missed = unions.iter().map(BTreeSet::is_empty).collect();
     let mut lacking = Vec::new();
     for child in &common {
         for (input, alternatives) in known.iter().enumerate() {
             let lack = alternatives.iter().zip(&children[input]).filter(|(_, found)| !found.contains(child));
-            lacking.extend(lack.map(|(known, _)| Link::new(key, input, output, known, child)));
+            lacking.extend(lack.map(|(known, _)| Lack::Link(Link::new(key, input, output, known, child))));
         }
     }
     Ok((Found { keys: common.into_iter().collect(), has_result: false, missed }, lacking))
 }
 
-fn roots(db: &Connection, keys: &[VertexKey], output: u32) -> rusqlite::Result<Found> {
-    let mut found = Found::default();
+/// The keys of a source that are known; also gives those that the store lacks.
+fn roots(db: &Connection, lent: &[Arc<Lent>], keys: &[VertexKey], output: u32) -> rusqlite::Result<(Found, Vec<Lack>)> {
+    let (mut found, mut lacking) = (Found::default(), Vec::new());
     for key in keys.iter().map(|key| root_key(&key.digest, output)) {
-        if db.prepare_cached("SELECT 1 FROM key WHERE id = ?1")?.exists([&*key])? {
-            found.keys.push(key);
+        let is_stored = db.prepare_cached("SELECT 1 FROM key WHERE id = ?1")?.exists([&*key])?;
+        if !is_stored && lent.iter().any(|lent| lent.has_root(&key)) {
+            lacking.push(Lack::Root(key.clone()));
+        } else if !is_stored {
+            continue;
         }
+        found.keys.push(key);
     }
-    Ok(found)
+    Ok((found, lacking))
 }
 
 fn any_result(db: &Connection, keys: &[Key]) -> rusqlite::Result<bool> {

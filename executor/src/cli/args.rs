@@ -43,6 +43,14 @@ pub struct RunArgs {
     /// Do not read the cache
     #[arg(long)]
     pub no_cache: bool,
+    /// Look in the cache of others, too: `type=registry,ref=NAME` (of a cache, or of an image that holds its own),
+    /// `type=local,src=DIR[,tag=TAG]`, or NAME; may be repeated
+    #[arg(long = "cache-from", visible_alias = "import-cache", value_name = "CACHE")]
+    pub cache_from: Vec<String>,
+    /// Hand the cache to others: `type=registry,ref=NAME`, `type=local,dest=DIR`, `type=inline` (in the image), or NAME; with
+    /// `mode=max` all of it, not only what the results are made of; may be repeated
+    #[arg(long = "cache-to", visible_alias = "export-cache", value_name = "CACHE")]
+    pub cache_to: Vec<String>,
     /// Leave the store as it is when it takes more than three quarters of the disk (see `executor prune`)
     #[arg(long)]
     pub no_gc: bool,

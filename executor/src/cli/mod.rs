@@ -140,7 +140,7 @@ fn run_definition(args: Args) -> Result<()> {
     settings.network = args.network.mode(&settings.allow)?;
     settings.session.locals.insert("context".into(), ".".into());
     settings.session.locals.extend(session::directories(&args.locals)?);
-    settings.session.oci_layouts = session::directories(&args.oci_layouts)?;
+    settings.session.oci_layouts.extend(session::directories(&args.oci_layouts)?);
     match &args.frontend {
         Some(source) => {
             let context = settings.session.locals["context"].clone();

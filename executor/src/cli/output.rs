@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
+use crate::csv::split;
 use crate::exporters::Kind;
 use crate::{Error, Output, Result};
 
@@ -85,20 +86,6 @@ fn fields(text: &str) -> Result<BTreeMap<String, String>> {
             None => Err(invalid(text, &format!("{field:?} is not KEY=VALUE"))),
         })
         .collect()
-}
-
-/// Splits at commas; a field in double quotes keeps them (CSV, as the flags of Docker are).
-pub(super) fn split(text: &str) -> Vec<String> {
-    let mut fields = vec![String::new()];
-    let mut quoted = false;
-    for c in text.chars() {
-        match c {
-            '"' => quoted = !quoted,
-            ',' if !quoted => fields.push(String::new()),
-            _ => fields.last_mut().expect("there is always one field").push(c),
-        }
-    }
-    fields
 }
 
 fn invalid(text: &str, why: &str) -> Error {

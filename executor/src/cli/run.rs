@@ -138,6 +138,8 @@ fn request(settings: Settings, cancel: &Cancel) -> Request {
         outputs: settings.outputs,
         expected: settings.expected,
         no_cache: settings.no_cache,
+        cache_from: settings.cache_from,
+        cache_to: settings.cache_to,
         allow: settings.allow,
         devices: settings.devices,
         network: settings.network,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::output::split;
+use crate::csv::split;
 use crate::session::{Secret, SshAgent};
 use crate::{Error, Result};
 

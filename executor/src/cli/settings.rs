@@ -8,10 +8,11 @@ use super::{output, session};
 use crate::cdi::Devices;
 use crate::exporters::Kind;
 use crate::registry::Asking;
+use crate::remote_cache::{Export, Import};
 use crate::runtime::{Network as StepNetwork, NetworkMode};
 use crate::session::Session;
 use crate::store::Store;
-use crate::{Error, Expectation, Output, Result};
+use crate::{CacheOutput, Cancel, Error, Expectation, Output, Result};
 
 /// A run, ready for the engine.
 pub struct Settings {
@@ -33,6 +34,10 @@ pub struct Settings {
     pub network: NetworkMode,
     /// Whether the cache is not read.
     pub no_cache: bool,
+    /// Caches of others that are looked in, too.
+    pub cache_from: Vec<Import>,
+    /// Where the cache goes for others.
+    pub cache_to: Vec<CacheOutput>,
     /// Most steps at once; 0 leaves it to the executor.
     pub max_parallelism: usize,
     /// An OCI runtime to use.
@@ -56,13 +61,20 @@ pub struct Settings {
 impl Settings {
     /// Reads the flags; local directories are up to the caller.
     pub fn new(args: &RunArgs, store: &StoreArgs) -> Result<Self> {
+        let cache_from = all(&args.cache_from, Import::parse)?;
+        let cache_to = all(&args.cache_to, Export::parse)?;
+        let mut registries = store.client(Asking::Repeatedly)?;
+        for domain in cache_from.iter().filter_map(Import::insecure) {
+            registries = registries.trusting(domain, &Cancel::default());
+        }
         Ok(Self {
             root: store.directory(),
             store: None,
             session: Session {
                 secrets: session::secrets(&args.secrets)?,
                 ssh: session::agents(&args.ssh)?,
-                registries: store.client(Asking::Repeatedly)?,
+                registries,
+                oci_layouts: cache_from.iter().filter_map(Import::layout).collect(),
                 ..Session::default()
             },
             outputs: outputs(args)?,
@@ -71,6 +83,8 @@ impl Settings {
             devices: devices(args),
             network: NetworkMode::Auto,
             no_cache: args.no_cache,
+            cache_from,
+            cache_to: cache_to.into_iter().map(|to| CacheOutput { to, part: None }).collect(),
             max_parallelism: args.max_parallelism,
             oci_runtime: args.oci_runtime.clone(),
             on_error: args.on_error,
@@ -100,6 +114,19 @@ impl Network {
             ))),
         }
     }
+}
+
+/// All that texts name, each once.
+fn all<T: PartialEq>(texts: &[String], parse: impl Fn(&str) -> Result<Vec<T>>) -> Result<Vec<T>> {
+    let mut all = Vec::new();
+    for text in texts {
+        for one in parse(text)? {
+            if !all.contains(&one) {
+                all.push(one);
+            }
+        }
+    }
+    Ok(all)
 }
 
 fn devices(args: &RunArgs) -> Devices {

@@ -224,8 +224,8 @@ fn names(value: &str) -> Result<Vec<Reference>> {
     value.split(',').filter(|name| !name.is_empty()).map(parse).collect()
 }
 
-/// Go's `strconv.ParseBool`.
-fn boolean(key: &str, value: &str) -> Result<bool> {
+/// Go's `strconv.ParseBool`; nothing is true.
+pub(crate) fn boolean(key: &str, value: &str) -> Result<bool> {
     match value {
         "" | "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
@@ -233,7 +233,8 @@ fn boolean(key: &str, value: &str) -> Result<bool> {
     }
 }
 
-fn number<T: std::str::FromStr>(key: &str, value: &str) -> Result<T> {
+/// A number. **Errors**: it is none.
+pub(crate) fn number<T: std::str::FromStr>(key: &str, value: &str) -> Result<T> {
     value.parse().map_err(|_| Error::Invalid(format!("invalid {key}: {value:?} is not a number")))
 }
 

@@ -11,6 +11,8 @@ use crate::{Error, Result};
 
 /// Says who added a history entry that the frontend did not write.
 const COMMENT: &str = "buildkit.exporter.image.v0";
+/// Where a config has the cache that led to the image.
+const CACHE: &str = "moby.buildkit.cache.v0";
 /// Search path of images that have none.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -66,6 +68,14 @@ pub(super) fn complete(
         }
         _ => {}
     }
+    Ok(object.to_vec())
+}
+
+/// Puts what the cache knows of the layers into a config.
+pub(super) fn with_cache(config: &[u8], records: &[u8]) -> Result<Vec<u8>> {
+    let mut object = RawObject::parse(config)
+        .map_err(|error| Error::Invalid(format!("invalid image config for export: {error}")))?;
+    object.set(CACHE, &oci::base64::encode(records));
     Ok(object.to_vec())
 }
 

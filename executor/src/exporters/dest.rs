@@ -102,7 +102,7 @@ pub(super) fn directory(dest: Option<&Path>) -> Result<&Path> {
 }
 
 /// Finds out whether a directory could be written to, or made; nothing is made.
-pub(super) fn check_dir(dest: Option<&Path>) -> Result<()> {
+pub(crate) fn check_dir(dest: Option<&Path>) -> Result<()> {
     let dest = directory(dest)?;
     // What is above a name alone is where we are.
     let above = dest.ancestors().map(|path| if path.as_os_str().is_empty() { Path::new(".") } else { path });

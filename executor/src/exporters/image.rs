@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::attrs::ImageAttrs;
 use super::layers::{self, LayerBlob, Wanted};
-use super::{Built, Context, Metadata, config, is_list};
-use crate::layer::UNCOMPRESSED;
+use super::{Built, Context, Metadata, config, is_list, lend};
+use crate::layer::{CREATED, DESCRIPTION, UNCOMPRESSED};
 use crate::registry::Push;
 use crate::store::{self, Image, write_blob};
 use crate::{Error, Result};
@@ -82,7 +82,11 @@ pub(super) fn write(
     };
     let mut described = Vec::new();
     for (built, layers) in built.iter().zip(&layers) {
-        described.push(write_manifest(built, layers, attrs, docker, &mut written, context)?);
+        let cache = match context.inline {
+            Some(needed) => lend::inline(built, layers, needed, wanted, context)?,
+            None => None,
+        };
+        described.push(write_manifest(built, layers, cache.as_deref(), attrs, docker, &mut written, context)?);
     }
     if !is_list(built) {
         written.root = described.remove(0);
@@ -101,13 +105,17 @@ pub(super) fn write(
 fn write_manifest(
     built: &Built,
     layers: &[LayerBlob],
+    cache: Option<&[u8]>,
     attrs: &ImageAttrs,
     docker: bool,
     written: &mut Written,
     context: Context<'_>,
 ) -> Result<Descriptor> {
-    let bytes =
-        config::complete(built.config.as_deref(), built.base_config.as_deref(), &built.platform, layers, attrs.epoch)?;
+    let (own, base) = (built.config.as_deref(), built.base_config.as_deref());
+    let mut bytes = config::complete(own, base, &built.platform, layers, attrs.epoch)?;
+    if let Some(records) = cache {
+        bytes = config::with_cache(&bytes, records)?;
+    }
     let (config_type, manifest_type) = match docker {
         true => (media::DOCKER_CONFIG, media::DOCKER_MANIFEST),
         false => (media::OCI_CONFIG, media::OCI_MANIFEST),
@@ -128,22 +136,26 @@ fn write_manifest(
 
 /// A layer as a manifest describes it: types of the one family, no annotations of ours.
 fn described(blob: &Descriptor, docker: bool) -> Descriptor {
+    let mut blob = blob.clone();
+    blob.media_type = family(&blob.media_type, docker).to_owned();
+    blob.annotations.retain(|key, _| !docker && !is_internal(key));
+    blob
+}
+
+/// The media type of a layer in the one family; what is no layer stays.
+pub(crate) fn family(media_type: &str, docker: bool) -> &str {
     const PAIRS: [(&str, &str); 3] = [
         (media::OCI_LAYER, media::DOCKER_LAYER),
         (media::OCI_LAYER_GZIP, media::DOCKER_LAYER_GZIP),
         (media::OCI_LAYER_ZSTD, media::DOCKER_LAYER_ZSTD),
     ];
-    let mut blob = blob.clone();
-    let pair = PAIRS.iter().find(|(oci, docker)| [*oci, *docker].contains(&&*blob.media_type));
-    if let Some((oci_type, docker_type)) = pair {
-        blob.media_type = if docker { *docker_type } else { *oci_type }.to_owned();
-    }
-    blob.annotations.retain(|key, _| !docker && !is_internal(key));
-    blob
+    let pair = PAIRS.iter().find(|(oci, docker)| [*oci, *docker].contains(&media_type));
+    pair.map_or(media_type, |(oci_type, docker_type)| if docker { docker_type } else { oci_type })
 }
 
-fn is_internal(key: &str) -> bool {
-    matches!(key, UNCOMPRESSED | layers::CONVERTED | "buildkit/createdat" | "buildkit/rewritten-timestamp")
+/// Whether an annotation of a layer is for stores, and not for images.
+pub(crate) fn is_internal(key: &str) -> bool {
+    matches!(key, UNCOMPRESSED | CREATED | DESCRIPTION | layers::CONVERTED | "buildkit/rewritten-timestamp")
         || key.starts_with("containerd.io/distribution.source.")
 }
 
@@ -219,7 +231,7 @@ fn push_to(
 }
 
 /// Repositories that have a blob, as far as is known: those it was pulled from, then those it was pushed to.
-fn origins(digest: &Digest, store: &store::Store) -> Vec<Reference> {
+pub(crate) fn origins(digest: &Digest, store: &store::Store) -> Vec<Reference> {
     let found = store.layers_of_blob(digest).unwrap_or_default();
     let pulled = found.iter().flat_map(|layer| &layer.origins);
     pulled

@@ -11,9 +11,9 @@ use super::parts::Parts;
 use super::{Built, Context, Made};
 use crate::host::processors;
 use crate::layer::{
-    Clamp, Compression, Packed, Packing, UNCOMPRESSED, compressor, decompress, measure, pack, write_diff,
+    CREATED, Clamp, Compression, Packed, Packing, UNCOMPRESSED, compressor, decompress, measure, pack, write_diff,
 };
-use crate::snapshot::LayerId;
+use crate::snapshot::{Committed, LayerId};
 use crate::sources::Remote;
 use crate::store::Layer;
 use crate::{Cancel, Error, Result};
@@ -71,6 +71,11 @@ impl Wanted {
         Self { compression, or_gzip, force: attrs.force_compression, clamp, complete, passing: false }
     }
 
+    /// How a cache is lent: its layers as they are, times and all. `complete`: whether the bytes of all of them must be here.
+    pub(crate) fn of_cache(compression: Compression, force: bool, complete: bool) -> Self {
+        Self { compression, force, complete, ..Self::default() }
+    }
+
     /// Whether a blob is compressed as wanted.
     fn is_compressed_so(self, blob: &Descriptor) -> bool {
         self.compression.is_of(blob) || (self.or_gzip && Compression::Default.is_of(blob))
@@ -87,9 +92,26 @@ impl Wanted {
     }
 }
 
-/// Makes sure that the layers of results are blobs. **Shape**: for each result its layers, lowest first.
-pub(super) fn blobs(built: &[Built], wanted: Wanted, context: Context<'_>) -> Result<Vec<Vec<LayerBlob>>> {
-    let layers: Vec<_> = built.iter().map(|built| parts(built, context)).collect();
+/// A tree, and where each of its layers is from, as far as that is known.
+#[derive(Clone, Copy)]
+pub(super) struct Layered<'a> {
+    pub(super) tree: &'a Committed,
+    pub(super) made: &'a [Made],
+}
+
+impl<'a> From<&'a Built> for Layered<'a> {
+    fn from(built: &'a Built) -> Self {
+        Self { tree: &built.tree, made: &built.made }
+    }
+}
+
+/// Makes sure that the layers of trees are blobs. **Shape**: for each tree its layers, lowest first.
+pub(super) fn blobs<'a>(
+    trees: impl IntoIterator<Item = impl Into<Layered<'a>>>,
+    wanted: Wanted,
+    context: Context<'_>,
+) -> Result<Vec<Vec<LayerBlob>>> {
+    let layers: Vec<_> = trees.into_iter().map(|tree| parts(tree.into(), context)).collect();
     let distinct: BTreeMap<Key, &Part<'_>> = layers.iter().flatten().map(|part| (part.key(), part)).collect();
     let queue = Mutex::new(distinct.into_iter());
     let done = Mutex::new(BTreeMap::new());
@@ -133,13 +155,25 @@ impl Part<'_> {
     }
 }
 
-/// The layers of a result, lowest first.
-fn parts<'a>(built: &'a Built, context: Context<'_>) -> Vec<Part<'a>> {
-    let layers = Parts::of(&built.tree, context.snapshots).into_iter().scan(0, |end, layer| {
+/// The layers of a tree, lowest first.
+fn parts<'a>(Layered { tree, made }: Layered<'a>, context: Context<'_>) -> Vec<Part<'a>> {
+    let layers = Parts::of(tree, context.snapshots).into_iter().scan(0, |end, layer| {
         *end += layer.count();
-        Some(Part { made: built.made.get(*end - 1), layer })
+        Some(Part { made: made.get(*end - 1), layer })
     });
     layers.collect()
+}
+
+/// The layers of a tree, lowest first, if all of them are blobs.
+pub(super) fn existing(tree: &Committed, wanted: Wanted, context: Context<'_>) -> Result<Option<Vec<LayerBlob>>> {
+    let mut blobs = Vec::new();
+    for layer in Parts::of(tree, context.snapshots) {
+        let known = known(&layer, context)?;
+        let chosen = choose(&known, wanted, is_of_image(&layer, &known), context)?;
+        let (Some(blob), Some(diff_id)) = (chosen, known.diff_id) else { return Ok(None) };
+        blobs.push(taken(&layer, blob, diff_id, context));
+    }
+    Ok(Some(blobs))
 }
 
 /// The blob that the image has which this build's definition names, if it will do: another image's of the same files may be
@@ -242,8 +276,11 @@ fn made_blob(layer: &Parts, known: Layer, of_image: bool, wanted: Wanted, contex
 }
 
 fn taken(layer: &Parts, blob: Descriptor, diff_id: Digest, context: Context<'_>) -> LayerBlob {
-    let contents = context.snapshots.contents(layer.top()).ok();
-    let created = contents.and_then(|known| Some(Time::from_unix(known.created?, known.created_nanos)));
+    let said = blob.annotations.get(CREATED).and_then(|text| Time::parse(text).ok());
+    let created = said.or_else(|| {
+        let contents = context.snapshots.contents(layer.top()).ok()?;
+        Some(Time::from_unix(contents.created?, contents.created_nanos))
+    });
     // The table of an eStargz blob is part of its tar.
     let own = blob.annotations.get(UNCOMPRESSED).and_then(|text| Digest::parse(text).ok());
     LayerBlob { diff_id: own.unwrap_or(diff_id), blob, created, made_by: None }

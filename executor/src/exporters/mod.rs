@@ -12,7 +12,8 @@ mod dest;
 mod dir;
 mod image;
 mod layers;
-mod layout;
+pub(crate) mod layout;
+mod lend;
 mod load;
 mod packs;
 mod parts;
@@ -20,11 +21,12 @@ mod parts;
 mod tests;
 mod tree;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use oci::Platform;
 
 use self::parts::Parts;
+use crate::cache::Key;
 use crate::snapshot::{Committed, Snapshots};
 use crate::sources::{self, Fetching};
 use crate::store::Store;
@@ -32,6 +34,12 @@ use crate::{Cancel, Error, Output, Result, progress};
 
 pub(crate) use ahead::{Ahead, pace, wanted};
 pub(crate) use annotations::is_annotation;
+pub(crate) use attrs::{boolean, number};
+pub(crate) use dest::check_dir;
+pub(crate) use image::{family, is_internal, origins};
+pub(crate) use layers::Wanted;
+pub(crate) use lend::lend;
+pub use lend::{Lending, Mode};
 pub use packs::Packs;
 
 /// The exporters there are.
@@ -70,6 +78,8 @@ pub struct Built {
     pub tree: Committed,
     /// Where each of its layers is from, as the definition has it; nothing where that does not say, but perhaps the store.
     pub made: Vec<Made>,
+    /// Its keys in the cache.
+    pub keys: Vec<Key>,
     /// What it is for.
     pub platform: Platform,
     /// Image config as JSON; `None` when the definition has none.
@@ -106,6 +116,8 @@ pub struct Context<'a> {
     pub cancel: &'a Cancel,
     /// What of the layers is packed.
     pub packs: &'a Packs,
+    /// Where images hold the cache that led to them: the keys of all that the build needed.
+    pub inline: Option<&'a BTreeSet<Key>>,
     pub(crate) fetching: &'a Fetching,
     pub(crate) sources: sources::Context<'a>,
 }

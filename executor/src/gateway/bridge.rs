@@ -5,8 +5,8 @@ use std::sync::Mutex;
 
 use ::gateway::caps;
 use ::gateway::message::{
-    EvaluateRequest, EvaluateResponse, InputsRequest, InputsResponse, PingRequest, Platform, PongResponse,
-    ReadDirRequest, ReadDirResponse, ReadFileRequest, ReadFileResponse, Ref, RefMap, Request,
+    CacheOptionsEntry, EvaluateRequest, EvaluateResponse, InputsRequest, InputsResponse, PingRequest, Platform,
+    PongResponse, ReadDirRequest, ReadDirResponse, ReadFileRequest, ReadFileResponse, Ref, RefMap, Request,
     ResolveImageConfigRequest, ResolveImageConfigResponse, ResolveSourceImageResponse, ResolveSourceMetaRequest,
     ResolveSourceMetaResponse, Result as Solved, ReturnRequest, ReturnResponse, SolveRequest, SolveResponse, SourceOp,
     StatFileRequest, StatFileResponse, WarnRequest, WarnResponse, WorkerRecord, result,
@@ -17,6 +17,7 @@ use super::references::{Reference, References};
 use super::{Frontend, Results, Returned, container, files, wire};
 use crate::ops;
 use crate::progress::Sink;
+use crate::remote_cache::Import;
 use crate::sources::Mode;
 
 type Answer<T> = std::result::Result<T, Status>;
@@ -81,9 +82,7 @@ impl<'a> Bridge<'a> {
     }
 
     fn solve(&self, request: SolveRequest) -> Answer<SolveResponse> {
-        if !request.cache_imports.is_empty() {
-            container::warn(self.sink, "importing caches is not supported: the build goes on without them".to_owned());
-        }
+        request.cache_imports.iter().for_each(|entry| self.borrow_from(entry));
         let returned = match request.frontend.as_str() {
             "" => Returned { results: Results::One(request.definition), ..Returned::default() },
             "gateway.v0" => self.nested(request.frontend_opt, request.frontend_inputs)?,
@@ -115,6 +114,21 @@ impl<'a> Bridge<'a> {
             }
         };
         Ok(response(request.allow_result_array_ref, request.allow_result_return, result, metadata))
+    }
+
+    /// Looks in a cache that the frontend names, from now on. A directory of the user's must have been given for that.
+    fn borrow_from(&self, entry: &CacheOptionsEntry) {
+        let Frontend { request, .. } = self.frontend;
+        let refused = |why: &str| {
+            let message = format!("the cache of type={} that the frontend names is not looked in: {why}", entry.r#type);
+            container::warn(self.sink, message);
+        };
+        match Import::new(&entry.r#type, &entry.attrs) {
+            Ok(import) if request.cache_from.contains(&import) => {}
+            Ok(import @ Import::Registry { .. }) => request.lenders.add(import),
+            Ok(Import::Local { .. }) => refused("the directory is not one of --cache-from"),
+            Err(error) => refused(&error.to_string()),
+        }
     }
 
     fn nested(&self, opts: BTreeMap<String, String>, inputs: BTreeMap<String, Vec<u8>>) -> Answer<Returned> {

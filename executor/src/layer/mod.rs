@@ -117,6 +117,10 @@ pub const TOC_DIGEST: &str = "containerd.io/snapshot/stargz/toc.digest";
 pub const UNCOMPRESSED_SIZE: &str = "io.containers.estargz.uncompressed-size";
 /// Annotation of a blob in the store: digest of its tar, where that is not the layer's.
 pub const UNCOMPRESSED: &str = "containerd.io/uncompressed";
+/// Annotation of a blob of a cache: when the layer was made.
+pub const CREATED: &str = "buildkit/createdat";
+/// The same: what made it.
+pub const DESCRIPTION: &str = "buildkit/description";
 
 /// A layer as a blob.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -57,6 +57,19 @@ impl Client {
         })
     }
 
+    /// Pushes blobs in parallel, each told from its beginning as `WHAT DIGEST`; nothing is sent that the registry has.
+    pub(crate) fn push_parts_as(&self, what: &str, parts: &[Descriptor], push: &Push<'_>) -> Result<()> {
+        Self::each(&parts.iter().collect::<Vec<_>>(), |part| {
+            let told = Mutex::new(push.progress.part(format!("{what} {}", part.digest), part.size));
+            self.push_blob(part, Some(&told), push)
+        })
+    }
+
+    /// Pushes a manifest or index whose parts the registry has, whatever they are, and gives it its tags.
+    pub(crate) fn push_document(&self, media_type: &str, bytes: &[u8], push: &Push<'_>) -> Result<()> {
+        push.tags.iter().try_for_each(|tag| self.put_manifest(tag, media_type, bytes, push))
+    }
+
     /// Pushes everything below a manifest or index, which is returned.
     fn push_parts(&self, descriptor: &Descriptor, push: &Push<'_>) -> Result<(Vec<u8>, Document)> {
         let bytes = read_blob(push.blobs, &descriptor.digest, MAX_MANIFEST)?;
@@ -65,7 +78,7 @@ impl Client {
         match &document {
             Document::Manifest(manifest) => {
                 let parts: Vec<_> = std::iter::once(&manifest.config).chain(&manifest.layers).collect();
-                self.push_blobs(&parts, push)?;
+                Self::each(&parts, |part| self.push_blob(part, None, push))?;
             }
             Document::Index(index) => {
                 for child in &index.manifests {
@@ -77,8 +90,8 @@ impl Client {
         Ok((bytes, document))
     }
 
-    /// Pushes blobs in parallel; the first failure counts.
-    fn push_blobs(&self, descriptors: &[&Descriptor], push: &Push<'_>) -> Result<()> {
+    /// Works on blobs in parallel, on each once; the first failure counts.
+    fn each(descriptors: &[&Descriptor], act: impl Fn(&Descriptor) -> Result<()> + Sync) -> Result<()> {
         let mut unique: Vec<&Descriptor> = Vec::with_capacity(descriptors.len());
         for descriptor in descriptors {
             if !unique.iter().any(|other| other.digest == descriptor.digest) {
@@ -88,7 +101,7 @@ impl Client {
         let next = std::sync::atomic::AtomicUsize::new(0);
         let work = || -> Result<()> {
             while let Some(descriptor) = unique.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
-                self.push_blob(descriptor, push)?;
+                act(descriptor)?;
             }
             Ok(())
         };
@@ -100,10 +113,16 @@ impl Client {
         })
     }
 
-    fn push_blob(&self, descriptor: &Descriptor, push: &Push<'_>) -> Result<()> {
+    /// Pushes one blob; `told` says how far it is, else a part of its own once it is sent.
+    fn push_blob<'p>(
+        &self,
+        descriptor: &Descriptor,
+        told: Option<&Mutex<progress::Part<'p>>>,
+        push: &Push<'p>,
+    ) -> Result<()> {
         let origins = (push.origins)(&descriptor.digest);
         let sent = self.first_writable(push.repository, push.cancel, |endpoint| {
-            self.send_blob(endpoint, descriptor, &origins, push)
+            self.send_blob(endpoint, descriptor, &origins, told, push)
         });
         sent.map_err(|failure| error(push.repository, Attempt::Push, failure))
     }
@@ -120,12 +139,13 @@ impl Client {
         ask(&self.settled(endpoint, cancel))
     }
 
-    fn send_blob(
+    fn send_blob<'p>(
         &self,
         endpoint: &Endpoint,
         descriptor: &Descriptor,
         origins: &[Reference],
-        push: &Push<'_>,
+        told: Option<&Mutex<progress::Part<'p>>>,
+        push: &Push<'p>,
     ) -> std::result::Result<(), Failure> {
         let repository = push.repository.path();
         let sibling =
@@ -141,8 +161,10 @@ impl Client {
         let Some(address) = self.start_upload(endpoint, &scope, digest, sibling, push)? else { return Ok(()) };
         self.have_blob(descriptor, origins, push)?;
         let _pass = self.enter(push.repository);
-        let part = Mutex::new(push.progress.part(format!("pushing {digest}"), descriptor.size));
-        self.upload(&Upload { endpoint, scope: &scope, descriptor, push, part: &part }, address)
+        let own = told.is_none().then(|| push.progress.part(format!("pushing {digest}"), descriptor.size));
+        let own = own.map(Mutex::new);
+        let part = told.or(own.as_ref()).expect("there is one or the other");
+        self.upload(&Upload { endpoint, scope: &scope, descriptor, push, part }, address)
     }
 
     /// Sends a blob's bytes, again when it breaks off.

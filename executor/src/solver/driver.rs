@@ -1,7 +1,7 @@
 //! The loop between the scheduler, which decides, and the threads that act. What takes no time is done in the loop.
 
 use std::any::Any;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -19,7 +19,7 @@ use super::report::Report;
 use super::scheduler::{Action, Edge, Event, JobId, Known, Outcome, Same, Scheduler, Task, VertexId};
 use super::tasks::Job;
 use super::vertices::Vertices;
-use crate::cache::{self, VertexKey};
+use crate::cache::{self, Lent, VertexKey};
 use crate::cdi::Devices;
 use crate::exporters::Made;
 use crate::ops::Ran;
@@ -27,7 +27,7 @@ use crate::ops::exec::{Failures, wants_sandbox};
 use crate::runtime::{NetworkMode, Runtime};
 use crate::session::Session;
 use crate::snapshot::{Committed, LayerId, Snapshots};
-use crate::sources::{Fetching, Key, Pinned};
+use crate::sources::{self, Fetching, Key, Pinned};
 use crate::store::{StepRun, Store};
 use crate::{Cancel, Error, Result, progress};
 
@@ -60,6 +60,8 @@ pub struct Build<'a> {
     pub sink: &'a dyn progress::Sink,
     /// Platform of vertices that do not name one.
     pub host: &'a Platform,
+    /// Caches that others lend.
+    pub lent: &'a [Arc<Lent>],
     /// Whether the cache is not read.
     pub no_cache: bool,
     /// Most vertices run at once; 0 leaves it to the driver.
@@ -80,10 +82,21 @@ pub struct Solved {
     pub tree: Committed,
     /// Where each layer of the tree is from, as the definition has it; nothing where it does not say.
     pub made: Vec<Made>,
+    /// The keys that it has in the cache.
+    pub keys: Vec<cache::Key>,
 }
 
-/// Builds what a definition asks for. **Shape**: one result for each of its outputs.
-pub fn solve(build: &Build<'_>, decoded: Decoded, on_made: OnMade<'_>) -> Result<Vec<Solved>> {
+/// What a build gave.
+#[derive(Debug, Default)]
+pub struct Outcomes {
+    /// One result for each output of the definition.
+    pub solved: Vec<Solved>,
+    /// The keys in the cache of all that it needed, results or not, but for what the definition says is not for others.
+    pub keys: BTreeSet<cache::Key>,
+}
+
+/// Builds what a definition asks for.
+pub fn solve(build: &Build<'_>, decoded: Decoded, on_made: OnMade<'_>) -> Result<Outcomes> {
     let (sender, receiver) = channel();
     let interrupt = sender.clone();
     let _hook = build.cancel.on_cancel(move || drop(interrupt.send(Ended::Interrupted)));
@@ -226,18 +239,22 @@ impl<'scope, 'env> Driver<'scope, 'env> {
         }
     }
 
-    fn finish(mut self, outputs: &[Option<Edge>]) -> Result<Vec<Solved>> {
+    fn finish(mut self, outputs: &[Option<Edge>]) -> Result<Outcomes> {
         let outcome = self.outcome.take().expect("the loop ran to its end");
         self.report.finish(&self.vertices, outcome.is_ok());
         self.build.store.remember_steps(&self.steps(), &self.layers_made())?;
         outcome?;
         let used = self.vertices.iter().flat_map(|vertex| vertex.results.values());
         cache::touch(self.build.store, used, now())?;
-        outputs.iter().map(|edge| edge.map_or_else(|| Ok(Solved::default()), |edge| self.solved(edge))).collect()
+        let solved = outputs.iter().map(|edge| edge.map_or_else(|| Ok(Solved::default()), |edge| self.solved(edge)));
+        let lent = self.vertices.iter().filter(|vertex| vertex.step.node.meta.export_cache != Some(false));
+        let keys = lent.flat_map(|vertex| vertex.found.values().flatten().cloned()).collect();
+        Ok(Outcomes { solved: solved.collect::<Result<_>>()?, keys })
     }
 
     fn solved(&self, edge: Edge) -> Result<Solved> {
         let tree = self.vertices.result(edge)?;
+        let keys = self.vertices[edge.vertex].found.get(&edge.output).cloned().unwrap_or_default();
         let mut makers = makers::of_layers(edge, &self.vertices).unwrap_or_default().into_iter();
         // A layer may go on with the one below, and be one with it.
         let mut made: Vec<Made> = Vec::with_capacity(tree.layers.len());
@@ -246,13 +263,13 @@ impl<'scope, 'env> Driver<'scope, 'env> {
             let below = index.checked_sub(1).filter(|below| continues.as_deref() == Some(&*tree.layers[*below].0));
             match below.and_then(|below| made.get(below).cloned()).or_else(|| makers.next()) {
                 Some(maker) => made.push(maker),
-                None => return Ok(Solved { tree, made: Vec::new() }),
+                None => return Ok(Solved { tree, made: Vec::new(), keys }),
             }
         }
         if makers.next().is_some() {
             made.clear();
         }
-        Ok(Solved { tree, made })
+        Ok(Solved { tree, made, keys })
     }
 
     /// How the vertices that ran went.
@@ -406,7 +423,7 @@ impl<'scope, 'env> Driver<'scope, 'env> {
 
     fn query(&mut self, edge: Edge, known: &[Vec<Known>]) -> Result<()> {
         let vertex = &mut self.vertices[edge.vertex];
-        let found = cache::query(self.build.store, &vertex.keys, edge.output, &to_cache(known))?;
+        let found = cache::query(self.build.store, self.build.lent, &vertex.keys, edge.output, &to_cache(known))?;
         vertex.found.insert(edge.output, found.keys.clone());
         let (keys, loadable, missed) = (found.keys, found.has_result, found.missed);
         self.events.push_back(Event::Matched { edge, keys, loadable, missed });
@@ -424,29 +441,43 @@ impl<'scope, 'env> Driver<'scope, 'env> {
 
     fn load(&mut self, edge: Edge) -> Result<()> {
         let keys = self.vertices[edge.vertex].found.get(&edge.output).cloned().unwrap_or_default();
-        let mut found = false;
-        for tree in cache::results(self.build.store, &keys)? {
-            if self.is_whole(&tree)? {
-                self.vertices[edge.vertex].results.insert(edge.output, tree);
-                self.report.loaded(&self.vertices, edge.vertex);
-                self.made(edge);
-                found = true;
-                break;
-            }
-            cache::forget(self.build.store, &keys, &tree)?;
+        let tree = match self.stored(&keys)? {
+            Some(tree) => Some(tree),
+            None => self.borrowed(&keys)?,
+        };
+        let found = tree.is_some();
+        if let Some(tree) = tree {
+            self.vertices[edge.vertex].results.insert(edge.output, tree);
+            self.report.loaded(&self.vertices, edge.vertex);
+            self.made(edge);
         }
         self.events.push_back(Event::Loaded { edge, found });
         Ok(())
     }
 
-    /// Whether every layer is here, or can be had.
-    fn is_whole(&self, tree: &Committed) -> Result<bool> {
-        for layer in &tree.layers {
-            if !self.build.snapshots.has(layer) && self.build.store.layer(&layer.0)?.origins.is_empty() {
-                return Ok(false);
+    /// The newest result of keys that the store has, and that can be had; those that cannot are forgotten.
+    fn stored(&self, keys: &[cache::Key]) -> Result<Option<Committed>> {
+        for (_, tree) in cache::results(self.build.store, keys)? {
+            if self.can_be_had(&tree)? {
+                return Ok(Some(tree));
             }
+            cache::forget(self.build.store, keys, &tree)?;
         }
-        Ok(true)
+        Ok(None)
+    }
+
+    /// The newest result of keys that somebody lends, which is the store's then.
+    fn borrowed(&self, keys: &[cache::Key]) -> Result<Option<Committed>> {
+        let loans = self.build.lent.iter().flat_map(|lent| keys.iter().flat_map(|key| lent.loans(key)));
+        let Some(newest) = loans.max_by_key(|loan| loan.created) else { return Ok(None) };
+        cache::borrow(self.build.store, keys, newest)?;
+        Ok(Some(newest.tree.clone()))
+    }
+
+    fn can_be_had(&self, tree: &Committed) -> Result<bool> {
+        let Build { store, snapshots, session, cancel, sink, .. } = *self.build;
+        let progress = &progress::Vertex { sink, digest: Digest::sha256(b"files") };
+        sources::can_be_had(tree, sources::Context { store, snapshots, session, progress, cancel })
     }
 
     /// Takes note of a step that runs a process; whether it is certain to run.
@@ -529,6 +560,7 @@ impl<'scope, 'env> Driver<'scope, 'env> {
         let count = u32::try_from(vertex.results.len()).expect("outputs are few");
         let results: Vec<_> = (0..count).map(|output| vertex.results[&output].clone()).collect();
         let keys = cache::save(self.build.store, &vertex.keys, &to_cache(known), &results, now())?;
+        self.vertices[id].found.extend((0..).zip(keys.iter().cloned()));
         self.events.push_back(Event::Saved(id, keys));
         Ok(())
     }

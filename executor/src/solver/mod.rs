@@ -22,4 +22,4 @@ pub mod scheduler;
 mod tasks;
 mod vertices;
 
-pub use driver::{Build, OnMade, Solved, solve};
+pub use driver::{Build, OnMade, Outcomes, Solved, solve};

@@ -33,7 +33,7 @@ pub(super) struct Vertex {
     pub(super) keys: Vec<VertexKey>,
     /// What a source is pinned to.
     pub(super) pinned: Option<Arc<dyn Pinned>>,
-    /// Keys that the cache has for each output.
+    /// Keys that the cache has for each output: found, or saved.
     pub(super) found: HashMap<u32, Vec<crate::cache::Key>>,
     /// Results by output.
     pub(super) results: HashMap<u32, Committed>,

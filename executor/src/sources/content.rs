@@ -12,10 +12,10 @@ use crate::store::{Store, read_blob, write_blob};
 use crate::{Cancel, Error, Result};
 
 /// Longest manifest or config, in bytes.
-pub(super) const MAX_DOCUMENT: u64 = 4 << 20;
+pub(crate) const MAX_DOCUMENT: u64 = 4 << 20;
 
 /// A place that has blobs.
-pub(super) trait Content: Sync {
+pub(crate) trait Content: Sync {
     /// A manifest, index or config: whole, verified.
     fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>>;
     /// A blob as a stream, which whoever reads it verifies.
@@ -23,10 +23,10 @@ pub(super) trait Content: Sync {
 }
 
 /// A repository of a registry.
-pub(super) struct Repository<'a> {
-    pub(super) client: &'a Client,
-    pub(super) name: Reference,
-    pub(super) cancel: &'a Cancel,
+pub(crate) struct Repository<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) name: Reference,
+    pub(crate) cancel: &'a Cancel,
 }
 
 impl Content for Repository<'_> {
@@ -46,11 +46,11 @@ impl Content for Repository<'_> {
 }
 
 /// An OCI layout directory.
-pub(super) struct Layout(pub(super) PathBuf);
+pub(crate) struct Layout(pub(crate) PathBuf);
 
 impl Layout {
     /// The layout of a store name that the user gave.
-    pub(super) fn find(layouts: &BTreeMap<String, PathBuf>, name: &str) -> Result<Self> {
+    pub(crate) fn find(layouts: &BTreeMap<String, PathBuf>, name: &str) -> Result<Self> {
         let given = || layouts.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
         let path = layouts.get(name).ok_or_else(|| {
             Error::NotFound(format!(
@@ -62,14 +62,14 @@ impl Layout {
     }
 
     /// Describes a manifest or index by its digest.
-    pub(super) fn describe(&self, digest: &Digest) -> Result<Descriptor> {
+    pub(crate) fn describe(&self, digest: &Digest) -> Result<Descriptor> {
         let unknown = Descriptor::new("", digest.clone(), self.size(digest)?);
         let document = parse(digest, &self.document(&unknown)?)?;
         Ok(Descriptor::new(document.media_type(), digest.clone(), unknown.size))
     }
 
     /// Bytes of a blob.
-    pub(super) fn size(&self, digest: &Digest) -> Result<u64> {
+    pub(crate) fn size(&self, digest: &Digest) -> Result<u64> {
         Ok(self.file(digest)?.metadata().map_err(Error::io("stat", self.path(digest)))?.len())
     }
 
@@ -101,7 +101,7 @@ impl Content for Layout {
 }
 
 /// The blobs of the store.
-pub(super) struct Stored<'a>(pub(super) &'a Store);
+pub(crate) struct Stored<'a>(pub(crate) &'a Store);
 
 impl Content for Stored<'_> {
     fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
@@ -114,9 +114,9 @@ impl Content for Stored<'_> {
 }
 
 /// Another place, with the store in front: what is there is not asked for, what comes is kept.
-pub(super) struct Kept<'a> {
-    pub(super) store: Option<&'a Store>,
-    pub(super) from: &'a dyn Content,
+pub(crate) struct Kept<'a> {
+    pub(crate) store: Option<&'a Store>,
+    pub(crate) from: &'a dyn Content,
 }
 
 impl Content for Kept<'_> {
@@ -142,7 +142,7 @@ impl Content for Kept<'_> {
 }
 
 /// A manifest or index.
-pub(super) fn parse(digest: &Digest, bytes: &[u8]) -> Result<Document> {
+pub(crate) fn parse(digest: &Digest, bytes: &[u8]) -> Result<Document> {
     Document::parse(bytes).map_err(|error| Error::Invalid(format!("{digest}: {error}")))
 }
 

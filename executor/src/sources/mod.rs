@@ -5,7 +5,7 @@
 //! when somebody needs the files.
 
 mod blob;
-mod content;
+pub(crate) mod content;
 mod file;
 mod git;
 mod http;
@@ -27,6 +27,7 @@ use crate::snapshot::{Committed, LayerId, Snapshots};
 use crate::store::Store;
 use crate::{Cancel, Error, Result, progress, session::Session};
 
+pub(crate) use image::in_parallel;
 pub use image::{Images, Mode, Resolved};
 pub use materialise::Fetching;
 pub use pins::Pins;
@@ -138,6 +139,21 @@ pub fn find(identifier: &str) -> Result<&'static dyn Source> {
         what: format!("source scheme {scheme}://"),
         why: "this executor has no such source".into(),
     })
+}
+
+/// Whether every layer of a tree is here, or can be had: from a directory of the user's only if it was given, from a server
+/// always.
+pub fn can_be_had(tree: &Committed, context: Context<'_>) -> Result<bool> {
+    let is_within_reach = |origin: &String| {
+        let layout = origin.strip_prefix(image::LAYOUT_SCHEME).and_then(|rest| rest.strip_prefix("://"));
+        layout.is_none_or(|name| context.session.oci_layouts.contains_key(name))
+    };
+    for id in tree.layers.iter().filter(|id| !context.snapshots.has(id)) {
+        if !context.store.layer(&id.0)?.origins.iter().any(is_within_reach) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// What is known of a source before it is used.

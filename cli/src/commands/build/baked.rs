@@ -131,8 +131,8 @@ fn build(args: &Build, target: &Target) -> Result<(Build, Inline)> {
                 let wrong = |_| unsupported(target, &format!("network {}", one()), "it is default, none or host");
                 build.frontend.network = executor::cli::Network::from_str(&one(), false).map_err(wrong)?;
             }
-            // Caches are speed only; results are in the store without them.
-            "cache-from" | "cache-to" => {}
+            "cache-from" => build.run.cache_from.extend(list(value)),
+            "cache-to" => build.run.cache_to.extend(list(value)),
             "call" if one() == "build" => {}
             "attest" if list(value).iter().all(|attestation| attestation.contains("disabled=true")) => {}
             key => return Err(unsupported(target, key, "take it out, or pass the flag of `llbc build` that does it")),

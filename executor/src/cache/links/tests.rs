@@ -1,8 +1,13 @@
 //! Links of cache keys, on a store in a temporary directory.
 
 use super::*;
+use crate::Result;
 use crate::cache::InputKey;
 use crate::store::tests::scratch;
+
+fn results(store: &Store, keys: &[Key]) -> Result<Vec<Committed>> {
+    Ok(super::results(store, keys)?.into_iter().map(|(_, tree)| tree).collect())
+}
 
 fn vertex(text: &str, selectors: &[&str]) -> VertexKey {
     let input =
@@ -28,7 +33,7 @@ fn save_one(store: &Store, key: &VertexKey, known: &[Vec<Known>], result: &str, 
 }
 
 fn look(store: &Store, key: &VertexKey, known: &[Vec<Known>]) -> Found {
-    query(store, std::slice::from_ref(key), 0, known).unwrap()
+    query(store, &[], std::slice::from_ref(key), 0, known).unwrap()
 }
 
 #[test]
@@ -145,7 +150,7 @@ fn outputs_have_keys_of_their_own() {
     let known = [vec![by_definition(&a)]];
     let keys = save(&store, std::slice::from_ref(&run), &known, &[tree("x"), tree("y")], 1).unwrap();
     assert_ne!(keys[0], keys[1]);
-    let second = query(&store, std::slice::from_ref(&run), 1, &known).unwrap();
+    let second = query(&store, &[], std::slice::from_ref(&run), 1, &known).unwrap();
     assert_eq!(results(&store, &second.keys).unwrap(), [tree("y")]);
 }
 

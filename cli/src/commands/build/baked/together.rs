@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use ast::{Source, Sources};
 use compiler::{Facts, Plan};
-use executor::{Output, Part};
+use executor::{CacheOutput, Output, Part};
 use llb::Graph;
 
 use super::super::goals;
@@ -43,8 +43,8 @@ pub(super) fn run(args: &Build, mut units: Vec<Unit<'_>>) -> Result<()> {
         rename(&mut plan.graph, &unit.settings, &names);
         plans.insert(unit.target.name.clone(), plan);
     }
-    let mut run = super::super::run_settings(&with_all_secrets(args, &units)?, None)?;
-    run.outputs = outputs(&units, &plans)?;
+    let mut run = super::super::run_settings(&with_all_given(args, &units)?, None)?;
+    (run.outputs, run.cache_to) = outputs(&units, &plans)?;
     for unit in &mut units {
         let locals = std::mem::take(&mut unit.settings.locals);
         run.session.locals.extend(locals.into_iter().map(|(name, path)| (renamed(&name, &path, &names), path)));
@@ -133,8 +133,8 @@ fn rename(graph: &mut Graph, settings: &Settings, names: &Names) {
     }
 }
 
-/// The flags with the secrets and agents of all targets. **Errors**: two of one name.
-fn with_all_secrets(args: &Build, units: &[Unit<'_>]) -> Result<Build> {
+/// The flags with the secrets, agents and caches of all targets. **Errors**: two secrets or agents of one name.
+fn with_all_given(args: &Build, units: &[Unit<'_>]) -> Result<Build> {
     let mut all = args.clone();
     for unit in units {
         for (into, more, what) in [
@@ -150,6 +150,9 @@ fn with_all_secrets(args: &Build, units: &[Unit<'_>]) -> Result<Build> {
             }
         }
         all.run.allow.extend(unit.build.run.allow.iter().cloned());
+        let known = &mut all.run.cache_from;
+        let more: Vec<_> = unit.build.run.cache_from.iter().filter(|text| !known.contains(text)).cloned().collect();
+        known.extend(more);
     }
     Ok(all)
 }
@@ -160,10 +163,10 @@ fn id(text: &str) -> &str {
     field.unwrap_or_else(|| text.split('=').next().unwrap_or(text))
 }
 
-/// Where the results go, in the order of the targets.
-fn outputs(units: &[Unit<'_>], plans: &BTreeMap<String, Plan>) -> Result<Vec<Output>> {
+/// Where the results go, and their caches, in the order of the targets.
+fn outputs(units: &[Unit<'_>], plans: &BTreeMap<String, Plan>) -> Result<(Vec<Output>, Vec<CacheOutput>)> {
     let wanted: Vec<&Unit<'_>> = units.iter().filter(|unit| unit.wanted).collect();
-    let mut outputs = Vec::new();
+    let (mut outputs, mut caches) = (Vec::new(), Vec::new());
     let mut count = 0;
     let mut epochs = BTreeSet::new();
     for unit in &wanted {
@@ -173,12 +176,13 @@ fn outputs(units: &[Unit<'_>], plans: &BTreeMap<String, Plan>) -> Result<Vec<Out
         epochs.extend(plan.outputs.iter().map(|output| output.epoch));
         let name = (wanted.len() > 1).then(|| unit.target.name.clone());
         let part = Some(Part { name, results });
-        let own = executor::cli::Settings::new(&unit.build.run, &unit.build.options.store)?.outputs;
-        outputs.extend(own.into_iter().map(|output| Output { part: part.clone(), ..output }));
+        let own = super::super::run_settings(&unit.build, None)?;
+        outputs.extend(own.outputs.into_iter().map(|output| Output { part: part.clone(), ..output }));
+        caches.extend(own.cache_to.into_iter().map(|cache| CacheOutput { part: part.clone(), ..cache }));
     }
     if epochs.len() > 1 {
         return Err(Failure::unsupported("several times (SOURCE_DATE_EPOCH) in one build", "build one after another"));
     }
     goals::check_names(&outputs)?;
-    Ok(outputs)
+    Ok((outputs, caches))
 }
