@@ -145,6 +145,11 @@ fn a_build_does_without_a_cache_that_cannot_be_had() {
     let to = "llbc build --cache-to type=registry,ref=127.0.0.1:1/a/b";
     sandbox.fail(1, &mut sandbox.shell(&format!("{to} context")));
     sandbox.succeed(&mut sandbox.shell(&format!("{to},ignore-error=true context")));
+    // What cannot work is said before anything runs.
+    sandbox.write("file", "");
+    let to = "llbc build --progress=plain --cache-to type=local,dest=file/cache context";
+    let said = sandbox.fail(1, &mut sandbox.shell(to));
+    assert!(said.contains("file/cache") && !said.contains("RUN"), "{said}");
     // What a cache was made of is not believed.
     sandbox.write("cache/oci-layout", "{\"imageLayoutVersion\": \"1.0.0\"}");
     sandbox.write("cache/index.json", "{\"schemaVersion\": 2, \"manifests\": [{\"digest\": \"sha256:0\"}]}");
