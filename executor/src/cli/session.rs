@@ -25,6 +25,7 @@ pub fn directories(flags: &[String]) -> Result<BTreeMap<String, PathBuf>> {
 }
 
 /// `id=ID[,src=PATH|,env=VARIABLE]`; with an id alone it is the variable of that name, else the file of that name.
+/// parity: the last of an id wins.
 pub(super) fn secrets(flags: &[String]) -> Result<BTreeMap<String, Secret>> {
     flags.iter().map(|flag| secret(flag)).collect()
 }
@@ -67,9 +68,16 @@ fn readable(path: String, invalid: &dyn Fn(&str) -> Error) -> Result<PathBuf> {
     }
 }
 
-/// `ID[=SOCKET[,raw=true]|KEY[,KEY…]]`; without either it is the agent of `SSH_AUTH_SOCK`.
+/// `ID[=SOCKET[,raw=true]|KEY[,KEY…]]`; without either it is the agent of `SSH_AUTH_SOCK`. **Errors**: two of one id.
 pub(super) fn agents(flags: &[String]) -> Result<BTreeMap<String, SshAgent>> {
-    flags.iter().map(|flag| agent(flag)).collect()
+    let mut agents = BTreeMap::new();
+    for flag in flags {
+        let (id, agent) = agent(flag)?;
+        if agents.insert(id.clone(), agent).is_some() {
+            return Err(Error::Invalid(format!("--ssh {flag}: duplicate agent ID {id:?}: give each an id of its own")));
+        }
+    }
+    Ok(agents)
 }
 
 fn agent(flag: &str) -> Result<(String, SshAgent)> {
@@ -129,6 +137,23 @@ mod tests {
         check_secret("id=a,size=3", r#"--secret id=a,size=3: unknown field "size=3""#);
         check_secret("id=a,src=/", "--secret id=a,src=/: / is not a file");
         check_secret("id=a,type=x", r#"--secret id=a,type=x: there is no type "x"; there are file and env"#);
+    }
+
+    #[test]
+    fn the_last_secret_of_an_id_wins() {
+        let flags = ["id=a,env=B", "id=a,env=C"].map(str::to_owned);
+        assert!(matches!(&super::secrets(&flags).unwrap()["a"], Secret::Env(name) if name == "C"));
+    }
+
+    #[test]
+    fn two_agents_of_one_id_are_refused() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let parse = |ids: [&str; 2]| super::agents(&ids.map(|id| format!("{id}={}", path.display())));
+        assert_eq!(parse(["a", "b"]).unwrap().into_keys().collect::<Vec<_>>(), ["a", "b"]);
+        let error = parse(["default", ""]).err().unwrap().to_string();
+        assert!(error.ends_with(r#"duplicate agent ID "default": give each an id of its own"#), "{error}");
     }
 
     #[test]
