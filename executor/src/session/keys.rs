@@ -22,8 +22,6 @@ const SHA512: u32 = 4;
 pub(super) struct Key {
     /// Its public half, as agents list it.
     pub(super) public: Vec<u8>,
-    /// The name of its file.
-    pub(super) comment: String,
     secret: Secret,
 }
 
@@ -39,12 +37,10 @@ impl Key {
         use std::io::Read;
         let mut text = String::new();
         let read = std::fs::File::open(path).and_then(|file| file.take(MAX_FILE).read_to_string(&mut text));
-        let comment = path.display().to_string();
+        let invalid = |why: &str| Error::Invalid(format!("SSH key {}: {why}", path.display()));
         match read {
-            Ok(_) => parse(&text, &comment).map_err(|why| Error::Invalid(format!("SSH key {comment}: {why}"))),
-            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-                Err(Error::Invalid(format!("SSH key {comment}: {NO_KEY}")))
-            }
+            Ok(_) => parse(&text).map_err(invalid),
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Err(invalid(NO_KEY)),
             Err(error) => Err(Error::io("read the SSH key", path)(error)),
         }
     }
@@ -83,7 +79,7 @@ const BROKEN: &str = "it is damaged";
 
 type Parsed<T> = std::result::Result<T, &'static str>;
 
-fn parse(text: &str, comment: &str) -> Parsed<Key> {
+fn parse(text: &str) -> Parsed<Key> {
     let begin = text.find("-----BEGIN ").ok_or(NO_KEY)?;
     let (label, rest) = text[begin + 11..].split_once("-----").ok_or(NO_KEY)?;
     let body = rest.split_once("-----END ").ok_or(BROKEN)?.0;
@@ -103,7 +99,7 @@ fn parse(text: &str, comment: &str) -> Parsed<Key> {
         label if label.ends_with("PRIVATE KEY") => return Err(UNKNOWN),
         _ => return Err(NO_KEY),
     };
-    Ok(Key { public, comment: comment.to_owned(), secret })
+    Ok(Key { public, secret })
 }
 
 fn openssh(data: &[u8]) -> Parsed<(Vec<u8>, Secret)> {
@@ -240,7 +236,7 @@ mod tests {
 
     #[test]
     fn what_is_no_key_or_locked_is_said() {
-        let error = |text: &str| parse(text, "x").err().unwrap();
+        let error = |text: &str| parse(text).err().unwrap();
         assert_eq!(error("hello"), NO_KEY);
         assert_eq!(error("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"), NO_KEY);
         assert_eq!(error("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n"), LOCKED);
