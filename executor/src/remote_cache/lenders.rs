@@ -30,7 +30,8 @@ impl Lenders {
         }
     }
 
-    /// What is lent, read by `read` where it is not known. Whoever reads says what goes wrong: a build does without.
+    /// What is lent, read by `read` where it is not known. `from` are no two alike, and none that was [added](Self::add).
+    /// Whoever reads says what goes wrong: a build does without.
     pub(crate) fn borrow(
         &self,
         from: &[Import],
@@ -52,11 +53,7 @@ impl Lenders {
             });
             ended.collect()
         });
-        for (import, lent) in found {
-            if !known.iter().any(|(other, _)| *other == import) {
-                known.push((import, lent));
-            }
-        }
+        known.extend(found);
         let of_import = |import: &Import| known.iter().find(|(other, _)| other == import).map(|(_, lent)| lent.clone());
         from.into_iter().filter_map(of_import).flatten().collect()
     }
