@@ -286,7 +286,7 @@ fn option(text: &str) -> Result<Option<(String, String)>> {
 }
 
 /// parity: an argument without a value that the environment does not have is not sent.
-fn build_arg(arg: &str, option: &str) -> Option<(String, String)> {
+pub(crate) fn build_arg(arg: &str, option: &str) -> Option<(String, String)> {
     match option.split_once('=') {
         Some((key, value)) => Some((key.to_owned(), value.to_owned())),
         None => Some((option.to_owned(), std::env::var(arg).ok()?)),

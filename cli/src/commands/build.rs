@@ -18,7 +18,7 @@ use super::lookup::{self, Context};
 use super::program;
 use crate::args::{Build, BuildFlags, FailOn};
 use crate::failure::{Failure, Result};
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 use crate::{bake, definition, pipeline};
 
 /// How much is optimized where nobody says it: all that never repeats work.
@@ -189,8 +189,9 @@ fn run_settings(args: &Build, output: Option<String>) -> Result<RunSettings> {
 
 /// Whether build arguments ask for images that hold their cache. parity: what buildx takes for true.
 fn holds_cache(build_args: &[String]) -> bool {
-    let asked = build_args.iter().rev().find_map(|arg| arg.strip_prefix("BUILDKIT_INLINE_CACHE="));
-    asked.is_some_and(|value| ["1", "t", "T", "true", "TRUE", "True"].contains(&value))
+    let given = |arg: &String| settings::build_arg(arg, arg).filter(|(name, _)| name == "BUILDKIT_INLINE_CACHE");
+    let asked = build_args.iter().rev().find_map(given);
+    asked.is_some_and(|(_, value)| ["1", "t", "T", "true", "TRUE", "True"].contains(&value.as_str()))
 }
 
 /// Flags as the frontend options that clients of BuildKit make of them.
