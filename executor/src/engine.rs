@@ -333,6 +333,7 @@ impl Engine {
         ops::admit(&mut decoded.graph, &request.allow, &request.devices, sink)?;
         let results = &decoded.graph.outputs;
         request.outputs.iter().try_for_each(|output| exporters::check(output, is_list(output, results)))?;
+        exporters::check_apart(&request.outputs)?;
         request.cache_to.iter().filter(|cache| !cache.to.ignore_error).try_for_each(|cache| cache.to.check())?;
         let epoch = epoch(results);
         let wanted = exporters::wanted(&request.outputs, epoch)?;

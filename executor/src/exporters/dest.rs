@@ -96,6 +96,15 @@ pub(super) fn check_file(dest: Option<&Path>) -> Result<()> {
     }
 }
 
+/// Which file is written at a path; none where it is a directory, a pipe, a device.
+pub(super) fn file(dest: &Path) -> Option<PathBuf> {
+    if is_special(dest) || dest.is_dir() {
+        return None;
+    }
+    let parent = dest.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Some(parent.canonicalize().ok()?.join(dest.file_name()?))
+}
+
 /// The directory that an output was given. **Errors**: none was.
 pub(super) fn directory(dest: Option<&Path>) -> Result<&Path> {
     dest.ok_or_else(|| Error::Invalid("a directory needs `dest=`".into()))

@@ -179,6 +179,21 @@ pub fn check(output: &Output, list: bool) -> Result<()> {
     }
 }
 
+/// Finds out whether two outputs would be one file.
+pub fn check_apart(outputs: &[Output]) -> Result<()> {
+    let mut files = BTreeSet::new();
+    let written = outputs.iter().filter(|output| matches!(output.kind, Kind::Oci | Kind::Docker | Kind::Tar));
+    for dest in written.filter_map(|output| output.dest.as_deref()) {
+        if let Some(file) = dest::file(dest)
+            && !files.insert(file)
+        {
+            let text = format!("two outputs would be {}: give each a `dest=` of its own", dest.display());
+            return Err(Error::Invalid(text));
+        }
+    }
+    Ok(())
+}
+
 /// Hands results to one output. **Shape** of `built`: one for each platform, the host's last; never empty.
 pub fn export(built: &[Built], output: &Output, context: Context<'_>) -> Result<Metadata> {
     if built.is_empty() {

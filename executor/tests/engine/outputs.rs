@@ -66,6 +66,20 @@ fn nothing_is_packed_for_an_output_without_layers() {
 }
 
 #[test]
+fn two_outputs_that_are_one_file_are_refused_before_anything_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = Scripted::new(|_, _| panic!("a step ran"));
+    let engine = Engine::with_runtime(dir.path().join("store"), Arc::new(runtime)).unwrap();
+    std::fs::create_dir(dir.path().join("sub")).unwrap();
+    let output =
+        |kind, dest: &str| Output { kind, dest: Some(dir.path().join(dest)), attrs: BTreeMap::new(), part: None };
+    let outputs = vec![output(exporters::Kind::Tar, "x.tar"), output(exporters::Kind::Oci, "sub/../x.tar")];
+    let request = Request { definition: definition(STEPS), outputs, ..Request::default() };
+    let error = engine.solve(&request, &Silent).unwrap_err().to_string();
+    assert!(error.starts_with("two outputs would be ") && error.contains("sub/../x.tar"), "{error}");
+}
+
+#[test]
 fn an_output_that_cannot_be_written_is_refused_before_anything_runs() {
     let dir = tempfile::tempdir().unwrap();
     let runtime = Scripted::new(|_, _| panic!("a step ran"));
