@@ -464,16 +464,24 @@ impl Engine {
         response: &mut Response,
     ) -> Result<()> {
         let Some(needed) = shared.needed.get() else { return Ok(()) };
-        for CacheOutput { to, part } in &request.cache_to {
+        let mut done: Vec<&Export> = Vec::new();
+        for CacheOutput { to, .. } in &request.cache_to {
             let Some(place) = to.place() else { continue };
+            if done.contains(&to) {
+                continue;
+            }
+            done.push(to);
             request.cancel.check()?;
-            let built = results(built, &results_of(part.as_ref(), built.len()));
+            // What goes to one place is one cache: the next would take the place of the first.
+            let same = request.cache_to.iter().filter(|other| other.to == *to);
+            let which: BTreeSet<usize> = same.flat_map(|it| results_of(it.part.as_ref(), built.len())).collect();
+            let built: Vec<Built> = which.iter().filter_map(|number| built.get(*number)).cloned().collect();
             let name = format!("exporting cache to {place}");
             let progress = &progress::Vertex { sink, digest: Digest::sha256(format!("{name} {to:?}").as_bytes()) };
             let context = self.exporting(request, shared, progress, &request.cancel);
             let export = || {
                 let preparing = progress.part("preparing build cache for export", 0);
-                let lending = exporters::lend(built, needed, to.mode, to.wanted(), context)?;
+                let lending = exporters::lend(&built, needed, to.mode, to.wanted(), context)?;
                 drop(preparing);
                 remote_cache::write(to, &lending.config, &lending.blobs, context.sources)
             };

@@ -42,6 +42,15 @@ pub(super) fn run(plan: &Plan, passes: passes::Options, settings: &MakeSettings<
     let attached: BTreeSet<usize> = plan.outputs.iter().flat_map(|output| output.exports.iter().copied()).collect();
     // What is sent away on the way to nothing that is built.
     let alone = (0..plan.exports.len()).filter(|number| !attached.contains(number)).collect();
+    // Each would take the place of the one before.
+    let hands_out = settings(None)?.cache_to.iter().any(|cache| cache.to.place().is_some());
+    if hands_out && runner.count(&alone) > 1 {
+        let what = "handing out the cache of a program that is several builds";
+        return Err(Failure::unsupported(
+            what,
+            "build its results one by one, each with --target and a cache of its own",
+        ));
+    }
     let done = runner.build(&[], &alone).and_then(|()| runner.order(&plan.order));
     console.finish();
     done
@@ -75,18 +84,35 @@ impl Runner<'_> {
         }
     }
 
-    fn parallel(&self, all: &[Order]) -> Result<()> {
-        let mut parts = Vec::new();
-        let mut results = Vec::new();
-        for order in all {
-            match order {
-                Order::Output(number) => results.push(*number),
-                other => parts.push(Part::Other(other)),
+    /// How many builds it is.
+    fn count(&self, alone: &BTreeSet<usize>) -> usize {
+        let mut sent = (0..self.plan.exports.len()).filter(|number| self.plan.exports[*number].done).collect();
+        self.count_of(&[], alone, &mut sent) + self.count_of_order(&self.plan.order, &mut sent)
+    }
+
+    fn count_of_order(&self, order: &Order, sent: &mut BTreeSet<usize>) -> usize {
+        match order {
+            Order::Nothing => 0,
+            Order::Output(number) => self.count_of(&[*number], &self.exports(&[*number]), sent),
+            Order::Sequence(all) => all.iter().map(|order| self.count_of_order(order, sent)).sum(),
+            Order::Parallel(all) => {
+                let count = |part| match part {
+                    Part::Results(numbers) => self.count_of(&numbers, &self.exports(&numbers), sent),
+                    Part::Other(order) => self.count_of_order(order, sent),
+                };
+                parts(all).into_iter().map(count).sum()
             }
         }
-        if !results.is_empty() {
-            parts.push(Part::Results(results));
-        }
+    }
+
+    fn count_of(&self, numbers: &[usize], exports: &BTreeSet<usize>, sent: &mut BTreeSet<usize>) -> usize {
+        let news =
+            exports.iter().filter(|export| sent.insert(**export)).map(|export| self.plan.exports[*export].output);
+        self.together(news.chain(numbers.iter().copied()).map(|number| (number, Vec::new()))).len()
+    }
+
+    fn parallel(&self, all: &[Order]) -> Result<()> {
+        let parts = parts(all);
         if let [part] = &parts[..] {
             return self.part(part);
         }
@@ -116,10 +142,12 @@ impl Runner<'_> {
     }
 
     fn results(&self, numbers: &[usize]) -> Result<()> {
-        // Every platform sends away the same.
-        let exports =
-            numbers.iter().flat_map(|number| self.plan.variants(*number)[0].exports.iter().copied()).collect();
-        self.build(numbers, &exports)
+        self.build(numbers, &self.exports(numbers))
+    }
+
+    /// What is sent away on the way to results. Every platform sends away the same.
+    fn exports(&self, numbers: &[usize]) -> BTreeSet<usize> {
+        numbers.iter().flat_map(|number| self.plan.variants(*number)[0].exports.iter().copied()).collect()
     }
 
     /// Builds results for whoever asked, and sends away what is not sent yet, first.
@@ -130,28 +158,32 @@ impl Runner<'_> {
         if numbers.is_empty() && held.is_empty() {
             return Ok(());
         }
-        let mut builds: Vec<OneBuild> = Vec::new();
-        let mut add = |number: usize, to: Vec<Output>| match builds
-            .iter()
-            .position(|build| build.takes(&self.identities, number))
-        {
-            Some(at) => builds[at].add(&self.identities, number, to),
-            None => {
-                builds.push(OneBuild::default());
-                builds.last_mut().expect("it was put there").add(&self.identities, number, to);
-            }
-        };
+        let mut results = Vec::new();
         for (export, _) in &held {
             let export = &self.plan.exports[*export];
             make_parents(&export.kind)?;
-            add(export.output, (self.settings)(Some(needs::destination(&export.kind)))?.outputs);
+            results.push((export.output, (self.settings)(Some(needs::destination(&export.kind)))?.outputs));
         }
         for number in numbers {
-            add(*number, (self.settings)(None)?.outputs);
+            results.push((*number, (self.settings)(None)?.outputs));
         }
-        builds.into_iter().try_for_each(|build| self.solve(build))?;
+        self.together(results).into_iter().try_for_each(|build| self.solve(build))?;
         held.iter_mut().for_each(|(_, done)| **done = true);
         Ok(())
+    }
+
+    /// Results, and where they go, in as few builds as they can be.
+    fn together(&self, results: impl IntoIterator<Item = (usize, Vec<Output>)>) -> Vec<OneBuild> {
+        let mut builds: Vec<OneBuild> = Vec::new();
+        for (number, to) in results {
+            let at = builds.iter().position(|build| build.takes(&self.identities, number));
+            let at = at.unwrap_or_else(|| {
+                builds.push(OneBuild::default());
+                builds.len() - 1
+            });
+            builds[at].add(&self.identities, number, to);
+        }
+        builds
     }
 
     fn solve(&self, build: OneBuild) -> Result<()> {
@@ -166,6 +198,22 @@ impl Runner<'_> {
         plan.optimize(self.passes);
         self.console.run(definition::encode(plan)?, settings).map_err(Failure::Build)
     }
+}
+
+/// What may be done at once, as few parts as it can be.
+fn parts(all: &[Order]) -> Vec<Part<'_>> {
+    let mut parts = Vec::new();
+    let mut results = Vec::new();
+    for order in all {
+        match order {
+            Order::Output(number) => results.push(*number),
+            other => parts.push(Part::Other(other)),
+        }
+    }
+    if !results.is_empty() {
+        parts.push(Part::Results(results));
+    }
+    parts
 }
 
 /// Results that are one build, and where they go.

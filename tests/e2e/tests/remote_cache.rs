@@ -116,15 +116,62 @@ fn a_registry_serves_another_machine_and_sends_what_is_needed() {
 }
 
 #[test]
+fn targets_with_one_cache_hand_out_what_all_of_them_need() {
+    let (there, here) = (machine(), machine());
+    let bake = format!(
+        "target \"default\" {{\n  name = \"t-${{x}}\"\n  matrix = {{ x = [\"one\", \"two\"] }}\n  context = \"context\"\n  \
+         target = x\n  output = [x]\n  cache-to = [\"type=local,dest={0}/cache\"]\n}}\n",
+        there.directory().display()
+    );
+    for sandbox in [&there, &here] {
+        let stage = |name: &str| format!("FROM base AS {name}\nRUN cat /proc/sys/kernel/random/uuid > /{name}\n");
+        sandbox.write("context/Dockerfile", &(stage("one") + &stage("two")));
+    }
+    there.write("docker-bake.hcl", &bake);
+    there.succeed(&mut there.shell("llbc build -f docker-bake.hcl"));
+    for name in ["one", "two"] {
+        let from = format!("--cache-from type=local,src={}/cache", there.directory().display());
+        here.succeed(&mut here.shell(&format!("llbc build {from} --target {name} -o {name} context")));
+        assert_eq!(here.read(&format!("{name}/{name}")), there.read(&format!("{name}/{name}")), "{name}");
+    }
+}
+
+#[test]
+fn a_program_of_several_builds_hands_out_no_cache() {
+    let sandbox = Sandbox::with_base();
+    let program = |all: &str| {
+        format!(
+            "fs a() {{\n\timage \"base\"\n\tmkfile \"/a\" 0o644 \"a\"\n}}\nfs b() {{\n\timage \"base\"\n\tmkfile \"/b\" 0o644 \"b\"\n}}\n\
+             pipeline default() {{\n{all}}}\n"
+        )
+    };
+    sandbox.write("after.hlb", &program("\tstage a\n\tstage b\n"));
+    sandbox.write("once.hlb", &program("\tstage a b\n"));
+    let build = "llbc build --cache-to type=local,dest=cache,mode=max -o tree -f";
+    let said = sandbox.fail(1, &mut sandbox.shell(&format!("{build} after.hlb")));
+    assert!(said.contains("handing out the cache of a program that is several builds"), "{said}");
+    assert!(!sandbox.has("cache") && !sandbox.has("tree"));
+    sandbox.succeed(&mut sandbox.shell(&format!("{build} once.hlb")));
+    assert!(sandbox.has("cache/index.json"));
+    sandbox.succeed(
+        &mut sandbox.shell(&format!("{} after.hlb", build.replace("type=local,dest=cache,mode=max", "type=inline"))),
+    );
+}
+
+#[test]
 fn an_image_holds_its_own_cache() {
     if !e2e::have(registry::PROGRAMS) {
         return;
     }
     let registry = Registry::start().unwrap();
-    for flag in ["--cache-to type=inline", "--build-arg BUILDKIT_INLINE_CACHE=1"] {
+    for flag in [
+        "--cache-to type=inline",
+        "--build-arg BUILDKIT_INLINE_CACHE=1",
+        "--build-arg BUILDKIT_INLINE_CACHE=0 --build-arg BUILDKIT_INLINE_CACHE",
+    ] {
         let there = machine();
         let image = format!("{}/app:1", registry.address);
-        let push = format!("llbc build {flag} -t {image} --push context");
+        let push = format!("BUILDKIT_INLINE_CACHE=1 llbc build {flag} -t {image} --push context");
         there.succeed(&mut there.shell(&push));
         let (made, _) = build(&there, "");
         let (found, said) = build(&machine(), &format!("--cache-from {image}"));
