@@ -7,6 +7,7 @@
 mod dot;
 mod message;
 mod protojson;
+mod steps;
 mod svg;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use serde::Serialize;
 
 pub use dot::dot;
 pub(crate) use message::{base64, base64_list, base64_option, is_default};
+pub use steps::{Steps, steps};
 pub use svg::{escaped, svg};
 
 use crate::{DecodeError, Definition, FileAction, FileActionKind, Graph, Node, Op, Vertex, VertexProblem, proto};
