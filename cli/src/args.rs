@@ -252,15 +252,6 @@ pub(crate) struct BuildFlags {
     /// Only print what would be built, as `docker buildx bake --print` does
     #[arg(long)]
     pub(crate) print: bool,
-    /// Add an attestation (not supported yet)
-    #[arg(long, value_name = "ATTESTATION", hide = true)]
-    pub(crate) attest: Vec<String>,
-    /// Add provenance (not supported yet)
-    #[arg(long, value_name = "MODE", num_args = 0..=1, default_missing_value = "true", hide = true)]
-    pub(crate) provenance: Option<String>,
-    /// Add a list of packages (not supported yet)
-    #[arg(long, value_name = "MODE", num_args = 0..=1, default_missing_value = "true", hide = true)]
-    pub(crate) sbom: Option<String>,
 }
 
 /// `llbc check`.

@@ -1,5 +1,7 @@
 //! The door: open a store, solve definitions in it.
 
+mod witness;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::ops::Range;
@@ -10,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 use llb::Decoded;
 use oci::{Digest, Platform};
 
+use self::witness::Witness;
 use crate::cache::{Key, Lent};
 use crate::cdi::Devices;
 use crate::exporters::{Ahead, Built, Packs};
@@ -21,7 +24,8 @@ use crate::solver::{Outcomes, Solved};
 use crate::sources::Fetching;
 use crate::store::Store;
 use crate::{
-    Cancel, Error, Expectation, Result, expect, exporters, ops, progress, prune, session, snapshot, solver, sources,
+    Cancel, Error, Expectation, Result, expect, exporters, ops, progress, provenance, prune, session, snapshot, solver,
+    sources,
 };
 
 /// An executor over one store directory. Several processes may share the directory.
@@ -59,6 +63,8 @@ pub struct Request {
     pub cache_from: Vec<Import>,
     /// Where the cache goes for others.
     pub cache_to: Vec<CacheOutput>,
+    /// What is said of how results were made.
+    pub attest: Vec<Attest>,
     /// What was found in them; nothing to begin with.
     pub lenders: Lenders,
     /// Entitlements granted: `network.host`, `security.insecure`, `device`, `device=NAME[,alias=OTHER]`.
@@ -99,6 +105,15 @@ pub struct CacheOutput {
     /// Where it goes, and how much of it.
     pub to: Export,
     /// Of which results it is; of all when nothing is said.
+    pub part: Option<Part>,
+}
+
+/// What is to be said of how results were made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attest {
+    /// It.
+    pub asked: Arc<provenance::Asked>,
+    /// Of which results; of all when nothing is said.
     pub part: Option<Part>,
 }
 
@@ -332,7 +347,14 @@ impl Engine {
         let mut decoded = llb::decode(&request.definition).map_err(|error| Error::Definition(error.to_string()))?;
         ops::admit(&mut decoded.graph, &request.allow, &request.devices, sink)?;
         let results = &decoded.graph.outputs;
-        request.outputs.iter().try_for_each(|output| exporters::check(output, is_list(output, results)))?;
+        let asked = |output: &Output| {
+            let of_it = |attest: &&Attest| attest.part.is_none() || attest.part == output.part;
+            request.attest.iter().find(of_it).map(|attest| &attest.asked.attrs)
+        };
+        request
+            .outputs
+            .iter()
+            .try_for_each(|output| exporters::check(output, is_list(output, results), asked(output)))?;
         exporters::check_apart(&request.outputs)?;
         request.cache_to.iter().filter(|cache| !cache.to.ignore_error).try_for_each(|cache| cache.to.check())?;
         let epoch = epoch(results);
@@ -369,9 +391,16 @@ impl Engine {
     ) -> Result<Vec<Built>> {
         let host = host_platform();
         let terminals = decoded.graph.outputs.clone();
-        let Outcomes { solved, keys } = self.build(request, decoded, &host, aside, sink)?;
+        let witness = Witness::of(request, &decoded, &host)?;
+        let Outcomes { mut solved, keys } = self.build(request, decoded, &host, aside, sink)?;
         shared.needed.get_or_init(|| keys);
-        terminals.into_iter().zip(solved).map(|(terminal, solved)| describe(terminal, solved, &host)).collect()
+        let traces: Vec<_> = solved.iter_mut().map(|solved| solved.trace.take()).collect();
+        let described = terminals.into_iter().zip(solved).map(|(terminal, solved)| describe(terminal, solved, &host));
+        let mut built = described.collect::<Result<Vec<_>>>()?;
+        if let Some(witness) = witness {
+            witness.tell(request, &mut built, traces)?;
+        }
+        Ok(built)
     }
 
     fn export_all(
@@ -430,6 +459,7 @@ impl Engine {
             sink,
             host,
             lent,
+            traced: !request.attest.is_empty(),
             no_cache: request.no_cache,
             max_parallelism: request.max_parallelism,
             failures: aside.failures,
@@ -566,8 +596,8 @@ fn describe(terminal: llb::Output, solved: Solved, host: &Platform) -> Result<Bu
     let name = description.get("image.name").cloned();
     let annotations = description.iter().filter(|(key, _)| exporters::is_annotation(key));
     let annotations = annotations.map(|(key, value)| (key.to_string(), value.clone())).collect();
-    let Solved { tree, made, keys } = solved;
-    Ok(Built { tree, made, keys, platform, config, base_config, listed, name, annotations })
+    let Solved { tree, made, keys, trace: _ } = solved;
+    Ok(Built { tree, made, keys, platform, config, base_config, listed, name, attested: None, annotations })
 }
 
 /// What results say timestamps are to be set to.

@@ -23,9 +23,10 @@ mod platforms;
 mod references;
 mod wire;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::progress::Sink;
+use crate::provenance::Image;
 use crate::{Engine, Request, Result};
 
 pub use compose::compose;
@@ -56,6 +57,17 @@ pub struct Returned {
     pub results: Results,
     /// What it says of them, by BuildKit's keys.
     pub metadata: BTreeMap<String, Vec<u8>>,
+    /// What it looked at on the way.
+    pub seen: Seen,
+}
+
+/// What a frontend looked at.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Seen {
+    /// Images that it looked up, and its own.
+    pub images: Vec<Image>,
+    /// Names of local directories.
+    pub locals: BTreeSet<String>,
 }
 
 impl Returned {
@@ -90,34 +102,9 @@ impl<'a> Frontend<'a> {
     pub fn run(&self, sink: &dyn Sink) -> Result<Returned> {
         let returned = container::run(self, sink)?;
         if self.depth == 0 {
-            let warnings = [platforms::warning(&self.opts, &returned)?, provenance(&self.opts)];
-            warnings.into_iter().flatten().for_each(|warning| container::warn(sink, warning));
+            let warning = platforms::warning(&self.opts, &returned)?;
+            warning.into_iter().for_each(|warning| container::warn(sink, warning));
         }
         Ok(returned)
-    }
-}
-
-/// What there is to say when `opts` ask for a provenance. BuildKit makes it itself, so that no frontend returns one; a bill
-/// of materials is a frontend's.
-fn provenance(opts: &BTreeMap<String, String>) -> Option<String> {
-    let asks = |key: &String| {
-        let kind = key.strip_prefix("attest:").or_else(|| key.strip_prefix("build-arg:BUILDKIT_ATTEST_"));
-        kind.is_some_and(|kind| kind.eq_ignore_ascii_case("provenance"))
-    };
-    let key = opts.keys().find(|key| asks(key))?;
-    Some(format!("provenance is not supported: {key} is left out"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn provenance_that_is_asked_for_and_left_out() {
-        let said = |key: &str| provenance(&[(key.to_owned(), "mode=max".to_owned())].into());
-        for key in ["attest:provenance", "build-arg:BUILDKIT_ATTEST_PROVENANCE"] {
-            assert_eq!(said(key), Some(format!("provenance is not supported: {key} is left out")));
-        }
-        assert_eq!([said("attest:sbom"), said("build-arg:PROVENANCE")], [None, None]);
     }
 }

@@ -18,6 +18,7 @@
 //! | [`cdi`] | devices by name: what is said of them, who may have them, what they change of a process |
 //! | [`ops`] | one vertex: its key, its run |
 //! | [`solver`] | the scheduler and the driver that performs its actions |
+//! | [`provenance`] | how results were made, in the words of SLSA |
 //! | [`prune`] | what a store holds, and how it becomes less |
 //! | [`gateway`] | frontends from images |
 //! | [`progress`] | one event enum, many renderers |
@@ -45,6 +46,7 @@ pub mod import;
 pub mod layer;
 pub mod ops;
 pub mod progress;
+pub mod provenance;
 pub mod prune;
 pub mod registry;
 pub mod remote_cache;
@@ -63,7 +65,7 @@ pub mod userns;
 mod wire_stat;
 
 pub use cancel::Cancel;
-pub use engine::{CacheOutput, Engine, FailedStep, Output, Part, Request, Response};
+pub use engine::{Attest, CacheOutput, Engine, FailedStep, Output, Part, Request, Response};
 pub use error::{Error, Result};
 pub use expect::Expectation;
 pub use host::host_platform;

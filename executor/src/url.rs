@@ -96,6 +96,22 @@ pub(crate) fn redact(address: &str) -> Cow<'_, str> {
     }
 }
 
+/// An address that may be told to everybody: without who is named in it. What is no address stays.
+///
+/// parity: what BuildKit does for provenance; so an image with a digest, which looks like a user at a host, stays.
+pub(crate) fn redact_login(address: &str) -> Cow<'_, str> {
+    let Parts { scheme: Some(_), user: Some(user), host, .. } = Parts::of(address) else { return address.into() };
+    let is_host = host.rsplit_once(':').is_none_or(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let masked = match user.split_once(':') {
+        _ if !is_host && !host.ends_with(']') => return address.into(),
+        Some(("", _)) => format!(":{MASK}"),
+        Some(_) => format!("{MASK}:{MASK}"),
+        None if user.is_empty() => return address.into(),
+        None => MASK.to_owned(),
+    };
+    address.replacen(&format!("{user}@"), &format!("{masked}@"), 1).into()
+}
+
 /// Bytes of a header that are no ASCII, escaped.
 pub(crate) fn of_header(bytes: &[u8]) -> String {
     let mut address = String::new();
@@ -234,6 +250,18 @@ mod tests {
         check("http://:p@h", "http://:xxxxx@h");
         check("git@example.com:a/b", "git@example.com:a/b");
         check("http://h/f", "http://h/f");
+    }
+
+    #[test]
+    fn what_is_told_to_everybody() {
+        let check = |address: &str, expected: &str| assert_eq!(redact_login(address), expected);
+        check("https://user:password@host.tld/this:that", "https://xxxxx:xxxxx@host.tld/this:that");
+        check("https://user@host.tld/this:that", "https://xxxxx@host.tld/this:that");
+        check("https://:password@host.tld/this:that", "https://:xxxxx@host.tld/this:that");
+        check("https://host.tld/a@b", "https://host.tld/a@b");
+        check("http://u:p@[::1]/x", "http://xxxxx:xxxxx@[::1]/x");
+        check("docker-image://alpine@sha256:aa", "docker-image://alpine@sha256:aa");
+        check("git@example.com:a/b", "git@example.com:a/b");
     }
 
     #[test]

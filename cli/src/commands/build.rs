@@ -1,5 +1,6 @@
 //! `llbc build`: compile and run in one process, with the flags of `docker build`.
 
+mod attest;
 mod baked;
 mod goals;
 mod print;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use ast::{Module, Source};
+use executor::Attest;
 use executor::cli::{Network, RunArgs, Settings as RunSettings};
 
 use super::check;
@@ -38,7 +40,6 @@ pub(super) fn test(args: &Build) -> Result<()> {
 
 /// Builds what a choice makes of the names that were given.
 fn start(args: &Build, choose: &dyn Fn(&Module, Vec<String>) -> Vec<String>) -> Result<()> {
-    check_supported(&args.frontend)?;
     // First of all, while there is one thread.
     executor::userns::enter().map_err(Failure::Build)?;
     let words = words::read(args)?;
@@ -76,13 +77,21 @@ fn start(args: &Build, choose: &dyn Fn(&Module, Vec<String>) -> Vec<String>) -> 
 fn one(args: &Build, mut settings: Settings, source: Source, name: Option<&String>) -> Result<()> {
     settings.options.opts.extend(name.map(|name| ("target".to_owned(), name.clone())));
     let mut compiled = pipeline::run(&settings, source, compiler::compile)?;
+    let asked = attest::asked(&settings, compiled.source(), &compiled.outcome.facts)?;
     if compiled.outcome.plan.as_ref().is_some_and(program::is_program) {
+        if asked.is_some() {
+            return Err(Failure::unsupported(
+                "an attestation of what a program sends away",
+                "it may be sent to several places; build one target of it with --target, with -t or -o",
+            ));
+        }
         let plan = pipeline::plan(&settings, compiled)?;
         return program::run(&plan, settings.passes, &|output| run_settings(args, output));
     }
     let opened = std::mem::take(&mut compiled.opened);
     let plan = pipeline::optimized(&settings, compiled)?;
     let mut run = run_settings(args, None)?;
+    run.attest.extend(asked.map(|asked| Attest { asked: asked.into(), part: None }));
     run.store = opened.store;
     // One whose certificate is not to be checked has a client of its own.
     if let Some(registries) = opened.registries.filter(|_| run.cache_from.iter().all(|from| from.insecure().is_none()))
@@ -154,6 +163,7 @@ fn compile_settings(args: &Build, context: Option<&str>) -> Result<Settings> {
         Context::Empty => settings.locals.extend([("context".to_owned(), empty_directory()?)]),
     }
     settings.options.opts.extend(frontend_options(&args.frontend, &args.run)?);
+    settings.options.opts.extend(executor::cli::attestations(&args.run).map_err(Failure::Build)?);
     settings.run = Some(args.run.clone());
     Ok(settings)
 }
@@ -244,14 +254,6 @@ fn bytes(text: &str) -> Result<u64> {
     };
     let size = digits.parse::<u64>().ok().zip(shift).and_then(|(number, shift)| number.checked_mul(1 << shift));
     size.ok_or_else(|| Failure::usage(format!("{text} is not a size"), "write a number and a unit: 64m".to_owned()))
-}
-
-fn check_supported(flags: &BuildFlags) -> Result<()> {
-    let off = |mode: &Option<String>| mode.as_deref().is_none_or(|mode| mode == "false");
-    if !flags.attest.is_empty() || !off(&flags.provenance) || !off(&flags.sbom) {
-        return Err(Failure::unsupported("adding attestations", "build without --attest, --provenance and --sbom"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -51,6 +51,16 @@ pub struct RunArgs {
     /// `mode=max` all of it, not only what the results are made of; may be repeated
     #[arg(long = "cache-to", visible_alias = "export-cache", value_name = "CACHE")]
     pub cache_to: Vec<String>,
+    /// Say of the result how it was made, beside it: `type=provenance[,mode=min|max][,builder-id=ID][,version=v1|v0.2]`
+    /// `[,inline-only=true][,filename=NAME][,reproducible=true][,complete-materials=true]`; with `disabled=true` do not
+    #[arg(long, value_name = "ATTESTATION")]
+    pub attest: Vec<String>,
+    /// The same in short: `true`, `false`, `min`, `max`, or attributes as those of `--attest`
+    #[arg(long, value_name = "MODE", num_args = 0..=1, default_missing_value = "true")]
+    pub provenance: Option<String>,
+    /// Add a bill of materials (not supported; `false` is taken)
+    #[arg(long, value_name = "MODE", num_args = 0..=1, default_missing_value = "true", hide = true)]
+    pub sbom: Option<String>,
     /// Leave the store as it is when it takes more than three quarters of the disk (see `executor prune`)
     #[arg(long)]
     pub no_gc: bool,

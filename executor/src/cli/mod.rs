@@ -7,6 +7,7 @@
 //! with Docker and BuildKit's client; the message holds that code.
 
 mod args;
+mod attest;
 mod failure;
 mod images;
 mod output;
@@ -17,7 +18,7 @@ mod settings;
 mod shell;
 mod signals;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal, Read, Write};
 use std::process::ExitCode;
 
@@ -25,6 +26,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 pub use args::{Network, OnError, Progress, RunArgs, StoreArgs};
+pub use attest::{asked, attestations, attested, of_all, parse as parse_attestation};
 pub use run::{Console, run, run_frontend};
 pub use session::directories;
 pub use settings::Settings;
@@ -145,9 +147,15 @@ fn run_definition(args: Args) -> Result<()> {
         Some(source) => {
             let context = settings.session.locals["context"].clone();
             settings.session.locals.entry("dockerfile".into()).or_insert(context);
-            run_frontend(source, options(&args.opts)?, settings)
+            let mut opts = options(&args.opts)?;
+            opts.extend(attestations(&args.run)?);
+            run_frontend(source, opts, settings)
         }
-        None => run(definition, settings),
+        None => {
+            let asked = asked("", &attestations(&args.run)?)?;
+            settings.attest = of_all(asked, Vec::new(), BTreeSet::new());
+            run(definition, settings)
+        }
     }
 }
 

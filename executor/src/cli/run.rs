@@ -9,8 +9,8 @@ use super::args::Progress;
 use super::failure::{self, Tail};
 use super::images::bytes;
 use super::shell::Shell;
-use super::{OnError, Settings, print, print_bytes, say, signals};
-use crate::gateway::{self, Frontend, Returned};
+use super::{OnError, Settings, attest, print, print_bytes, say, signals};
+use crate::gateway::{self, Frontend, Returned, Seen};
 use crate::progress::{Event, Sink};
 use crate::prune::{self, Policy};
 use crate::runtime::{Embedded, OciRuntime, Runtime};
@@ -140,6 +140,7 @@ fn request(settings: Settings, cancel: &Cancel) -> Request {
         no_cache: settings.no_cache,
         cache_from: settings.cache_from,
         cache_to: settings.cache_to,
+        attest: settings.attest,
         allow: settings.allow,
         devices: settings.devices,
         network: settings.network,
@@ -160,12 +161,16 @@ pub fn run(definition: Vec<u8>, settings: Settings) -> Result<()> {
 /// Builds what the frontend of an image returns, or prints what it answers to a request.
 pub fn run_frontend(source: &str, opts: BTreeMap<String, String>, settings: Settings) -> Result<()> {
     let is_request = opts.contains_key(REQUEST);
+    let named = [("source".to_owned(), source.to_owned())].into_iter().chain(opts.clone()).collect();
+    let asked = attest::of_frontend(&named)?;
     start(settings, |engine, request, sink| {
-        let returned = Frontend::new(engine, request, source.to_owned(), opts).run(sink)?;
+        let mut returned = Frontend::new(engine, request, source.to_owned(), opts).run(sink)?;
         if is_request {
             return Ok(Next::Print(Answer::of(&returned)));
         }
         request.definition = gateway::compose(&returned)?;
+        let Seen { images, locals } = std::mem::take(&mut returned.seen);
+        request.attest = attest::of_all(asked, images, locals);
         Ok(Next::Build(returned.said()))
     })
 }

@@ -12,7 +12,7 @@ use crate::remote_cache::{Export, Import};
 use crate::runtime::{Network as StepNetwork, NetworkMode};
 use crate::session::Session;
 use crate::store::Store;
-use crate::{CacheOutput, Cancel, Error, Expectation, Output, Result};
+use crate::{Attest, CacheOutput, Cancel, Error, Expectation, Output, Result};
 
 /// A run, ready for the engine.
 pub struct Settings {
@@ -38,6 +38,8 @@ pub struct Settings {
     pub cache_from: Vec<Import>,
     /// Where the cache goes for others.
     pub cache_to: Vec<CacheOutput>,
+    /// What is said of how results were made. Not read from flags: that is up to who knows what made the definition.
+    pub attest: Vec<Attest>,
     /// Most steps at once; 0 leaves it to the executor.
     pub max_parallelism: usize,
     /// An OCI runtime to use.
@@ -85,6 +87,7 @@ impl Settings {
             no_cache: args.no_cache,
             cache_from,
             cache_to: cache_to.into_iter().map(|to| CacheOutput { to, part: None }).collect(),
+            attest: Vec::new(),
             max_parallelism: args.max_parallelism,
             oci_runtime: args.oci_runtime.clone(),
             on_error: args.on_error,

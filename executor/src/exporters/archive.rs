@@ -94,7 +94,8 @@ pub(super) fn records(
     }
     let index = Index::new(named(root, &attrs.names));
     records.insert("index.json".to_owned(), Record::Bytes(oci::json::to_vec(&index), 0o644));
-    if docker {
+    // parity: an index is nothing that Docker's file can say.
+    if docker && written.config.is_some() {
         let manifest = docker_manifest(written, &attrs.names);
         records.insert("manifest.json".to_owned(), Record::Bytes(manifest, 0o644));
     }

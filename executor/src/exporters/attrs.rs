@@ -36,9 +36,9 @@ pub(super) const KEYS: [(&str, &[Kind]); 28] = [
     ("platform-split", TREES),
     ("mode", &[Kind::Local]),
     ("attestation-prefix", TREES),
-    // What these choose between is one thing here, or applies to attestations, of which there are none.
     ("oci-artifact", IMAGES),
     ("attestation-inline", IMAGES),
+    // What these choose between is one thing here.
     ("prefer-nondist-layers", IMAGES),
     ("unsafe-internal-store-allow-incomplete", IMAGES),
     ("buildinfo", IMAGES),
@@ -97,6 +97,10 @@ pub(super) struct ImageAttrs {
     pub(super) engine: Option<String>,
     /// Annotations.
     pub(super) annotations: Annotations,
+    /// Whether it has attestations that are for images in stores and registries only.
+    pub(super) inline: bool,
+    /// Whether the manifest of attestations looks like an image's, and not like an artifact's.
+    pub(super) classic_attestations: bool,
 }
 
 /// How a tree is written.
@@ -108,14 +112,16 @@ pub(super) struct TreeAttrs {
     pub(super) split: Option<bool>,
     /// Whether files that are not of the result are removed.
     pub(super) delete: bool,
+    /// How names of attestations begin.
+    pub(super) attestation_prefix: String,
 }
 
 impl ImageAttrs {
     /// Reads the attributes.
     pub(super) fn parse(kind: Kind, attrs: &BTreeMap<String, String>, epoch: Option<i64>) -> Result<Self> {
         check_keys(kind, attrs)?;
-        let mut read = Self { epoch, tar: true, ..Self::default() };
-        let (mut compression, mut level, mut artifact) = ("", None, false);
+        let mut read = Self { epoch, tar: true, inline: kind == Kind::Image, ..Self::default() };
+        let (mut compression, mut level, mut artifact) = ("", None, None);
         let mut name = "";
         for (key, value) in attrs {
             match &**key {
@@ -140,7 +146,8 @@ impl ImageAttrs {
                 "context" => read.engine = Some(value.clone()),
                 "tag" => read.tag = Some(value.clone()),
                 "tar" => read.tar = boolean(key, value)?,
-                "oci-artifact" => artifact = boolean(key, value)?,
+                "oci-artifact" => artifact = Some(boolean(key, value)?),
+                "attestation-inline" => read.inline = boolean(key, value)?,
                 key if read.annotations.add(key, value)? => {}
                 key => drop(boolean(key, value)?),
             }
@@ -150,9 +157,10 @@ impl ImageAttrs {
         if docker_types && matches!(read.compression, Compression::Estargz(_)) {
             return Err(conflict("compression=estargz", "oci-mediatypes=false"));
         }
-        if docker_types && artifact {
+        if docker_types && artifact == Some(true) {
             return Err(conflict("oci-artifact=true", "oci-mediatypes=false"));
         }
+        read.classic_attestations = artifact == Some(false);
         if read.unpack && read.rewrite_timestamp {
             return Err(conflict("rewrite-timestamp", "unpack"));
         }
@@ -210,11 +218,19 @@ impl TreeAttrs {
                         _ => return Err(Error::Invalid(format!("invalid local exporter mode {mode:?}"))),
                     }
                 }
-                // There are no attestations yet to give names to.
+                ("attestation-prefix", prefix) => read.attestation_prefix = attestation_prefix(prefix)?,
                 _ => {}
             }
         }
         Ok(read)
+    }
+}
+
+/// What names of files may begin with. **Errors**: they would be elsewhere.
+fn attestation_prefix(prefix: &str) -> Result<String> {
+    match prefix.contains(['/', '\0']) {
+        true => Err(Error::Invalid(format!("attestation-prefix {prefix:?} is no beginning of the name of a file"))),
+        false => Ok(prefix.to_owned()),
     }
 }
 

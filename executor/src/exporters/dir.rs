@@ -16,6 +16,7 @@ use rustix::fs::{FileType, FlockOperation, Timespec, Timestamps, flock};
 use rustix::io::Errno;
 
 use super::attrs::TreeAttrs;
+use super::tree::Opened;
 use super::{Built, Context, Metadata, dest, tree};
 use crate::rootfs::Tree;
 use crate::snapshot::copy::{self, Options};
@@ -42,16 +43,19 @@ pub(super) fn export(built: &[Built], output: &Output, attrs: &TreeAttrs, contex
     written.map(|()| Metadata::new())
 }
 
-fn write(opened: &[(String, Files)], dest: &Path, attrs: &TreeAttrs, context: Context<'_>) -> Result<()> {
+fn write(opened: &[Opened], dest: &Path, attrs: &TreeAttrs, context: Context<'_>) -> Result<()> {
     let options = options(attrs);
     let aside = Aside::make(dest)?;
-    for (prefix, files) in opened {
+    for Opened { prefix, files, attestation } in opened {
         let to = aside.tree().join(prefix);
         fs::create_dir_all(&to).map_err(Error::io("make", &to))?;
         let tree = Tree::open(&to).map_err(Error::io("open", &to))?;
         let label = if prefix.is_empty() { "copying files".into() } else { format!("copying files {prefix}") };
         let _part = context.progress.part(label, 0);
         copy::copy(files, "/", &tree, "/", &options, context.cancel)?;
+        if let Some(attestation) = attestation {
+            attestation.write(&to)?;
+        }
         if !prefix.is_empty() {
             // parity: a directory of a platform is of no tree and so of no time.
             let time = Timespec { tv_sec: attrs.epoch.unwrap_or(0), tv_nsec: 0 };
@@ -90,14 +94,19 @@ fn options(attrs: &TreeAttrs) -> Options {
 }
 
 /// Removes from a directory what no result has.
-fn clean(dest: &Path, opened: &[(String, Files)]) -> Result<()> {
+fn clean(dest: &Path, opened: &[Opened]) -> Result<()> {
     let tree = Tree::open(dest).map_err(Error::io("open", dest))?;
-    let wanted = opened.iter().map(|(prefix, files)| {
+    let wanted = opened.iter().map(|Opened { prefix, files, .. }| {
         Ok(match &**prefix {
             "" => Wanted::Tree(files.open_dir(Path::new("/"))?),
             prefix => Wanted::Below(prefix, files),
         })
     });
+    let said = opened.iter().filter_map(|Opened { prefix, attestation, .. }| {
+        let below = Some(prefix.as_str()).filter(|prefix| !prefix.is_empty());
+        Some(Ok(Wanted::File(below, &attestation.as_ref()?.name)))
+    });
+    let wanted = wanted.chain(said);
     let clean = |wanted: Vec<Wanted<'_>>| remove_others(&tree, &wanted, &open_top(dest)?, &mut PathBuf::from("/"));
     wanted.collect::<io::Result<_>>().and_then(clean).map_err(Error::io("clean", dest))
 }
@@ -108,20 +117,28 @@ enum Wanted<'a> {
     Tree(OpenDir),
     /// A directory of this name, and in it these files.
     Below(&'a str, &'a Files),
+    /// One file, perhaps in a directory of that name.
+    File(Option<&'a str>, &'a str),
 }
 
-impl Wanted<'_> {
+impl<'a> Wanted<'a> {
     /// Whether it has the name; if that is a directory, what it has in there.
-    fn get(&self, name: &CStr) -> io::Result<Option<Option<OpenDir>>> {
+    fn get(&self, name: &CStr) -> io::Result<Option<Option<Wanted<'a>>>> {
         match self {
             Self::Below(below, files) => {
                 let is_it = below.as_bytes() == name.to_bytes();
-                is_it.then(|| files.open_dir(Path::new("/")).map(Some)).transpose()
+                is_it.then(|| files.open_dir(Path::new("/")).map(|dir| Some(Wanted::Tree(dir)))).transpose()
             }
+            Self::File(Some(below), file) => {
+                Ok((below.as_bytes() == name.to_bytes()).then_some(Some(Wanted::File(None, file))))
+            }
+            Self::File(None, file) => Ok((file.as_bytes() == name.to_bytes()).then_some(None)),
             Self::Tree(dir) => match dir.stat(name) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(error),
-                Ok(stat) if kind(&stat) == FileType::Directory => dir.open_dir(name).map(|dir| Some(Some(dir))),
+                Ok(stat) if kind(&stat) == FileType::Directory => {
+                    dir.open_dir(name).map(|dir| Some(Some(Wanted::Tree(dir))))
+                }
                 Ok(_) => Ok(Some(None)),
             },
         }
@@ -236,7 +253,7 @@ fn remove_others(tree: &Tree, wanted: &[Wanted<'_>], found: &OpenDir, path: &mut
         let having: Vec<_> =
             wanted.iter().filter_map(|wanted| wanted.get(&name).transpose()).collect::<io::Result<_>>()?;
         let is_wanted = !having.is_empty();
-        let inside: Vec<_> = having.into_iter().flatten().map(Wanted::Tree).collect();
+        let inside: Vec<_> = having.into_iter().flatten().collect();
         if !is_wanted {
             tree.remove_all(path)?;
         } else if !inside.is_empty() && kind(&found.stat(&name)?) == FileType::Directory {

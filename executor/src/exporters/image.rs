@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::attrs::ImageAttrs;
 use super::layers::{self, LayerBlob, Wanted};
-use super::{Built, Context, Metadata, config, is_list, lend};
+use super::{Built, Context, Metadata, attest, config, is_list, lend};
 use crate::layer::{CREATED, DESCRIPTION, UNCOMPRESSED};
 use crate::registry::Push;
 use crate::store::{self, Image, write_blob};
@@ -61,6 +61,14 @@ pub(super) fn export(built: &[Built], attrs: &ImageAttrs, context: Context<'_>) 
     metadata(&written, &written.root, &names)
 }
 
+/// Attestations are for manifests of OCI's. parity: BuildKit's words.
+pub(super) fn check_types(is_attested: bool, docker: bool) -> Result<()> {
+    if is_attested && docker {
+        return Err(Error::Invalid("cannot export attestations with \"oci-mediatypes=false\"".into()));
+    }
+    Ok(())
+}
+
 /// Writes manifests, configs and, as far as they are wanted in the store, missing layers as blobs.
 pub(super) fn write(
     built: &[Built],
@@ -70,7 +78,10 @@ pub(super) fn write(
     context: Context<'_>,
 ) -> Result<Written> {
     let platforms: Vec<_> = built.iter().map(|built| &built.platform).collect();
-    attrs.annotations.check(&platforms, is_list(built))?;
+    let is_attested = attest::is_attested(built, attrs);
+    check_types(is_attested, docker)?;
+    let is_index = is_list(built) || is_attested;
+    attrs.annotations.check(&platforms, is_index)?;
     let exporting = context.progress.part("exporting layers", 0);
     let layers = layers::blobs(built, wanted, context)?;
     drop(exporting);
@@ -80,15 +91,20 @@ pub(super) fn write(
         blobs: Vec::new(),
         manifests: Vec::new(),
     };
-    let mut described = Vec::new();
+    let (mut described, mut attestations) = (Vec::new(), Vec::new());
     for (built, layers) in built.iter().zip(&layers) {
         let cache = match context.inline {
             Some(needed) => lend::inline(built, layers, needed, wanted, context)?,
             None => None,
         };
-        described.push(write_manifest(built, layers, cache.as_deref(), attrs, docker, &mut written, context)?);
+        let manifest = write_manifest(built, layers, cache.as_deref(), attrs, docker, &mut written, context)?;
+        if is_attested {
+            attestations.extend(attest::write(built, (&manifest, layers), attrs, wanted, &mut written, context)?);
+        }
+        described.push(manifest);
     }
-    if !is_list(built) {
+    described.extend(attestations);
+    if !is_index {
         written.root = described.remove(0);
         written.config = Some(written.manifests[0].config.digest.clone());
         return Ok(written);
@@ -135,7 +151,7 @@ fn write_manifest(
 }
 
 /// A layer as a manifest describes it: types of the one family, no annotations of ours.
-fn described(blob: &Descriptor, docker: bool) -> Descriptor {
+pub(super) fn described(blob: &Descriptor, docker: bool) -> Descriptor {
     let mut blob = blob.clone();
     blob.media_type = family(&blob.media_type, docker).to_owned();
     blob.annotations.retain(|key, _| !docker && !is_internal(key));
@@ -160,7 +176,7 @@ pub(crate) fn is_internal(key: &str) -> bool {
 }
 
 /// Keeps a document; `what` it is is shown in BuildKit's words.
-fn put(what: &str, media_type: &str, bytes: &[u8], context: Context<'_>) -> Result<Descriptor> {
+pub(super) fn put(what: &str, media_type: &str, bytes: &[u8], context: Context<'_>) -> Result<Descriptor> {
     let descriptor = Descriptor::of(media_type, bytes);
     let _part = context.progress.part(format!("exporting {what} {}", descriptor.digest), 0);
     if context.store.blobs().size(&descriptor.digest)?.is_none() {

@@ -14,13 +14,20 @@ use crate::{Error, Result};
 use engine::Engine;
 
 /// Refuses what cannot be loaded, and says so when there is no engine.
-pub(super) fn check(attrs: &ImageAttrs, list: bool) -> Result<()> {
+pub(super) fn check(attrs: &ImageAttrs, list: bool, is_attested: bool) -> Result<()> {
     archive::check_attrs(attrs)?;
     let engine = Engine::find(attrs.engine.as_deref())?;
     if list && engine.is_docker() {
         return Err(Error::Unsupported {
             what: "loading an image of several platforms into Docker".into(),
             why: "its archives hold one; use type=oci or type=registry, or build for one platform".into(),
+        });
+    }
+    if is_attested && engine.is_docker() {
+        return Err(Error::Unsupported {
+            what: "loading an image with attestations into Docker".into(),
+            why: "its archives hold none; use type=oci or type=registry, or build without --provenance and --attest"
+                .into(),
         });
     }
     Ok(())

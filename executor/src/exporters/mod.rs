@@ -6,6 +6,7 @@
 mod ahead;
 mod annotations;
 mod archive;
+mod attest;
 mod attrs;
 mod config;
 mod dest;
@@ -30,10 +31,11 @@ use crate::cache::Key;
 use crate::snapshot::{Committed, Snapshots};
 use crate::sources::{self, Fetching};
 use crate::store::Store;
-use crate::{Cancel, Error, Output, Result, progress};
+use crate::{Cancel, Error, Output, Result, progress, provenance};
 
 pub(crate) use ahead::{Ahead, pace, wanted};
 pub(crate) use annotations::is_annotation;
+pub use attest::{Attested, Gave, Given};
 pub(crate) use attrs::{boolean, number};
 pub(crate) use dest::check_dir;
 pub(crate) use image::{family, is_internal, origins};
@@ -90,6 +92,8 @@ pub struct Built {
     pub listed: bool,
     /// What whoever made the definition calls it: `name=*` of an output.
     pub name: Option<String>,
+    /// How it was made, where somebody asked for that.
+    pub attested: Option<Box<Attested>>,
     /// What annotations whoever made the definition gives the images of the build, as attributes of an output would.
     pub annotations: BTreeMap<String, String>,
 }
@@ -163,17 +167,23 @@ fn is_list(built: &[Built]) -> bool {
     built.len() > 1 || built.iter().any(|built| built.listed)
 }
 
-/// Finds out before a build what would make its export fail whatever is built. `list`: whether it gets one.
-pub fn check(output: &Output, list: bool) -> Result<()> {
+/// Finds out before a build what would make its export fail whatever is built. `list`: whether it gets one; `asked`: what
+/// is to be said of how it was made.
+pub fn check(output: &Output, list: bool, asked: Option<&provenance::Attrs>) -> Result<()> {
     let dest = output.dest.as_deref();
-    let image = || attrs::ImageAttrs::parse(output.kind, &output.attrs, None);
+    let is_attested = |image: &attrs::ImageAttrs| asked.is_some_and(|asked| list || image.inline || !asked.inline_only);
+    let image = || {
+        let image = attrs::ImageAttrs::parse(output.kind, &output.attrs, None)?;
+        image::check_types(is_attested(&image), image.docker_types == Some(true))?;
+        Ok::<_, Error>(image)
+    };
     let tree = || attrs::TreeAttrs::parse(output.kind, &output.attrs, None);
     match output.kind {
         Kind::CacheOnly => Ok(()),
         Kind::Image => image::check(&image()?),
         Kind::Oci => archive::check(&image()?, dest),
         Kind::Docker => archive::check_docker(&image()?, dest, list),
-        Kind::Load => load::check(&image()?, list),
+        Kind::Load => image().and_then(|image| load::check(&image, list, is_attested(&image))),
         Kind::Tar => tree().and_then(|_| dest::check_file(dest)),
         Kind::Local => tree().and_then(|_| dest::check_dir(dest)),
     }

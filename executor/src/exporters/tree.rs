@@ -1,13 +1,14 @@
 //! The files of a result as a tar, and how they are opened.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ffi::{CStr, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Stat};
 
+use super::attest::{self, ATTESTATION, Attestation};
 use super::attrs::TreeAttrs;
 use super::dest::Target;
 use super::{Built, Context, Metadata};
@@ -31,11 +32,22 @@ pub(super) fn export(built: &[Built], output: &Output, attrs: &TreeAttrs, contex
     Ok(Metadata::new())
 }
 
-/// The trees by the directory they go to; empty is the top.
-pub(super) fn open(built: &[Built], attrs: &TreeAttrs, context: Context<'_>) -> Result<Vec<(String, Files)>> {
+/// The files of a result, opened.
+pub(super) struct Opened {
+    /// The directory they go to; empty is the top.
+    pub(super) prefix: String,
+    /// They.
+    pub(super) files: Files,
+    /// What is said of them, beside them.
+    pub(super) attestation: Option<Attestation>,
+}
+
+/// Opens the files of results.
+pub(super) fn open(built: &[Built], attrs: &TreeAttrs, context: Context<'_>) -> Result<Vec<Opened>> {
     let split = attrs.split.unwrap_or(super::is_list(built));
     let mut opened = Vec::new();
     let mut seen = BTreeMap::new();
+    let built_of = built;
     for built in built {
         context.materialise(&built.tree)?;
         let view = context.snapshots.view(&built.tree)?;
@@ -45,7 +57,10 @@ pub(super) fn open(built: &[Built], attrs: &TreeAttrs, context: Context<'_>) -> 
             let root = files.open_dir(Path::new("/")).map_err(Error::io("open", "/"))?;
             claim(&root, &mut PathBuf::new(), &platform, &mut seen)?;
         }
-        opened.push((if split { platform.replace('/', "_") } else { String::new() }, files));
+        let suffix = (super::is_list(built_of) && !split).then_some(&*platform);
+        let attestation = attest::beside(built, &files, suffix, attrs, context)?;
+        let prefix = if split { platform.replace('/', "_") } else { String::new() };
+        opened.push(Opened { prefix, files, attestation });
     }
     Ok(opened)
 }
@@ -68,13 +83,8 @@ fn claim(dir: &OpenDir, path: &mut PathBuf, platform: &str, seen: &mut BTreeMap<
     Ok(())
 }
 
-fn write_tar(
-    opened: &[(String, Files)],
-    attrs: &TreeAttrs,
-    context: Context<'_>,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    for (prefix, files) in opened {
+fn write_tar(opened: &[Opened], attrs: &TreeAttrs, context: Context<'_>, out: &mut dyn Write) -> io::Result<()> {
+    for Opened { prefix, files, attestation } in opened {
         let mut walk = Walk {
             out,
             epoch: attrs.epoch,
@@ -88,7 +98,7 @@ fn write_tar(
             let mtime = attrs.epoch.unwrap_or(0);
             write_header(walk.out, &Entry { mode: 0o755, mtime, ..Entry::new(&walk.path, Kind::Dir) })?;
         }
-        walk.dir(&files.open_dir(Path::new("/"))?)?;
+        walk.top(&files.open_dir(Path::new("/"))?, attestation.as_ref())?;
     }
     out.write_all(&END)
 }
@@ -104,8 +114,29 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
+    /// The whole, with what is said of it where its name has it among the others.
+    fn top(&mut self, dir: &OpenDir, attestation: Option<&Attestation>) -> io::Result<()> {
+        let Some(attestation) = attestation else { return self.dir(dir) };
+        let names = dir.names()?;
+        let (before, after): (Vec<_>, Vec<_>) =
+            names.into_iter().partition(|name| name.to_bytes() < attestation.name.as_bytes());
+        self.entries(dir, before)?;
+        let path = [&self.path, attestation.name.as_bytes()].concat();
+        let mut header = Entry::new(&path, Kind::File);
+        (header.mode, header.size) = (ATTESTATION, attestation.bytes.len() as u64);
+        header.mtime = attestation.time;
+        write_header(self.out, &header)?;
+        self.out.write_all(&attestation.bytes)?;
+        self.out.write_all(padding(header.size))?;
+        self.entries(dir, after.into_iter().filter(|name| name.to_bytes() != attestation.name.as_bytes()).collect())
+    }
+
     fn dir(&mut self, dir: &OpenDir) -> io::Result<()> {
-        for name in dir.names()? {
+        self.entries(dir, dir.names()?)
+    }
+
+    fn entries(&mut self, dir: &OpenDir, names: Vec<CString>) -> io::Result<()> {
+        for name in names {
             if self.context.cancel.is_cancelled() {
                 return Err(io::ErrorKind::Interrupted.into());
             }

@@ -14,9 +14,10 @@ use ::gateway::message::{
 use ::gateway::{Code, Status};
 
 use super::references::{Reference, References};
-use super::{Frontend, Results, Returned, container, files, wire};
+use super::{Frontend, Results, Returned, Seen, container, files, wire};
 use crate::ops;
 use crate::progress::Sink;
+use crate::provenance::Image;
 use crate::remote_cache::Import;
 use crate::sources::Mode;
 
@@ -32,12 +33,16 @@ pub(super) struct Bridge<'a> {
     sink: &'a dyn Sink,
     references: References,
     returned: Mutex<Option<Answer<Returned>>>,
+    seen: Mutex<Seen>,
 }
+
+/// Why a lock is whole.
+const SEEN: &str = "no panic while it is noted what was seen";
 
 impl<'a> Bridge<'a> {
     /// Nothing has been asked yet.
     pub(super) fn new(frontend: &'a Frontend<'a>, sink: &'a dyn Sink) -> Self {
-        Self { frontend, sink, references: References::default(), returned: Mutex::default() }
+        Self { frontend, sink, references: References::default(), returned: Mutex::default(), seen: Mutex::default() }
     }
 
     /// What was returned, if anything was.
@@ -92,7 +97,11 @@ impl<'a> Bridge<'a> {
                 return Err(unimplemented(message));
             }
         };
-        let Returned { results, metadata } = returned;
+        let Returned { results, metadata, seen } = returned;
+        self.see(|all| {
+            all.images.extend(seen.images);
+            all.locals.extend(seen.locals);
+        });
         let add = |definition: Vec<u8>| {
             let (id, reference) = self.references.add(definition)?;
             if request.evaluate
@@ -141,7 +150,26 @@ impl<'a> Bridge<'a> {
 
     fn tree(&self, reference: &Reference) -> Answer<crate::snapshot::Committed> {
         let Frontend { engine, request, .. } = self.frontend;
-        reference.tree(|decoded| engine.trees(request, decoded, self.sink)).map_err(wire::status)
+        let solve = |decoded: llb::Decoded| {
+            self.see(|seen| seen.locals.extend(locals(&decoded.graph)));
+            engine.trees(request, decoded, self.sink)
+        };
+        reference.tree(solve).map_err(wire::status)
+    }
+
+    /// Takes note of something for the provenance.
+    fn see(&self, note: impl FnOnce(&mut Seen)) {
+        note(&mut self.seen.lock().expect(SEEN));
+    }
+
+    /// Takes note of an image that is looked up.
+    pub(super) fn see_image(&self, name: &str, platform: &oci::Platform, digest: &oci::Digest) {
+        let (name, is_local) = match name.strip_prefix("oci-layout://") {
+            Some(name) => (name, true),
+            None => (name, false),
+        };
+        let (name, platform, digest) = (name.to_owned(), platform.clone(), digest.clone());
+        self.see(|seen| seen.images.push(Image { name, platform, digest, is_local }));
     }
 
     fn files(&self, id: &str) -> Answer<crate::snapshot::Files> {
@@ -179,7 +207,9 @@ impl<'a> Bridge<'a> {
             _ => Mode::Default,
         };
         let images = self.frontend.engine.images(self.frontend.request);
-        images.resolve(name, &platform, mode).map_err(wire::status)
+        let found = images.resolve(name, &platform, mode).map_err(wire::status)?;
+        self.see_image(name, &platform, &found.digest);
+        Ok(found)
     }
 
     fn image_config(&self, request: &ResolveImageConfigRequest) -> Answer<ResolveImageConfigResponse> {
@@ -258,8 +288,17 @@ impl<'a> Bridge<'a> {
             Some(result::Result::Ids(ids)) => many(ids.refs)?,
             Some(result::Result::Refs(refs)) => many(refs.into_iter().map(|(name, found)| (name, found.id)).collect())?,
         };
-        Ok(Returned { results, metadata: result.metadata })
+        let seen = self.seen.lock().expect(SEEN).clone();
+        Ok(Returned { results, metadata: result.metadata, seen })
     }
+}
+
+/// Names of the local directories of a graph.
+fn locals(graph: &llb::Graph) -> impl Iterator<Item = String> {
+    graph.nodes.iter().filter_map(|node| match &node.op {
+        llb::Op::Source(source) => source.identifier.strip_prefix("local://").map(str::to_owned),
+        _ => None,
+    })
 }
 
 fn answer<Q: Request + Default>(message: &[u8], work: impl FnOnce(Q) -> Answer<Q::Response>) -> Answer<Vec<u8>> {

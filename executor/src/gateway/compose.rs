@@ -81,7 +81,7 @@ mod tests {
 
     fn returned(results: Results, metadata: &[(&str, &str)]) -> Returned {
         let metadata = metadata.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec())).collect();
-        Returned { results, metadata }
+        Returned { results, metadata, ..Returned::default() }
     }
 
     const TWO: &str = r#"{"Platforms":[{"ID":"linux/arm64","Platform":{"architecture":"arm64","os":"linux"}},{"ID":"linux/amd64","Platform":{"architecture":"amd64","os":"linux"}}]}"#;

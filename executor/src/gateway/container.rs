@@ -36,15 +36,15 @@ pub(super) fn run(frontend: &Frontend<'_>, sink: &dyn Sink) -> Result<Returned> 
     if frontend.depth >= super::MAX_DEPTH {
         return Err(Error::Invalid(format!("frontends call each other more than {} deep", super::MAX_DEPTH)));
     }
-    let (image, active) = fetch(frontend, sink)?;
+    let (image, active, digest) = fetch(frontend, sink)?;
     require_caps(frontend, &image)?;
     let name = format!("[internal] frontend {}", frontend.source);
     let vertex = Vertex { sink, digest: Digest::sha256(name.as_bytes()) };
-    vertex.during(&name, || start(frontend, &vertex, &image, &active))
+    vertex.during(&name, || start(frontend, &vertex, &image, &active, &digest))
 }
 
-/// The image's config, and its tree with a layer on top that is thrown away.
-fn fetch(frontend: &Frontend<'_>, sink: &dyn Sink) -> Result<(ImageConfig, Active)> {
+/// The image's config, its tree with a layer on top that is thrown away, and its digest.
+fn fetch(frontend: &Frontend<'_>, sink: &dyn Sink) -> Result<(ImageConfig, Active, Digest)> {
     let name = Reference::parse(&frontend.source)
         .map_err(|error| Error::Invalid(format!("frontend {}: {error}", frontend.source)))?
         .or_latest();
@@ -53,7 +53,7 @@ fn fetch(frontend: &Frontend<'_>, sink: &dyn Sink) -> Result<(ImageConfig, Activ
     let resolved = engine.images(frontend.request).resolve(&name.to_string(), &host, Default::default())?;
     let config = ImageConfig::from_json(&resolved.config)
         .map_err(|error| Error::Invalid(format!("config of frontend {name}: {error}")))?;
-    let pinned = name.with_digest(resolved.digest);
+    let pinned = name.with_digest(resolved.digest.clone());
     let mut graph = llb::Graph::default();
     let source = llb::Source { identifier: format!("docker-image://{pinned}"), attrs: Default::default() };
     let edge = graph.add(llb::Node::new(llb::Op::Source(source), Vec::new())).output(0);
@@ -61,7 +61,7 @@ fn fetch(frontend: &Frontend<'_>, sink: &dyn Sink) -> Result<(ImageConfig, Activ
     let definition = llb::encode(&graph).map_err(|error| Error::Definition(error.to_string()))?;
     let decoded = llb::understand(definition).map_err(|error| Error::Definition(error.to_string()))?;
     let tree = engine.trees(frontend.request, decoded, sink)?.pop().unwrap_or_default();
-    Ok((config, engine.prepare(frontend.request, &tree, sink)?))
+    Ok((config, engine.prepare(frontend.request, &tree, sink)?, resolved.digest))
 }
 
 /// **Errors**: a capability that is asked for and that the image does not claim.
@@ -132,7 +132,13 @@ impl Service for Relay {
     }
 }
 
-fn start(frontend: &Frontend<'_>, vertex: &Vertex<'_>, image: &ImageConfig, active: &Active) -> Result<Returned> {
+fn start(
+    frontend: &Frontend<'_>,
+    vertex: &Vertex<'_>,
+    image: &ImageConfig,
+    active: &Active,
+    digest: &Digest,
+) -> Result<Returned> {
     let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC);
     let ((their_in, our_out), (our_in, their_out)) = pipe()
         .and_then(|first| Ok((first, pipe()?)))
@@ -142,6 +148,7 @@ fn start(frontend: &Frontend<'_>, vertex: &Vertex<'_>, image: &ImageConfig, acti
     let stop = cancel.clone();
     let _hook = frontend.request.cancel.on_cancel(move || stop.cancel());
     let bridge = Bridge::new(frontend, vertex.sink);
+    bridge.see_image(&frontend.source, &crate::host_platform(), digest);
     let (sender, calls) = channel();
     let exit = std::thread::scope(|scope| {
         let served = move || {

@@ -125,7 +125,7 @@ mod tests {
 
     fn returned(results: Results, platforms: Option<&str>) -> Returned {
         let metadata = platforms.map(|json| (PLATFORMS.to_owned(), json.as_bytes().to_vec()));
-        Returned { results, metadata: metadata.into_iter().collect() }
+        Returned { results, metadata: metadata.into_iter().collect(), ..Returned::default() }
     }
 
     fn list(platforms: &[(&str, &str)]) -> String {

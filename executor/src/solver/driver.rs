@@ -18,6 +18,7 @@ use super::names;
 use super::report::Report;
 use super::scheduler::{Action, Edge, Event, JobId, Known, Outcome, Same, Scheduler, Task, VertexId};
 use super::tasks::Job;
+use super::trace::{self, Trace};
 use super::vertices::Vertices;
 use crate::cache::{self, Lent, VertexKey};
 use crate::cdi::Devices;
@@ -62,6 +63,8 @@ pub struct Build<'a> {
     pub host: &'a Platform,
     /// Caches that others lend.
     pub lent: &'a [Arc<Lent>],
+    /// Whether it is traced what went into the results.
+    pub traced: bool,
     /// Whether the cache is not read.
     pub no_cache: bool,
     /// Most vertices run at once; 0 leaves it to the driver.
@@ -84,6 +87,8 @@ pub struct Solved {
     pub made: Vec<Made>,
     /// The keys that it has in the cache.
     pub keys: Vec<cache::Key>,
+    /// What led to it, where that is traced.
+    pub trace: Option<Trace>,
 }
 
 /// What a build gave.
@@ -254,6 +259,8 @@ impl<'scope, 'env> Driver<'scope, 'env> {
 
     fn solved(&self, edge: Edge) -> Result<Solved> {
         let tree = self.vertices.result(edge)?;
+        let Build { traced, host, store, .. } = *self.build;
+        let trace = traced.then(|| trace::of(edge, &self.vertices, host, store)).transpose()?;
         let keys = self.vertices[edge.vertex].found.get(&edge.output).cloned().unwrap_or_default();
         let mut makers = makers::of_layers(edge, &self.vertices).unwrap_or_default().into_iter();
         // A layer may go on with the one below, and be one with it.
@@ -263,13 +270,13 @@ impl<'scope, 'env> Driver<'scope, 'env> {
             let below = index.checked_sub(1).filter(|below| continues.as_deref() == Some(&*tree.layers[*below].0));
             match below.and_then(|below| made.get(below).cloned()).or_else(|| makers.next()) {
                 Some(maker) => made.push(maker),
-                None => return Ok(Solved { tree, made: Vec::new(), keys }),
+                None => return Ok(Solved { tree, made: Vec::new(), keys, trace }),
             }
         }
         if makers.next().is_some() {
             made.clear();
         }
-        Ok(Solved { tree, made, keys })
+        Ok(Solved { tree, made, keys, trace })
     }
 
     /// How the vertices that ran went.

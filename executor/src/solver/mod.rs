@@ -9,6 +9,7 @@
 //! | `makers` | which vertex made each layer of a result |
 //! | `lineage` | which results what is wanted will consist of |
 //! | `tasks` | what a thread does for one action |
+//! | `trace` | what went into a result, where somebody asks |
 //! | `report` | what of it is told as progress |
 //! | `names` | names of vertices for people |
 
@@ -20,6 +21,8 @@ mod names;
 mod report;
 pub mod scheduler;
 mod tasks;
+mod trace;
 mod vertices;
 
 pub use driver::{Build, OnMade, Outcomes, Solved, solve};
+pub use trace::Trace;

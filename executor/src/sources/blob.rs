@@ -136,6 +136,10 @@ impl Pinned for PinnedBlob {
         Ok((index == 0).then(|| Key::Stable(self.cache_key())))
     }
 
+    fn pin(&self) -> String {
+        self.digest.to_string()
+    }
+
     /// The layer is named by the key: the same file is written once.
     fn fetch(&self, context: Context<'_>) -> Result<Committed> {
         let id = LayerId(format!("blob-{}", self.cache_key().trim_start_matches("sha256:")).into());

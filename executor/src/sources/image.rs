@@ -385,6 +385,10 @@ impl Pinned for PinnedImage {
         }
     }
 
+    fn pin(&self) -> String {
+        self.image.root.digest.to_string()
+    }
+
     fn fetch(&self, context: Context<'_>) -> Result<Committed> {
         let mut diff_ids = self.image.diff_ids()?;
         diff_ids.truncate(self.limit.unwrap_or(diff_ids.len()));

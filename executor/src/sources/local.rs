@@ -71,6 +71,10 @@ impl Pinned for Listed {
         Ok((index == 0).then(|| Key::Session(self.id.0.to_string())))
     }
 
+    fn pin(&self) -> String {
+        String::new()
+    }
+
     fn fetch(&self, _: Context<'_>) -> Result<Committed> {
         Ok(Committed { layers: vec![self.id.clone()] })
     }

@@ -12,6 +12,7 @@ mod http;
 mod image;
 mod layers;
 pub mod local;
+mod material;
 mod materialise;
 mod oci_layout;
 mod pins;
@@ -29,6 +30,7 @@ use crate::{Cancel, Error, Result, progress, session::Session};
 
 pub(crate) use image::in_parallel;
 pub use image::{Images, Mode, Resolved};
+pub(crate) use material::material;
 pub use materialise::Fetching;
 pub use pins::Pins;
 pub use select::Image;
@@ -82,6 +84,9 @@ pub trait Pinned: Send + Sync {
 
     /// Makes the tree known; its layers may still be elsewhere.
     fn fetch(&self, context: Context<'_>) -> Result<Committed>;
+
+    /// What exactly it is: a digest, a commit; empty of what has neither.
+    fn pin(&self) -> String;
 
     /// The layers of the tree, lowest first: of an image the blobs that it has them as.
     fn layers(&self) -> Vec<Option<Remote>> {

@@ -57,7 +57,6 @@ pub(in crate::commands) fn usual(name: &str) -> Option<String> {
 
 fn unit<'b>(args: &Build, target: &'b Target, wanted: bool) -> Result<Unit<'b>> {
     let (build, inline) = build(args, target)?;
-    super::check_supported(&build.frontend)?;
     let words = super::words::read(&build)?;
     let mut settings = super::compile_settings(&build, words.context.as_deref())?;
     let source = pipeline::source(&mut settings)?;
@@ -134,11 +133,24 @@ fn build(args: &Build, target: &Target) -> Result<(Build, Inline)> {
             "cache-from" => build.run.cache_from.extend(list(value)),
             "cache-to" => build.run.cache_to.extend(list(value)),
             "call" if one() == "build" => {}
-            "attest" if list(value).iter().all(|attestation| attestation.contains("disabled=true")) => {}
+            "attest" => build.run.attest.extend(attestations(args, value)?),
             key => return Err(unsupported(target, key, "take it out, or pass the flag of `llbc build` that does it")),
         }
     }
     Ok((build, inline))
+}
+
+/// What a target asks for, but for the types that flags say something of.
+fn attestations(args: &Build, value: &Value) -> Result<Vec<String>> {
+    let said = executor::cli::attested(&args.run).map_err(Failure::Build)?;
+    let mut open = Vec::new();
+    for text in list(value) {
+        let (kind, _) = executor::cli::parse_attestation(&text).map_err(Failure::Build)?;
+        if !said.contains(&kind) {
+            open.push(text);
+        }
+    }
+    Ok(open)
 }
 
 fn unsupported(target: &Target, what: &str, help: &str) -> Failure {

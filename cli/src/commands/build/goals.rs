@@ -10,8 +10,9 @@ use ast::{Delivery, Diagnostic, GoalKind, Module, Source, Sources};
 use compiler::{Destination, Facts, Plan, Shipment};
 use executor::cli::Settings as RunSettings;
 use executor::exporters::Kind;
-use executor::{Expectation, Output, Part};
+use executor::{Attest, Expectation, Output, Part};
 
+use super::attest;
 use crate::args::Build;
 use crate::failure::{Failure, Result};
 use crate::settings::Settings;
@@ -102,15 +103,16 @@ struct Planned {
 
 /// Builds what was asked for.
 pub(super) fn run(args: &Build, settings: Settings, source: &Source, asked: &Asked) -> Result<()> {
-    let (plan, planned) = plan(&settings, source, asked)?;
+    let (plan, planned, facts) = plan(&settings, source, asked)?;
     let mut run = super::run_settings(args, None)?;
     (run.outputs, run.expected) = deliveries(args, &settings, &planned)?;
+    run.attest = attestations(args, &settings, (source, &facts), &planned)?;
     super::lend(settings, &mut run);
     executor::cli::run(definition::encode(plan)?, run).map_err(Failure::Build)
 }
 
 /// One graph of all results. What was answered for one is not asked for another.
-fn plan(settings: &Settings, source: &Source, asked: &Asked) -> Result<(Plan, Vec<Planned>)> {
+fn plan(settings: &Settings, source: &Source, asked: &Asked) -> Result<(Plan, Vec<Planned>, Facts)> {
     let mut host = Host::new(settings)?;
     let mut facts = Facts::default();
     let (mut plans, mut planned, mut count) = (Vec::new(), Vec::new(), 0);
@@ -155,7 +157,7 @@ fn plan(settings: &Settings, source: &Source, asked: &Asked) -> Result<(Plan, Ve
     }
     let mut plan = Plan::together(plans);
     plan.optimize(settings.passes);
-    Ok((plan, planned))
+    Ok((plan, planned, facts))
 }
 
 /// Where everything goes, and what it must be like before.
@@ -164,14 +166,39 @@ fn deliveries(args: &Build, settings: &Settings, planned: &[Planned]) -> Result<
     check_flags(args, &delivered)?;
     let mut outputs = Vec::new();
     for planned in &delivered {
-        let name = (delivered.len() > 1).then(|| planned.name.clone());
-        let part = Some(Part { name, results: planned.results.clone() });
+        let part = Some(part(planned, delivered.len()));
         let own = outputs_of(args, settings, planned)?;
         outputs.extend(own.into_iter().map(|output| Output { part: part.clone(), ..output }));
     }
     check_names(&outputs)?;
     let expected = planned.iter().filter_map(expectation).collect();
     Ok((outputs, expected))
+}
+
+/// Its results, of so many that go somewhere.
+fn part(planned: &Planned, count: usize) -> Part {
+    Part { name: (count > 1).then(|| planned.name.clone()), results: planned.results.clone() }
+}
+
+/// What is to be said of how each was made.
+fn attestations(
+    args: &Build,
+    settings: &Settings,
+    text: (&Source, &Facts),
+    planned: &[Planned],
+) -> Result<Vec<Attest>> {
+    let delivered: Vec<&Planned> = planned.iter().filter(|planned| goes_somewhere(planned)).collect();
+    let mut told = Vec::new();
+    for planned in &delivered {
+        let said = match planned.shipment.as_ref().map(|shipment| &shipment.destination) {
+            Some(Destination::Image { attestations, .. }) => attestations.as_slice(),
+            _ => &[],
+        };
+        let asked = attest::asked_by_text(args, settings, text, (&planned.name, said))?;
+        let part = Some(part(planned, delivered.len()));
+        told.extend(asked.map(|asked| Attest { asked: asked.into(), part }));
+    }
+    Ok(told)
 }
 
 fn goes_somewhere(planned: &Planned) -> bool {
@@ -199,26 +226,7 @@ fn check_flags(args: &Build, delivered: &[&Planned]) -> Result<()> {
     {
         return Err(Failure::unsupported("several times (epoch) in one build", "build one after another"));
     }
-    let attested = delivered.iter().find_map(|planned| match &planned.shipment.as_ref()?.destination {
-        Destination::Image { attestations, .. } => attestations.iter().find(|kind| !is_off(args, kind)),
-        _ => None,
-    });
-    match attested {
-        Some(kind) => {
-            let what = format!("adding attestations ({kind})");
-            Err(Failure::unsupported(
-                &what,
-                "build with --provenance=false --sbom=false, and let another tool add them",
-            ))
-        }
-        None => Ok(()),
-    }
-}
-
-/// Whether an attestation of the text is switched off by a flag.
-fn is_off(args: &Build, kind: &str) -> bool {
-    let flag = if kind.starts_with("type=sbom") { &args.frontend.sbom } else { &args.frontend.provenance };
-    flag.as_deref() == Some("false")
+    Ok(())
 }
 
 /// The outputs of one result: those of the flags, else what the text says, else the image store.

@@ -34,6 +34,7 @@ use oci::{Digest, Platform};
 
 use super::{Context, Key, Meta, Pinned, Source};
 use crate::Result;
+use crate::provenance::Material;
 use crate::snapshot::{Committed, LayerId};
 use program::Git;
 use repository::Repository;
@@ -59,6 +60,22 @@ impl Source for GitSource {
         }
         Ok(Box::new(PinnedCommit { wanted, commit }))
     }
+}
+
+/// What a repository gave.
+pub(super) fn material(source: &llb::Source, commit: &str) -> Result<Material> {
+    let wanted = Wanted::parse(source)?;
+    let url = match wanted.reference.as_str() {
+        "" => wanted.remote,
+        name => format!("{}#{name}", wanted.remote),
+    };
+    Ok(Material::Git {
+        url,
+        commit: commit.to_owned(),
+        bundle: source.attrs.get("git.bundle").filter(|locator| !locator.is_empty()).cloned(),
+        secrets: [wanted.token_secret, wanted.header_secret].into_iter().filter(|id| !id.is_empty()).collect(),
+        ssh: Some(wanted.ssh).filter(|id| !id.is_empty()),
+    })
 }
 
 /// What is known of a commit.
@@ -162,6 +179,10 @@ impl PinnedCommit {
 impl Pinned for PinnedCommit {
     fn key(&self, index: usize, _: Context<'_>) -> Result<Option<Key>> {
         Ok((index == 0).then(|| Key::Stable(self.cache_key())))
+    }
+
+    fn pin(&self) -> String {
+        self.commit.object.clone()
     }
 
     fn fetch(&self, context: Context<'_>) -> Result<Committed> {

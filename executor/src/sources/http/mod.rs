@@ -389,6 +389,10 @@ impl Pinned for PinnedFile {
         Ok((index == 0).then(|| Key::Stable(self.cache_key())))
     }
 
+    fn pin(&self) -> String {
+        self.found.digest.to_string()
+    }
+
     /// The layer is named by the key: the same file is written once.
     fn fetch(&self, context: Context<'_>) -> Result<Committed> {
         let key = self.cache_key();

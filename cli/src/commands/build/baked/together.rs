@@ -7,10 +7,11 @@ use std::path::PathBuf;
 
 use ast::{Source, Sources};
 use compiler::{Facts, Plan};
-use executor::{CacheOutput, Output, Part};
+use executor::provenance::Asked;
+use executor::{Attest, CacheOutput, Output, Part};
 use llb::Graph;
 
-use super::super::goals;
+use super::super::{attest, goals};
 use super::{Inline, unsupported};
 use crate::args::Build;
 use crate::bake::{Target, circle};
@@ -37,14 +38,24 @@ pub(super) struct Unit<'b> {
 pub(super) fn run(args: &Build, mut units: Vec<Unit<'_>>) -> Result<()> {
     let names = directories(&units);
     let mut plans: BTreeMap<String, Plan> = BTreeMap::new();
+    let mut asked: BTreeMap<String, Asked> = BTreeMap::new();
     for at in order(&units)? {
         let unit = &units[at];
-        let mut plan = planned(unit, &plans)?.ok_or(Failure::Diagnosed)?;
+        let (mut plan, facts) = planned(unit, &plans)?.ok_or(Failure::Diagnosed)?;
+        if unit.wanted {
+            let of_it = attest::asked(&unit.settings, &unit.source, &facts)?;
+            asked.extend(of_it.map(|asked| (unit.target.name.clone(), asked)));
+        }
         rename(&mut plan.graph, &unit.settings, &names);
         plans.insert(unit.target.name.clone(), plan);
     }
     let mut run = super::super::run_settings(&with_all_given(args, &units)?, None)?;
-    (run.outputs, run.cache_to) = outputs(&units, &plans)?;
+    let parts = parts(&units, &plans);
+    (run.outputs, run.cache_to) = outputs(&units, &plans, &parts)?;
+    run.attest = parts
+        .into_iter()
+        .filter_map(|(name, part)| Some(Attest { asked: asked.remove(&name)?.into(), part: Some(part) }))
+        .collect();
     for unit in &mut units {
         let locals = std::mem::take(&mut unit.settings.locals);
         run.session.locals.extend(locals.into_iter().map(|(name, path)| (renamed(&name, &path, &names), path)));
@@ -79,8 +90,8 @@ fn order(units: &[Unit<'_>]) -> Result<Vec<usize>> {
     Ok(order)
 }
 
-/// The plan of a target; nothing if it is wrong, which is said.
-fn planned(unit: &Unit<'_>, plans: &BTreeMap<String, Plan>) -> Result<Option<Plan>> {
+/// The plan of a target, and what was answered for it; nothing if it is wrong, which is said.
+fn planned(unit: &Unit<'_>, plans: &BTreeMap<String, Plan>) -> Result<Option<(Plan, Facts)>> {
     let mut options = unit.settings.options.clone();
     for (context, target) in &unit.based_on {
         if let Some(plan) = plans.get(target) {
@@ -95,7 +106,7 @@ fn planned(unit: &Unit<'_>, plans: &BTreeMap<String, Plan>) -> Result<Option<Pla
     }
     let Some(mut plan) = outcome.plan else { return Ok(None) };
     host.pin(&mut plan.graph)?;
-    Ok(Some(plan))
+    Ok(Some((plan, outcome.facts)))
 }
 
 /// What directories are called: names that only one has stay.
@@ -163,19 +174,35 @@ fn id(text: &str) -> &str {
     field.unwrap_or_else(|| text.split('=').next().unwrap_or(text))
 }
 
-/// Where the results go, and their caches, in the order of the targets.
-fn outputs(units: &[Unit<'_>], plans: &BTreeMap<String, Plan>) -> Result<(Vec<Output>, Vec<CacheOutput>)> {
+/// Which of the results are those of a target, by its name.
+type Parts = BTreeMap<String, Part>;
+
+fn parts(units: &[Unit<'_>], plans: &BTreeMap<String, Plan>) -> Parts {
     let wanted: Vec<&Unit<'_>> = units.iter().filter(|unit| unit.wanted).collect();
-    let (mut outputs, mut caches) = (Vec::new(), Vec::new());
+    let mut parts = Parts::new();
     let mut count = 0;
-    let mut epochs = BTreeSet::new();
     for unit in &wanted {
         let Some(plan) = plans.get(&unit.target.name) else { continue };
         let results = count..count + plan.outputs.len();
         count = results.end;
-        epochs.extend(plan.outputs.iter().map(|output| output.epoch));
         let name = (wanted.len() > 1).then(|| unit.target.name.clone());
-        let part = Some(Part { name, results });
+        parts.insert(unit.target.name.clone(), Part { name, results });
+    }
+    parts
+}
+
+/// Where the results go, and their caches, in the order of the targets.
+fn outputs(
+    units: &[Unit<'_>],
+    plans: &BTreeMap<String, Plan>,
+    parts: &Parts,
+) -> Result<(Vec<Output>, Vec<CacheOutput>)> {
+    let (mut outputs, mut caches) = (Vec::new(), Vec::new());
+    let mut epochs = BTreeSet::new();
+    for unit in units.iter().filter(|unit| unit.wanted) {
+        let Some(plan) = plans.get(&unit.target.name) else { continue };
+        epochs.extend(plan.outputs.iter().map(|output| output.epoch));
+        let part = parts.get(&unit.target.name).cloned();
         let own = super::super::run_settings(&unit.build, None)?;
         outputs.extend(own.outputs.into_iter().map(|output| Output { part: part.clone(), ..output }));
         caches.extend(own.cache_to.into_iter().map(|cache| CacheOutput { part: part.clone(), ..cache }));

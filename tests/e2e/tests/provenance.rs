@@ -1,0 +1,200 @@
+//! How results were made: asked for by flags, options, bake files and specs; beside images and trees.
+#![allow(clippy::unwrap_used)] // An integration test is no `#[test]` to clippy where it is a plain function.
+
+use std::process::Command;
+
+use e2e::serve::{self, GitDaemon};
+use e2e::{Registry, Sandbox, process, registry};
+use serde_json::{Value, json};
+
+const BUILD: &str = "\
+FROM base
+ARG WHO=me
+COPY file /file
+RUN --mount=type=secret,id=token,required=false --network=none echo $WHO > /who
+";
+
+fn place() -> Sandbox {
+    let sandbox = Sandbox::with_base();
+    sandbox.write("app/Dockerfile", BUILD);
+    sandbox.write("app/file", "content\n");
+    sandbox
+}
+
+fn parsed(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+/// The predicate beside a tree that a line of flags builds.
+fn told(sandbox: &Sandbox, flags: &str) -> Value {
+    sandbox.succeed(&mut sandbox.shell(&format!("llbc build {flags} -o tree")));
+    parsed(&sandbox.read("tree/provenance.json"))["predicate"].take()
+}
+
+/// The predicate in an image that is in a layout, and its index.
+fn of_layout(sandbox: &Sandbox, layout: &str) -> (Value, Value) {
+    let blob = |descriptor: &Value| {
+        let hex = descriptor["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap().to_owned();
+        parsed(&sandbox.read(&format!("{layout}/blobs/sha256/{hex}")))
+    };
+    let index = blob(&parsed(&sandbox.read(&format!("{layout}/index.json")))["manifests"][0]);
+    let said = index["manifests"].as_array().unwrap().last().unwrap();
+    (blob(&blob(said)["layers"][0]), index)
+}
+
+#[test]
+fn what_flags_ask_for() {
+    let sandbox = place();
+    let request = |flags: &str| {
+        let told = told(&sandbox, &format!("{flags} --build-arg WHO=you app"));
+        told["buildDefinition"]["externalParameters"].clone()
+    };
+    let whole = json!({
+        "configSource": { "path": "Dockerfile" },
+        "request": {
+            "frontend": "dockerfile.v0",
+            "args": { "build-arg:WHO": "you" },
+            "secrets": [{ "id": "token", "optional": true }],
+            "locals": [{ "name": "context" }, { "name": "dockerfile" }],
+            "compatibilityVersion": 30,
+        },
+    });
+    for flags in
+        ["--provenance=true", "--provenance=max", "--attest type=provenance", "--opt attest:provenance=mode=max"]
+    {
+        assert_eq!(request(flags), whole, "{flags}");
+    }
+    for flags in ["--provenance=min", "--provenance=mode=min", "--build-arg BUILDKIT_ATTEST_PROVENANCE=mode=min"] {
+        let least = request(flags);
+        assert_eq!((least["request"].get("args"), least["request"].get("secrets")), (None, None), "{flags}");
+    }
+    for flags in ["", "--provenance=false", "--sbom=false --attest type=provenance,disabled=true"] {
+        sandbox.succeed(&mut sandbox.shell(&format!("rm -r tree; llbc build {flags} app -o tree")));
+        assert!(!sandbox.has("tree/provenance.json"), "{flags}");
+    }
+}
+
+#[test]
+fn an_image_with_it_is_an_image_as_any_other() {
+    if !e2e::have(registry::PROGRAMS) {
+        return;
+    }
+    let (sandbox, registry) = (place(), Registry::start().unwrap());
+    let name = format!("{}/app:1", registry.address);
+    let stored = sandbox.succeed(&mut sandbox.shell("llbc build --provenance=max -t app --iidfile id app")).err();
+    assert!(stored.contains("exporting attestation manifest sha256:"), "{stored}");
+    sandbox.succeed(&mut sandbox.shell(&format!("llbc build --provenance=max -t {name} --push app")));
+    let list = sandbox.succeed(sandbox.executor().args(["images", "ls"])).out();
+    assert!(list.contains("app:latest"), "{list}");
+    for from in ["app", &name] {
+        sandbox.write("next/Dockerfile", &format!("FROM {from}\nRUN cat /who /who > /twice\n"));
+        sandbox.succeed(&mut sandbox.shell("llbc build -o next/out next"));
+        assert_eq!(sandbox.read("next/out/twice"), "me\nme\n");
+    }
+    // Its blobs are not garbage.
+    sandbox.succeed(sandbox.executor().args(["prune", "--all"]));
+    sandbox.succeed(&mut sandbox.shell("llbc build -f next/Dockerfile -o type=oci,dest=all.tar . "));
+    // Somebody else can copy all of it.
+    if e2e::have(&["skopeo"]) {
+        let copy = ["copy", "--all", "--src-tls-verify=false"];
+        let (from, to) = (format!("docker://{name}"), format!("oci:{}/copy", sandbox.directory().display()));
+        process::succeed(Command::new("skopeo").args(copy).args([from, to])).unwrap();
+        let (statement, index) = of_layout(&sandbox, "copy");
+        assert_eq!(index["manifests"].as_array().unwrap().len(), 2);
+        assert_eq!(statement["subject"][0]["digest"]["sha256"].as_str().map(str::len), Some(64));
+    }
+}
+
+#[test]
+fn what_comes_from_the_cache_went_in_all_the_same() {
+    let sandbox = place();
+    let without_times = |mut told: Value| {
+        for key in ["invocationId", "startedOn", "finishedOn"] {
+            assert!(told["runDetails"]["metadata"].as_object_mut().unwrap().remove(key).is_some(), "{key}");
+        }
+        told
+    };
+    let layout = |name: &str| {
+        let output = format!("type=oci,tar=false,dest={name}");
+        sandbox.succeed(&mut sandbox.shell(&format!("llbc build -O0 --provenance=max -o {output} app")));
+        without_times(of_layout(&sandbox, name).0["predicate"].take())
+    };
+    let (first, second) = (layout("one"), layout("two"));
+    assert_eq!(first, second);
+    let metadata = &first["runDetails"]["metadata"]["buildkit_metadata"];
+    assert_eq!(metadata["source"]["infos"][0]["filename"], "Dockerfile");
+    let steps: Vec<&String> = metadata["layers"].as_object().unwrap().keys().collect();
+    assert_eq!(steps.len(), 3, "the base, the file, the command: {steps:?}");
+    let material = &first["buildDefinition"]["resolvedDependencies"][0];
+    let base = format!("pkg:docker/base@latest?platform=linux%2F{}", e2e::frontend::Arch::here().unwrap().name());
+    assert_eq!(material["uri"], base);
+}
+
+#[test]
+fn a_repository_is_a_material_and_its_password_is_none() {
+    let sandbox = place();
+    serve::commit(&sandbox.directory().join("app")).unwrap();
+    let daemon = GitDaemon::start(&sandbox.directory());
+    let address = format!("{}/app", daemon.address);
+    let commit =
+        process::succeed(Command::new("git").args(["rev-parse", "main"]).current_dir(sandbox.directory().join("app")));
+    let commit = json!({ "sha1": commit.unwrap().out().trim() });
+    let flags = "--provenance=mode=max,complete-materials=true --build-arg P=https://me:hunter2@example.com/";
+    let told = told(&sandbox, &format!("{flags} {address}#main"));
+    let source = &told["buildDefinition"]["externalParameters"]["configSource"];
+    assert_eq!((&source["digest"], source["uri"].as_str()), (&commit, Some(&*format!("{address}#main"))));
+    let materials = told["buildDefinition"]["resolvedDependencies"].as_array().unwrap();
+    assert!(materials.contains(&json!({ "uri": format!("{address}#main"), "digest": commit })), "{materials:?}");
+    assert_eq!(told["runDetails"]["metadata"]["buildkit_completeness"]["resolvedDependencies"], true);
+    assert_eq!(told["runDetails"]["metadata"]["buildkit_hermetic"], true);
+    assert!(!told.to_string().contains("hunter2"), "{told}");
+    let local = sandbox.fail(1, &mut sandbox.shell("llbc build --provenance=complete-materials=true app"));
+    assert!(local.contains("provenance materials are incomplete: local directories: context, dockerfile"), "{local}");
+}
+
+#[test]
+fn targets_of_bake_files_and_images_of_specs_say_it_themselves() {
+    let sandbox = place();
+    sandbox.write(
+        "docker-bake.json",
+        r#"{"group": {"default": {"targets": ["a", "b"]}}, "target": {
+            "a": {"context": "app", "attest": ["type=provenance,mode=min"], "output": ["a"]},
+            "b": {"context": "app", "attest": [{"type": "provenance", "builder-id": "me"}], "output": ["b"]}}}"#,
+    );
+    sandbox.succeed(&mut sandbox.shell("llbc build -f docker-bake.json"));
+    let of = |file: &str| parsed(&sandbox.read(file))["predicate"].take();
+    assert_eq!(of("a/provenance.json")["runDetails"]["builder"]["id"], "");
+    assert_eq!(of("b/provenance.json")["runDetails"]["builder"]["id"], "me");
+    assert!(of("b/provenance.json")["buildDefinition"]["internalParameters"]["buildConfig"].is_object());
+    sandbox.succeed(&mut sandbox.shell("rm -r a b; llbc build -f docker-bake.json --provenance=false"));
+    assert!(sandbox.has("a/who") && !sandbox.has("a/provenance.json") && !sandbox.has("b/provenance.json"));
+
+    let spec = "[image.x]\nfrom = \"base\"\ntags = [\"x\"]\nattest = { provenance = \"min\" }\n[image.y]\nfrom = \"base\"\ntags = [\"y\"]\n";
+    sandbox.write("build.toml", spec);
+    let stored = sandbox.succeed(&mut sandbox.shell("llbc build -f build.toml . x y")).err();
+    assert_eq!(
+        stored.lines().filter(|line| line.contains("exporting attestation manifest") && line.ends_with("done")).count(),
+        1
+    );
+    sandbox.write("sbom.toml", &spec.replace("provenance = \"min\"", "sbom = true"));
+    let refused = sandbox.fail(1, &mut sandbox.shell("llbc build -f sbom.toml . x"));
+    assert!(refused.contains("a bill of materials (attest:sbom) is not supported"), "{refused}");
+    sandbox.succeed(&mut sandbox.shell("llbc build -f sbom.toml --sbom=false . x"));
+}
+
+#[test]
+fn definitions_have_nothing_but_themselves() {
+    let sandbox = place();
+    sandbox.succeed(
+        &mut sandbox.shell("cd app && llbc Dockerfile | executor --local context=. --provenance=max -o ../tree"),
+    );
+    let told = parsed(&sandbox.read("tree/provenance.json"))["predicate"].take();
+    let request = &told["buildDefinition"]["externalParameters"]["request"];
+    assert_eq!((request.get("frontend"), &request["locals"]), (None, &json!([{ "name": "context" }])));
+    assert_eq!(told["runDetails"]["metadata"]["buildkit_completeness"]["request"], false);
+    let refused = sandbox.fail(1, &mut sandbox.shell("llbc build --provenance=capture-usage=true app"));
+    assert!(refused.contains("capture-usage of a provenance is not supported"), "{refused}");
+    let types = "llbc build --provenance=max -o type=oci,dest=x.tar,oci-mediatypes=false app";
+    let refused = sandbox.fail(1, &mut sandbox.shell(types));
+    assert!(refused.contains("cannot export attestations with \"oci-mediatypes=false\""), "{refused}");
+}

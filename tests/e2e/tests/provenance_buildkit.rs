@@ -1,0 +1,106 @@
+//! What BuildKit v0.32 and the executor say of how the same results were made (`BUILDKITD` names the daemon, or the shell
+//! finds it). No distribution has that daemon, so these tests say that they were not run where it is missing.
+#![allow(clippy::unwrap_used)] // An integration test is no `#[test]` to clippy where it is a plain function.
+
+use e2e::{Buildkit, Registry, Sandbox, process, registry};
+use serde_json::{Value, json};
+
+const BUILD: &str = "\
+FROM BASE AS tools
+RUN echo tool > /tool
+
+FROM BASE
+ARG V=1
+COPY --from=tools /tool /tool
+COPY file /file
+RUN --mount=type=secret,id=token,required=false --mount=type=ssh,required=false --network=none echo $V > /v
+LABEL a=b
+";
+
+/// A directory with the build and a registry with its base.
+fn place() -> Option<(Sandbox, Registry)> {
+    if Buildkit::program().is_none() {
+        process::say("not run, there is no buildkitd; BUILDKITD names one");
+        return None;
+    }
+    if !e2e::have(registry::PROGRAMS) {
+        return None;
+    }
+    let (sandbox, registry) = (Sandbox::with_base(), Registry::start().unwrap());
+    let base = format!("{}/base:1", registry.address);
+    sandbox.write("base/Dockerfile", "FROM base\n");
+    sandbox.succeed(&mut sandbox.shell(&format!("llbc build --push -t {base} base")));
+    sandbox.write("context/Dockerfile", &BUILD.replace("BASE", &base));
+    sandbox.write("context/file", "content\n");
+    Some((sandbox, registry))
+}
+
+/// The index of an image in a layout, the manifest of what is said of it, and that.
+fn read(sandbox: &Sandbox, layout: &str) -> [Value; 3] {
+    let file = |name: &str| serde_json::from_str::<Value>(&sandbox.read(&format!("{layout}/{name}"))).unwrap();
+    let blob = |descriptor: &Value| {
+        file(&format!("blobs/sha256/{}", descriptor["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap()))
+    };
+    let index = blob(&file("index.json")["manifests"][0]);
+    let manifest = blob(index["manifests"].as_array().unwrap().last().unwrap());
+    let statement = blob(&manifest["layers"][0]);
+    [index, manifest, statement]
+}
+
+/// Without what is another each time: digests of images, of layers and of what a session has a part in, sizes, ids, times.
+fn comparable(value: &mut Value) {
+    match value {
+        Value::Array(list) => list.iter_mut().for_each(comparable),
+        Value::Object(map) => {
+            for key in
+                ["invocationId", "startedOn", "finishedOn", "buildInvocationID", "buildStartedOn", "buildFinishedOn"]
+            {
+                if let Some(text) = map.get_mut(key) {
+                    assert!(text.as_str().is_some_and(|text| !text.is_empty()), "{key}");
+                    *text = Value::Null;
+                }
+            }
+            if let Some(steps) = map.get_mut("digestMapping").and_then(Value::as_object_mut) {
+                let mut ids: Vec<Value> = steps.values().cloned().collect();
+                ids.sort_by_key(Value::to_string);
+                *map.get_mut("digestMapping").unwrap() = ids.into();
+            }
+            for key in ["size", "vnd.docker.reference.digest"] {
+                map.remove(key);
+            }
+            // parity: but for these three, which docs/differences.md names.
+            for key in ["root", "dockerfileVersion", "llbcVersion"] {
+                map.remove(key);
+            }
+            // Materials have the digest of the base, which is one.
+            if !map.contains_key("uri") {
+                map.remove("digest");
+            }
+            map.values_mut().for_each(comparable);
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn the_same_is_said_field_by_field() {
+    let Some((sandbox, _registry)) = place() else { return };
+    let daemon = Buildkit::get().unwrap().unwrap();
+    for attrs in ["mode=min", "mode=max,builder-id=me,reproducible=true", "mode=max,version=v0.2"] {
+        let mut build = daemon.client();
+        build.current_dir(sandbox.directory()).args(["build", "--progress=plain", "--frontend=dockerfile.v0"]);
+        build.args(["--local", "context=context", "--local", "dockerfile=context", "--opt", "filename=Dockerfile"]);
+        build.args(["--opt", "build-arg:V=2", "--opt", "label:x=y", "--opt", &format!("attest:provenance={attrs}")]);
+        build.args(["--output", "type=oci,dest=theirs.tar,name=docker.io/library/app:1"]);
+        process::succeed(&mut build).unwrap_or_else(|error| panic!("{error}"));
+        sandbox.succeed(&mut sandbox.shell(&format!(
+            "rm -rf theirs ours; mkdir theirs ours; tar -C theirs -xf theirs.tar; \
+             llbc build -O0 --build-arg V=2 --label x=y --provenance={attrs} -o type=oci,dest=ours.tar -t app:1 context; \
+             tar -C ours -xf ours.tar"
+        )));
+        let (mut ours, mut theirs) = (json!(read(&sandbox, "ours")), json!(read(&sandbox, "theirs")));
+        comparable(&mut ours);
+        comparable(&mut theirs);
+        assert_eq!(ours, theirs, "{attrs}");
+    }
+}
