@@ -106,7 +106,11 @@ impl Capture {
     }
 
     /// Adds an image, unless it is known by the name for the platform.
-    pub fn add_image(&mut self, image: Image) {
+    pub fn add_image(&mut self, mut image: Image) {
+        // Of what can be written in two ways.
+        if let Ok(name) = Reference::parse(&image.name) {
+            image.name = name.full();
+        }
         let is_same = |known: &Image| {
             (&known.name, &known.platform, known.is_local) == (&image.name, &image.platform, image.is_local)
         };

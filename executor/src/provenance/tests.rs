@@ -196,6 +196,18 @@ fn images_are_named_once_by_the_tag_that_was_asked_for() {
 }
 
 #[test]
+fn names_of_layouts_may_be_short() {
+    let digest = digest("image");
+    let mut capture = Capture::default();
+    for name in [format!("docker.io/library/l@{digest}"), format!("l@{digest}")] {
+        capture.add(Material::Image(Image { is_local: true, ..image(&name, "amd64") }));
+    }
+    let uri = format!("pkg:oci/l?digest={digest}&platform=linux%2Famd64");
+    let materials = capture.materials().unwrap();
+    assert_eq!(materials, [json!({ "uri": uri, "digest": { "sha256": digest.hex() } })]);
+}
+
+#[test]
 fn what_is_incomplete_is_named() {
     let error = |capture: &Capture| capture.check_complete().err().map(|error| error.to_string());
     let mut capture = of_a_repository();

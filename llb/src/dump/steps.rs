@@ -37,7 +37,7 @@ pub fn steps(definition: &Definition, output: usize) -> Result<Steps, DecodeErro
     let Some(source) = message.source.filter(|source| !source.infos.is_empty()) else { return Ok(steps) };
     let locations = source.locations.iter().filter_map(|(digest, found)| {
         let step = steps.digests.get(&Digest::parse(digest).ok()?)?;
-        Some((step.clone(), json!(found)))
+        Some((step.clone(), json!(proto::Locations { locations: once(&found.locations) })))
     });
     let mut told = Map::new();
     let locations: BTreeMap<_, _> = locations.collect();
@@ -47,6 +47,17 @@ pub fn steps(definition: &Definition, output: usize) -> Result<Steps, DecodeErro
     told.insert("infos".into(), source.infos.iter().map(info).collect::<Result<Value, _>>()?);
     steps.source = Some(told.into());
     Ok(steps)
+}
+
+/// Places, each once: what several results share has those of all of them.
+fn once(locations: &[proto::Location]) -> Vec<proto::Location> {
+    let mut distinct: Vec<proto::Location> = Vec::new();
+    for location in locations {
+        if !distinct.contains(location) {
+            distinct.push(location.clone());
+        }
+    }
+    distinct
 }
 
 /// A text, with the steps that read it.
@@ -174,6 +185,11 @@ mod tests {
         assert_eq!(both.digests.len(), 4);
         assert_eq!(both.source, None);
         assert_eq!(of(text, 1).definition.len(), 2);
+        let place = |line: i32| {
+            let at = |line| Some(proto::Position { line, character: 0 });
+            proto::Location { source_index: 0, ranges: vec![proto::Range { start: at(line), end: at(line) }] }
+        };
+        assert_eq!(once(&[place(2), place(1), place(2)]), [place(2), place(1)]);
         assert_eq!(of("output scratch", 0), Steps::default());
     }
 }

@@ -17,6 +17,18 @@ RUN --mount=type=secret,id=token,required=false --mount=type=ssh,required=false 
 LABEL a=b
 ";
 
+/// The same for two platforms, of which this machine need only run one.
+const SEVERAL: &str = "\
+FROM --platform=$BUILDPLATFORM BASE AS tools
+RUN echo tool > /tool
+
+FROM scratch
+COPY --from=tools /tool /tool
+ADD ADDRESS/file /added
+";
+/// A step more, of which BuildKit does not tell the layers.
+const OF_LAYOUT: &str = "COPY --from=layout /etc /etc\n";
+
 /// A directory with the build and a registry with its base.
 fn place() -> Option<(Sandbox, Registry)> {
     if Buildkit::program().is_none() {
@@ -35,16 +47,35 @@ fn place() -> Option<(Sandbox, Registry)> {
     Some((sandbox, registry))
 }
 
-/// The index of an image in a layout, the manifest of what is said of it, and that.
-fn read(sandbox: &Sandbox, layout: &str) -> [Value; 3] {
+/// The index of an image in a layout, the manifests of what is said of it, and that.
+fn read(sandbox: &Sandbox, layout: &str) -> Value {
     let file = |name: &str| serde_json::from_str::<Value>(&sandbox.read(&format!("{layout}/{name}"))).unwrap();
     let blob = |descriptor: &Value| {
         file(&format!("blobs/sha256/{}", descriptor["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap()))
     };
     let index = blob(&file("index.json")["manifests"][0]);
-    let manifest = blob(index["manifests"].as_array().unwrap().last().unwrap());
-    let statement = blob(&manifest["layers"][0]);
-    [index, manifest, statement]
+    let said = index["manifests"].as_array().unwrap().iter().filter(|image| image["platform"]["os"] == "unknown");
+    let manifests: Vec<Value> = said.map(blob).collect();
+    let statements: Vec<Value> = manifests.iter().map(|manifest| blob(&manifest["layers"][0])).collect();
+    json!([index, manifests, statements])
+}
+
+/// Builds on both sides with a flag that each has its own way to say, and compares.
+fn compare(sandbox: &Sandbox, daemon: &Buildkit, attrs: &str, theirs: &[&str], ours: &str) {
+    let mut build = daemon.client();
+    build.current_dir(sandbox.directory()).args(["build", "--progress=plain", "--frontend=dockerfile.v0"]);
+    build.args(["--local", "context=context", "--local", "dockerfile=context", "--opt", "filename=Dockerfile"]);
+    build.args(theirs).args(["--opt", &format!("attest:provenance={attrs}")]);
+    build.args(["--output", "type=oci,dest=theirs.tar,name=docker.io/library/app:1"]);
+    process::succeed(&mut build).unwrap_or_else(|error| panic!("{error}"));
+    sandbox.succeed(&mut sandbox.shell(&format!(
+        "rm -rf theirs ours; mkdir theirs ours; tar -C theirs -xf theirs.tar; \
+         llbc build -O0 {ours} --provenance={attrs} -o type=oci,dest=ours.tar -t app:1 context; tar -C ours -xf ours.tar"
+    )));
+    let (mut ours, mut theirs) = (read(sandbox, "ours"), read(sandbox, "theirs"));
+    comparable(&mut ours);
+    comparable(&mut theirs);
+    assert_eq!(ours, theirs, "{attrs}");
 }
 
 /// Without what is another each time: digests of images, of layers and of what a session has a part in, sizes, ids, times.
@@ -86,21 +117,29 @@ fn comparable(value: &mut Value) {
 fn the_same_is_said_field_by_field() {
     let Some((sandbox, _registry)) = place() else { return };
     let daemon = Buildkit::get().unwrap().unwrap();
+    let theirs = ["--opt", "build-arg:V=2", "--opt", "label:x=y"];
     for attrs in ["mode=min", "mode=max,builder-id=me,reproducible=true", "mode=max,version=v0.2"] {
-        let mut build = daemon.client();
-        build.current_dir(sandbox.directory()).args(["build", "--progress=plain", "--frontend=dockerfile.v0"]);
-        build.args(["--local", "context=context", "--local", "dockerfile=context", "--opt", "filename=Dockerfile"]);
-        build.args(["--opt", "build-arg:V=2", "--opt", "label:x=y", "--opt", &format!("attest:provenance={attrs}")]);
-        build.args(["--output", "type=oci,dest=theirs.tar,name=docker.io/library/app:1"]);
-        process::succeed(&mut build).unwrap_or_else(|error| panic!("{error}"));
-        sandbox.succeed(&mut sandbox.shell(&format!(
-            "rm -rf theirs ours; mkdir theirs ours; tar -C theirs -xf theirs.tar; \
-             llbc build -O0 --build-arg V=2 --label x=y --provenance={attrs} -o type=oci,dest=ours.tar -t app:1 context; \
-             tar -C ours -xf ours.tar"
-        )));
-        let (mut ours, mut theirs) = (json!(read(&sandbox, "ours")), json!(read(&sandbox, "theirs")));
-        comparable(&mut ours);
-        comparable(&mut theirs);
-        assert_eq!(ours, theirs, "{attrs}");
+        compare(&sandbox, &daemon, attrs, &theirs, "--build-arg V=2 --label x=y");
     }
+}
+
+#[test]
+fn the_same_is_said_of_several_platforms_and_of_sources_of_other_kinds() {
+    let Some((sandbox, registry)) = place() else { return };
+    let daemon = Buildkit::get().unwrap().unwrap();
+    let base = format!("{}/base:1", registry.address);
+    let web = e2e::serve::serve(&sandbox.directory().join("context"));
+    let text = SEVERAL.replace("BASE", &base).replace("ADDRESS", &web);
+    sandbox.write("context/Dockerfile", &text);
+    let platforms = "linux/amd64,linux/arm64";
+    let opts = ["--opt", &format!("platform={platforms}")];
+    compare(&sandbox, &daemon, "mode=max", &opts, &format!("--platform {platforms}"));
+
+    sandbox.write("context/Dockerfile", &(text + OF_LAYOUT));
+    sandbox.succeed(&mut sandbox.shell("llbc build -o type=oci,tar=false,dest=layout base"));
+    let index: Value = serde_json::from_str(&sandbox.read("layout/index.json")).unwrap();
+    let layout = format!("layout=oci-layout://layout@{}", index["manifests"][0]["digest"].as_str().unwrap());
+    let named = format!("context:{layout}");
+    let opts = [&opts[..], &["--opt", &named, "--oci-layout", "layout=layout"]].concat();
+    compare(&sandbox, &daemon, "mode=min", &opts, &format!("--platform {platforms} --build-context {layout}"));
 }
