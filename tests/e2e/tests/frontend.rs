@@ -291,6 +291,23 @@ fn the_executor_runs_frontend_images() {
     };
     let said = run(&["--quiet", "--opt", "filename=plain/Dockerfile"]);
     assert_eq!(digest(&said), plain, "{}", said.err());
+    // How it was made: by the frontend, whose image went in like the base, from what it read.
+    let options = ["filename=plain/Dockerfile", "build-arg:A=b", "attest:provenance=mode=max"];
+    let options = options.iter().flat_map(|option| ["--opt", option]);
+    let said = run(&options.chain(["-o", "tree"]).collect::<Vec<_>>());
+    assert!(said.status.success(), "{}", said.err());
+    let told: Value = serde_json::from_str(&sandbox.read("tree/provenance.json")).unwrap();
+    let definition = &told["predicate"]["buildDefinition"];
+    let made = &definition["externalParameters"];
+    assert_eq!(made["configSource"]["path"], "plain/Dockerfile");
+    assert_eq!(made["request"]["frontend"], "gateway.v0");
+    assert_eq!(made["request"]["args"], serde_json::json!({ "build-arg:A": "b", "source": name }));
+    assert_eq!(made["request"]["locals"], serde_json::json!([{ "name": "context" }, { "name": "dockerfile" }]));
+    let materials = definition["resolvedDependencies"].as_array().unwrap().iter();
+    let materials: Vec<&str> = materials.map(|material| material["uri"].as_str().unwrap()).collect();
+    let [frontend, base] = materials.as_slice() else { panic!("{materials:?}") };
+    assert!(frontend.starts_with("pkg:docker/127.0.0.1%3A") && frontend.contains("/llbc@1?"), "{frontend}");
+    assert!(base.starts_with("pkg:docker/base@latest?"), "{base}");
     let said = run(&["--opt", "no-cache"]);
     assert!(
         said.err().contains("WARN: StageNameCasing: Stage name 'One' should be lowercase (line 2)"),
