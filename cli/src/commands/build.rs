@@ -81,8 +81,8 @@ fn one(args: &Build, mut settings: Settings, source: Source, name: Option<&Strin
     if compiled.outcome.plan.as_ref().is_some_and(program::is_program) {
         if asked.is_some() {
             return Err(Failure::unsupported(
-                "an attestation of what a program sends away",
-                "it may be sent to several places; build one target of it with --target, with -t or -o",
+                "an attestation of a program that sends results away, or reads what is the client's",
+                "it is several builds; ask for a target that is one, with --target, and -t or -o",
             ));
         }
         let plan = pipeline::plan(&settings, compiled)?;

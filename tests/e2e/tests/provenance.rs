@@ -183,6 +183,20 @@ fn targets_of_bake_files_and_images_of_specs_say_it_themselves() {
 }
 
 #[test]
+fn programs_that_are_one_build_say_it_and_others_do_not() {
+    let sandbox = place();
+    let program = |more: &str| {
+        format!("export default\nfs default() {{\n\timage \"base\"\n\tmkfile \"/a\" 0o644 \"x\"\n{more}}}\n")
+    };
+    sandbox.write("one.hlb", &program(""));
+    let told = told(&sandbox, "-f one.hlb --provenance=max .");
+    assert_eq!(told["buildDefinition"]["externalParameters"]["request"]["frontend"], "llbc.hlb");
+    sandbox.write("several.hlb", &program("\tdownload \"there\"\n"));
+    let refused = sandbox.fail(1, &mut sandbox.shell("llbc build -f several.hlb --provenance=max ."));
+    assert!(refused.contains("an attestation of a program that sends results away"), "{refused}");
+}
+
+#[test]
 fn definitions_have_nothing_but_themselves() {
     let sandbox = place();
     sandbox.succeed(
