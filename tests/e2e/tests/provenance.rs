@@ -169,7 +169,8 @@ fn targets_of_bake_files_and_images_of_specs_say_it_themselves() {
     sandbox.succeed(&mut sandbox.shell("rm -r a b; llbc build -f docker-bake.json --provenance=false"));
     assert!(sandbox.has("a/who") && !sandbox.has("a/provenance.json") && !sandbox.has("b/provenance.json"));
 
-    let spec = "[image.x]\nfrom = \"base\"\ntags = [\"x\"]\nattest = { provenance = \"min\" }\n[image.y]\nfrom = \"base\"\ntags = [\"y\"]\n";
+    let spec = "[image.x]\nfrom = \"base\"\ntags = [\"x\"]\nattest = { provenance = \"min\" }\n\
+                [image.y]\nfrom = \"base\"\ntags = [\"y\"]\n";
     sandbox.write("build.toml", spec);
     let stored = sandbox.succeed(&mut sandbox.shell("llbc build -f build.toml . x y")).err();
     assert_eq!(
