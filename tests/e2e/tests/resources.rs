@@ -52,6 +52,18 @@ fn memory_that_runs_out_is_named() {
     assert!(said.ends_with("did not complete successfully: exit code: 137: cannot allocate memory\n"), "{said}");
 }
 
+/// Where the old hierarchies have the memory, the first that is killed is who makes the container.
+#[test]
+fn memory_that_is_too_little_for_any_process_is_named() {
+    let sandbox = Sandbox::with_base();
+    sandbox.write("Dockerfile", "FROM base\nRUN true\n");
+    let said = sandbox.fail(1, &mut sandbox.shell("llbc build --progress=plain --opt memory=1 -o tree ."));
+    let of_shim = "the memory that the step may have, 1 bytes, is too little\n";
+    let of_step = "exit code: 137: cannot allocate memory\n";
+    assert!(said.ends_with(of_shim) || said.ends_with(of_step), "{said}");
+    sandbox.succeed(&mut sandbox.shell("llbc build -o tree ."));
+}
+
 /// A build in the background.
 fn start(sandbox: &Sandbox, name: &str, mount: &str, script: &str) -> Child {
     let file = format!("{name}.Dockerfile");

@@ -207,6 +207,9 @@ impl Embedded {
         output: Output<'_>,
         cancel: &Cancel,
     ) -> Result<Exit> {
+        // A step with a limit may take the shim along, where that has to be in its group.
+        let limit = Some(request.plan.cgroup.memory).filter(|memory| *memory > 0);
+        let limit = limit.map(|memory| (memory, cgroup::killed_for_memory()));
         let mut shim = self.shim()?;
         // A shim that ended already has said why, or will be found to be gone.
         let _ = request.send(&mut shim.control);
@@ -223,7 +226,15 @@ impl Embedded {
             output::follow(&shim, output, agents)
         });
         drop(hook);
-        outcome(replies?, output, cancel)
+        outcome(replies?, output, cancel).and_then(|exit| match (exit, limit) {
+            (Some(exit), _) => Ok(exit),
+            (None, Some((memory, killed_before))) if cgroup::killed_for_memory() > killed_before => {
+                Err(Error::Invalid(format!(
+                    "the kernel killed the container's shim: the memory that the step may have, {memory} bytes, is too little"
+                )))
+            }
+            (None, _) => Err(Error::Invalid("the container's shim ended without an answer; was it killed?".into())),
+        })
     }
 }
 
@@ -286,8 +297,8 @@ fn make_bundle() -> Result<(String, PathBuf)> {
     }
 }
 
-/// What the shim's answers mean.
-fn outcome(replies: Vec<Reply>, output: Output<'_>, cancel: &Cancel) -> Result<Exit> {
+/// What the shim's answers mean; `None` where it did not say how it went.
+fn outcome(replies: Vec<Reply>, output: Output<'_>, cancel: &Cancel) -> Result<Option<Exit>> {
     if cancel.is_cancelled() {
         return Err(Error::Cancelled);
     }
@@ -296,17 +307,17 @@ fn outcome(replies: Vec<Reply>, output: Output<'_>, cancel: &Cancel) -> Result<E
             Reply::Failed(message) => return Err(Error::Invalid(message)),
             Reply::NotStarted(message, code) => {
                 output(2, format!("{message}\n").as_bytes());
-                return Ok(Exit { code, out_of_memory: false });
+                return Ok(Some(Exit { code, out_of_memory: false }));
             }
             Reply::Exited { code, out_of_memory } => {
                 // Memory that ran out elsewhere meanwhile is not why a process ended well.
-                return Ok(Exit { code, out_of_memory: out_of_memory && code != 0 });
+                return Ok(Some(Exit { code, out_of_memory: out_of_memory && code != 0 }));
             }
             Reply::Warning(message) => output(2, format!("warning: {message}\n").as_bytes()),
             Reply::Ready => {}
         }
     }
-    Err(Error::Invalid("the container's shim ended without an answer; was it killed?".into()))
+    Ok(None)
 }
 
 /// Whether servers are needed: a module's border, so that `output` need not know how agents are served.

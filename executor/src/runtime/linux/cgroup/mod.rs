@@ -324,7 +324,8 @@ pub(super) fn mount(cgroup: &Cgroup, root: &Tree, insecure: bool) -> Result<()> 
     mounts::attach(root, mount, "/sys/fs/cgroup")
 }
 
-fn killed_for_memory() -> u64 {
+/// How many processes the kernel has killed for memory since it started.
+pub(super) fn killed_for_memory() -> u64 {
     count(Path::new("/proc/vmstat"), "oom_kill").unwrap_or(0)
 }
 
