@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard};
 use oci::Digest;
 
 use crate::Error;
-use crate::progress::{Event, Sink, visible};
+use crate::progress::{Event, Sink, tame, visible};
 
 /// Lines of output shown of a failed step: what fits a screen with the rest of the message.
 const LINES: usize = 20;
@@ -96,10 +96,11 @@ pub(super) fn explain(error: &Error, definition: &[u8], tail: &Tail) {
 }
 
 fn output(name: &str, lines: &[String]) -> String {
+    let name = visible(name);
     if lines.is_empty() {
         return format!("------\n > {name}:\n------\n");
     }
-    format!("------\n > {name}:\n{}\n------\n", lines.join("\n"))
+    format!("------\n > {name}:\n{}\n------\n", tame(&lines.join("\n")))
 }
 
 /// The lines of the instruction a vertex comes from, marked, with some around them.
@@ -116,7 +117,7 @@ fn print_frame(source: &llb::SourceInfo, ranges: &[llb::Range]) -> String {
     let last = ranges.iter().map(|range| range.end.line.max(range.start.line)).max().unwrap_or(first);
     let text = String::from_utf8_lossy(&source.data);
     let rule = "-".repeat(20);
-    let mut out = format!("{}:{first}\n{rule}\n", source.filename);
+    let mut out = format!("{}:{first}\n{rule}\n", visible(&source.filename));
     for (line, number) in text.lines().zip(1..) {
         if number < first - AROUND || number > last + AROUND {
             continue;
@@ -143,6 +144,15 @@ mod tests {
         lines.push(b"open");
         let last = lines.last();
         assert_eq!((last.len(), last[0].as_str(), last[20].as_str()), (21, "line 10", "open"));
+    }
+
+    #[test]
+    fn what_a_step_wrote_is_no_command_to_the_terminal() {
+        let lines = ["a\u{1b}]52;c;eA==\u{7}b".to_owned(), "\u{1b}[2Jc\u{1b}[31mred\u{1b}[0m".to_owned()];
+        assert_eq!(
+            output("RUN \u{1b}[2J", &lines),
+            "------\n > RUN \\u{1b}[2J:\nab\nc\u{1b}[31mred\u{1b}[0m\n------\n"
+        );
     }
 
     #[test]

@@ -17,7 +17,7 @@ use oci::Digest;
 
 pub use clip::Clipped;
 pub use renderer::{Mode, renderer};
-pub use visible::visible;
+pub use visible::{tame, visible};
 
 /// One thing that happened. Times are wall clock.
 #[derive(Clone, Debug)]

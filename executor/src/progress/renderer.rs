@@ -10,6 +10,7 @@ use super::plain::Plain;
 use super::raw::Raw;
 use super::style::Style;
 use super::tty::{Size, Tty};
+use super::visible::tame;
 use super::{Event, Silent, Sink};
 
 /// How often a screen is drawn: ten times a second is smooth, and costs nothing.
@@ -42,7 +43,7 @@ pub fn renderer(mode: Mode) -> Box<dyn Sink> {
         Mode::RawJson => View::Raw(Raw::default()),
         Mode::Tty => View::Tty(Tty::new(Style::from_environment(var))),
         Mode::Auto if is_terminal => View::Tty(Tty::new(Style::from_environment(var))),
-        Mode::Auto | Mode::Plain => View::Plain(Plain::default()),
+        Mode::Auto | Mode::Plain => View::Plain(Plain::default(), is_terminal),
     };
     let interval = var("TTY_DISPLAY_RATE").and_then(|rate| rate.parse().ok()).map_or(INTERVAL, Duration::from_millis);
     Box::new(Display::start(view, interval.max(Duration::from_millis(1))))
@@ -50,7 +51,8 @@ pub fn renderer(mode: Mode) -> Box<dyn Sink> {
 
 enum View {
     Tty(Tty),
-    Plain(Plain),
+    /// Whether it is on a terminal.
+    Plain(Plain, bool),
     Raw(Raw),
 }
 
@@ -99,7 +101,7 @@ impl Sink for Display {
         match &mut state.view {
             // Drawn when the clock says so.
             View::Tty(tty) => tty.event(&event),
-            View::Plain(plain) => write(&plain.event(&event, now)),
+            View::Plain(plain, is_terminal) => write_lines(&plain.event(&event, now), *is_terminal),
             View::Raw(raw) => write(&raw.event(&event, now)),
         }
     }
@@ -113,7 +115,7 @@ impl Sink for Display {
             let now = SystemTime::now();
             match &mut state.view {
                 View::Tty(tty) => write(&tty.draw(now, terminal_size(), true)),
-                View::Plain(plain) => write(&plain.finish(now)),
+                View::Plain(plain, is_terminal) => write_lines(&plain.finish(now), *is_terminal),
                 View::Raw(_) => {}
             }
         }
@@ -141,7 +143,7 @@ fn tick(shared: &Shared, interval: Duration) {
         let now = SystemTime::now();
         match &mut state.view {
             View::Tty(tty) => write(&tty.draw(now, terminal_size(), false)),
-            View::Plain(plain) => write(&plain.tick(now)),
+            View::Plain(plain, is_terminal) => write_lines(&plain.tick(now), *is_terminal),
             View::Raw(_) => return,
         }
         let waited = shared.ended.wait_timeout_while(state, interval, |state| !state.has_ended);
@@ -155,6 +157,11 @@ fn write(text: &str) {
         let mut stderr = std::io::stderr().lock();
         let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
     }
+}
+
+/// Lines of processes are bytes in a file, and no commands to a terminal.
+fn write_lines(text: &str, is_terminal: bool) {
+    if is_terminal { write(&tame(text)) } else { write(text) }
 }
 
 fn terminal_size() -> Size {

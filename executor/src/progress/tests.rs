@@ -415,6 +415,35 @@ fn tty_cuts_long_names_and_survives_a_narrow_screen() {
 }
 
 #[test]
+fn tty_counts_columns() {
+    // Wide characters take two, marks none: nothing is wider than the screen.
+    let script = format!("0 vertex a {}\n0 start a\n0 log a 日本語日本語e\u{301}日本語\\n", "日".repeat(40));
+    tty(
+        &script,
+        (30, 20),
+        &format!(
+            "
+        [+] Building 0.0s (0/1)
+         => {}  0.0s
+         => => # 日本語日本語e\u{301}日本語
+            ",
+            "日".repeat(10)
+        ),
+    );
+    let narrow = screen(&script, Size { width: 15, height: 20 }, false);
+    assert!(narrow.contains("# 日本\n => => # 語日\n"), "{narrow}");
+}
+
+#[test]
+fn tty_shows_no_more_notices_than_fit() {
+    let notices: String = (0..20).map(|number| format!("0 warn - notice {number}\n")).collect();
+    let shown = screen(&notices, Size { width: 40, height: 6 }, false);
+    assert_eq!(shown.lines().count(), 5, "{shown}");
+    assert!(shown.contains("notice 19") && !shown.contains("notice 15\n"), "{shown}");
+    assert_eq!(screen(&notices, Size { width: 40, height: 6 }, true).lines().count(), 21);
+}
+
+#[test]
 fn tty_says_when_it_is_over() {
     let drawn = screen("0 vertex a A\n0 start a\n1 done a", Size { width: 80, height: 10 }, true);
     assert!(drawn.starts_with("[+] Building 1.0s (1/1) FINISHED\n"), "{drawn}");

@@ -14,8 +14,11 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
 use std::time::SystemTime;
 
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
 use super::style::Style;
 use super::trace::{End, Status, Step, Trace};
+use super::visible::spoken;
 use super::{Event, visible};
 
 /// Bytes of an unfinished line that are looked at.
@@ -100,17 +103,19 @@ impl Tty {
         let mut lines = self.lines(now);
         let width = size.width.saturating_sub(PAD).max(1);
         let rows = |step: usize| (step, self.tails[&step].rows(width, self.style.log_lines));
-        let logs: HashMap<_, _> = self.logs_to_show(&lines, size, last).into_iter().map(rows).collect();
+        let shown = if size.width > PAD { self.logs_to_show(&lines, size, last) } else { Vec::new() };
+        let logs: HashMap<_, _> = shown.into_iter().map(rows).collect();
         let log_height: usize = logs.values().map(Vec::len).sum();
         if !last {
             lines = fit(lines, size.height.saturating_sub(2 + log_height + self.notices.len()));
         }
-        let mut screen = vec![cut(&self.headline(now, last), size.width)];
-        screen.extend(
-            self.notices
-                .iter()
-                .map(|notice| self.style.paint(&cut(&format!(" => WARN: {notice}"), size.width), self.style.cancel)),
-        );
+        let mut screen = vec![cut(&self.headline(now, last), size.width).to_owned()];
+        // The last ones, as far as there is room.
+        let hidden = if last { 0 } else { (self.notices.len() + 2).saturating_sub(size.height) };
+        screen.extend(self.notices.iter().skip(hidden).map(|notice| {
+            let text = format!(" => WARN: {}", notice.replace(['\n', '\t'], " "));
+            self.style.paint(cut(&text, size.width), self.style.cancel)
+        }));
         for line in &lines {
             screen.extend(self.print(line, size.width));
             let rows = line.log_of.and_then(|step| logs.get(&step)).into_iter().flatten();
@@ -154,7 +159,7 @@ impl Tty {
     fn logs_to_show(&self, lines: &[Line], size: Size, last: bool) -> Vec<usize> {
         let running = lines.iter().filter(|line| line.end.is_none()).count();
         let height = self.style.log_lines + LOG_MARGIN;
-        let mut room = size.height.saturating_sub(2 + running);
+        let mut room = size.height.saturating_sub(2 + running + self.notices.len());
         let mut shown = Vec::new();
         let talking =
             |line: &&Line| line.end.is_none() && line.log_of.is_some_and(|step| self.tails.contains_key(&step));
@@ -181,7 +186,7 @@ impl Tty {
         if let Some(amount) = amount {
             write!(text, " {amount}").expect("writing to a string does not fail");
         }
-        let gap = width.saturating_sub(text.chars().count() + timer.len());
+        let gap = width.saturating_sub(text.width() + timer.len());
         write!(text, "{:gap$}{timer}", "").expect("writing to a string does not fail");
         let colour = match line.end {
             None => return Some(text),
@@ -220,15 +225,21 @@ impl Tail {
         let open = (!open.trim().is_empty()).then_some(&open);
         let mut rows = Vec::new();
         for line in self.lines.iter().chain(open) {
-            let chars: Vec<char> = line.chars().collect();
-            rows.extend(chars.chunks(width).map(|row| row.iter().collect::<String>()));
+            let mut rest = line.as_str();
+            while !rest.is_empty() {
+                let row = cut(rest, width);
+                // A character that is wider than the row is left out.
+                let end = if row.is_empty() { rest.chars().next().map_or(0, char::len_utf8) } else { row.len() };
+                rows.push(row.to_owned());
+                rest = &rest[end..];
+            }
         }
         rows.split_off(rows.len().saturating_sub(limit))
     }
 }
 
 fn named(step: &Step) -> String {
-    let name = step.name.replace('\t', " ");
+    let name = step.name.replace(['\t', '\n'], " ");
     match step.end() {
         Some(End::Cached) => format!("CACHED {name}"),
         Some(End::Cancelled) => format!("CANCELED {name}"),
@@ -265,9 +276,14 @@ fn fit(lines: Vec<Line>, height: usize) -> Vec<Line> {
     lines.into_iter().zip(keep).filter_map(|(line, keep)| keep.then_some(line)).collect()
 }
 
-/// The first characters of a text.
-fn cut(text: &str, width: usize) -> String {
-    text.chars().take(width).collect()
+/// As much of a text as fits into so many columns.
+fn cut(text: &str, width: usize) -> &str {
+    let mut columns = 0;
+    let end = text.char_indices().find(|(_, c)| {
+        columns += c.width().unwrap_or(0);
+        columns > width
+    });
+    &text[..end.map_or(text.len(), |(at, _)| at)]
 }
 
 /// What a terminal would show of a line: nothing of control sequences, and only what follows the last carriage return.
@@ -275,23 +291,5 @@ fn last_words(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     let text = text.trim_end_matches(['\n', '\r']);
     let text = text.rsplit('\r').next().unwrap_or(text);
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '\x1b' => skip_sequence(&mut chars),
-            '\t' => out.push(' '),
-            c if c.is_control() => {}
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-fn skip_sequence(chars: &mut std::str::Chars<'_>) {
-    match chars.next() {
-        Some('[') => drop(chars.find(|c| ('@'..='~').contains(c))),
-        Some(']') => drop(chars.find(|c| *c == '\x07' || *c == '\\')),
-        _ => {}
-    }
+    spoken(text, false).replace('\t', " ")
 }

@@ -18,9 +18,68 @@ fn is_command(c: char) -> bool {
     turns || (c.is_control() && !matches!(c, '\n' | '\t'))
 }
 
+/// What a process wrote, for a terminal: colours stay, lines, tabs and carriage returns; what else a terminal would do, set
+/// its title, fill the clipboard, clear the screen, is left out. A command ends with its line.
+pub fn tame(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(|c| is_command(c) && c != '\r') {
+        return text.into();
+    }
+    text.split_inclusive('\n').map(|line| spoken(line, true)).collect::<String>().into()
+}
+
+/// A line without commands; colours are kept or not.
+pub(super) fn spoken(line: &str, coloured: bool) -> String {
+    let mut out = String::with_capacity(line.len());
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\x1b' => {
+                let before = chars.as_str();
+                skip_sequence(&mut chars);
+                let sequence = &before[..before.len() - chars.as_str().len()];
+                if coloured && is_colour(sequence) {
+                    out.push('\x1b');
+                    out.push_str(sequence);
+                }
+            }
+            '\r' => out.push(c),
+            c if is_command(c) => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Whether what follows an escape character sets colours.
+fn is_colour(sequence: &str) -> bool {
+    let numbers = sequence.strip_prefix('[').and_then(|rest| rest.strip_suffix('m'));
+    numbers.is_some_and(|numbers| numbers.chars().all(|c| c.is_ascii_digit() || matches!(c, ';' | ':')))
+}
+
+/// Passes over what follows an escape character (ECMA-48).
+fn skip_sequence(chars: &mut std::str::Chars<'_>) {
+    match chars.next() {
+        Some('[') => drop(chars.find(|c| ('@'..='~').contains(c) || *c == '\n')),
+        // Strings for the terminal: until BEL, or ST.
+        Some(']' | 'P' | 'X' | '^' | '_') => drop(chars.find(|c| matches!(c, '\x07' | '\\' | '\u{9c}' | '\n'))),
+        Some(' '..='/') => drop(chars.find(|c| ('0'..='~').contains(c) || *c == '\n')),
+        _ => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_terminal_gets_colours_of_a_process_and_nothing_else() {
+        let all =
+            "a\u{1b}]52;c;eA==\u{7}b\u{1b}]0;title\u{1b}\\c\u{1b}[2Jd\u{1b}[1;31mred\u{1b}[0m\u{1b}(B\u{9b}2J\u{8}e\n";
+        assert_eq!(tame(all), "abcd\u{1b}[1;31mred\u{1b}[0m2Je\n");
+        assert_eq!(tame("\u{1b}Psixel\u{1b}\\10%\r\t20%"), "10%\r\t20%");
+        assert_eq!(tame("\u{1b}]0;no end\nnext\n"), "next\n", "a command ends with its line");
+        assert_eq!(spoken("\u{1b}[32mok\u{1b}[0m\u{202e}", false), "ok");
+    }
 
     #[test]
     fn commands_are_spelled_out_and_nothing_else() {
