@@ -10,10 +10,12 @@ pub(super) use baked::usual;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ast::{Module, Source};
 use executor::Attest;
 use executor::cli::{Network, RunArgs, Settings as RunSettings};
+use executor::runtime::Runtime;
 
 use super::check;
 use super::lookup::{self, Context};
@@ -75,6 +77,7 @@ fn start(args: &Build, choose: &dyn Fn(&Module, Vec<String>) -> Vec<String>) -> 
 
 /// Builds one definition, or what a program does.
 fn one(args: &Build, mut settings: Settings, source: Source, name: Option<&String>) -> Result<()> {
+    let runtime = begun(args, &source)?;
     settings.options.opts.extend(name.map(|name| ("target".to_owned(), name.clone())));
     let mut compiled = pipeline::run(&settings, source, compiler::compile)?;
     let asked = attest::asked(&settings, compiled.source(), &compiled.outcome.facts)?;
@@ -93,6 +96,7 @@ fn one(args: &Build, mut settings: Settings, source: Source, name: Option<&Strin
     let mut run = run_settings(args, None)?;
     run.attest.extend(asked.map(|asked| Attest { asked: asked.into(), part: None }));
     run.store = opened.store;
+    run.runtime = runtime;
     // One whose certificate is not to be checked has a client of its own.
     if let Some(registries) = opened.registries.filter(|_| run.cache_from.iter().all(|from| from.insecure().is_none()))
     {
@@ -100,6 +104,15 @@ fn one(args: &Build, mut settings: Settings, source: Source, name: Option<&Strin
     }
     lend(settings, &mut run);
     executor::cli::run(definition::encode(plan)?, run).map_err(Failure::Build)
+}
+
+/// What runs steps, at work already where they cannot come from the cache. A text without the word has none, but for what
+/// it includes, which begins with the first step.
+fn begun(args: &Build, source: &Source) -> Result<Option<Arc<dyn Runtime>>> {
+    if !source.bytes.windows(3).any(|word| word.eq_ignore_ascii_case(b"run")) {
+        return Ok(None);
+    }
+    Ok(executor::cli::begun(&args.run, &args.options.store, args.frontend.network)?)
 }
 
 /// What a build may read of the user's.

@@ -8,6 +8,7 @@
 
 mod args;
 mod attest;
+mod begun;
 mod failure;
 mod images;
 mod output;
@@ -27,6 +28,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 pub use args::{Network, OnError, Progress, RunArgs, StoreArgs};
 pub use attest::{asked, attestations, attested, of_all, parse as parse_attestation};
+pub use begun::begun;
 pub use run::{Console, run, run_frontend};
 pub use session::directories;
 pub use settings::Settings;
@@ -135,9 +137,11 @@ impl Args {
 
 fn run_definition(args: Args) -> Result<()> {
     userns::enter()?;
+    let runtime = begun(&args.run, &args.store, args.network)?;
     // A frontend makes its definition itself.
     let definition = if args.frontend.is_some() { Vec::new() } else { read_definition(&args.file)? };
     let mut settings = Settings::new(&args.run, &args.store)?;
+    settings.runtime = runtime;
     settings.stdin_is_taken = args.frontend.is_none() && args.file == STDIN;
     settings.network = args.network.mode(&settings.allow)?;
     settings.session.locals.insert("context".into(), ".".into());

@@ -3,17 +3,15 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::args::Progress;
 use super::failure::{self, Tail};
 use super::images::bytes;
 use super::shell::Shell;
-use super::{OnError, Settings, attest, print, print_bytes, say, signals};
+use super::{OnError, Settings, attest, begun, print, print_bytes, say, signals};
 use crate::gateway::{self, Frontend, Returned, Seen};
 use crate::progress::{Event, Sink};
 use crate::prune::{self, Policy};
-use crate::runtime::{Embedded, OciRuntime, Runtime};
 use crate::{Cancel, Engine, Error, Request, Response, Result, userns};
 
 /// The option of a request that is no build.
@@ -301,10 +299,7 @@ fn collect(engine: &Engine) {
 
 /// An engine over the store, with the runtime asked for.
 fn engine(settings: &mut Settings) -> Result<Engine> {
-    let runtime: Arc<dyn Runtime> = match &settings.oci_runtime {
-        Some(program) => Arc::new(OciRuntime::find(program)?),
-        None => Arc::new(Embedded::new()),
-    };
+    let runtime = settings.runtime.take().map_or_else(|| begun::runtime(settings.oci_runtime.as_deref()), Ok)?;
     match settings.store.take() {
         Some(store) => Engine::over(store, runtime),
         None => Engine::with_runtime(&settings.root, runtime),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::args::{Network, OnError, Progress, RunArgs, StoreArgs};
 use super::{output, session};
@@ -9,7 +10,7 @@ use crate::cdi::Devices;
 use crate::exporters::Kind;
 use crate::registry::Asking;
 use crate::remote_cache::{Export, Import};
-use crate::runtime::{Network as StepNetwork, NetworkMode};
+use crate::runtime::{Network as StepNetwork, NetworkMode, Runtime};
 use crate::session::Session;
 use crate::store::Store;
 use crate::{Attest, CacheOutput, Cancel, Error, Expectation, Output, Result};
@@ -42,6 +43,8 @@ pub struct Settings {
     pub attest: Vec<Attest>,
     /// Most steps at once; 0 leaves it to the executor.
     pub max_parallelism: usize,
+    /// What runs steps, when it was begun with already ([`super::begun`]).
+    pub runtime: Option<Arc<dyn Runtime>>,
     /// An OCI runtime to use.
     pub oci_runtime: Option<PathBuf>,
     /// What is done when a step fails.
@@ -89,6 +92,7 @@ impl Settings {
             cache_to: cache_to.into_iter().map(|to| CacheOutput { to, part: None }).collect(),
             attest: Vec::new(),
             max_parallelism: args.max_parallelism,
+            runtime: None,
             oci_runtime: args.oci_runtime.clone(),
             on_error: args.on_error,
             stdin_is_taken: false,
