@@ -36,6 +36,17 @@ impl Registry {
     }
 
     fn start_with(htpasswd: &str) -> Result<Self> {
+        // The port that was free may be somebody's by the time that the registry wants it.
+        for _ in 0..5 {
+            if let Some(registry) = Self::try_start(htpasswd)? {
+                return Ok(registry);
+            }
+        }
+        Err(Error("docker-registry finds no port".into()))
+    }
+
+    /// Nothing when it ended at once.
+    fn try_start(htpasswd: &str) -> Result<Option<Self>> {
         let directory = tempfile::Builder::new()
             .prefix("e2e-registry-")
             .tempdir()
@@ -62,11 +73,16 @@ impl Registry {
             .stderr(Stdio::null())
             .spawn()
             .map_err(Error::when("cannot start docker-registry"))?;
-        let registry = Self { address, process, _directory: directory };
-        if process::wait_until(Duration::from_secs(30), || TcpStream::connect(&registry.address).is_ok()) {
-            return Ok(registry);
+        let mut registry = Self { address, process, _directory: directory };
+        let mut has_ended = false;
+        let is_decided = process::wait_until(Duration::from_secs(30), || {
+            has_ended = !matches!(registry.process.try_wait(), Ok(None));
+            has_ended || is_listened_to(&registry.address)
+        });
+        match is_decided {
+            true => Ok((!has_ended).then_some(registry)),
+            false => Err(Error("docker-registry does not come up".into())),
         }
-        Err(Error("docker-registry does not come up".into()))
     }
 }
 
@@ -81,6 +97,12 @@ impl Drop for Registry {
     fn drop(&mut self) {
         process::stop(&mut self.process);
     }
+}
+
+/// Whether somebody listens at an address. To a port that nobody has, a socket that happens to get it connects to itself.
+fn is_listened_to(address: &str) -> bool {
+    let is_other = |stream: TcpStream| Ok(stream.local_addr()? != stream.peer_addr()?);
+    TcpStream::connect(address).and_then(is_other).unwrap_or(false)
 }
 
 fn free_address() -> Result<String> {
