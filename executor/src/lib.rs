@@ -35,6 +35,7 @@ pub mod cache;
 mod cancel;
 pub mod cdi;
 pub mod cli;
+mod clock;
 mod csv;
 mod engine;
 mod error;

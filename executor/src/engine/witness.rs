@@ -1,7 +1,5 @@
 //! Who takes notes of a build whose results are to say how they were made. Without somebody who asks there is none.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use llb::Decoded;
 use oci::{Platform, Time};
 
@@ -10,7 +8,7 @@ use crate::exporters::{Attested, Built};
 use crate::provenance::Provenance;
 use crate::snapshot::LayerId;
 use crate::solver::Trace;
-use crate::{Error, Result};
+use crate::{Error, Result, clock};
 
 /// What is known when a build begins.
 pub(super) struct Witness {
@@ -29,7 +27,7 @@ impl Witness {
         let is_told = request.attest.iter().any(|attest| attest.asked.attrs.max);
         Ok(Some(Self {
             invocation: LayerId::random()?.0.to_string(),
-            started: now(),
+            started: clock::now(),
             host: host.clone(),
             definition: if is_told { decoded.definition.clone() } else { llb::Definition::default() },
         }))
@@ -63,9 +61,4 @@ impl Witness {
         }
         Ok(())
     }
-}
-
-fn now() -> Time {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Time::from_unix(i64::try_from(since.as_secs()).unwrap_or_default(), since.subsec_nanos())
 }

@@ -12,9 +12,9 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
-use oci::{Descriptor, Digest, Hasher, Manifest, Platform, Reference, Time, media};
+use oci::{Descriptor, Digest, Hasher, Manifest, Platform, Reference, media};
 use rustix::fs::FileType;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ use super::{Built, Context};
 use crate::provenance::{self, Layers, Provenance, STATEMENT};
 use crate::snapshot::stack::kind;
 use crate::snapshot::{Committed, Files, OpenDir, entry};
-use crate::{Error, Result};
+use crate::{Error, Result, clock};
 
 /// What kind of artifact the manifest of attestations is.
 const ARTIFACT: &str = "application/vnd.docker.attestation.manifest.v1+json";
@@ -116,7 +116,7 @@ pub(super) fn statement(
         Some(steps) => layers_of(built, steps, gave, image, wanted, context)?,
         None => Layers::new(),
     };
-    let predicate = provenance.predicate(now(), &layers)?;
+    let predicate = provenance.predicate(clock::now(), &layers)?;
     Ok(Statement { kind: STATEMENT, predicate_type: provenance.predicate_type(), subject, predicate })
 }
 
@@ -251,7 +251,7 @@ pub(super) fn beside(
             format!("{stem}.{}{ending}", platform.replace('/', "_"))
         }
     };
-    let time = attrs.epoch.unwrap_or_else(|| now().unix_seconds());
+    let time = attrs.epoch.unwrap_or_else(|| clock::now().unix_seconds());
     let name = format!("{}{name}", attrs.attestation_prefix);
     Ok(Some(Attestation { name, bytes: oci::json::to_vec_indented(&statement), time }))
 }
@@ -291,9 +291,4 @@ fn classic_config(statement: &Digest) -> Vec<u8> {
 
 fn subject(name: &Reference, platform: &Platform, digest: &Digest) -> Result<Subject> {
     Ok(Subject::new(provenance::name_of_image(name, platform)?, digest))
-}
-
-fn now() -> Time {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Time::from_unix(i64::try_from(since.as_secs()).unwrap_or_default(), since.subsec_nanos())
 }

@@ -1,12 +1,13 @@
 //! Progress for programs: one JSON object a line, in the shape of BuildKit's `SolveStatus` (client/graph.go).
 
 use std::collections::HashMap;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use oci::{Digest, base64};
 use serde::Serialize;
 
 use super::{About, Event};
+use crate::clock;
 
 /// Turns events into lines.
 #[derive(Default)]
@@ -235,7 +236,5 @@ fn is_zero(number: &u64) -> bool {
 
 /// RFC 3339, as Go writes it.
 fn time(at: SystemTime) -> String {
-    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
-    oci::Time::from_unix(seconds, since.subsec_nanos()).to_string()
+    clock::time(at).to_string()
 }
