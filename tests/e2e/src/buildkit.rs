@@ -10,6 +10,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::process::{self, Error, Result};
+use crate::{Registry, Sandbox, have, registry};
 
 /// Variable that names the daemon's program; its client is expected beside it.
 pub const PROGRAM: &str = "BUILDKITD";
@@ -32,6 +33,26 @@ impl Buildkit {
     /// The program of `BUILDKITD`, or the one that the shell would find.
     pub fn program() -> Option<PathBuf> {
         std::env::var_os(PROGRAM).map(PathBuf::from).or_else(|| process::find("buildkitd"))
+    }
+
+    /// Where a build is compared with the daemon's: a directory that has its Dockerfile, of which `BASE` becomes the name of
+    /// the base, and a file, and the registry that has the base. `None`, which is said, where something is missing.
+    pub fn beside(dockerfile: &str) -> Option<(Sandbox, Registry)> {
+        if Self::program().is_none() {
+            process::say("not run, there is no buildkitd; BUILDKITD names one");
+            return None;
+        }
+        if !have(registry::PROGRAMS) {
+            return None;
+        }
+        let registry = Registry::start().unwrap_or_else(|error| panic!("{error}"));
+        let sandbox = Sandbox::with_base();
+        let base = format!("{}/base:1", registry.address);
+        sandbox.write("base/Dockerfile", "FROM base\n");
+        sandbox.succeed(&mut sandbox.shell(&format!("llbc build --push -t {base} base")));
+        sandbox.write("context/Dockerfile", &dockerfile.replace("BASE", &base));
+        sandbox.write("context/file", "content\n");
+        Some((sandbox, registry))
     }
 
     /// Starts a daemon that forgets everything when it stops. Its client is beside its program.

@@ -2,7 +2,7 @@
 //! finds it). No distribution has that daemon, so these tests say that they were not run where it is missing.
 #![allow(clippy::unwrap_used)] // An integration test is no `#[test]` to clippy where it is a plain function.
 
-use e2e::{Buildkit, Registry, Sandbox, process, registry};
+use e2e::{Buildkit, Sandbox, process};
 use serde_json::{Value, json};
 
 const BUILD: &str = "\
@@ -28,24 +28,6 @@ ADD ADDRESS/file /added
 ";
 /// A step more, of which BuildKit does not tell the layers.
 const OF_LAYOUT: &str = "COPY --from=layout /etc /etc\n";
-
-/// A directory with the build and a registry with its base.
-fn place() -> Option<(Sandbox, Registry)> {
-    if Buildkit::program().is_none() {
-        process::say("not run, there is no buildkitd; BUILDKITD names one");
-        return None;
-    }
-    if !e2e::have(registry::PROGRAMS) {
-        return None;
-    }
-    let (sandbox, registry) = (Sandbox::with_base(), Registry::start().unwrap());
-    let base = format!("{}/base:1", registry.address);
-    sandbox.write("base/Dockerfile", "FROM base\n");
-    sandbox.succeed(&mut sandbox.shell(&format!("llbc build --push -t {base} base")));
-    sandbox.write("context/Dockerfile", &BUILD.replace("BASE", &base));
-    sandbox.write("context/file", "content\n");
-    Some((sandbox, registry))
-}
 
 /// The index of an image in a layout, the manifests of what is said of it, and that.
 fn read(sandbox: &Sandbox, layout: &str) -> Value {
@@ -115,7 +97,7 @@ fn comparable(value: &mut Value) {
 
 #[test]
 fn the_same_is_said_field_by_field() {
-    let Some((sandbox, _registry)) = place() else { return };
+    let Some((sandbox, _registry)) = Buildkit::beside(BUILD) else { return };
     let daemon = Buildkit::get().unwrap().unwrap();
     let theirs = ["--opt", "build-arg:V=2", "--opt", "label:x=y"];
     for attrs in ["mode=min", "mode=max,builder-id=me,reproducible=true", "mode=max,version=v0.2"] {
@@ -125,7 +107,7 @@ fn the_same_is_said_field_by_field() {
 
 #[test]
 fn the_same_is_said_of_several_platforms_and_of_sources_of_other_kinds() {
-    let Some((sandbox, registry)) = place() else { return };
+    let Some((sandbox, registry)) = Buildkit::beside(BUILD) else { return };
     let daemon = Buildkit::get().unwrap().unwrap();
     let base = format!("{}/base:1", registry.address);
     let web = e2e::serve::serve(&sandbox.directory().join("context"));

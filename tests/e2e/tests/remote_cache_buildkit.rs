@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use e2e::{Buildkit, Registry, Sandbox, process, registry};
+use e2e::{Buildkit, Registry, Sandbox, process};
 
 /// Steps of all kinds; what two of them wrote tells whether they ran again.
 const BUILD: &str = "\
@@ -33,24 +33,6 @@ fn flags(flag: &str, entries: &str, registry: &Registry) -> String {
     entries.split(' ').map(one).collect::<Vec<_>>().join(" ")
 }
 
-/// A directory with the build and a registry with its base.
-fn place() -> Option<(Sandbox, Registry)> {
-    if Buildkit::program().is_none() {
-        process::say("not run, there is no buildkitd; BUILDKITD names one");
-        return None;
-    }
-    if !e2e::have(registry::PROGRAMS) {
-        return None;
-    }
-    let (sandbox, registry) = (Sandbox::with_base(), Registry::start().unwrap());
-    let base = format!("{}/base:1", registry.address);
-    sandbox.write("base/Dockerfile", "FROM base\n");
-    sandbox.succeed(&mut sandbox.shell(&format!("llbc build --push -t {base} base")));
-    sandbox.write("context/Dockerfile", &BUILD.replace("BASE", &base));
-    sandbox.write("context/file", "content\n");
-    Some((sandbox, registry))
-}
-
 fn llbc(sandbox: &Sandbox, store: &str, flags: &str) {
     let build = format!("LLBC_ROOT=$PWD/{store} llbc build -O0 --progress=plain {flags} context");
     sandbox.succeed(&mut sandbox.shell(&build));
@@ -74,7 +56,7 @@ fn compare(sandbox: &Sandbox, made: &str, found: &str) {
 
 #[test]
 fn what_buildkit_lends_is_found_here() {
-    let Some((sandbox, registry)) = place() else { return };
+    let Some((sandbox, registry)) = Buildkit::beside(BUILD) else { return };
     let daemon = Buildkit::get().unwrap().unwrap();
     buildkit(&sandbox, &daemon, "--output type=local,dest=made");
     // One export at a time is what older clients know.
@@ -91,7 +73,7 @@ fn what_buildkit_lends_is_found_here() {
 
 #[test]
 fn what_is_lent_here_buildkit_finds() {
-    let Some((sandbox, registry)) = place() else { return };
+    let Some((sandbox, registry)) = Buildkit::beside(BUILD) else { return };
     let image = format!("{}/app:1", registry.address);
     llbc(&sandbox, "store", &format!("{} --push -t {image}", flags("--cache-to", EXPORTS, &registry)));
     llbc(&sandbox, "store", "-o made");
