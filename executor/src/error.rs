@@ -2,6 +2,11 @@
 
 use std::path::PathBuf;
 
+use rusqlite::ErrorCode;
+use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
+
+use crate::store::is_full;
+
 /// Result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -94,6 +99,18 @@ impl Error {
         move |source| Self::Io { attempt, path, source }
     }
 
+    /// Whether the disk is full, or a quota is used up.
+    pub(crate) fn is_full(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => is_full(source),
+            Self::Database { source: rusqlite::Error::SqliteFailure(error, _), .. } => {
+                error.code == ErrorCode::DiskFull || error.extended_code == SQLITE_IOERR_SHMSIZE
+            }
+            Self::Step { source, .. } => source.is_full(),
+            _ => false,
+        }
+    }
+
     /// The error of this crate inside an I/O error, for readers that can only hand on I/O errors.
     pub(crate) fn unwrapped(self) -> Self {
         match self {
@@ -106,11 +123,22 @@ impl Error {
     }
 }
 
+/// What to do about a full disk, whoever's it is.
+const FULL: &str = "; the disk is full or has no inodes left; if it is the store's, `executor prune` makes room";
+/// What to do about the store's.
+const STORE_FULL: &str = "; the disk of the store is full: `executor prune` makes room";
+
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Io { attempt, path, source } => write!(f, "cannot {attempt} {}: {source}", path.display()),
-            Self::Database { attempt, source } => write!(f, "cannot {attempt}: {source}"),
+            Self::Io { attempt, path, source } => {
+                write!(f, "cannot {attempt} {}: {source}", path.display())?;
+                if self.is_full() { f.write_str(FULL) } else { Ok(()) }
+            }
+            Self::Database { attempt, source } => {
+                write!(f, "cannot {attempt}: {source}")?;
+                if self.is_full() { f.write_str(STORE_FULL) } else { Ok(()) }
+            }
             Self::Definition(message) => write!(f, "invalid definition: {message}"),
             Self::Remote { attempt, reason } => write!(f, "{attempt}: {reason}"),
             Self::NotFound(message)

@@ -18,11 +18,12 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use crate::snapshot::{Snapshots, copied};
-use crate::store::{Store, TempPath};
+use crate::store::{Store, TempPath, keep_reserve};
 use crate::{Cancel, Error, Result};
 
 pub use filter::{Filter, duration};
@@ -33,6 +34,8 @@ pub use records::{Kind, Record, Usage, usage};
 /// of which all is cached, and what was just left is not worth less a moment later.
 const LOOK_EVERY: Duration = Duration::from_secs(3600);
 const LOOK_WHEN_SHORT: Duration = Duration::from_secs(60);
+/// How many records are removed at once where the database cannot grow by all of them.
+const AT_ONCE: usize = 16;
 /// File whose time says when that was last done. It holds how many bytes were free afterwards.
 const LOOKED: &str = "gc";
 
@@ -56,6 +59,7 @@ pub fn prune(store: &Store, snapshots: &dyn Snapshots, request: &Request, cancel
     drop(alone);
     // Only now, since it takes long: nobody finds it any more.
     drop(trash);
+    keep_reserve(store.root());
     Ok(removed)
 }
 
@@ -70,6 +74,7 @@ pub fn collect(store: &Store, snapshots: &dyn Snapshots, policy: &Policy) -> Res
     let request = Request { limits: policy.limits(store.root())?, ..Request::default() };
     let (removed, trash) = prune_alone(store, snapshots, &request)?;
     drop((alone, trash));
+    keep_reserve(store.root());
     // On a disk that is still full the time alone has to do.
     let _ = fs::write(&looked, policy::free(store.root())?.to_string());
     Ok(removed)
@@ -109,11 +114,20 @@ fn prune_alone(store: &Store, snapshots: &dyn Snapshots, request: &Request) -> R
         left -= record.size;
         chosen.push(record);
     }
-    let trash = remove(store, snapshots, &chosen)?;
+    let trash = match remove(store, snapshots, &chosen) {
+        // A few at a time: each makes room for the next.
+        Err(error) if error.is_full() => {
+            chosen.chunks(AT_ONCE).try_for_each(|few| remove(store, snapshots, few).map(drop))?;
+            Vec::new()
+        }
+        done => done?,
+    };
+    copied::sweep(store.root(), snapshots);
     Ok((chosen, trash))
 }
 
-/// Takes the names of records away; what they named is removed when the returned paths are dropped.
+/// Takes the names of records away; what they named is removed when the returned paths are dropped. Records that are gone
+/// are no error.
 fn remove(store: &Store, snapshots: &dyn Snapshots, records: &[Record]) -> Result<Vec<TempPath>> {
     let layers: BTreeSet<&str> =
         records.iter().filter(|record| record.layer.is_some()).map(|record| &*record.id).collect();
@@ -129,10 +143,11 @@ fn remove(store: &Store, snapshots: &dyn Snapshots, records: &[Record]) -> Resul
         }
         if let Some(path) = &record.path {
             let aside = store.temp().path("pruned")?;
-            fs::rename(path, aside.path()).map_err(Error::io("remove", path))?;
-            trash.push(aside);
+            match fs::rename(path, aside.path()) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", path)(error)),
+                _ => trash.push(aside),
+            }
         }
     }
-    copied::sweep(store.root(), snapshots);
     Ok(trash)
 }

@@ -54,7 +54,11 @@ struct Ls {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let store = Store::open(args.store.directory())?;
+    let directory = args.store.directory();
+    let store = match &args.command {
+        Command::Import { .. } => Store::open(directory)?,
+        Command::Ls(_) | Command::Rm { .. } => Store::open_when_full(directory)?,
+    };
     match &args.command {
         Command::Ls(ls) => list(&store, ls),
         Command::Import { path, name } => import(&store, path, name.as_deref()),

@@ -66,7 +66,7 @@ pub(super) struct PruneArgs {
 
 /// `executor du`.
 pub(super) fn du(args: &DuArgs) -> Result<()> {
-    let store = Store::open(args.store.directory())?;
+    let store = Store::open_when_full(args.store.directory())?;
     let snapshots = snapshot::open(store.root())?;
     let mut usage = usage(&store, &*snapshots)?;
     let filters = filters(&args.filters)?;
@@ -84,7 +84,7 @@ pub(super) fn du(args: &DuArgs) -> Result<()> {
 pub(super) fn run(args: &PruneArgs) -> Result<()> {
     let cancel = Cancel::default();
     signals::cancel_on_signal(&cancel)?;
-    let store = Store::open(args.store.directory())?;
+    let store = Store::open_when_full(args.store.directory())?;
     let snapshots = snapshot::open(store.root())?;
     let amount = |text: &Option<String>| match text {
         Some(text) => Amount::parse(text)?.on(store.root()),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::args::Progress;
 use super::failure::{self, Tail};
@@ -12,6 +13,8 @@ use super::{OnError, Settings, attest, begun, print, print_bytes, say, signals};
 use crate::gateway::{self, Frontend, Returned, Seen};
 use crate::progress::{Event, Sink};
 use crate::prune::{self, Policy};
+use crate::runtime::Embedded;
+use crate::store::Store;
 use crate::{Cancel, Engine, Error, Request, Response, Result, userns};
 
 /// The option of a request that is no build.
@@ -225,7 +228,8 @@ impl Aside {
     fn collect(&self) {
         if self.collect
             && prune::is_due(&self.root, &Policy::default()).is_ok_and(|is_due| is_due)
-            && let Ok(engine) = Engine::open(&self.root)
+            && let Ok(store) = Store::open_when_full(&self.root)
+            && let Ok(engine) = Engine::over(store, Arc::new(Embedded::new()))
         {
             collect(&engine);
         }

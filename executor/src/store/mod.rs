@@ -7,6 +7,7 @@
 //! | `layers-v1/<id>/` | layer directories; their inside is the snapshots' affair |
 //! | `db-v1.sqlite` | layers, cache links and results, images, times of use, how steps went |
 //! | `in-use` | locked by builds together, by pruning alone |
+//! | `reserve-v1/` | files that hold nothing: room for pruning on a full disk |
 //! | `tmp/<process>/` | what live processes are making; what dead ones left is removed at the next start |
 //!
 //! Writes go aside and are renamed: what can be seen is whole. Blobs of images that have a name are synced, too. Buckets carry a version in their name. Any number
@@ -19,6 +20,7 @@ mod images;
 mod layers;
 mod lock;
 mod pushes;
+mod reserve;
 mod steps;
 
 use std::fs::File;
@@ -36,6 +38,7 @@ pub(crate) use db::fold_handed_over;
 pub use images::Image;
 pub use layers::Layer;
 pub use lock::InUse;
+pub(crate) use reserve::{is_full, keep as keep_reserve};
 pub use steps::StepRun;
 
 /// Content-addressed bytes.
@@ -87,6 +90,20 @@ pub struct Store {
 }
 
 impl Store {
+    /// Opens the directory to look at it or to make room in it: on a full disk, too.
+    pub fn open_when_full(root: impl Into<PathBuf>) -> Result<Self> {
+        let root = root.into();
+        reserve::give_up_if_needed(&root);
+        Self::open(&root).map_err(|error| match error.is_full() {
+            true => Error::Invalid(format!(
+                "the disk of the store {} is so full that nothing can be removed from the store: remove something else \
+                 from it first",
+                root.display()
+            )),
+            false => error,
+        })
+    }
+
     /// Opens the directory, makes what is missing, and removes what dead processes left.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
         let root = root.into();
@@ -95,6 +112,7 @@ impl Store {
         }
         let root = root.canonicalize().map_err(Error::io("open", &root))?;
         let temp = Temp::open(&root.join("tmp"))?;
+        reserve::check(&root)?;
         let blobs = LocalBlobs::open(&root, temp.clone())?;
         let db = Db::open(&root.join("db-v1.sqlite"))?;
         Ok(Self { root, temp, blobs, db })

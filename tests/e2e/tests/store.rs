@@ -307,3 +307,45 @@ fn a_build_waits_while_somebody_prunes() {
     assert!(child.wait().unwrap().success());
     assert!(start.elapsed() < Duration::from_secs(30));
 }
+
+#[test]
+fn a_store_on_a_full_disk_is_looked_at_and_pruned() {
+    let sandbox = Sandbox::new();
+    let small = Small::mount(sandbox.directory().join("small"), "24m");
+    let executor = |arguments: &[&str]| {
+        let mut command = sandbox.executor();
+        command.env("LLBC_ROOT", small.0.join("store")).args(arguments);
+        command
+    };
+    sandbox.succeed(executor(&["images", "import"]).arg(e2e::base::busybox().unwrap()).arg("base"));
+    sandbox.write(
+        "Dockerfile",
+        "FROM base\nRUN --mount=type=cache,target=/c head -c 3000000 /dev/urandom > /c/x\nRUN echo y > y\n",
+    );
+    let build = || {
+        let mut command = sandbox.llbc();
+        command.env("LLBC_ROOT", small.0.join("store")).args(["build", "--progress=plain", "-t", "app", "."]);
+        command
+    };
+    sandbox.succeed(&mut build());
+    let fill = || {
+        let mut file = std::fs::File::create(small.0.join("other")).unwrap();
+        let full = std::io::copy(&mut std::io::repeat(0), &mut file).unwrap_err();
+        assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+    };
+    fill();
+    let said = sandbox.fail(1, build().arg("--no-cache"));
+    assert!(said.contains("No space left on device") && said.contains("`executor prune` makes room"), "{said}");
+    assert!(sandbox.succeed(&mut executor(&["du"])).out().contains("exec.cachemount"));
+    assert!(sandbox.succeed(&mut executor(&["images", "ls"])).out().contains("app:latest"));
+    sandbox.succeed(&mut executor(&["images", "rm", "app"]));
+    let pruned = sandbox.succeed(&mut executor(&["prune"])).out();
+    assert!(pruned.contains("exec.cachemount"), "{pruned}");
+    std::fs::remove_file(small.0.join("other")).unwrap();
+    sandbox.succeed(&mut build());
+    // Where what is kept for that is gone, somebody else has to make room.
+    std::fs::remove_dir_all(small.0.join("store/reserve-v1")).unwrap();
+    fill();
+    let said = sandbox.fail(1, &mut executor(&["prune"]));
+    assert!(said.contains("so full that nothing can be removed from the store"), "{said}");
+}
