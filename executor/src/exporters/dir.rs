@@ -52,7 +52,8 @@ fn write(opened: &[Opened], dest: &Path, attrs: &TreeAttrs, context: Context<'_>
         let tree = Tree::open(&to).map_err(Error::io("open", &to))?;
         let label = if prefix.is_empty() { "copying files".into() } else { format!("copying files {prefix}") };
         let _part = context.progress.part(label, 0);
-        copy::copy(files, "/", &tree, "/", &options, context.cancel)?;
+        copy::copy(files, "/", &tree, "/", &options, context.cancel)
+            .map_err(|error| below(&dest.join(prefix), error))?;
         if let Some(attestation) = attestation {
             attestation.write(&to)?;
         }
@@ -76,6 +77,20 @@ fn write(opened: &[Opened], dest: &Path, attrs: &TreeAttrs, context: Context<'_>
     // parity: of the top itself only the time is the result's.
     let set = times.and_then(|times| entry::set_times(to.fd(), c".", times));
     set.map_err(|errno| Error::io("set the time of", dest)(errno.into()))
+}
+
+/// What failed of a copy, where its path in the result is: it is to be one of this machine.
+const IN_RESULT: [&str; 4] = ["copy to", "make directory", "link", "replace"];
+
+/// An error about a file of a result, which was to be in a directory.
+fn below(dir: &Path, error: Error) -> Error {
+    match error {
+        Error::Io { attempt, path, source } if IN_RESULT.contains(&attempt) => {
+            let path = dir.join(path.strip_prefix("/").unwrap_or(&path));
+            Error::Io { attempt, path, source }
+        }
+        other => other,
+    }
 }
 
 fn options(attrs: &TreeAttrs) -> Options {

@@ -287,7 +287,7 @@ fn a_disk_that_is_full() {
     std::fs::write(tree.join("data"), "old\n").unwrap();
     let output = format!("type=local,dest={}", tree.display());
     let said = sandbox.fail(1, sandbox.executor().args([&*copy, "--progress=plain", "-o", &output]));
-    assert!(said.contains("No space left on device"), "{said}");
+    assert!(said.contains(&format!("cannot copy to {}/data: No space left on device", tree.display())), "{said}");
     assert_eq!(std::fs::read_to_string(tree.join("data")).unwrap(), "old\n");
     assert_eq!(std::fs::read_dir(&tree).unwrap().count(), 1);
 }
