@@ -375,13 +375,34 @@ pub(super) fn resolve(base: &str, location: &str) -> String {
     if let Some(authority) = location.strip_prefix("//") {
         return format!("{scheme}://{authority}");
     }
-    let host = rest.split(['/', '?']).next().unwrap_or(rest);
-    if location.starts_with('/') {
-        return format!("{scheme}://{host}{location}");
+    let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let path = rest[host.len()..].split(['?', '#']).next().unwrap_or_default();
+    let (to, after) = location.split_at(location.find(['?', '#']).unwrap_or(location.len()));
+    let path = match to {
+        "" => path.to_owned(),
+        _ if to.starts_with('/') => without_dots(to),
+        _ => without_dots(&format!("{}{to}", path.rfind('/').map_or("/", |slash| &path[..=slash]))),
+    };
+    format!("{scheme}://{host}{path}{after}")
+}
+
+/// An absolute path without `.` and `..` (RFC 3986, 5.2.4).
+fn without_dots(path: &str) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    let mut all = path.split('/').skip(1).peekable();
+    while let Some(name) = all.next() {
+        let is_dots = matches!(name, "." | "..");
+        if name == ".." {
+            names.pop();
+        }
+        match is_dots {
+            false => names.push(name),
+            // What it names is a directory.
+            true if all.peek().is_none() => names.push(""),
+            true => {}
+        }
     }
-    let path = rest[host.len()..].split('?').next().unwrap_or_default();
-    let directory = path.rfind('/').map_or("/", |slash| &path[..=slash]);
-    format!("{scheme}://{host}{directory}{location}")
+    format!("/{}", names.join("/"))
 }
 
 /// An address without its query, which may hold signatures, and without its password.
@@ -441,6 +462,12 @@ mod tests {
             ("//b/c", "https://b/c"),
             ("/c?d", "https://a.example.com:5000/c?d"),
             ("c", "https://a.example.com:5000/v2/x/blobs/uploads/c"),
+            ("?d=/e", "https://a.example.com:5000/v2/x/blobs/uploads/?d=/e"),
+            ("#d", "https://a.example.com:5000/v2/x/blobs/uploads/#d"),
+            ("../c/./d/..?../e", "https://a.example.com:5000/v2/x/blobs/c/?../e"),
+            ("../../../../../../c", "https://a.example.com:5000/c"),
+            ("/b/../c/.", "https://a.example.com:5000/c/"),
+            ("/b//c..d/...", "https://a.example.com:5000/b//c..d/..."),
         ] {
             assert_eq!(resolve(base, location), expected);
         }

@@ -209,7 +209,12 @@ impl Wanted {
     /// Keeps a file that was handed over as a blob.
     fn take(&self, file: &File, context: Context<'_>) -> Result<Found> {
         let mut writer = context.store.blobs().write()?;
-        copy(&mut FromStart { file, at: 0 }, &mut writer, context.cancel, &mut |_| {})?;
+        copy(&mut FromStart { file, at: 0 }, &mut writer, context.cancel, &mut |_| {}).map_err(
+            |broken| match broken {
+                Broken::Read(error) => Error::io("read", self.shown())(error),
+                Broken::Other(error) => error,
+            },
+        )?;
         let (digest, _) = writer.commit(None)?;
         Ok(Found { digest, name: name::of(&self.url, &self.filename, None), modified: None })
     }
@@ -282,8 +287,19 @@ impl Wanted {
         });
         let mut part = context.progress.part(format!("downloading {}", self.shown()), total);
         let mut writer = context.store.blobs().write()?;
-        copy(&mut body.into_reader(), &mut writer, context.cancel, &mut |done| part.at(done))
-            .map_err(|error| if context.cancel.is_cancelled() { Error::Cancelled } else { error })?;
+        let mut got = 0;
+        let mut at = |done| {
+            got = done;
+            part.at(done);
+        };
+        copy(&mut body.into_reader(), &mut writer, context.cancel, &mut at).map_err(|broken| match broken {
+            _ if context.cancel.is_cancelled() => Error::Cancelled,
+            Broken::Read(error) => {
+                let of = if total == 0 { String::new() } else { format!(" of {total}") };
+                Error::Remote { attempt: self.shown(), reason: format!("broke off after {got}{of} bytes: {error}") }
+            }
+            Broken::Other(error) => error,
+        })?;
         let (digest, _) = writer.commit(None)?;
         let headers = &parts.headers;
         let found = Found {
@@ -312,16 +328,28 @@ impl io::Read for FromStart<'_> {
     }
 }
 
-fn copy(from: &mut dyn io::Read, to: &mut dyn io::Write, cancel: &Cancel, at: &mut dyn FnMut(u64)) -> Result<()> {
+/// Why a file was not copied whole.
+enum Broken {
+    /// It could not be read.
+    Read(io::Error),
+    Other(Error),
+}
+
+fn copy(
+    from: &mut dyn io::Read,
+    to: &mut dyn io::Write,
+    cancel: &Cancel,
+    at: &mut dyn FnMut(u64),
+) -> std::result::Result<(), Broken> {
     let mut buffer = vec![0; 256 << 10];
     let mut done = 0;
     loop {
-        cancel.check()?;
-        let length = from.read(&mut buffer).map_err(Error::io("read", "a download"))?;
+        cancel.check().map_err(Broken::Other)?;
+        let length = from.read(&mut buffer).map_err(Broken::Read)?;
         if length == 0 {
             return Ok(());
         }
-        to.write_all(&buffer[..length]).map_err(Error::io("write", "a download"))?;
+        to.write_all(&buffer[..length]).map_err(Error::io("write", "a download")).map_err(Broken::Other)?;
         done += length as u64;
         at(done);
     }

@@ -164,7 +164,7 @@ fn failures() {
         &[("http.authheadersecret", "s")],
         "failed to retrieve HTTP auth secret s: secret s: not found",
     );
-    check(Reply::Truncated(100, b"hello".to_vec()), &[], "cannot read a download");
+    check(Reply::Truncated(100, b"hello".to_vec()), &[], "http://HOST/f?secret: broke off after 5 of 100 bytes: ");
 }
 
 #[test]
