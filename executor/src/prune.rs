@@ -98,8 +98,8 @@ pub fn is_due(root: &Path, policy: &Policy) -> Result<bool> {
 fn prune_alone(store: &Store, snapshots: &dyn Snapshots, request: &Request) -> Result<(Vec<Record>, Vec<TempPath>)> {
     let usage = usage(store, snapshots)?;
     let now = SystemTime::now();
-    let keep = request.limits.keep(usage.total(), policy::free(store.root())?);
-    let mut left = usage.total();
+    let mut left = usage.limited(request.all);
+    let keep = request.limits.keep(left, policy::free(store.root())?);
     let mut chosen = Vec::new();
     for record in usage.records {
         if keep.is_some_and(|keep| left <= keep) {

@@ -61,7 +61,7 @@ pub struct RunArgs {
     /// Add a bill of materials (not supported; `false` is taken)
     #[arg(long, value_name = "MODE", num_args = 0..=1, default_missing_value = "true", hide = true)]
     pub sbom: Option<String>,
-    /// Leave the store as it is when it takes more than three quarters of the disk (see `executor prune`)
+    /// Leave the store as it is when its cache takes more than three quarters of the disk (see `executor prune`)
     #[arg(long)]
     pub no_gc: bool,
     /// How progress is shown

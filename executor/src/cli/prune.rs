@@ -42,7 +42,7 @@ pub(super) struct PruneArgs {
     /// Keep records that were used within this time
     #[arg(long, value_name = "DURATION", default_value = "0")]
     keep_duration: String,
-    /// Prune until no more than this is used: `10GB`, `20%` of the disk
+    /// Prune until no more than this is used by what can be pruned: `10GB`, `20%` of the disk
     #[arg(long, value_name = "SIZE")]
     max_used_space: Option<String>,
     /// Prune until this much of the disk is free

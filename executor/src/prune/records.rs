@@ -111,6 +111,11 @@ impl Usage {
     pub fn total(&self) -> u64 {
         self.images + self.records.iter().map(|record| record.size).sum::<u64>()
     }
+
+    /// Bytes that limits are about: what images with a name need can go only if all is asked for.
+    pub(super) fn limited(&self, all: bool) -> u64 {
+        self.records.iter().filter(|record| all || !record.shared).map(|record| record.size).sum()
+    }
 }
 
 /// Looks at everything in a store.

@@ -121,6 +121,19 @@ fn images_with_a_name_stay() {
 }
 
 #[test]
+fn limits_are_about_what_can_go() {
+    let (place, [base, app, other]) = place();
+    place.name(&base.layers[0]);
+    let Usage { records, .. } = place.usage();
+    let size = |tree: &Committed| records.iter().find(|record| record.id == top(tree)).unwrap().size;
+    let limited = |max_used| Request { limits: Limits { max_used, ..Limits::default() }, ..Request::default() };
+    assert_eq!(place.prune(&limited(size(&app) + size(&other))), [""; 0]);
+    assert_eq!(place.prune(&limited(size(&other))), [top(&app)]);
+    let all = Request { all: true, ..limited(size(&other)) };
+    assert_eq!(place.prune(&all), [top(&base)]);
+}
+
+#[test]
 fn filters_and_times() {
     let (place, [base, app, _]) = place();
     let request = |filter: &str| Request { filters: vec![Filter::parse(filter).unwrap()], ..Request::default() };
