@@ -125,6 +125,8 @@ impl Error {
 
 /// What to do about a full disk, whoever's it is.
 const FULL: &str = "; the disk is full or has no inodes left; if it is the store's, `executor prune` makes room";
+/// What to do about a file that may not grow.
+const TOO_LARGE: &str = "; there is a limit of the size of files (`ulimit -f`), or the file system has one";
 /// What to do about the store's.
 const STORE_FULL: &str = "; the disk of the store is full: `executor prune` makes room";
 
@@ -133,7 +135,11 @@ impl std::fmt::Display for Error {
         match self {
             Self::Io { attempt, path, source } => {
                 write!(f, "cannot {attempt} {}: {source}", path.display())?;
-                if self.is_full() { f.write_str(FULL) } else { Ok(()) }
+                match source.kind() {
+                    std::io::ErrorKind::FileTooLarge => f.write_str(TOO_LARGE),
+                    _ if self.is_full() => f.write_str(FULL),
+                    _ => Ok(()),
+                }
             }
             Self::Database { attempt, source } => {
                 write!(f, "cannot {attempt}: {source}")?;

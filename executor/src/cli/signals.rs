@@ -1,4 +1,5 @@
-//! SIGINT and SIGTERM become a request to stop.
+//! SIGINT, SIGTERM and SIGHUP (a terminal that is closed) become a request to stop; who wants the last ignored, as `nohup`
+//! does, has it ignored. What is written beyond a limit of the size of files is an error of the write, not the end.
 //!
 //! The handler only writes to a pipe, the one thing that is safe there; a thread reads it. The first signal cancels, so
 //! that steps are killed, mounts undone and files removed; the second ends the process as it is.
@@ -23,11 +24,20 @@ pub(super) fn cancel_on_signal(cancel: &Cancel) -> Result<()> {
     PIPE.store(writer.into_raw_fd(), Ordering::SeqCst);
     let cancel = cancel.clone();
     std::thread::spawn(move || wait(reader, &cancel));
-    for signal in [libc::SIGINT, libc::SIGTERM] {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
         // SAFETY: `handle` is async-signal-safe: it loads an atomic and calls write(2).
-        unsafe { libc::signal(signal, handle as *const () as libc::sighandler_t) };
+        let before = unsafe { libc::signal(signal, handle as *const () as libc::sighandler_t) };
+        if signal == libc::SIGHUP && before == libc::SIG_IGN {
+            ignore(signal);
+        }
     }
+    ignore(libc::SIGXFSZ);
     Ok(())
+}
+
+fn ignore(signal: libc::c_int) {
+    // SAFETY: an ignored signal runs no code of ours.
+    unsafe { libc::signal(signal, libc::SIG_IGN) };
 }
 
 extern "C" fn handle(_signal: libc::c_int) {

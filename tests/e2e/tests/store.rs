@@ -349,3 +349,35 @@ fn a_store_on_a_full_disk_is_looked_at_and_pruned() {
     let said = sandbox.fail(1, &mut executor(&["prune"]));
     assert!(said.contains("so full that nothing can be removed from the store"), "{said}");
 }
+
+#[test]
+fn a_closed_terminal_ends_a_build_in_order_unless_nobody_wants_that() {
+    const SLEEP: &str = "sleep 60.0733";
+    let sandbox = Sandbox::with_base();
+    sandbox.write("Dockerfile", &format!("FROM base\nRUN {SLEEP}\n"));
+    let end = |before: &str, signals: &[&str]| {
+        let mut shell = sandbox.shell(&format!("{before} exec llbc build --no-cache --progress=quiet ."));
+        let mut child = shell.stderr(Stdio::null()).spawn().unwrap();
+        assert!(process::wait_until(Duration::from_secs(60), || processes(SLEEP) > 0));
+        for signal in signals {
+            process::succeed(Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()])).unwrap();
+        }
+        let code = child.wait().unwrap().code();
+        assert!(process::wait_until(Duration::from_secs(60), || processes(SLEEP) == 0));
+        assert_eq!(sandbox.left_behind(), [PathBuf::new(); 0]);
+        code
+    };
+    assert_eq!(end("", &["HUP"]), Some(130));
+    // Two signals end it at once: that one of them did not count is what leaves it the time to clean up.
+    assert_eq!(end("trap '' HUP;", &["HUP", "TERM"]), Some(130));
+}
+
+#[test]
+fn a_limit_of_the_size_of_files_is_an_error() {
+    let sandbox = Sandbox::with_base();
+    sandbox.write("Dockerfile", "FROM base\n");
+    let said =
+        sandbox.fail(1, &mut sandbox.shell("ulimit -f 100; llbc build --progress=plain -o type=tar,dest=out.tar ."));
+    assert!(said.contains("File too large") && said.contains("`ulimit -f`"), "{said}");
+    assert!(!sandbox.has("out.tar"));
+}
