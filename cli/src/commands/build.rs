@@ -9,7 +9,6 @@ mod words;
 pub(super) use baked::usual;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use ast::{Module, Source};
@@ -173,23 +172,15 @@ fn compile_settings(args: &Build, context: Option<&str>) -> Result<Settings> {
             settings.options.opts.extend(file.map(|file| ("filename".to_owned(), file)));
             settings.uploads.insert(upload.address, upload.file);
         }
-        Context::Empty => settings.locals.extend([("context".to_owned(), empty_directory()?)]),
+        Context::Empty => {
+            let empty = args.options.store.empty_directory().map_err(Failure::Build)?;
+            settings.locals.extend([("context".to_owned(), empty)]);
+        }
     }
     settings.options.opts.extend(frontend_options(&args.frontend, &args.run)?);
     settings.options.opts.extend(executor::cli::attestations(&args.run).map_err(Failure::Build)?);
     settings.run = Some(args.run.clone());
     Ok(settings)
-}
-
-/// A context without files. One directory for all builds: nothing is ever written there.
-fn empty_directory() -> Result<PathBuf> {
-    let path = PathBuf::from("/var/empty");
-    if path.is_dir() {
-        return Ok(path);
-    }
-    let path = std::env::temp_dir().join("llbc-empty-context");
-    std::fs::create_dir_all(&path).map_err(Failure::io("make", &path))?;
-    Ok(path)
 }
 
 /// What the engine is told; `output` takes the place of where the user wants results.

@@ -1,12 +1,15 @@
 //! What is typed to run a definition, as `docker build` and `buildctl` spell it.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
-use crate::Result;
 use crate::progress::{self, Sink};
 use crate::registry::credentials::Place;
 use crate::registry::hosts::Hosts;
 use crate::registry::{Asking, Client, Config};
+use crate::temp::make_private;
+use crate::{Error, Result};
 
 /// Flags of a run.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -181,7 +184,28 @@ impl StoreArgs {
             return "/var/lib/llbc".into();
         }
         let absolute = |variable: &str| std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
-        let data = absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share")));
-        data.unwrap_or_else(std::env::temp_dir).join("llbc")
+        let home = || absolute("HOME").or_else(home_of_user).map(|home| home.join(".local/share"));
+        // Nowhere that others may write to: where there is no such place, what is said is that root's cannot be made.
+        absolute("XDG_DATA_HOME").or_else(home).unwrap_or_else(|| "/var/lib".into()).join("llbc")
     }
+
+    /// A directory without files in the store, for builds without a context. One for all: nothing is ever written there.
+    pub fn empty_directory(&self) -> Result<PathBuf> {
+        let path = self.directory().join("empty-v1");
+        if !path.is_dir() {
+            make_private(&path)?;
+            // Copies of it have its mode.
+            fs::set_permissions(&path, Permissions::from_mode(0o755)).map_err(Error::io("make", &path))?;
+        }
+        Ok(path)
+    }
+}
+
+/// The home directory that /etc/passwd has for the user.
+fn home_of_user() -> Option<PathBuf> {
+    let users = fs::read_to_string("/etc/passwd").ok()?;
+    let number = crate::userns::user().to_string();
+    let user =
+        users.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|user| user.get(2) == Some(&&*number));
+    user.and_then(|user| user.get(5).map(PathBuf::from)).filter(|home| home.is_absolute())
 }

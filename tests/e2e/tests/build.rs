@@ -234,6 +234,11 @@ fn named_contexts_and_other_files() {
     let run = process::succeed_with_input(&mut sandbox.shell("llbc build -o two -"), b"FROM base\nRUN echo x > /x\n");
     run.unwrap();
     assert_eq!(sandbox.read("two/x"), "x\n");
+    // An empty context is empty whatever others leave in directories that everybody may write to.
+    sandbox.write("tmp/llbc-empty-context/theirs", "");
+    let mut three = sandbox.shell("TMPDIR=$PWD/tmp llbc build -o three -");
+    process::succeed_with_input(&mut three, b"FROM scratch\nCOPY . /\n").unwrap();
+    assert!(std::fs::read_dir(sandbox.directory().join("three")).unwrap().next().is_none());
 }
 
 #[test]

@@ -196,3 +196,10 @@ fn a_user_who_is_killed_leaves_nothing() {
     let left = user.sandbox().left_behind();
     assert!(left.is_empty(), "files are left behind: {left:?}");
 }
+
+#[test]
+fn without_home_the_store_is_where_the_system_has_the_user() {
+    let Some(user) = with_file(Ids::One, "FROM base\n") else { return };
+    let said = user.sandbox().fail(1, &mut user.shell("env -u HOME -u LLBC_ROOT executor images ls"));
+    assert!(said.contains("cannot make /.local/share/llbc/"), "{said}");
+}
