@@ -182,6 +182,9 @@ impl Engine {
 
     /// Works with a store that is open.
     pub fn over(store: Store, runtime: Arc<dyn Runtime>) -> Result<Self> {
+        if !Path::new("/proc/self/fd").exists() {
+            return Err(Error::Invalid("/proc is not there: mount it (`mount -t proc proc /proc`)".into()));
+        }
         let snapshots = snapshot::open(store.root())?;
         Ok(Self { store, snapshots, runtime, fetching: Fetching::default() })
     }

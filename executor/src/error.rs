@@ -127,6 +127,9 @@ impl Error {
 const FULL: &str = "; the disk is full or has no inodes left; if it is the store's, `executor prune` makes room";
 /// What to do about a file that may not grow.
 const TOO_LARGE: &str = "; there is a limit of the size of files (`ulimit -f`), or the file system has one";
+/// What to do about a database that cannot be read.
+const DAMAGED: &str = "; without the files db-v1.sqlite* of the store it is made anew: images lose their names, and the rest \
+                       is built again";
 /// What to do about the store's.
 const STORE_FULL: &str = "; the disk of the store is full: `executor prune` makes room";
 
@@ -143,7 +146,11 @@ impl std::fmt::Display for Error {
             }
             Self::Database { attempt, source } => {
                 write!(f, "cannot {attempt}: {source}")?;
-                if self.is_full() { f.write_str(STORE_FULL) } else { Ok(()) }
+                match source.sqlite_error_code() {
+                    Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => f.write_str(DAMAGED),
+                    _ if self.is_full() => f.write_str(STORE_FULL),
+                    _ => Ok(()),
+                }
             }
             Self::Definition(message) => write!(f, "invalid definition: {message}"),
             Self::Remote { attempt, reason } => write!(f, "{attempt}: {reason}"),

@@ -80,7 +80,7 @@ fn reference(name: &str) -> Result<Reference> {
 }
 
 fn list(store: &Store, args: &Ls) -> Result<()> {
-    let rows = store.images()?.iter().map(|image| row(store, image)).collect::<Result<Vec<_>>>()?;
+    let rows: Vec<_> = store.images()?.iter().map(|image| row(store, image)).collect();
     let mut text = Vec::new();
     if args.quiet {
         rows.iter().try_for_each(|row| writeln!(text, "{}", row.name))
@@ -109,13 +109,14 @@ impl Row {
     }
 }
 
-fn row(store: &Store, image: &Image) -> Result<Row> {
-    Ok(Row {
-        name: image.name.familiar(),
-        digest: image.target.digest.to_string(),
-        created: image.created,
-        size: size(store, &image.target.digest)?,
-    })
+/// One that is damaged is not in the way of the others.
+fn row(store: &Store, image: &Image) -> Row {
+    let name = image.name.familiar();
+    let size = size(store, &image.target.digest).unwrap_or_else(|error| {
+        super::say(&format!("WARN: the image {name} is damaged: {error}; `executor images rm {name}` removes it"));
+        0
+    });
+    Row { name, digest: image.target.digest.to_string(), created: image.created, size }
 }
 
 /// Bytes of the layers of everything a manifest or an index names, each manifest once.

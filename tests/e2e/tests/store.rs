@@ -381,3 +381,33 @@ fn a_limit_of_the_size_of_files_is_an_error() {
     assert!(said.contains("File too large") && said.contains("`ulimit -f`"), "{said}");
     assert!(!sandbox.has("out.tar"));
 }
+
+#[test]
+fn what_is_damaged_is_named_with_the_way_on() {
+    let sandbox = Sandbox::with_base();
+    sandbox.write("Dockerfile", "FROM base\n");
+    sandbox
+        .succeed(&mut sandbox.shell("llbc build --progress=quiet -t other . && llbc build --progress=quiet -t one ."));
+    let digest =
+        sandbox.succeed(&mut sandbox.shell("executor images ls --json | grep '\"base:' | grep -o 'sha256:[0-9a-f]*'"));
+    let blob = sandbox.store().join("blobs-v1/sha256").join(digest.out().trim().trim_start_matches("sha256:"));
+    std::fs::remove_file(blob).unwrap();
+    let listed = sandbox.succeed(sandbox.executor().args(["images", "ls", "-q"]));
+    assert_eq!(listed.out(), "base:latest\none:latest\nother:latest\n");
+    assert!(listed.err().contains("`executor images rm base:latest` removes it"), "{}", listed.err());
+    sandbox.succeed(sandbox.executor().args(["images", "rm", "base"]));
+    // The same of the database.
+    for name in ["db-v1.sqlite", "db-v1.sqlite-wal"] {
+        std::fs::write(sandbox.store().join(name), [b'x'; 8192]).unwrap();
+    }
+    let said = sandbox.fail(1, sandbox.executor().args(["images", "ls"]));
+    assert!(said.contains("db-v1.sqlite*"), "{said}");
+    sandbox.succeed(&mut sandbox.shell("rm \"$LLBC_ROOT\"/db-v1.sqlite*"));
+    let tar = e2e::base::busybox().unwrap();
+    sandbox.succeed(sandbox.executor().args(["images", "import"]).arg(tar).arg("base"));
+    sandbox.succeed(&mut sandbox.shell("llbc build -t other ."));
+    // And of a machine that has no /proc.
+    let without = "unshare -m sh -c 'mount -t tmpfs none /proc; llbc build --no-cache .'";
+    let said = sandbox.fail(1, &mut sandbox.shell(without));
+    assert!(said.contains("/proc is not there"), "{said}");
+}
