@@ -19,6 +19,7 @@ use super::stack::kind;
 use super::stamp::{self, Stamp};
 use super::{Committed, LayerId, Node, Snapshots};
 use crate::store::Temp;
+use crate::temp::make_private;
 use crate::{Error, Result};
 
 const MAGIC: &[u8] = b"llbc copy 1\n";
@@ -96,7 +97,7 @@ impl Record {
         let mut bytes = [MAGIC, layers.as_bytes(), b"\0", &self.entries, &entries].concat();
         bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
         let dir = copies.path.parent().expect("the file is in a directory");
-        fs::create_dir_all(dir).map_err(Error::io("make", dir))?;
+        make_private(dir)?;
         let aside = copies.temp.path("copied")?;
         fs::write(aside.path(), bytes).map_err(Error::io("write", aside.path()))?;
         aside.persist(&copies.path)

@@ -8,6 +8,7 @@ use oci::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::store::Store;
+use crate::temp::make_private;
 use crate::{Error, Result};
 
 /// What a server said, and which blob it was about.
@@ -31,7 +32,7 @@ impl Remembered {
     pub(super) fn save(&self, store: &Store, id: &Digest) -> Result<()> {
         let to = path(store, id);
         let dir = to.parent().expect("it is in a folder of the store");
-        fs::create_dir_all(dir).map_err(Error::io("make", dir))?;
+        make_private(dir)?;
         let (path, mut file) = store.temp().file("http")?;
         file.write_all(&oci::json::to_vec(self)).map_err(Error::io("write", path.path()))?;
         path.persist(&to)

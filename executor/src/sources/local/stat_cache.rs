@@ -17,6 +17,7 @@ use rustix::fs::Stat;
 use crate::snapshot::Node;
 use crate::snapshot::stamp::{self, Stamp};
 use crate::store::Temp;
+use crate::temp::make_private;
 use crate::{Error, Result};
 
 const MAGIC: &[u8] = b"llbc stat cache 2\n";
@@ -68,7 +69,7 @@ impl StatCache {
         }
         bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
         let dir = self.path.parent().expect("the file is in a directory");
-        fs::create_dir_all(dir).map_err(Error::io("make", dir))?;
+        make_private(dir)?;
         let (aside, mut file) = temp.file("stat")?;
         file.write_all(&bytes).map_err(Error::io("write", aside.path()))?;
         aside.persist(&self.path)
