@@ -271,9 +271,23 @@ fn frontend_options(args: &CompileOptions) -> Result<BTreeMap<String, String>> {
     Ok(opts)
 }
 
+/// What is limited by other names elsewhere: as Docker's flags, and as BuildKit's options. A frontend passes over options that
+/// it does not know, so that nothing would be limited.
+const LIMITS: [(&str, &str); 6] = [
+    ("memory-swap", "memswap"),
+    ("cpu-shares", "cpushares"),
+    ("cpu-period", "cpuperiod"),
+    ("cpu-quota", "cpuquota"),
+    ("cpuset-cpus", "cpusetcpus"),
+    ("cpuset-mems", "cpusetmems"),
+];
+
 /// `KEY=VALUE`; a build argument may leave the value to the environment, `no-cache` needs none.
 fn option(text: &str) -> Result<Option<(String, String)>> {
     if let Some((key, value)) = text.split_once('=') {
+        if let Some((_, name)) = LIMITS.iter().find(|(flag, _)| *flag == key) {
+            return Err(Failure::usage(format!("--opt {text}: the option is called {name}"), None));
+        }
         return Ok(Some((key.to_owned(), value.to_owned())));
     }
     if let Some(name) = text.strip_prefix("build-arg:") {
@@ -324,6 +338,14 @@ mod tests {
             CompileOptions { opts: some("filename=x/y"), ..CompileOptions::default() },
             r#"{"filename": "x/y"} {"context": ".", "dockerfile": "a"}"#,
         );
+    }
+
+    #[test]
+    fn a_limit_by_another_name_is_refused() {
+        let options = CompileOptions { opts: some("memory-swap=1"), ..CompileOptions::default() };
+        let failure = Settings::new(Input::new("a"), &options).err().map(|failure| format!("{failure:?}"));
+        let failure = failure.unwrap_or_default();
+        assert!(failure.contains("--opt memory-swap=1: the option is called memswap"), "{failure}");
     }
 
     #[test]

@@ -1068,6 +1068,12 @@ fn a_limit_that_the_kernel_refuses_is_an_error() {
     };
     let error = refused(&|limits| limits.cpuset_cpus = "9999".into());
     assert!(error.starts_with("the kernel refuses the limit cpuset.cpus=9999: "), "{error}");
+    let error = refused(&|limits| (limits.memory, limits.memory_swap) = (64 << 20, 32 << 20));
+    assert_eq!(error, "memory with swap is limited to 33554432 bytes, memory alone to 67108864: that cannot be kept");
+    let error = refused(&|limits| limits.memory_swap = 32 << 20);
+    assert_eq!(error, "a limit of memory with swap (memswap) needs one of memory alone (memory)");
+    let error = refused(&|limits| limits.cpuset_mems = "1000".into());
+    assert!(error.starts_with("the kernel refuses the limit cpuset.mems=1000: "), "{error}");
     let error = refused(&|limits| (limits.cpu_period, limits.cpu_quota) = (1, 1));
     assert!(error.starts_with("the kernel refuses the limit cpu."), "{error}");
 }

@@ -47,7 +47,7 @@ fn limits_shared_memory_and_proxies_are_those_that_were_asked_for() {
 fn memory_that_runs_out_is_named() {
     let sandbox = Sandbox::with_base();
     sandbox.write("Dockerfile", "FROM base\nRUN exec dd if=/dev/zero of=/dev/null bs=300M count=1\n");
-    let limits = "--opt memory=33554432 --opt memory-swap=33554432";
+    let limits = "--opt memory=33554432 --opt memswap=33554432";
     let said = sandbox.fail(1, &mut sandbox.shell(&format!("llbc build --progress=plain {limits} -o tree .")));
     assert!(said.ends_with("did not complete successfully: exit code: 137: cannot allocate memory\n"), "{said}");
 }

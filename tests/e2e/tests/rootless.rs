@@ -114,7 +114,7 @@ fn in_groups(command: &Command, user: u32) -> Command {
 fn limits_that_were_handed_on_hold() {
     let steps = "FROM base\nRUN exec dd if=/dev/zero of=/dev/null bs=300M count=1\n";
     let Some(user) = with_file(Ids::Range, steps) else { return };
-    let limits = "--opt memory=33554432 --opt memory-swap=33554432";
+    let limits = "--opt memory=33554432 --opt memswap=33554432";
     let build = user.shell(&format!("exec llbc build --progress=plain {limits} -o tree ."));
     let child = in_groups(&build, user::ID).stderr(std::process::Stdio::piped()).spawn().unwrap();
     let name = format!("llbc-e2e-{}", child.id());

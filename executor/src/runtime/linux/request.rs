@@ -118,10 +118,23 @@ fn check(spec: &Spec) -> Result<()> {
     if !spec.cwd.is_empty() && !spec.cwd.starts_with('/') {
         return Err(Error::Invalid(format!("working directory {} is not absolute: it has to start with /", spec.cwd)));
     }
-    match spec.env.iter().find(|entry| entry.starts_with('=')) {
-        Some(entry) => Err(Error::Invalid(format!("environment variable {entry:?} has no name"))),
-        None => Ok(()),
+    if let Some(entry) = spec.env.iter().find(|entry| entry.starts_with('=')) {
+        return Err(Error::Invalid(format!("environment variable {entry:?} has no name")));
     }
+    check_memory(spec.resources.memory, spec.resources.memory_swap)
+}
+
+/// parity: the OCI runtimes refuse it, too. The kernel need not notice: the unified hierarchy has another limit, of swap alone.
+fn check_memory(alone: i64, with_swap: i64) -> Result<()> {
+    if with_swap > 0 && alone <= 0 {
+        return Err(Error::Invalid("a limit of memory with swap (memswap) needs one of memory alone (memory)".into()));
+    }
+    if with_swap > 0 && with_swap < alone {
+        return Err(Error::Invalid(format!(
+            "memory with swap is limited to {with_swap} bytes, memory alone to {alone}: that cannot be kept"
+        )));
+    }
+    Ok(())
 }
 
 /// Refuses what only other runtimes can do.
