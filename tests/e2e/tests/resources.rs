@@ -102,6 +102,12 @@ fn groups(name: &str) -> Vec<PathBuf> {
     all.filter(|path| path.is_dir()).collect()
 }
 
+/// Removes them, once the groups of steps in them are gone: no build waits for that.
+fn remove_groups(name: &str) {
+    let go = || groups(name).iter().all(|group| std::fs::remove_dir(group).is_ok());
+    assert!(process::wait_until(Duration::from_secs(10), go), "something is left in {:?}", groups(name));
+}
+
 #[test]
 fn steps_run_below_the_control_group_they_are_given() {
     let sandbox = Sandbox::with_base();
@@ -114,11 +120,7 @@ fn steps_run_below_the_control_group_they_are_given() {
     let output = build.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && !said.contains(&name), "the step sees the host's groups:\n{said}");
-    for group in groups(&name) {
-        let left: Vec<_> = std::fs::read_dir(&group).unwrap().map(|entry| entry.unwrap().path()).collect();
-        assert!(!left.iter().any(|path| path.is_dir()), "{left:?}");
-        std::fs::remove_dir(group).unwrap();
-    }
+    remove_groups(&name);
 }
 
 #[test]
@@ -141,9 +143,5 @@ fn where_there_can_be_no_sandbox_that_is_said_and_nothing_is_left() {
     assert!(sandbox.has("tree/it-ran"));
     let said = sandbox.fail(1, &mut build("--network=sandbox"));
     assert!(said.contains("is not supported") && said.contains("packet filter mangle drops"), "{said}");
-    for group in groups(&name) {
-        let left: Vec<_> = std::fs::read_dir(&group).unwrap().map(|entry| entry.unwrap().path()).collect();
-        assert!(!left.iter().any(|path| path.is_dir()), "{left:?}");
-        std::fs::remove_dir(group).unwrap();
-    }
+    remove_groups(&name);
 }

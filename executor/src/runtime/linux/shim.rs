@@ -49,15 +49,21 @@ pub(super) struct Container {
 
 /// Supervises one container in this process, which must have one thread: makes it, waits for it, cleans up, and says how
 /// it went.
-pub(super) fn main(control: &UnixStream) -> i32 {
-    let reply = match supervise(control) {
+pub(super) fn main(control: UnixStream) -> i32 {
+    let mut cgroup = Cgroup::none();
+    let reply = match supervise(&control, &mut cgroup) {
         Ok(reply) => reply,
         Err(e) => Reply::Failed(e.to_string()),
     };
-    i32::from(reply.send(control).is_err())
+    let sent = reply.send(&control);
+    // Whoever removes a group waits for the kernel, up to a millisecond. The executor need not: it goes on when this closes.
+    drop(control);
+    cgroup.remove();
+    i32::from(sent.is_err())
 }
 
-fn supervise(control: &UnixStream) -> Result<Reply> {
+/// Leaves the container's control group, for it to be removed.
+fn supervise(control: &UnixStream, left: &mut Cgroup) -> Result<Reply> {
     let received = control.try_clone().and_then(|mut from| Request::receive(&mut from));
     let request = received.map_err(Error::io("receive", "the plan"))?;
     let (mut container, stubs) = prepare(request, control)?;
@@ -68,7 +74,7 @@ fn supervise(control: &UnixStream) -> Result<Reply> {
     }
     // The executor goes on with the trees as soon as it hears of the end: nothing of ours may hold them then.
     let Container { plan, cgroup, .. } = container;
-    cgroup.remove();
+    *left = cgroup;
     if let Some(bundle) = &plan.bundle {
         hooks::clean(bundle);
     }

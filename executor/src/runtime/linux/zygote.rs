@@ -165,5 +165,5 @@ fn be_a_shim([control, stdout, stderr]: [OwnedFd; 3]) -> i32 {
     if taken.is_err() {
         return 1;
     }
-    shim::main(&UnixStream::from(control))
+    shim::main(UnixStream::from(control))
 }
