@@ -34,10 +34,10 @@ use tempfile::TempDir;
 use crate::release;
 use crate::setup;
 use crate::shell::{self, Result};
-use builders::{Build, Builder};
+use builders::{Build, Builder, Cache, Verb};
 use group::Account;
 use table::Table;
-use workloads::{BASE, Output, Start, Workload};
+use workloads::{BASE, Place, Start, Workload};
 
 pub(crate) fn run(words: &[String]) -> Result<()> {
     if words.iter().any(|word| matches!(&**word, "-h" | "--help" | "help")) {
@@ -80,11 +80,12 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
     if account.is_none() {
         shell::say("no control group: the processor time of processes that nobody waits for is left out");
     }
-    let builders = builders::all()?;
+    let mut builders = builders::all()?;
     let mut table = Table::new(builders.iter().map(|builder| builder.name()));
     let mut shared = Shared(None);
     for workload in chosen {
-        let (costs, limit) = shell::timed(workload.name, || costs(workload, &builders, &mut shared, account.as_ref()))?;
+        let (costs, limit) =
+            shell::timed(workload.name, || costs(workload, &mut builders, &mut shared, account.as_ref()))?;
         // What is measured is not lost with what fails later.
         shell::say(&table.add(workload.name, costs, limit));
     }
@@ -146,17 +147,18 @@ impl Shared {
 /// that drift hits all of them.
 fn costs(
     workload: &Workload,
-    builders: &[Box<dyn Builder>],
+    builders: &mut [Box<dyn Builder>],
     shared: &mut Shared,
     account: Option<&Account>,
 ) -> Result<(Vec<Option<Cost>>, Cost)> {
     let context = shared.of(workload)?;
-    let needs_registry = workload.output == Output::Registry || matches!(workload.start, Start::Pulled);
-    let registry = if needs_registry { Some(Registry::start()?) } else { None };
-    let bench = Bench { workload, context: context.path(), registry: registry.as_ref(), account };
-    std::fs::write(context.path().join("Dockerfile"), (workload.dockerfile)())?;
-    if matches!(workload.start, Start::Cached | Start::Changed(_)) {
-        for builder in builders {
+    let registry = if workload.needs_registry() { Some(Registry::start()?) } else { None };
+    let caches = tempfile::tempdir()?;
+    let bench =
+        Bench { workload, context: context.path(), caches: caches.path(), registry: registry.as_ref(), account };
+    bench.write(&(workload.dockerfile)())?;
+    if matches!(workload.start, Start::Cached | Start::Changed(_) | Start::Imported(_)) {
+        for builder in builders.iter() {
             bench.attempt(builder.as_ref(), 0)?;
         }
     }
@@ -166,6 +168,10 @@ fn costs(
         match workload.start {
             Start::Changed(change) => change(context.path(), round)?,
             Start::Pulled => bench.put_base(round)?,
+            Start::Imported(_) => {
+                bench.write(&format!("{}RUN echo {round} > /round\n", (workload.dockerfile)()))?;
+                builders.iter_mut().try_for_each(|builder| builder.forget())?;
+            }
             Start::NoCache | Start::Cached => {}
         }
         for (builder, costs) in builders.iter().zip(&mut costs) {
@@ -184,6 +190,8 @@ fn costs(
 struct Bench<'a> {
     workload: &'a Workload,
     context: &'a Path,
+    /// Where caches are that are directories.
+    caches: &'a Path,
     registry: Option<&'a Registry>,
     account: Option<&'a Account>,
 }
@@ -212,6 +220,7 @@ impl Bench<'_> {
             output: self.workload.output,
             dest: &out.path().join("out"),
             pushed: &self.named(&format!("{of}-{round}:1")),
+            cache: self.cache(&of, round),
         });
         let Some(mut commands) = commands else { return Ok(None) };
         let before = builder.daemon().map(|daemon| {
@@ -234,6 +243,24 @@ impl Bench<'_> {
         Ok(Some(cost))
     }
 
+    fn write(&self, dockerfile: &str) -> Result<()> {
+        Ok(std::fs::write(self.context.join("Dockerfile"), dockerfile)?)
+    }
+
+    /// What a builder does with a cache in a round.
+    fn cache(&self, of: &str, round: usize) -> Option<Cache> {
+        let (place, verb, round) = match (self.workload.start, self.workload.cache_to) {
+            (Start::Imported(place), _) => (place, if round == 0 { Verb::Export } else { Verb::Import }, 0),
+            (_, cache_to) => (cache_to?, Verb::Export, round),
+        };
+        let name = format!("{of}-cache-{round}");
+        let at = match place {
+            Place::Directory => self.caches.join(name).display().to_string(),
+            Place::Registry => self.named(&name),
+        };
+        Some(Cache { place, at, verb })
+    }
+
     /// A name in the registry.
     fn named(&self, name: &str) -> String {
         self.registry.map_or_else(String::new, |registry| format!("{}/{name}", registry.address))
@@ -247,7 +274,7 @@ impl Bench<'_> {
         (self.workload.prepare)(files.path())?;
         std::fs::write(files.path().join("Dockerfile"), format!("FROM {BASE}\nCOPY . /round-{round}/\n"))?;
         builders::push_unseen(files.path(), &name)?;
-        Ok(std::fs::write(self.context.join("Dockerfile"), format!("FROM {name}\nRUN true\n"))?)
+        self.write(&format!("FROM {name}\nRUN true\n"))
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 use e2e::{Buildkit, Docker, base, process};
 use tempfile::TempDir;
 
-use super::workloads::{BASE, Output};
+use super::workloads::{BASE, Output, Place};
 use crate::release;
 use crate::shell::Result;
 
@@ -24,6 +24,35 @@ pub(super) struct Build<'a> {
     pub(super) dest: &'a Path,
     /// The name of an output that is pushed.
     pub(super) pushed: &'a str,
+    /// The cache that is shared with others, if one is.
+    pub(super) cache: Option<Cache>,
+}
+
+/// A cache that is shared with others.
+pub(super) struct Cache {
+    pub(super) place: Place,
+    /// Path of the directory, or name of the repository.
+    pub(super) at: String,
+    pub(super) verb: Verb,
+}
+
+/// What is done with a cache that is shared.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Verb {
+    Export,
+    Import,
+}
+
+impl Cache {
+    /// `type=…`, as everybody but buildah spells it.
+    fn spelled(&self) -> String {
+        match (self.place, self.verb) {
+            (Place::Directory, Verb::Export) => format!("type=local,mode=max,dest={}", self.at),
+            (Place::Directory, Verb::Import) => format!("type=local,src={}", self.at),
+            (Place::Registry, Verb::Export) => format!("type=registry,mode=max,ref={}:1", self.at),
+            (Place::Registry, Verb::Import) => format!("type=registry,ref={}:1", self.at),
+        }
+    }
 }
 
 /// A builder, ready to build.
@@ -32,6 +61,8 @@ pub(super) trait Builder {
     fn name(&self) -> &'static str;
     /// What does a build, one command after the other. `None`: it has no such output.
     fn build(&self, build: &Build<'_>) -> Option<Vec<Command>>;
+    /// Makes it forget all that it built and pulled.
+    fn forget(&mut self) -> Result<()>;
     /// Whether it is ours.
     fn is_own(&self) -> bool {
         false
@@ -110,8 +141,16 @@ impl Builder for Own {
     fn build(&self, build: &Build<'_>) -> Option<Vec<Command>> {
         let mut command = self.command();
         command.args((!build.pulls).then_some("--offline")).args(build.no_cache.then_some("--no-cache"));
+        if let Some(cache) = &build.cache {
+            command.arg(if cache.verb == Verb::Export { "--cache-to" } else { "--cache-from" }).arg(cache.spelled());
+        }
         command.arg("-o").arg(spelled(build)).arg(build.context);
         Some(vec![command])
+    }
+
+    fn forget(&mut self) -> Result<()> {
+        *self = Self::new(&base::busybox()?)?;
+        Ok(())
     }
 }
 
@@ -165,10 +204,20 @@ impl Builder for Buildkit32 {
             command.arg("--local").arg(format!("{local}={}", build.context.display()));
         }
         command.args(build.no_cache.then_some("--no-cache"));
+        if let Some(cache) = &build.cache {
+            command
+                .arg(if cache.verb == Verb::Export { "--export-cache" } else { "--import-cache" })
+                .arg(cache.spelled());
+        }
         if build.output != Output::Nowhere {
             command.arg("-o").arg(spelled(build));
         }
         Some(vec![command])
+    }
+
+    fn forget(&mut self) -> Result<()> {
+        process::succeed(self.buildkit.client().args(["prune", "--all"]))?;
+        Ok(())
     }
 
     fn daemon(&self) -> Option<u32> {
@@ -195,6 +244,9 @@ impl Builder for Docker20 {
     }
 
     fn build(&self, build: &Build<'_>) -> Option<Vec<Command>> {
+        if build.cache.is_some() {
+            return None;
+        }
         let mut command = self.docker.client();
         command.args(["build", "--network=none", "--quiet"]).args(build.no_cache.then_some("--no-cache"));
         match build.output {
@@ -209,6 +261,11 @@ impl Builder for Docker20 {
         let mut push = self.docker.client();
         push.args(["push", "--quiet", build.pushed]);
         Some(std::iter::once(command).chain((build.output == Output::Registry).then_some(push)).collect())
+    }
+
+    fn forget(&mut self) -> Result<()> {
+        process::succeed(self.docker.client().args(["builder", "prune", "--all", "--force"]))?;
+        Ok(())
     }
 
     fn daemon(&self) -> Option<u32> {
@@ -252,6 +309,13 @@ impl Builder for Buildah {
         command.args(["bud", "--quiet", "--layers", "--runtime"]).arg(runc);
         command.args(["--network=none", "--jobs=0", "--tls-verify=false"]);
         command.arg(if build.pulls { "--pull" } else { "--pull-never" }).args(build.no_cache.then_some("--no-cache"));
+        match &build.cache {
+            None => {}
+            Some(Cache { place: Place::Registry, verb, at }) => {
+                command.arg(if *verb == Verb::Export { "--cache-to" } else { "--cache-from" }).arg(at);
+            }
+            Some(Cache { place: Place::Directory, .. }) => return None,
+        }
         let dest = build.dest.display();
         match build.output {
             Output::Store => command.args(["-t", TAG]),
@@ -267,5 +331,10 @@ impl Builder for Buildah {
         let mut push = self.command();
         push.args(["push", "--quiet", "--tls-verify=false", build.pushed]);
         Some(std::iter::once(command).chain((build.output == Output::Registry).then_some(push)).collect())
+    }
+
+    fn forget(&mut self) -> Result<()> {
+        *self = Self::new(&base::busybox()?)?;
+        Ok(())
     }
 }

@@ -16,11 +16,21 @@ pub(super) struct Workload {
     pub(super) shares_context: bool,
     pub(super) start: Start,
     pub(super) output: Output,
+    /// Where the cache is handed out to, if it is.
+    pub(super) cache_to: Option<Place>,
     /// Runs of each builder, at most; the median counts.
     pub(super) runs: usize,
     /// What the machine cannot do without, as a line for the shell that runs in the context; its wall time is the limit.
     /// What it writes lies beside the context, on the same file system as everything else.
     pub(super) limit: &'static str,
+}
+
+impl Workload {
+    pub(super) fn needs_registry(&self) -> bool {
+        self.output == Output::Registry
+            || self.cache_to == Some(Place::Registry)
+            || matches!(self.start, Start::Pulled | Start::Imported(Place::Registry))
+    }
 }
 
 /// What a run finds.
@@ -34,6 +44,17 @@ pub(super) enum Start {
     Changed(fn(&Path, usize) -> io::Result<()>),
     /// Its base is in a registry and nowhere else.
     Pulled,
+    /// It was built before by a builder that has forgotten everything since, but for the cache that it handed out there. The
+    /// last step is another one each time.
+    Imported(Place),
+}
+
+/// Where a cache is that is handed out, whole.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Place {
+    Directory,
+    /// A registry, in a repository of its own.
+    Registry,
 }
 
 /// Where the result goes.
@@ -74,6 +95,7 @@ const NOTHING: Workload = Workload {
     shares_context: false,
     start: Start::NoCache,
     output: Output::Nowhere,
+    cache_to: None,
     runs: 5,
     limit: "true",
 };
@@ -123,6 +145,26 @@ pub(super) const ALL: &[Workload] = &[
         output: Output::Registry,
         limit: "true",
         ..CONTEXT
+    },
+    Workload {
+        name: "20,000 files, one changed, cache to a directory",
+        cache_to: Some(Place::Directory),
+        ..SHARED_CACHE
+    },
+    Workload {
+        name: "20,000 files, one changed, cache to a registry",
+        cache_to: Some(Place::Registry),
+        ..SHARED_CACHE
+    },
+    Workload {
+        name: "20,000 files, cache from a directory, last step changed",
+        start: Start::Imported(Place::Directory),
+        ..TAKEN_OVER
+    },
+    Workload {
+        name: "20,000 files, cache from a registry, last step changed",
+        start: Start::Imported(Place::Registry),
+        ..TAKEN_OVER
     },
     Workload {
         name: "20,000 files, all but one ignored",
@@ -192,6 +234,18 @@ const CONTEXT: Workload = Workload {
     shares_context: true,
     runs: 3,
     ..NOTHING
+};
+const SHARED_CACHE: Workload =
+    Workload { start: Start::Changed(rewrite_one), limit: "tar c . | gzip -6 > /dev/null", ..CONTEXT };
+const TAKEN_OVER: Workload = Workload {
+    // The Dockerfile is in the context and changes; the layer of the context must not.
+    prepare: |context| {
+        make_files(context)?;
+        fs::write(context.join(".dockerignore"), "Dockerfile\n")
+    },
+    shares_context: false,
+    limit: "cp -r . ../bench-limit; rm -r ../bench-limit",
+    ..CONTEXT
 };
 const LARGE_FILE: Workload =
     Workload { dockerfile: || format!("FROM {BASE}\nCOPY large /\n"), prepare: make_large, runs: 1, ..NOTHING };
