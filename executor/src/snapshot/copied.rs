@@ -45,8 +45,9 @@ pub(crate) struct Record {
     entries: Vec<u8>,
     began: Duration,
     cost: u64,
-    /// Whether files were linked to each other: then they do not change one by one.
-    pub(super) links: bool,
+    /// Whether it depends on more than the entries: files were linked to each other, which then do not change one by one, or
+    /// directories on the way were there before.
+    pub(super) is_bound: bool,
     /// Whether the directory that was copied to was not there.
     pub(super) made: bool,
 }
@@ -54,7 +55,7 @@ pub(crate) struct Record {
 impl Record {
     /// Nothing yet.
     pub(crate) fn new() -> Self {
-        Self { entries: Vec::new(), began: stamp::now(), cost: 0, links: false, made: false }
+        Self { entries: Vec::new(), began: stamp::now(), cost: 0, is_bound: false, made: false }
     }
 
     fn push(&mut self, what: u8, name: &CStr, seen: &Stat) {
@@ -88,7 +89,7 @@ impl Record {
 
     /// Keeps it for the next copy by the same key, if that is worth it. `seen`: of the directory that was copied.
     pub(crate) fn save(mut self, copies: &Copies<'_>, seen: &Stat, tree: &Committed) -> Result<()> {
-        if self.links || self.cost < WORTH {
+        if self.is_bound || self.cost < WORTH {
             return Ok(());
         }
         let entries = std::mem::take(&mut self.entries);
@@ -317,7 +318,7 @@ mod tests {
         let temp = Temp::open(root.path()).unwrap();
         let copies = Copies::new(root.path(), &Digest::sha256(b"key"), &temp);
         let mut linked = copied(dir.path());
-        linked.links = true;
+        linked.is_bound = true;
         linked.save(&copies, &stat(dir.path()), &Committed::default()).unwrap();
         let mut small = Record::new();
         small.entry(c"empty", &stat(&dir.path().join("empty")), false);

@@ -190,6 +190,8 @@ struct Level<'a> {
     stat: Stat,
     /// Name of the source in the level above; empty for the outermost.
     name: CString,
+    /// Whether the patterns take it; if not, it comes into being with what they take in it.
+    taken: bool,
     /// The copy; `None` until something is taken from it.
     target: Option<Arc<OwnedFd>>,
     /// Whether the copy was made by this walk: then nothing is in the way in it.
@@ -269,6 +271,7 @@ impl<'a> Copier<'a> {
             source,
             stat: *stat,
             name: CString::default(),
+            taken: true,
             target: Some(Arc::new(dir)),
             is_new,
             known: self.copied.map(|copied| &copied.top),
@@ -362,6 +365,7 @@ impl<'a> Copier<'a> {
             source: Arc::new(child),
             stat,
             name,
+            taken: verdict.taken,
             target: None,
             is_new: false,
             known,
@@ -398,11 +402,20 @@ impl<'a> Copier<'a> {
             return Ok(target.clone());
         }
         let (name, stat, source) = (level.name.clone(), level.stat, level.source.clone());
+        let (taken, is_known) = (level.taken, level.known.is_some());
         let path = self.target.join(OsStr::from_bytes(&self.path[..level.length]));
         let parent = self.ensure(count - 1)?;
         self.replace_other(&parent, &name, &path)?;
         let (dir, made) = make_dir(&parent, &name, &path)?;
-        self.dir_metadata(&dir, &stat, (&source, c"."), path)?;
+        if taken || made || is_known {
+            self.dir_metadata(&dir, &stat, (&source, c"."), path)?;
+        } else {
+            // parity: of the metadata of a directory that was there and is only on the way, permissions become the source's.
+            rustix::fs::fchmod(&dir, Mode::from_raw_mode(stat.st_mode & 0o7777))
+                .map_err(|errno| Error::io("copy the metadata of", &path)(errno.into()))?;
+            self.times.push((path, self.times_of(&stat)));
+            self.record.is_bound = true;
+        }
         let dir = Arc::new(dir);
         let level = &mut self.levels[count - 1];
         (level.target, level.is_new) = (Some(dir.clone()), made);
@@ -459,7 +472,7 @@ impl<'a> Copier<'a> {
             let inode = (job.stat.st_dev, job.stat.st_ino);
             if let Some(first) = self.inodes.get(&inode) {
                 self.links.push((first.clone(), job.path));
-                self.record.links = true;
+                self.record.is_bound = true;
                 return Ok(());
             }
             self.inodes.insert(inode, job.path.clone());

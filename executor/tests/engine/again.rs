@@ -27,6 +27,15 @@ const BETWEEN: &str = r#"
     output %4
     "#;
 
+/// Patterns take the files, not the directories they are in, of which one is there before.
+const ON_THE_WAY: &str = r#"
+    %1 = sh(%0) "mkdir /context /context/DIR; chmod 711 /context/DIR; chown 7:8 /context/DIR; touch -d @5 /context/DIR"
+    %2 = source "local://context"
+    %3 = file(%1, %2) copy("/", "/context/", base=0, from=1, to=0, dir_copy_contents, create_dest_path, include_patterns=["d*/*"]) platform("linux", "amd64")
+    %4 = sh(%3) "echo later > /later"
+    output %4
+    "#;
+
 /// Ten directories of forty files; all is old enough to be known by its stamp.
 const CONTEXT: &str =
     "for d in 0 1 2 3 4 5 6 7 8 9; do mkdir d$d; for f in $(seq 40); do echo $d $f > d$d/$f; done; done
@@ -141,4 +150,11 @@ fn files_that_are_linked_to_each_other_are_copied_together() {
 #[test]
 fn all_is_copied_when_what_changed_covers_something_below() {
     check(&["echo theirs > d0/covered"], ALL);
+}
+
+#[test]
+fn directories_on_the_way_that_were_there_keep_their_owner() {
+    let (there, made) = (ON_THE_WAY.replace("DIR", "d0"), ON_THE_WAY.replace("DIR", "other"));
+    check_steps(&there, &["chmod 700 d0; echo new > d3/5"], ALL);
+    check_steps(&made, &["chmod 700 d0; echo new > d3/5"], 1);
 }

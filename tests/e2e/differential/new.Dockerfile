@@ -34,6 +34,11 @@ FROM scratch AS parents-of-stage
 COPY --parents --from=parents-several /out/parents/x/one /again/
 FROM scratch AS parents-chown-chmod
 COPY --parents --chown=5:6 --chmod=600 parents/x/y/two /out/
+FROM scratch AS parents-several-chmod
+COPY --parents --chmod=4711 --chown=5:6 parents/x/one parents/x/y/z/three /out/
+FROM scratch AS parents-of-others
+COPY --parents --chown=5:6 --chmod=go= parents/x/one /out/
+COPY --parents parents/x/y/two /out/
 FROM scratch AS fails-parents-through-link
 COPY --parents to-dir/one.txt /out/
 
