@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString, OsStr};
 use std::io::{self, Read};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
@@ -35,13 +36,26 @@ impl Job {
 
     /// Computes the record; a listing remembers it.
     pub(super) fn digest(&self, buffer: &mut Vec<u8>, cancel: &Cancel) -> Result<Digest> {
-        let digest = self.compute(buffer, cancel).map_err(Error::io("hash", os_str(&self.name)))?;
+        let digest = self.compute(buffer, cancel).map_err(|error| self.failed(error))?;
         cancel.check()?;
         if let Some(node) = self.dir.node(&self.name) {
             // Somebody else may have computed the same.
             let _ = node.record.set(digest.clone());
         }
         Ok(digest)
+    }
+
+    /// An error about the entry, with its place on this machine.
+    fn failed(&self, error: io::Error) -> Error {
+        let dir = std::fs::read_link(format!("/proc/self/fd/{}", self.dir.fd().as_raw_fd())).unwrap_or_default();
+        let path = dir.join(os_str(&self.name));
+        match error.kind() {
+            io::ErrorKind::NotFound => Error::Invalid(format!(
+                "{} vanished while it was being read: build again when nothing writes there",
+                path.display()
+            )),
+            _ => Error::io("hash", path)(error),
+        }
     }
 
     fn compute(&self, buffer: &mut Vec<u8>, cancel: &Cancel) -> io::Result<Digest> {
