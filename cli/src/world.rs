@@ -192,6 +192,11 @@ impl<'s> Host<'s> {
     fn file(&self, context: &str, path: &str) -> Answered {
         let Some(directory) = self.settings.locals.get(context) else { return Ok(Answer::ContextFile(None)) };
         let file = directory.join(path);
+        let is_special = std::fs::metadata(&file).is_ok_and(|found| !found.is_file() && !found.is_dir());
+        if is_special {
+            // Who waits for a pipe may wait forever.
+            return Err(AskError { message: format!("{} is no regular file", file.display()), ..AskError::default() });
+        }
         match std::fs::read(&file) {
             Ok(bytes) => Ok(Answer::ContextFile(Some(bytes))),
             Err(error) if is_absent(error.kind()) => Ok(Answer::ContextFile(None)),

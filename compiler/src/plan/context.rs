@@ -306,8 +306,12 @@ impl Planner<'_> {
         let question = Question::ContextFile { context: context.to_owned(), path: path.to_owned() };
         match self.ask(question)? {
             Ok(Answer::ContextFile(bytes)) => Ok(bytes.clone()),
-            // parity: what cannot be read is not there.
-            _ => Ok(None),
+            Ok(_) => Ok(None),
+            // Not as if it was not there: what it excludes would be built.
+            Err(error) => {
+                let stop = Stop::error(error.message.clone());
+                Err(error.help.iter().fold(stop, |stop, help| stop.help(help)).nowhere(None))
+            }
         }
     }
 

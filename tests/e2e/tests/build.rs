@@ -288,3 +288,24 @@ fn an_image_of_another_tool_is_a_base() {
     fresh.succeed(&mut fresh.shell("llbc --offline Dockerfile | executor -o tree"));
     assert_eq!(fresh.read("tree/copy"), "hello, world\n");
 }
+
+#[test]
+fn an_ignore_file_that_cannot_be_read_is_an_error() {
+    let sandbox = Sandbox::new();
+    sandbox.write("Dockerfile", "FROM scratch\nCOPY . /\n");
+    let ignore = sandbox.directory().join(".dockerignore");
+    std::os::unix::fs::symlink(".dockerignore", &ignore).unwrap();
+    for build in ["llbc build -o out .", "llbc check .", "llbc build --build-context other=. -o out ."] {
+        let said = sandbox.fail(1, &mut sandbox.shell(build));
+        assert!(said.contains(".dockerignore: Too many levels of symbolic links"), "{build}: {said}");
+    }
+    std::fs::remove_file(&ignore).unwrap();
+    process::succeed(std::process::Command::new("mkfifo").arg(&ignore)).unwrap();
+    let said = sandbox.fail(1, &mut sandbox.shell("llbc build -o out ."));
+    assert!(said.contains(".dockerignore is no regular file"), "{said}");
+    assert!(!sandbox.has("out"));
+    // One that is not there is none, whatever leads to it.
+    std::fs::remove_file(&ignore).unwrap();
+    std::os::unix::fs::symlink("nowhere", &ignore).unwrap();
+    sandbox.succeed(&mut sandbox.shell("llbc build -o out ."));
+}
