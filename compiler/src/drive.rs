@@ -47,6 +47,33 @@ pub fn compile(source: &Source, options: &Options, facts: Facts, world: &dyn Wor
     drive(source, options, facts, world, Purpose::Build)
 }
 
+/// The same with the bills of materials of all results, where the options ask for them: a builder makes them beside those.
+pub fn build(source: &Source, options: &Options, facts: Facts, world: &dyn World) -> Outcome {
+    with_bills(compile(source, options, facts, world), options, world)
+}
+
+/// Adds the bills of materials of all results to what a compilation gave, where options ask for them.
+pub fn with_bills(mut outcome: Outcome, options: &Options, world: &dyn World) -> Outcome {
+    let Some(scanner) = plan::scanner(options) else { return outcome };
+    let Some(mut plan) = outcome.plan.take() else { return outcome };
+    let question = scanner.question();
+    let ask = || world.answer(std::slice::from_ref(&question)).pop().unwrap_or_else(|| Err(AskError::default()));
+    let failed = |message| AskError { message, ..AskError::default() };
+    let scanned = match outcome.facts.answers.entry(question.clone()).or_insert_with(ask) {
+        Ok(Answer::Image(image)) => scanner.scan(&mut plan, image).map_err(failed),
+        Ok(_) => Err(failed("nothing is known of its image".to_owned())),
+        Err(error) => Err(error.clone()),
+    };
+    match scanned {
+        Ok(()) => outcome.plan = Some(plan),
+        Err(AskError { message, help, .. }) => {
+            let message = format!("the scanner for bills of materials: {message}");
+            outcome.diagnostics.push(Diagnostic { help, ..Diagnostic::error("sbom", message, None) });
+        }
+    }
+    outcome
+}
+
 /// Finds everything that a program imports, and what those modules import, used or not.
 pub fn imports(source: &Source, options: &Options, facts: Facts, world: &dyn World) -> Outcome {
     drive(source, options, facts, world, Purpose::Imports)

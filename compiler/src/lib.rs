@@ -24,8 +24,8 @@ mod testing;
 
 pub use convert::{Build, Builds, NAMELESS, NO_EQUAL, Written, convert, left_out, several};
 pub use drive::{
-    Glance, Outcome, check, compile, expand, format, glance, imports, included, load, parse, resolve, scopes, survey,
-    vertices,
+    Glance, Outcome, build, check, compile, expand, format, glance, imports, included, load, parse, resolve, scopes,
+    survey, vertices, with_bills,
 };
 pub use facts::{
     Answer, AskError, Facts, HostValue, ImageAnswer, LocalPath, ManifestAnswer, ModuleSource, Push, Question,

@@ -17,12 +17,15 @@ use crate::output::CONFIG;
 impl Plan {
     /// Runs the optimizer.
     pub fn optimize(&mut self, options: passes::Options) -> Log {
+        let count = self.outputs.len();
         let (edges, images) = self.outputs.iter().map(|output| (output.edge, output.image.clone())).unzip();
         let (log, images) = optimize(&mut self.graph, options, edges, images);
         for ((output, image), result) in self.outputs.iter_mut().zip(images).zip(&self.graph.outputs) {
             output.edge = result.edge;
             output.image = image;
         }
+        let bills = self.outputs.iter_mut().filter(|output| output.bill.is_some());
+        bills.zip(&self.graph.outputs[count..]).for_each(|(output, bill)| output.bill = bill.edge);
         log
     }
 }

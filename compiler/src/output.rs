@@ -23,7 +23,8 @@ const EPOCH: &str = "source-date-epoch";
 /// What to build.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
-    /// All vertices; its outputs are in step with `outputs`.
+    /// All vertices; its outputs are in step with `outputs`, and behind them are the bills of materials of those that have
+    /// one.
     pub graph: Graph,
     /// **Shape**: one per platform, in the order asked for; of a program the outputs of its first result, then those of
     /// the next.
@@ -141,6 +142,8 @@ pub struct Output {
     pub epoch: Option<i64>,
     /// What a bill of materials of it is made of, beside it.
     pub scan: Scan,
+    /// The tree of its bill of materials, where that is made beside it.
+    pub bill: Option<llb::Edge>,
     /// What solving it needs.
     pub needs: Needs,
     /// What is sent away on the way to it: numbers of the plan's exports.
@@ -204,22 +207,33 @@ impl Plan {
 
     /// A plan of results in one graph, with an order.
     pub(crate) fn ordered(
-        mut graph: Graph,
+        graph: Graph,
         outputs: Vec<Output>,
         variants: usize,
         order: Order,
         exports: Vec<Export>,
     ) -> Self {
-        let several = outputs.len() > 1;
-        graph.outputs = outputs
-            .iter()
-            .map(|output| llb::Output {
-                edge: output.edge,
-                platform: several.then(|| output.platform.clone()),
-                ..llb::Output::default()
-            })
-            .collect();
-        Self { graph, outputs, variants, order, exports }
+        let mut plan = Self { graph, outputs, variants, order, exports };
+        plan.list_outputs();
+        plan
+    }
+
+    /// Makes the outputs of the graph those of the plan.
+    pub(crate) fn list_outputs(&mut self) {
+        let several = self.outputs.len() > 1;
+        let result = |output: &Output| llb::Output {
+            edge: output.edge,
+            platform: several.then(|| output.platform.clone()),
+            ..llb::Output::default()
+        };
+        let bill = |output: &Output| Some(llb::Output { edge: Some(output.bill?), ..llb::Output::default() });
+        let results = self.outputs.iter().map(result);
+        self.graph.outputs = results.chain(self.outputs.iter().filter_map(bill)).collect();
+    }
+
+    /// Of which results, by their numbers, there are bills of materials, in the order of the definition.
+    pub fn bills(&self) -> impl Iterator<Item = usize> {
+        self.outputs.iter().enumerate().filter(|(_, output)| output.bill.is_some()).map(|(number, _)| number)
     }
 
     /// The plan of one platform alone, as BuildKit solves it; `None` when there is none for it.
@@ -240,7 +254,7 @@ impl Plan {
             let offset = graph.nodes.len() as u32;
             graph.graft(&plan.graph);
             let moved = |edge: llb::Edge| llb::Edge { node: llb::NodeId(edge.node.0 + offset), index: edge.index };
-            outputs.extend(plan.outputs.into_iter().map(|output| Output { edge: output.edge.map(moved), ..output }));
+            outputs.extend(plan.outputs.into_iter().map(|output| output.moved(moved)));
         }
         Self::new(graph, outputs)
     }
@@ -285,6 +299,13 @@ impl Plan {
 }
 
 impl Output {
+    /// The same in a graph that has its edges elsewhere.
+    fn moved(mut self, to: impl Fn(llb::Edge) -> llb::Edge) -> Self {
+        let trees = [&mut self.edge, &mut self.bill].into_iter().chain(self.scan.extras.values_mut());
+        trees.for_each(|edge| *edge = edge.map(&to));
+        self
+    }
+
     /// The image config, parsed.
     pub fn config(&self) -> ImageConfig {
         ImageConfig::from_json(&self.image).expect("the planner wrote it")

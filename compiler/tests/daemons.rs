@@ -172,6 +172,60 @@ fn a_bill_of_materials_is_made_of_the_result_and_of_what_is_asked_for() {
     assert_eq!(error.unwrap_err(), "scanner docker.io/library/scanner:latest does not have cmd");
 }
 
+/// The same, of images that start a process.
+struct Starting;
+
+impl World for Starting {
+    fn answer(&self, questions: &[Question]) -> Vec<Result<Answer, AskError>> {
+        let config = br#"{"architecture":"amd64","os":"linux","config":{"Cmd":["scan"]}}"#.to_vec();
+        let image = Answer::Image(ImageAnswer { digest: None, config });
+        let answers = Plain.answer(questions).into_iter().zip(questions);
+        answers
+            .map(|(answer, of)| if matches!(of, Question::Image { .. }) { Ok(image.clone()) } else { answer })
+            .collect()
+    }
+}
+
+#[test]
+fn bills_of_materials_are_outputs_behind_the_results() {
+    let text = "FROM a AS s\nARG BUILDKIT_SBOM_SCAN_STAGE=1\nRUN s\nFROM a\nRUN one\nCOPY --from=s /s /\nRUN two\n";
+    let source = Source::new("Dockerfile", text.as_bytes());
+    let plan =
+        |opts: &[(&str, &str)], world: &dyn World| compiler::build(&source, &options(opts), Facts::default(), world);
+    let asked = [("attest:sbom", "generator=scanner"), ("platform", "linux/amd64,linux/arm64")];
+    let built = plan(&asked, &Starting);
+    let asks =
+        |question: &Question| matches!(question, Question::Image { reference, .. } if reference.contains("scanner"));
+    assert!(built.facts.answers.keys().any(asks), "it is written into a lock file");
+    let two = built.plan.unwrap();
+    assert_eq!((two.outputs.len(), two.graph.outputs.len(), two.bills().collect::<Vec<_>>()), (2, 4, vec![0, 1]));
+    let plain = plan(&asked[1..], &Starting).plan.unwrap();
+    assert_eq!((plain.graph.outputs.len(), plain.bills().count()), (2, 0));
+    let mut together = compiler::Plan::together(vec![plain, two]);
+    assert_eq!(together.bills().collect::<Vec<_>>(), [2, 3]);
+    for level in [Level::O0, Level::O2] {
+        together.optimize(passes::Options { level, ..passes::Options::default() });
+        assert_eq!(llb::verify::verify(&together.graph), []);
+        for (number, bill) in together.bills().zip(&together.graph.outputs[4..]) {
+            let output = &together.outputs[number];
+            assert_eq!((output.bill, output.edge), (bill.edge, together.graph.outputs[number].edge));
+            let node = &together.graph.nodes[bill.edge.unwrap().node.0 as usize];
+            let llb::Op::Exec(exec) = &node.op else { panic!("{node:?}") };
+            let of = |dest: &str| {
+                let mount = exec.mounts.iter().find(|mount| mount.dest == dest).unwrap();
+                node.inputs[usize::try_from(mount.input).unwrap()]
+            };
+            assert_eq!(Some(of("/run/src/core/sbom")), output.edge, "{level}");
+            let stage = &together.graph.nodes[of("/run/src/extras/sbom-s").node.0 as usize];
+            assert!(format!("{:?}", stage.op).contains("\"s\""), "{stage:?}");
+        }
+    }
+    let failed = plan(&asked, &Plain);
+    assert!(failed.plan.is_none());
+    let told = &failed.diagnostics[0].message;
+    assert_eq!(told, "the scanner for bills of materials: scanner docker.io/library/scanner:latest does not have cmd");
+}
+
 #[test]
 fn the_language_may_be_asked_for() {
     let source = Source::new("x", &b"FROM scratch\n"[..]);

@@ -20,6 +20,7 @@ mod keyed;
 pub mod passes;
 mod proto;
 pub mod sample;
+pub mod scan;
 pub mod shape;
 pub mod text;
 pub mod verify;

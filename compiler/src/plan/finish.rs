@@ -46,6 +46,7 @@ impl Planner<'_> {
             listed: self.settings.multi_platform,
             epoch: self.epoch,
             scan,
+            bill: None,
             needs: crate::Needs::default(),
             exports: Vec::new(),
             shipment,

@@ -10,7 +10,6 @@ pub use attributes::{CacheImport, cache_imports};
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::Arc;
 
 use ast::{Checks, Diagnostic, parse_bool};
 use llb::{HostIp, LinuxResources, NetMode, Ulimit};
@@ -64,14 +63,10 @@ pub(super) struct Settings<'o> {
 /// What makes a bill of materials: an image whose process looks at trees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scanner {
-    /// Canonical reference.
-    pub(super) image: String,
-    /// Where it runs.
-    pub(super) platform: Arc<Platform>,
-    /// Where it is looked up.
+    /// Its image, and what it is told.
+    pub(super) step: llb::scan::Scanner,
+    /// Where the image is looked up.
     pub(super) mode: ResolveMode,
-    /// What it is told, by name.
-    pub(super) parameters: BTreeMap<String, String>,
 }
 
 /// What every process gets.
@@ -142,10 +137,7 @@ fn read(options: &Options) -> Result<Settings<'_>, Bad> {
     });
     let multi_platform = multi_platform(opts, target_platforms.len())?;
     attributes::check_cache_imports(opts.text("cache-imports"))?;
-    let scanner = attributes::scanner(opts)?.map(|(image, parameters)| {
-        let platform = Arc::new(build_platforms[0].clone());
-        Scanner { image, platform, mode: resolve_mode, parameters }
-    });
+    let scanner = attributes::scanner(opts, &build_platforms[0])?.map(|step| Scanner { step, mode: resolve_mode });
     check_checks(opts)?;
     check_frontend_caps(opts.text("frontend.caps"))?;
     Ok(Settings {

@@ -17,7 +17,7 @@ use super::go;
 use super::named::NamedContext;
 use super::paths::PathsId;
 use super::planner::Planner;
-use super::scan::Scanned;
+use super::scan;
 use super::state::State;
 use super::stop::{Done, Stop};
 
@@ -60,7 +60,7 @@ pub(super) struct Stage<'a> {
     /// Whether its cache is not asked.
     pub(super) ignore_cache: bool,
     /// What it asks to have scanned.
-    pub(super) scanned: Scanned,
+    pub(super) scanned: scan::Asked,
     /// Whether its base was resolved as something that is needed.
     pub(super) resolved: bool,
     /// Whether its result can be used.
@@ -158,7 +158,7 @@ impl<'a> Planner<'a> {
             total: 0,
             index: 0,
             ignore_cache: false,
-            scanned: Scanned::default(),
+            scanned: scan::Asked::default(),
             resolved: false,
             dispatched: false,
             triggered: false,

@@ -370,6 +370,7 @@ fn output(fs: Fs) -> Output {
         listed: false,
         epoch: None,
         scan: crate::Scan::default(),
+        bill: None,
         exports: fs.exports.into_iter().collect(),
         needs: fs.needs,
         shipment: None,

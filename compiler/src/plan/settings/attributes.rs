@@ -3,10 +3,12 @@
 
 use core::net::IpAddr;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ast::quote;
+use llb::scan::Scanner;
 use llb::{HostIp, LinuxResources, NetMode, Ulimit};
-use oci::{Platform, Reference};
+use oci::Platform;
 use serde::{Deserialize, Deserializer};
 
 use super::{Bad, Lookup, csv};
@@ -124,9 +126,6 @@ fn fields(text: &str) -> Result<Vec<String>, Bad> {
     if text.is_empty() { Ok(Vec::new()) } else { csv::fields(text).map_err(Bad::new) }
 }
 
-/// What makes bills of materials when nothing else is named.
-const GENERATOR: &str = "docker/buildkit-syft-scanner:stable-1";
-
 pub(super) fn resources(opts: Lookup<'_>) -> Result<Option<LinuxResources>, Bad> {
     let positive = "must be > 0";
     let resources = LinuxResources {
@@ -222,11 +221,8 @@ fn or_none<'de, D: Deserializer<'de>>(reader: D) -> Result<BTreeMap<String, Stri
     Option::deserialize(reader).map(Option::unwrap_or_default)
 }
 
-/// The image of a scanner, and its parameters.
-type Generator = (String, BTreeMap<String, String>);
-
-/// What makes bills of materials, if attestations ask for one.
-pub(super) fn scanner(opts: Lookup<'_>) -> Result<Option<Generator>, Bad> {
+/// What makes bills of materials on a platform, if attestations ask for one.
+pub(super) fn scanner(opts: Lookup<'_>, platform: &Platform) -> Result<Option<Scanner>, Bad> {
     let wanted = opts.with_prefix("attest:").into_iter().chain(opts.with_prefix("build-arg:BUILDKIT_ATTEST_"));
     let mut attestations = BTreeMap::new();
     for (kind, value) in wanted {
@@ -239,19 +235,8 @@ pub(super) fn scanner(opts: Lookup<'_>) -> Result<Option<Generator>, Bad> {
         return Err(Bad::new(format!("unknown attestation type {}", quote(other.as_bytes())))
             .help("attestations are provenance and sbom"));
     }
-    attestations.get("sbom").map(|attributes| generator(attributes)).transpose()
-}
-
-fn generator(attributes: &[String]) -> Result<Generator, Bad> {
-    let pair = |attribute: &String| {
-        let (name, value) = attribute.split_once('=').unwrap_or((attribute, ""));
-        (name.to_owned(), value.to_owned())
-    };
-    let mut parameters: BTreeMap<String, String> = attributes.iter().map(pair).collect();
-    let name = parameters.remove("generator").unwrap_or_else(|| GENERATOR.to_owned());
-    let image =
-        Reference::parse(&name).map_err(|error| Bad::new(format!("failed to parse sbom scanner {name}: {error}")))?;
-    Ok((image.or_latest().to_string(), parameters))
+    let parse = |fields: &Vec<String>| Scanner::parse(fields, Arc::new(platform.clone())).map_err(Bad::new);
+    attestations.get("sbom").map(parse).transpose()
 }
 
 #[cfg(test)]
@@ -279,7 +264,7 @@ mod tests {
     fn attestations_are_all_read_before_one_is_looked_at() {
         let refused = |given: &[(&str, &str)]| {
             let opts = given.iter().map(|(name, value)| (format!("attest:{name}"), (*value).to_owned())).collect();
-            message(scanner(Lookup(&opts)))
+            message(scanner(Lookup(&opts), &Platform::new("linux", "amd64")))
         };
         assert_eq!(refused(&[("SBOM", "generator=x"), ("provenance", "mode=max")]), "ok");
         assert_eq!(refused(&[("sbom", "generator=A B"), ("zzz", "")]), r#"unknown attestation type "zzz""#);
