@@ -1,5 +1,6 @@
 //! The door: open a store, solve definitions in it.
 
+mod scan;
 mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +16,7 @@ use oci::{Digest, Platform};
 use self::witness::Witness;
 use crate::cache::{Key, Lent};
 use crate::cdi::Devices;
-use crate::exporters::{Ahead, Built, Packs};
+use crate::exporters::{Ahead, Attached, Built, Packs};
 use crate::ops::exec::{Failed, Failures};
 use crate::remote_cache::{self, Export, Import, Lenders};
 use crate::runtime::{self, Embedded, Exit, Later, NetworkMode, Runtime, Spec};
@@ -65,6 +66,8 @@ pub struct Request {
     pub cache_to: Vec<CacheOutput>,
     /// What is said of how results were made.
     pub attest: Vec<Attest>,
+    /// What others say of results: outputs of the definition behind those that are results.
+    pub attached: Vec<Attached>,
     /// What was found in them; nothing to begin with.
     pub lenders: Lenders,
     /// Entitlements granted: `network.host`, `security.insecure`, `device`, `device=NAME[,alias=OTHER]`.
@@ -248,8 +251,9 @@ impl Engine {
         sink: &dyn progress::Sink,
     ) -> Result<Vec<Committed>> {
         ops::admit(&mut decoded.graph, &request.allow, &request.devices, sink)?;
-        let solved =
-            self.build(request, decoded, &host_platform(), Aside { on_made: &|_| (), failures: None }, sink)?;
+        let aside = Aside { on_made: &|_| (), failures: None };
+        let count = decoded.graph.outputs.len();
+        let solved = self.build(request, decoded, count, &host_platform(), aside, sink)?;
         Ok(solved.solved.into_iter().map(|solved| solved.tree).collect())
     }
 
@@ -349,15 +353,10 @@ impl Engine {
     ) -> Result<Response> {
         let mut decoded = llb::decode(&request.definition).map_err(|error| Error::Definition(error.to_string()))?;
         ops::admit(&mut decoded.graph, &request.allow, &request.devices, sink)?;
-        let results = &decoded.graph.outputs;
-        let asked = |output: &Output| {
-            let of_it = |attest: &&Attest| attest.part.is_none() || attest.part == output.part;
-            request.attest.iter().find(of_it).map(|attest| &attest.asked.attrs)
-        };
-        request
-            .outputs
-            .iter()
-            .try_for_each(|output| exporters::check(output, is_list(output, results), asked(output)))?;
+        let results = results_among(&decoded, &request.attached)?;
+        request.outputs.iter().try_for_each(|output| {
+            exporters::check(output, is_list(output, results), inline_only(request, output, results.len()))
+        })?;
         exporters::check_apart(&request.outputs)?;
         request.cache_to.iter().filter(|cache| !cache.to.ignore_error).try_for_each(|cache| cache.to.check())?;
         let epoch = epoch(results);
@@ -393,16 +392,22 @@ impl Engine {
         sink: &dyn progress::Sink,
     ) -> Result<Vec<Built>> {
         let host = host_platform();
-        let terminals = decoded.graph.outputs.clone();
+        let terminals = results_among(&decoded, &request.attached)?.to_vec();
         let witness = Witness::of(request, &decoded, &host)?;
-        let Outcomes { mut solved, keys } = self.build(request, decoded, &host, aside, sink)?;
+        let Outcomes { mut solved, keys } = self.build(request, decoded, terminals.len(), &host, aside, sink)?;
         shared.needed.get_or_init(|| keys);
+        let said = solved.split_off(terminals.len());
         let traces: Vec<_> = solved.iter_mut().map(|solved| solved.trace.take()).collect();
         let described = terminals.into_iter().zip(solved).map(|(terminal, solved)| describe(terminal, solved, &host));
         let mut built = described.collect::<Result<Vec<_>>>()?;
         if let Some(witness) = witness {
             witness.tell(request, &mut built, traces)?;
         }
+        for (attached, said) in request.attached.iter().zip(said) {
+            let found = exporters::statements(&self.files(request, &said.tree, sink)?, attached)?;
+            built[attached.of].said.extend(found);
+        }
+        built.iter_mut().for_each(|built| built.said.sort_by_key(|said| !said.is_core));
         Ok(built)
     }
 
@@ -445,6 +450,7 @@ impl Engine {
         &self,
         request: &Request,
         decoded: Decoded,
+        results: usize,
         host: &Platform,
         aside: Aside<'_>,
         sink: &dyn progress::Sink,
@@ -462,6 +468,7 @@ impl Engine {
             sink,
             host,
             lent,
+            results,
             traced: !request.attest.is_empty(),
             no_cache: request.no_cache,
             max_parallelism: request.max_parallelism,
@@ -565,6 +572,25 @@ impl Engine {
     }
 }
 
+/// Which outputs of a definition are results: all but the last, which are said of them.
+///
+/// **Errors**: something is said of what is no result.
+fn results_among<'d>(decoded: &'d Decoded, attached: &[Attached]) -> Result<&'d [llb::Output]> {
+    let outputs = &decoded.graph.outputs;
+    let results = outputs.len().checked_sub(attached.len()).and_then(|count| outputs.get(..count));
+    let results = results.filter(|results| attached.iter().all(|attached| attached.of < results.len()));
+    results.ok_or_else(|| Error::Definition("something is said of a result that there is not".into()))
+}
+
+/// Where something is to be said of what an output gets, whether all of that is for stores and registries only.
+fn inline_only(request: &Request, output: &Output, count: usize) -> Option<bool> {
+    let of_it = |attest: &&Attest| attest.part.is_none() || attest.part == output.part;
+    let made = request.attest.iter().find(of_it).map(|attest| attest.asked.attrs.inline_only);
+    let results = output.results(count);
+    let said = request.attached.iter().filter(|attached| results.contains(&attached.of));
+    made.into_iter().chain(said.map(|attached| attached.inline_only)).reduce(|one, other| one && other)
+}
+
 /// Some of the results.
 fn results<'b>(built: &'b [Built], which: &Range<usize>) -> &'b [Built] {
     built.get(which.clone()).unwrap_or_default()
@@ -586,21 +612,27 @@ fn first_file(files: &Files, names: &[String], most: u64) -> Result<Option<(Stri
 /// A result with what the terminal vertex says of it.
 fn describe(terminal: llb::Output, solved: Solved, host: &Platform) -> Result<Built> {
     let listed = is_listed(&terminal);
+    let platform = platform_of(&terminal, host)?;
     let description = &terminal.meta.description;
-    let platform = match (description.get("platform"), terminal.platform) {
-        (Some(text), _) => Platform::parse(text, host)
-            .map_err(|error| Error::Definition(format!("platform of the result: {error}")))?
-            .normalize(),
-        (None, Some(platform)) => platform.normalize(),
-        (None, None) => host.clone(),
-    };
     let config = description.get("containerimage.config").map(|text| text.clone().into_bytes());
     let base_config = description.get("containerimage.base.config").map(|text| text.clone().into_bytes());
     let name = description.get("image.name").cloned();
     let annotations = description.iter().filter(|(key, _)| exporters::is_annotation(key));
     let annotations = annotations.map(|(key, value)| (key.to_string(), value.clone())).collect();
+    let said = Vec::new();
     let Solved { tree, made, keys, trace: _ } = solved;
-    Ok(Built { tree, made, keys, platform, config, base_config, listed, name, attested: None, annotations })
+    Ok(Built { tree, made, keys, platform, config, base_config, listed, name, attested: None, said, annotations })
+}
+
+/// What a result runs on, as the terminal vertex says.
+fn platform_of(terminal: &llb::Output, host: &Platform) -> Result<Platform> {
+    Ok(match (terminal.meta.description.get("platform"), &terminal.platform) {
+        (Some(text), _) => Platform::parse(text, host)
+            .map_err(|error| Error::Definition(format!("platform of the result: {error}")))?
+            .normalize(),
+        (None, Some(platform)) => platform.normalize(),
+        (None, None) => host.clone(),
+    })
 }
 
 /// What results say timestamps are to be set to.

@@ -78,10 +78,10 @@ fn start(args: &Build, choose: &dyn Fn(&Module, Vec<String>) -> Vec<String>) -> 
 fn one(args: &Build, mut settings: Settings, source: Source, name: Option<&String>) -> Result<()> {
     let runtime = begun(args, &source)?;
     settings.options.opts.extend(name.map(|name| ("target".to_owned(), name.clone())));
-    let mut compiled = pipeline::run(&settings, source, compiler::compile)?;
+    let mut compiled = pipeline::run(&settings, source, compiler::build)?;
     let asked = attest::asked(&settings, compiled.source(), &compiled.outcome.facts)?;
     if compiled.outcome.plan.as_ref().is_some_and(program::is_program) {
-        if asked.is_some() {
+        if asked.is_some() || compiled.outcome.plan.iter().any(|plan| plan.bills().next().is_some()) {
             return Err(Failure::unsupported(
                 "an attestation of a program that sends results away, or reads what is the client's",
                 "it is several builds; ask for a target that is one, with --target, and -t or -o",
@@ -94,6 +94,7 @@ fn one(args: &Build, mut settings: Settings, source: Source, name: Option<&Strin
     let plan = pipeline::optimized(&settings, compiled)?;
     let mut run = run_settings(args, None)?;
     run.attest.extend(asked.map(|asked| Attest { asked: asked.into(), part: None }));
+    run.attached = attest::attached(&plan);
     run.store = opened.store;
     run.runtime = runtime;
     // One whose certificate is not to be checked has a client of its own.

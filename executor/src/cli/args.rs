@@ -55,14 +55,16 @@ pub struct RunArgs {
     #[arg(long = "cache-to", visible_alias = "export-cache", value_name = "CACHE")]
     pub cache_to: Vec<String>,
     /// Say of the result how it was made, beside it: `type=provenance[,mode=min|max][,builder-id=ID][,version=v1|v0.2]`
-    /// `[,inline-only=true][,filename=NAME][,reproducible=true][,complete-materials=true]`; with `disabled=true` do not
+    /// `[,inline-only=true][,filename=NAME][,reproducible=true][,complete-materials=true]`, or what is in it:
+    /// `type=sbom[,generator=IMAGE][,NAME=VALUE]`; with `disabled=true` do not
     #[arg(long, value_name = "ATTESTATION")]
     pub attest: Vec<String>,
-    /// The same in short: `true`, `false`, `min`, `max`, or attributes as those of `--attest`
+    /// The first in short: `true`, `false`, `min`, `max`, or attributes as those of `--attest`
     #[arg(long, value_name = "MODE", num_args = 0..=1, default_missing_value = "true")]
     pub provenance: Option<String>,
-    /// Add a bill of materials (not supported; `false` is taken)
-    #[arg(long, value_name = "MODE", num_args = 0..=1, default_missing_value = "true", hide = true)]
+    /// The second in short: `true`, `false`, or `generator=IMAGE`, which scans the result; docker/buildkit-syft-scanner is the
+    /// default
+    #[arg(long, value_name = "MODE", num_args = 0..=1, default_missing_value = "true")]
     pub sbom: Option<String>,
     /// Leave the store as it is when its cache takes more than three quarters of the disk (see `executor prune`)
     #[arg(long)]

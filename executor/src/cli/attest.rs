@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use llb::scan::Scanner;
+
 use super::RunArgs;
+use crate::engine::host_platform;
 use crate::exporters::boolean;
 use crate::provenance::{self, Asked, Attrs, Image, OPTION};
 use crate::{Attest, Error, Result, csv};
@@ -73,36 +76,38 @@ pub fn parse(text: &str) -> Result<(String, Option<String>)> {
     Ok((kind, (!is_off).then(|| attrs.join(","))))
 }
 
-/// What the options of a build ask for to be said of its results.
+/// What the options of a build ask for to be said of how its results were made.
 ///
-/// **Errors**: attributes that there are not; attestations that are not made.
+/// **Errors**: attributes that there are not, attestations that nobody knows.
 pub fn asked(frontend: &str, opts: &BTreeMap<String, String>) -> Result<Option<Asked>> {
     let mut wanted = provenance::options(opts);
     let attrs = wanted.remove(PROVENANCE).map(|attrs| Attrs::parse(&attrs)).transpose()?;
-    match wanted.keys().next() {
-        Some(kind) if kind == SBOM => Err(Error::Unsupported {
-            what: "a bill of materials (attest:sbom)".into(),
-            why: "no scanner is run here; build without --sbom, and scan the image".into(),
-        }),
-        Some(kind) => Err(Error::Invalid(format!("unknown attestation type {kind:?}"))),
-        None => Ok(attrs.map(|attrs| Asked {
-            attrs,
-            frontend: frontend.to_owned(),
-            opts: opts.clone(),
-            images: Vec::new(),
-            locals: BTreeSet::new(),
-        })),
+    wanted.remove(SBOM);
+    if let Some(kind) = wanted.keys().next() {
+        return Err(Error::Invalid(format!("unknown attestation type {kind:?}")));
     }
+    Ok(attrs.map(|attrs| Asked {
+        attrs,
+        frontend: frontend.to_owned(),
+        opts: opts.clone(),
+        images: Vec::new(),
+        locals: BTreeSet::new(),
+    }))
 }
 
-/// The same of a frontend from an image, which makes bills of materials itself.
-pub(super) fn of_frontend(opts: &BTreeMap<String, String>) -> Result<Option<Asked>> {
-    let of_sbom = |key: &str| key.strip_prefix(OPTION).is_some_and(|kind| kind.eq_ignore_ascii_case(SBOM));
-    let others = opts.iter().filter(|(key, _)| !of_sbom(key)).map(|(key, value)| (key.clone(), value.clone()));
-    asked("gateway.v0", &others.collect())
+/// What makes bills of materials, if the options of a build ask for them.
+///
+/// **Errors**: a generator that is no name of an image.
+pub(super) fn scanner(opts: &BTreeMap<String, String>) -> Result<Option<Scanner>> {
+    let wanted = provenance::options(opts).remove(SBOM);
+    let parse = |attrs: String| {
+        let fields: Vec<String> = csv::split(&attrs).into_iter().filter(|field| !field.is_empty()).collect();
+        Scanner::parse(&fields, Arc::new(host_platform())).map_err(Error::Invalid)
+    };
+    wanted.map(parse).transpose()
 }
 
-/// The same of all results, with what the frontend looked at.
+/// What is asked for to be said of all results, with what the frontend looked at.
 pub fn of_all(asked: Option<Asked>, images: Vec<Image>, locals: BTreeSet<String>) -> Vec<Attest> {
     let told = asked.map(|asked| Attest { asked: Arc::new(Asked { images, locals, ..asked }), part: None });
     told.into_iter().collect()
@@ -155,9 +160,15 @@ mod tests {
         assert_eq!(of("attest:provenance", ""), Ok(Some(true)));
         assert_eq!(of("build-arg:BUILDKIT_ATTEST_PROVENANCE", "mode=min"), Ok(Some(false)));
         assert_eq!(of("build-arg:A", "mode=min"), Ok(None));
-        let sbom = "a bill of materials (attest:sbom) is not supported: no scanner is run here; build without --sbom, and \
-                    scan the image";
-        assert_eq!(of("attest:sbom", ""), Err(sbom.to_owned()));
+        assert_eq!(of("attest:sbom", ""), Ok(None));
         assert_eq!(of("attest:other", ""), Err("unknown attestation type \"other\"".to_owned()));
+        let scanner = |attrs: &str| {
+            let found = scanner(&[("attest:sbom".to_owned(), attrs.to_owned())].into());
+            found.map(|found| found.map(|found| (found.image, found.parameters))).map_err(|error| error.to_string())
+        };
+        let parameters = [("A".to_owned(), "b,c".to_owned())].into();
+        assert_eq!(scanner("generator=x,\"A=b,c\""), Ok(Some(("docker.io/library/x:latest".to_owned(), parameters))));
+        assert_eq!(scanner("generator="), Err("failed to parse sbom scanner : invalid reference format".to_owned()));
+        assert_eq!(super::scanner(&[("attest:provenance".to_owned(), String::new())].into()).unwrap(), None);
     }
 }

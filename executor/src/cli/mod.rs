@@ -156,9 +156,9 @@ fn run_definition(args: Args) -> Result<()> {
             run_frontend(source, opts, settings)
         }
         None => {
-            let asked = asked("", &attestations(&args.run)?)?;
-            settings.attest = of_all(asked, Vec::new(), BTreeSet::new());
-            run(definition, settings)
+            let opts = attestations(&args.run)?;
+            settings.attest = of_all(asked("", &opts)?, Vec::new(), BTreeSet::new());
+            run::run_scanned(definition, attest::scanner(&opts)?, settings)
         }
     }
 }

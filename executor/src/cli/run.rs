@@ -5,6 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use llb::scan::Scanner;
+
 use super::args::Progress;
 use super::failure::{self, Tail};
 use super::images::bytes;
@@ -14,6 +16,7 @@ use crate::gateway::{self, Frontend, Returned, Seen};
 use crate::progress::{Event, Sink};
 use crate::prune::{self, Policy};
 use crate::runtime::Embedded;
+use crate::sources::Mode;
 use crate::store::Store;
 use crate::{Cancel, Engine, Error, Request, Response, Result, userns};
 
@@ -142,6 +145,7 @@ fn request(settings: Settings, cancel: &Cancel) -> Request {
         cache_from: settings.cache_from,
         cache_to: settings.cache_to,
         attest: settings.attest,
+        attached: settings.attached,
         allow: settings.allow,
         devices: settings.devices,
         network: settings.network,
@@ -153,8 +157,14 @@ fn request(settings: Settings, cancel: &Cancel) -> Request {
 
 /// Builds what an encoded definition asks for. Whatever is said on the way goes to standard error.
 pub fn run(definition: Vec<u8>, settings: Settings) -> Result<()> {
-    start(settings, |_, request, _| {
+    run_scanned(definition, None, settings)
+}
+
+/// The same with bills of materials of the results, if there is something that makes them.
+pub(super) fn run_scanned(definition: Vec<u8>, scanner: Option<Scanner>, settings: Settings) -> Result<()> {
+    start(settings, |engine, request, _| {
         request.definition = definition;
+        scanner.iter().try_for_each(|scanner| engine.scan(request, scanner, Mode::Default, false))?;
         Ok(Next::Build(BTreeMap::new()))
     })
 }
@@ -163,7 +173,10 @@ pub fn run(definition: Vec<u8>, settings: Settings) -> Result<()> {
 pub fn run_frontend(source: &str, opts: BTreeMap<String, String>, settings: Settings) -> Result<()> {
     let is_request = opts.contains_key(REQUEST);
     let named = [("source".to_owned(), source.to_owned())].into_iter().chain(opts.clone()).collect();
-    let asked = attest::of_frontend(&named)?;
+    let asked = attest::asked("gateway.v0", &named)?;
+    let scanner = attest::scanner(&named)?;
+    let mode = Mode::named(opts.get("image-resolve-mode").map_or("", String::as_str));
+    let ignore_cache = opts.get("no-cache").is_some_and(String::is_empty);
     start(settings, |engine, request, sink| {
         let mut returned = Frontend::new(engine, request, source.to_owned(), opts).run(sink)?;
         if is_request {
@@ -172,6 +185,7 @@ pub fn run_frontend(source: &str, opts: BTreeMap<String, String>, settings: Sett
         request.definition = gateway::compose(&returned)?;
         let Seen { images, locals } = std::mem::take(&mut returned.seen);
         request.attest = attest::of_all(asked, images, locals);
+        scanner.iter().try_for_each(|scanner| engine.scan(request, scanner, mode, ignore_cache))?;
         Ok(Next::Build(returned.said()))
     })
 }

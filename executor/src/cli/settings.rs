@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::args::{Network, OnError, Progress, RunArgs, StoreArgs};
 use super::{output, session};
 use crate::cdi::Devices;
+use crate::exporters::Attached;
 use crate::exporters::Kind;
 use crate::registry::Asking;
 use crate::remote_cache::{Export, Import};
@@ -41,6 +42,8 @@ pub struct Settings {
     pub cache_to: Vec<CacheOutput>,
     /// What is said of how results were made. Not read from flags: that is up to who knows what made the definition.
     pub attest: Vec<Attest>,
+    /// What others say of results, in outputs of the definition behind them.
+    pub attached: Vec<Attached>,
     /// Most steps at once; 0 leaves it to the executor.
     pub max_parallelism: usize,
     /// What runs steps, when it was begun with already ([`super::begun`]).
@@ -91,6 +94,7 @@ impl Settings {
             cache_from,
             cache_to: cache_to.into_iter().map(|to| CacheOutput { to, part: None }).collect(),
             attest: Vec::new(),
+            attached: Vec::new(),
             max_parallelism: args.max_parallelism,
             runtime: None,
             oci_runtime: args.oci_runtime.clone(),

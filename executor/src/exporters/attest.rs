@@ -5,6 +5,7 @@
 //! parity: BuildKit v0.32, `exporter/attestation` and `exporter/containerimage/writer.go`; its
 //! `docs/attestations/attestation-storage.md` has the form.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -23,7 +24,7 @@ use super::attrs::{ImageAttrs, TreeAttrs};
 use super::image::{self, Written};
 use super::layers::{self, LayerBlob, Wanted};
 use super::parts::Parts;
-use super::{Built, Context};
+use super::{Built, Context, whence};
 use crate::provenance::{self, Layers, Provenance, STATEMENT};
 use crate::snapshot::stack::kind;
 use crate::snapshot::{Committed, Files, OpenDir, entry};
@@ -69,10 +70,12 @@ pub enum Given {
 }
 
 /// What a statement is of.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Subject {
-    pub(super) name: String,
-    pub(super) digest: Value,
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Subject {
+    /// Its name.
+    pub name: String,
+    /// Its digests, by algorithm.
+    pub digest: Value,
 }
 
 impl Subject {
@@ -86,38 +89,64 @@ impl Subject {
 ///
 /// parity: a list has an index in any case, and gets them in any case.
 pub(super) fn is_attested(built: &[Built], attrs: &ImageAttrs) -> bool {
-    let inline_only = |attested: &Attested| attested.provenance.asked.attrs.inline_only;
-    let wanted = |attested: &Attested| super::is_list(built) || attrs.inline || !inline_only(attested);
-    built.iter().filter_map(|built| built.attested.as_deref()).any(wanted)
+    let is_any = super::is_list(built) || attrs.inline;
+    built.iter().flat_map(inline_only).any(|inline_only| is_any || !inline_only)
 }
 
-/// The statement of a result, in the order of its fields.
+/// Of all that is said of a result, whether it is for images in stores and registries only.
+fn inline_only(built: &Built) -> impl Iterator<Item = bool> {
+    let made = built.attested.iter().map(|attested| attested.provenance.asked.attrs.inline_only);
+    made.chain(built.said.iter().map(|said| said.inline_only))
+}
+
+/// A statement of a result, in the order of its fields.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Statement {
+struct Statement<'b> {
     #[serde(rename = "_type")]
     kind: &'static str,
-    predicate_type: &'static str,
+    predicate_type: &'b str,
     subject: Vec<Subject>,
-    predicate: Value,
+    predicate: Cow<'b, Value>,
+    /// The file that it is in beside a tree.
+    #[serde(skip)]
+    file: &'b str,
 }
 
-/// What is said of a result: `image` are the layers that were written for it.
-pub(super) fn statement(
-    built: &Built,
-    attested: &Attested,
-    subject: Vec<Subject>,
-    image: &[LayerBlob],
-    wanted: Wanted,
+/// What is said of a result: what others say, then how it was made. `layers`: those that were written for it; `is_wanted`:
+/// whether one is, by what it says of that.
+fn statements<'b>(
+    built: &'b Built,
+    subject: &[Subject],
+    (layers, wanted): (&[LayerBlob], Wanted),
+    is_wanted: &dyn Fn(bool) -> bool,
     context: Context<'_>,
-) -> Result<Statement> {
-    let Attested { provenance, gave } = attested;
-    let layers = match &provenance.steps {
-        Some(steps) => layers_of(built, steps, gave, image, wanted, context)?,
-        None => Layers::new(),
-    };
-    let predicate = provenance.predicate(clock::now(), &layers)?;
-    Ok(Statement { kind: STATEMENT, predicate_type: provenance.predicate_type(), subject, predicate })
+) -> Result<Vec<Statement<'b>>> {
+    let of_others = built.said.iter().filter(|said| is_wanted(said.inline_only)).map(|said| Statement {
+        kind: STATEMENT,
+        predicate_type: &said.predicate_type,
+        subject: if said.subject.is_empty() { subject.to_vec() } else { said.subject.clone() },
+        predicate: Cow::Borrowed(&said.predicate),
+        file: &said.name,
+    });
+    let mut found: Vec<Statement<'b>> = of_others.collect();
+    let attested = built.attested.as_deref();
+    if let Some(Attested { provenance, gave }) =
+        attested.filter(|attested| is_wanted(attested.provenance.asked.attrs.inline_only))
+    {
+        let layers = match &provenance.steps {
+            Some(steps) => layers_of(built, steps, gave, layers, wanted, context)?,
+            None => Layers::new(),
+        };
+        found.push(Statement {
+            kind: STATEMENT,
+            predicate_type: provenance.predicate_type(),
+            subject: subject.to_vec(),
+            predicate: Cow::Owned(provenance.predicate(clock::now(), &layers)?),
+            file: &provenance.asked.attrs.filename,
+        });
+    }
+    Ok(found)
 }
 
 /// The layers of what steps gave, as far as they are blobs.
@@ -167,24 +196,35 @@ pub(super) fn write(
     written: &mut Written,
     context: Context<'_>,
 ) -> Result<Option<Descriptor>> {
-    let Some(attested) = built.attested.as_deref() else { return Ok(None) };
     let (of, layers) = image;
     let subject = attrs.names.iter().map(|name| subject(name, &built.platform, &of.digest));
-    let statement = statement(built, attested, subject.collect::<Result<_>>()?, layers, wanted, context)?;
-    let bytes = oci::json::to_vec(&statement);
-    let mut layer = image::put("attestation", IN_TOTO, &bytes, context)?;
-    layer.annotations = BTreeMap::from([(PREDICATE.to_owned(), statement.predicate_type.to_owned())]);
+    let subject = subject.collect::<Result<Vec<_>>>()?;
+    let mut statements = statements(built, &subject, (layers, wanted), &|_| true, context)?;
+    if statements.is_empty() {
+        return Ok(None);
+    }
+    for (statement, _) in statements.iter_mut().zip(&built.said).filter(|(_, said)| said.is_bill_of_result()) {
+        if let Some(document) = whence::with_layers(&statement.predicate, built, layers, context)? {
+            statement.predicate = Cow::Owned(document);
+        }
+    }
+    let put = |statement: &Statement<'_>| {
+        let mut layer = image::put("attestation", IN_TOTO, &oci::json::to_vec(statement), context)?;
+        layer.annotations = BTreeMap::from([(PREDICATE.to_owned(), statement.predicate_type.to_owned())]);
+        Ok(layer)
+    };
+    let layers = statements.iter().map(put).collect::<Result<Vec<_>>>()?;
     let mut manifest = match attrs.classic_attestations {
         false => {
             let config = image::put("config", media::OCI_EMPTY, b"{}", context)?;
-            let mut manifest = Manifest::new(Descriptor { data: b"{}".to_vec(), ..config }, vec![layer]);
+            let mut manifest = Manifest::new(Descriptor { data: b"{}".to_vec(), ..config }, layers);
             manifest.artifact_type = ARTIFACT.to_owned();
             manifest.subject = Some(Descriptor::new(&of.media_type, of.digest.clone(), of.size));
             manifest
         }
         true => {
-            let config = image::put("config", media::OCI_CONFIG, &classic_config(&layer.digest), context)?;
-            Manifest::new(config, vec![layer])
+            let config = image::put("config", media::OCI_CONFIG, &classic_config(&layers), context)?;
+            Manifest::new(config, layers)
         }
     };
     manifest.media_type = media::OCI_MANIFEST.to_owned();
@@ -229,31 +269,38 @@ impl Attestation {
     }
 }
 
-/// What is said of the files of a result, for beside them. `suffix` is what its name has that others would have, too.
+/// What is said of the files of a result, for beside them, by name. `suffix` is what names have that others would have, too.
 pub(super) fn beside(
     built: &Built,
     files: &Files,
     suffix: Option<&str>,
     attrs: &TreeAttrs,
     context: Context<'_>,
-) -> Result<Option<Attestation>> {
-    let wanted = |attested: &&Attested| !attested.provenance.asked.attrs.inline_only;
-    let Some(attested) = built.attested.as_deref().filter(wanted) else { return Ok(None) };
+) -> Result<Vec<Attestation>> {
+    let is_wanted = |inline_only: bool| !inline_only;
+    if !inline_only(built).any(is_wanted) {
+        return Ok(Vec::new());
+    }
     let mut subjects = Vec::new();
     let top = files.open_dir(Path::new("/")).map_err(Error::io("open", "/"))?;
     hash(&top, &mut PathBuf::new(), &mut subjects, context)?;
-    let statement = statement(built, attested, subjects, &[], Wanted::default(), context)?;
-    let file = &attested.provenance.asked.attrs.filename;
-    let name = match suffix {
-        None => file.clone(),
-        Some(platform) => {
-            let (stem, ending) = file.rfind('.').map_or((file.as_str(), ""), |dot| file.split_at(dot));
-            format!("{stem}.{}{ending}", platform.replace('/', "_"))
-        }
-    };
     let time = attrs.epoch.unwrap_or_else(|| clock::now().unix_seconds());
-    let name = format!("{}{name}", attrs.attestation_prefix);
-    Ok(Some(Attestation { name, bytes: oci::json::to_vec_indented(&statement), time }))
+    let mut beside = BTreeMap::new();
+    for statement in statements(built, &subjects, (&[], Wanted::default()), &is_wanted, context)? {
+        let name = format!("{}{}", attrs.attestation_prefix, suffixed(statement.file, suffix));
+        let file = Attestation { name: name.clone(), bytes: oci::json::to_vec_indented(&statement), time };
+        if beside.insert(name.clone(), file).is_some() {
+            return Err(Error::Invalid(format!("duplicate attestation path name {name}")));
+        }
+    }
+    Ok(beside.into_values().collect())
+}
+
+/// A name with the platform before its ending.
+fn suffixed(file: &str, platform: Option<&str>) -> String {
+    let Some(platform) = platform else { return file.to_owned() };
+    let (stem, ending) = file.rfind('.').map_or((file, ""), |dot| file.split_at(dot));
+    format!("{stem}.{}{ending}", platform.replace('/', "_"))
 }
 
 /// The digests of files, by their paths.
@@ -280,12 +327,13 @@ fn hash(dir: &OpenDir, path: &mut PathBuf, subjects: &mut Vec<Subject>, context:
 }
 
 /// The config of a manifest that looks like an image's.
-fn classic_config(statement: &Digest) -> Vec<u8> {
+fn classic_config(statements: &[Descriptor]) -> Vec<u8> {
+    let statements: Vec<&Digest> = statements.iter().map(|statement| &statement.digest).collect();
     oci::json::to_vec(&json!({
         "architecture": "unknown",
         "os": "unknown",
         "config": {},
-        "rootfs": { "type": "layers", "diff_ids": [statement] },
+        "rootfs": { "type": "layers", "diff_ids": statements },
     }))
 }
 

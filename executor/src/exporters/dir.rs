@@ -46,7 +46,7 @@ pub(super) fn export(built: &[Built], output: &Output, attrs: &TreeAttrs, contex
 fn write(opened: &[Opened], dest: &Path, attrs: &TreeAttrs, context: Context<'_>) -> Result<()> {
     let options = options(attrs);
     let aside = Aside::make(dest)?;
-    for Opened { prefix, files, attestation } in opened {
+    for Opened { prefix, files, attestations } in opened {
         let to = aside.tree().join(prefix);
         fs::create_dir_all(&to).map_err(Error::io("make", &to))?;
         let tree = Tree::open(&to).map_err(Error::io("open", &to))?;
@@ -54,9 +54,7 @@ fn write(opened: &[Opened], dest: &Path, attrs: &TreeAttrs, context: Context<'_>
         let _part = context.progress.part(label, 0);
         copy::copy(files, "/", &tree, "/", &options, context.cancel)
             .map_err(|error| below(&dest.join(prefix), error))?;
-        if let Some(attestation) = attestation {
-            attestation.write(&to)?;
-        }
+        attestations.iter().try_for_each(|attestation| attestation.write(&to))?;
         if !prefix.is_empty() {
             // parity: a directory of a platform is of no tree and so of no time.
             let time = Timespec { tv_sec: attrs.epoch.unwrap_or(0), tv_nsec: 0 };
@@ -117,9 +115,9 @@ fn clean(dest: &Path, opened: &[Opened]) -> Result<()> {
             prefix => Wanted::Below(prefix, files),
         })
     });
-    let said = opened.iter().filter_map(|Opened { prefix, attestation, .. }| {
+    let said = opened.iter().flat_map(|Opened { prefix, attestations, .. }| {
         let below = Some(prefix.as_str()).filter(|prefix| !prefix.is_empty());
-        Some(Ok(Wanted::File(below, &attestation.as_ref()?.name)))
+        attestations.iter().map(move |said| Ok(Wanted::File(below, &said.name)))
     });
     let wanted = wanted.chain(said);
     let clean = |wanted: Vec<Wanted<'_>>| remove_others(&tree, &wanted, &open_top(dest)?, &mut PathBuf::from("/"));

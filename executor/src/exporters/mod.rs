@@ -18,9 +18,11 @@ mod lend;
 mod load;
 mod packs;
 mod parts;
+mod statements;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod whence;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,11 +33,11 @@ use crate::cache::Key;
 use crate::snapshot::{Committed, Snapshots};
 use crate::sources::{self, Fetching};
 use crate::store::Store;
-use crate::{Cancel, Error, Output, Result, progress, provenance};
+use crate::{Cancel, Error, Output, Result, progress};
 
 pub(crate) use ahead::{Ahead, pace, wanted};
 pub(crate) use annotations::is_annotation;
-pub use attest::{Attested, Gave, Given};
+pub use attest::{Attested, Gave, Given, Subject};
 pub(crate) use attrs::{boolean, number};
 pub(crate) use dest::check_dir;
 pub(crate) use image::{family, is_internal, origins};
@@ -43,6 +45,8 @@ pub(crate) use layers::Wanted;
 pub(crate) use lend::lend;
 pub use lend::{Lending, Mode};
 pub use packs::Packs;
+pub(crate) use statements::read as statements;
+pub use statements::{Attached, Said};
 
 /// The exporters there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,6 +98,8 @@ pub struct Built {
     pub name: Option<String>,
     /// How it was made, where somebody asked for that.
     pub attested: Option<Box<Attested>>,
+    /// What others say of it.
+    pub said: Vec<Said>,
     /// What annotations whoever made the definition gives the images of the build, as attributes of an output would.
     pub annotations: BTreeMap<String, String>,
 }
@@ -167,11 +173,12 @@ fn is_list(built: &[Built]) -> bool {
     built.len() > 1 || built.iter().any(|built| built.listed)
 }
 
-/// Finds out before a build what would make its export fail whatever is built. `list`: whether it gets one; `asked`: what
-/// is to be said of how it was made.
-pub fn check(output: &Output, list: bool, asked: Option<&provenance::Attrs>) -> Result<()> {
+/// Finds out before a build what would make its export fail whatever is built. `list`: whether it gets one; `inline_only`:
+/// where something is to be said of it, whether all of that is for stores and registries.
+pub fn check(output: &Output, list: bool, inline_only: Option<bool>) -> Result<()> {
     let dest = output.dest.as_deref();
-    let is_attested = |image: &attrs::ImageAttrs| asked.is_some_and(|asked| list || image.inline || !asked.inline_only);
+    let is_attested =
+        |image: &attrs::ImageAttrs| inline_only.is_some_and(|inline_only| list || image.inline || !inline_only);
     let image = || {
         let image = attrs::ImageAttrs::parse(output.kind, &output.attrs, None)?;
         image::check_types(is_attested(&image), image.docker_types == Some(true))?;

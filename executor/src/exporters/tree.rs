@@ -38,8 +38,8 @@ pub(super) struct Opened {
     pub(super) prefix: String,
     /// They.
     pub(super) files: Files,
-    /// What is said of them, beside them.
-    pub(super) attestation: Option<Attestation>,
+    /// What is said of them, beside them; by name.
+    pub(super) attestations: Vec<Attestation>,
 }
 
 /// Opens the files of results.
@@ -58,9 +58,9 @@ pub(super) fn open(built: &[Built], attrs: &TreeAttrs, context: Context<'_>) -> 
             claim(&root, &mut PathBuf::new(), &platform, &mut seen)?;
         }
         let suffix = (super::is_list(built_of) && !split).then_some(&*platform);
-        let attestation = attest::beside(built, &files, suffix, attrs, context)?;
+        let attestations = attest::beside(built, &files, suffix, attrs, context)?;
         let prefix = if split { platform.replace('/', "_") } else { String::new() };
-        opened.push(Opened { prefix, files, attestation });
+        opened.push(Opened { prefix, files, attestations });
     }
     Ok(opened)
 }
@@ -84,7 +84,7 @@ fn claim(dir: &OpenDir, path: &mut PathBuf, platform: &str, seen: &mut BTreeMap<
 }
 
 fn write_tar(opened: &[Opened], attrs: &TreeAttrs, context: Context<'_>, out: &mut dyn Write) -> io::Result<()> {
-    for Opened { prefix, files, attestation } in opened {
+    for Opened { prefix, files, attestations } in opened {
         let mut walk = Walk {
             out,
             epoch: attrs.epoch,
@@ -98,7 +98,7 @@ fn write_tar(opened: &[Opened], attrs: &TreeAttrs, context: Context<'_>, out: &m
             let mtime = attrs.epoch.unwrap_or(0);
             write_header(walk.out, &Entry { mode: 0o755, mtime, ..Entry::new(&walk.path, Kind::Dir) })?;
         }
-        walk.top(&files.open_dir(Path::new("/"))?, attestation.as_ref())?;
+        walk.top(&files.open_dir(Path::new("/"))?, attestations)?;
     }
     out.write_all(&END)
 }
@@ -114,21 +114,28 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// The whole, with what is said of it where its name has it among the others.
-    fn top(&mut self, dir: &OpenDir, attestation: Option<&Attestation>) -> io::Result<()> {
-        let Some(attestation) = attestation else { return self.dir(dir) };
-        let names = dir.names()?;
-        let (before, after): (Vec<_>, Vec<_>) =
-            names.into_iter().partition(|name| name.to_bytes() < attestation.name.as_bytes());
-        self.entries(dir, before)?;
+    /// The whole, with what is said of it where its names have it among the others.
+    fn top(&mut self, dir: &OpenDir, attestations: &[Attestation]) -> io::Result<()> {
+        let mut names = dir.names()?;
+        names.retain(|name| !attestations.iter().any(|said| said.name.as_bytes() == name.to_bytes()));
+        for attestation in attestations {
+            let is_before = |name: &CString| name.to_bytes() < attestation.name.as_bytes();
+            let (before, after): (Vec<_>, Vec<_>) = names.into_iter().partition(is_before);
+            self.entries(dir, before)?;
+            self.attestation(attestation)?;
+            names = after;
+        }
+        self.entries(dir, names)
+    }
+
+    fn attestation(&mut self, attestation: &Attestation) -> io::Result<()> {
         let path = [&self.path, attestation.name.as_bytes()].concat();
         let mut header = Entry::new(&path, Kind::File);
         (header.mode, header.size) = (ATTESTATION, attestation.bytes.len() as u64);
         header.mtime = attestation.time;
         write_header(self.out, &header)?;
         self.out.write_all(&attestation.bytes)?;
-        self.out.write_all(padding(header.size))?;
-        self.entries(dir, after.into_iter().filter(|name| name.to_bytes() != attestation.name.as_bytes()).collect())
+        self.out.write_all(padding(header.size))
     }
 
     fn dir(&mut self, dir: &OpenDir) -> io::Result<()> {

@@ -201,11 +201,7 @@ impl<'a> Bridge<'a> {
 
     fn resolve(&self, name: &str, platform: Option<&Platform>, mode: &str) -> Answer<crate::sources::Resolved> {
         let platform = platform.map_or_else(crate::host_platform, |platform| oci::Platform::from(platform).normalize());
-        let mode = match mode {
-            "pull" => Mode::Pull,
-            "local" => Mode::Local,
-            _ => Mode::Default,
-        };
+        let mode = Mode::named(mode);
         let images = self.frontend.engine.images(self.frontend.request);
         let found = images.resolve(name, &platform, mode).map_err(wire::status)?;
         self.see_image(name, &platform, &found.digest);

@@ -36,6 +36,9 @@ pub use capture::{Capture, Image, Material};
 /// What kind of statement a predicate is in.
 pub(crate) const STATEMENT: &str = "https://in-toto.io/Statement/v1";
 
+/// What the types of predicates that say how a result was made begin with.
+pub(crate) const PROVENANCE_PREFIX: &str = "https://slsa.dev/provenance/";
+
 /// Options of frontends that say what is attested begin with it.
 pub const OPTION: &str = "attest:";
 /// The same among build arguments.

@@ -63,6 +63,8 @@ pub struct Build<'a> {
     pub host: &'a Platform,
     /// Caches that others lend.
     pub lent: &'a [Arc<Lent>],
+    /// How many of the outputs are results; what comes behind them is said of those.
+    pub results: usize,
     /// Whether it is traced what went into the results.
     pub traced: bool,
     /// Whether the cache is not read.
@@ -109,7 +111,7 @@ pub fn solve(build: &Build<'_>, decoded: Decoded, on_made: OnMade<'_>) -> Result
         let mut driver = Driver::new(build, scope, sender, on_made);
         let outputs = driver.add(decoded, 0);
         let edges: Vec<Edge> = outputs.iter().copied().flatten().collect();
-        edges.iter().for_each(|edge| driver.descend(*edge));
+        outputs.iter().take(build.results).flatten().for_each(|edge| driver.descend(*edge));
         driver.run(Event::Want(JOB, edges), &receiver);
         driver.finish(&outputs)
     })
@@ -251,15 +253,18 @@ impl<'scope, 'env> Driver<'scope, 'env> {
         outcome?;
         let used = self.vertices.iter().flat_map(|vertex| vertex.results.values());
         cache::touch(self.build.store, used, now())?;
-        let solved = outputs.iter().map(|edge| edge.map_or_else(|| Ok(Solved::default()), |edge| self.solved(edge)));
+        let solved = outputs.iter().enumerate().map(|(number, edge)| match edge {
+            None => Ok(Solved::default()),
+            Some(edge) => self.solved(*edge, self.build.traced && number < self.build.results),
+        });
         let lent = self.vertices.iter().filter(|vertex| vertex.step.node.meta.export_cache != Some(false));
         let keys = lent.flat_map(|vertex| vertex.found.values().flatten().cloned()).collect();
         Ok(Outcomes { solved: solved.collect::<Result<_>>()?, keys })
     }
 
-    fn solved(&self, edge: Edge) -> Result<Solved> {
+    fn solved(&self, edge: Edge, traced: bool) -> Result<Solved> {
         let tree = self.vertices.result(edge)?;
-        let Build { traced, host, store, .. } = *self.build;
+        let Build { host, store, .. } = *self.build;
         let trace = traced.then(|| trace::of(edge, &self.vertices, host, store)).transpose()?;
         let keys = self.vertices[edge.vertex].found.get(&edge.output).cloned().unwrap_or_default();
         let mut makers = makers::of_layers(edge, &self.vertices).unwrap_or_default().into_iter();

@@ -39,6 +39,17 @@ pub enum Mode {
     Local,
 }
 
+impl Mode {
+    /// The one of a name, as the option `image-resolve-mode` has it.
+    pub fn named(name: &str) -> Self {
+        match name {
+            "pull" => Self::Pull,
+            "local" => Self::Local,
+            _ => Self::Default,
+        }
+    }
+}
+
 /// What is asked about images, and with what: for a compiler's questions and for builds.
 #[derive(Clone, Copy)]
 pub struct Images<'a> {

@@ -3,6 +3,7 @@
 //! Everything here drives programs from outside, by their command lines, as a user would. It must never link a crate of
 //! the workspace: a test that takes a short cut proves the short cut. Benchmarks use the same peers.
 
+pub mod attested;
 pub mod base;
 pub mod binaries;
 pub mod buildkit;
@@ -16,6 +17,7 @@ pub mod measure;
 pub mod process;
 pub mod registry;
 pub mod sandbox;
+pub mod scanner;
 pub mod serve;
 pub mod tree;
 pub mod user;

@@ -177,10 +177,6 @@ fn targets_of_bake_files_and_images_of_specs_say_it_themselves() {
         stored.lines().filter(|line| line.contains("exporting attestation manifest") && line.ends_with("done")).count(),
         1
     );
-    sandbox.write("sbom.toml", &spec.replace("provenance = \"min\"", "sbom = true"));
-    let refused = sandbox.fail(1, &mut sandbox.shell("llbc build -f sbom.toml . x"));
-    assert!(refused.contains("a bill of materials (attest:sbom) is not supported"), "{refused}");
-    sandbox.succeed(&mut sandbox.shell("llbc build -f sbom.toml --sbom=false . x"));
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //! finds it). No distribution has that daemon, so these tests say that they were not run where it is missing.
 #![allow(clippy::unwrap_used)] // An integration test is no `#[test]` to clippy where it is a plain function.
 
-use e2e::{Buildkit, Sandbox, process};
-use serde_json::{Value, json};
+use e2e::{Buildkit, Sandbox, attested, process};
+use serde_json::Value;
 
 const BUILD: &str = "\
 FROM BASE AS tools
@@ -29,19 +29,6 @@ ADD ADDRESS/file /added
 /// A step more, of which BuildKit does not tell the layers.
 const OF_LAYOUT: &str = "COPY --from=layout /etc /etc\n";
 
-/// The index of an image in a layout, the manifests of what is said of it, and that.
-fn read(sandbox: &Sandbox, layout: &str) -> Value {
-    let file = |name: &str| serde_json::from_str::<Value>(&sandbox.read(&format!("{layout}/{name}"))).unwrap();
-    let blob = |descriptor: &Value| {
-        file(&format!("blobs/sha256/{}", descriptor["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap()))
-    };
-    let index = blob(&file("index.json")["manifests"][0]);
-    let said = index["manifests"].as_array().unwrap().iter().filter(|image| image["platform"]["os"] == "unknown");
-    let manifests: Vec<Value> = said.map(blob).collect();
-    let statements: Vec<Value> = manifests.iter().map(|manifest| blob(&manifest["layers"][0])).collect();
-    json!([index, manifests, statements])
-}
-
 /// Builds on both sides with a flag that each has its own way to say, and compares.
 fn compare(sandbox: &Sandbox, daemon: &Buildkit, attrs: &str, theirs: &[&str], ours: &str) {
     let mut build = daemon.client();
@@ -54,45 +41,10 @@ fn compare(sandbox: &Sandbox, daemon: &Buildkit, attrs: &str, theirs: &[&str], o
         "rm -rf theirs ours; mkdir theirs ours; tar -C theirs -xf theirs.tar; \
          llbc build -O0 {ours} --provenance={attrs} -o type=oci,dest=ours.tar -t app:1 context; tar -C ours -xf ours.tar"
     )));
-    let (mut ours, mut theirs) = (read(sandbox, "ours"), read(sandbox, "theirs"));
-    comparable(&mut ours);
-    comparable(&mut theirs);
+    let (mut ours, mut theirs) = (attested::read(sandbox, "ours"), attested::read(sandbox, "theirs"));
+    attested::comparable(&mut ours);
+    attested::comparable(&mut theirs);
     assert_eq!(ours, theirs, "{attrs}");
-}
-
-/// Without what is another each time: digests of images, of layers and of what a session has a part in, sizes, ids, times.
-fn comparable(value: &mut Value) {
-    match value {
-        Value::Array(list) => list.iter_mut().for_each(comparable),
-        Value::Object(map) => {
-            for key in
-                ["invocationId", "startedOn", "finishedOn", "buildInvocationID", "buildStartedOn", "buildFinishedOn"]
-            {
-                if let Some(text) = map.get_mut(key) {
-                    assert!(text.as_str().is_some_and(|text| !text.is_empty()), "{key}");
-                    *text = Value::Null;
-                }
-            }
-            if let Some(steps) = map.get_mut("digestMapping").and_then(Value::as_object_mut) {
-                let mut ids: Vec<Value> = steps.values().cloned().collect();
-                ids.sort_by_key(Value::to_string);
-                *map.get_mut("digestMapping").unwrap() = ids.into();
-            }
-            for key in ["size", "vnd.docker.reference.digest"] {
-                map.remove(key);
-            }
-            // parity: but for these three, which docs/differences.md names.
-            for key in ["root", "dockerfileVersion", "llbcVersion"] {
-                map.remove(key);
-            }
-            // Materials have the digest of the base, which is one.
-            if !map.contains_key("uri") {
-                map.remove("digest");
-            }
-            map.values_mut().for_each(comparable);
-        }
-        _ => {}
-    }
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ast::Source;
-use compiler::{Answer, Facts, Question};
+use compiler::{Answer, Facts, Plan, Question};
 use executor::cli;
+use executor::exporters::Attached;
 use executor::provenance::{Asked, Image};
 
 use crate::args::Build;
@@ -14,18 +15,18 @@ use crate::settings::{Input, Settings};
 /// What a file of Docker's is called where nobody says it.
 const DOCKERFILE: &str = "Dockerfile";
 
-/// What the options of a build ask for.
+/// What the options that are set ask for to be said of how results were made.
 pub(super) fn asked(settings: &Settings, source: &Source, facts: &Facts) -> Result<Option<Asked>> {
-    of(settings, source, facts, settings.options.opts.clone())
+    of(settings, (source, facts), settings.options.opts.clone())
 }
 
-/// The same of a result whose text asks for attestations, too. What flags and options say of a type goes before that.
-pub(super) fn asked_by_text(
+/// The options of a build of a target whose text asks for attestations, too. What flags and options say of a type goes
+/// before that.
+pub(super) fn options_with_text(
     args: &Build,
     settings: &Settings,
-    (source, facts): (&Source, &Facts),
     (target, attestations): (&str, &[String]),
-) -> Result<Option<Asked>> {
+) -> Result<BTreeMap<String, String>> {
     let mut opts = settings.options.opts.clone();
     if !target.is_empty() {
         opts.insert("target".to_owned(), target.to_owned());
@@ -38,13 +39,13 @@ pub(super) fn asked_by_text(
             opts.insert(format!("{}{kind}", executor::provenance::OPTION), attrs);
         }
     }
-    of(settings, source, facts, opts)
+    Ok(opts)
 }
 
-fn of(
+/// What options ask for to be said of how results were made.
+pub(super) fn of(
     settings: &Settings,
-    source: &Source,
-    facts: &Facts,
+    (source, facts): (&Source, &Facts),
     mut opts: BTreeMap<String, String>,
 ) -> Result<Option<Asked>> {
     let language = frontends::choose(&source.name, &source.bytes, None).map_or("", |language| language.id);
@@ -58,6 +59,11 @@ fn of(
     }
     let asked = cli::asked(&frontend, &opts).map_err(Failure::Build)?;
     Ok(asked.map(|asked| Asked { images: images(facts), locals: locals(settings, facts), ..asked }))
+}
+
+/// What is said of the results of a plan in the outputs of its definition that come behind them.
+pub(super) fn attached(plan: &Plan) -> Vec<Attached> {
+    plan.bills().map(Attached::bill).collect()
 }
 
 /// Images that were looked up.

@@ -2,7 +2,7 @@
 //!
 //! What is required is built with the rest; nothing goes anywhere unless everything could be built and is as expected.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
@@ -99,20 +99,29 @@ struct Planned {
     epoch: Option<i64>,
     shipment: Option<Box<Shipment>>,
     is_required_only: bool,
+    /// Its options, with what the text says of attestations.
+    opts: BTreeMap<String, String>,
+}
+
+impl Planned {
+    fn goes_somewhere(&self) -> bool {
+        goes_somewhere(self.shipment.as_deref(), self.is_required_only)
+    }
 }
 
 /// Builds what was asked for.
 pub(super) fn run(args: &Build, settings: Settings, source: &Source, asked: &Asked) -> Result<()> {
-    let (plan, planned, facts) = plan(&settings, source, asked)?;
+    let (plan, planned, facts) = plan(args, &settings, source, asked)?;
     let mut run = super::run_settings(args, None)?;
     (run.outputs, run.expected) = deliveries(args, &settings, &planned)?;
-    run.attest = attestations(args, &settings, (source, &facts), &planned)?;
+    run.attest = attestations(&settings, (source, &facts), &planned)?;
+    run.attached = attest::attached(&plan);
     super::lend(settings, &mut run);
     executor::cli::run(definition::encode(plan)?, run).map_err(Failure::Build)
 }
 
 /// One graph of all results. What was answered for one is not asked for another.
-fn plan(settings: &Settings, source: &Source, asked: &Asked) -> Result<(Plan, Vec<Planned>, Facts)> {
+fn plan(args: &Build, settings: &Settings, source: &Source, asked: &Asked) -> Result<(Plan, Vec<Planned>, Facts)> {
     let mut host = Host::new(settings)?;
     let mut facts = Facts::default();
     let (mut plans, mut planned, mut count) = (Vec::new(), Vec::new(), 0);
@@ -124,7 +133,13 @@ fn plan(settings: &Settings, source: &Source, asked: &Asked) -> Result<(Plan, Ve
         if !name.is_empty() {
             options.opts.insert("target".to_owned(), name.clone());
         }
-        let outcome = compiler::compile(source, &options, facts, &host);
+        let mut outcome = compiler::compile(source, &options, facts, &host);
+        let shipment = outcome.plan.as_ref().and_then(|plan| plan.outputs.first()?.shipment.clone());
+        let is_required_only = at >= asked.names.len();
+        if goes_somewhere(shipment.as_deref(), is_required_only) {
+            options.opts = attest::options_with_text(args, settings, (name, attestations_of(shipment.as_deref())))?;
+            outcome = compiler::with_bills(outcome, &options, &host);
+        }
         facts = outcome.facts;
         if at == 0 {
             sources = std::iter::once(source.clone()).chain(outcome.modules).collect();
@@ -144,8 +159,9 @@ fn plan(settings: &Settings, source: &Source, asked: &Asked) -> Result<(Plan, Ve
             name: name.clone(),
             results,
             epoch: first.and_then(|output| output.epoch),
-            shipment: first.and_then(|output| output.shipment.clone()),
-            is_required_only: at >= asked.names.len(),
+            shipment,
+            is_required_only,
+            opts: options.opts,
         });
         plans.push(plan);
     }
@@ -162,7 +178,7 @@ fn plan(settings: &Settings, source: &Source, asked: &Asked) -> Result<(Plan, Ve
 
 /// Where everything goes, and what it must be like before.
 fn deliveries(args: &Build, settings: &Settings, planned: &[Planned]) -> Result<(Vec<Output>, Vec<Expectation>)> {
-    let delivered: Vec<&Planned> = planned.iter().filter(|planned| goes_somewhere(planned)).collect();
+    let delivered: Vec<&Planned> = planned.iter().filter(|planned| planned.goes_somewhere()).collect();
     check_flags(args, &delivered)?;
     let mut outputs = Vec::new();
     for planned in &delivered {
@@ -181,29 +197,28 @@ fn part(planned: &Planned, count: usize) -> Part {
 }
 
 /// What is to be said of how each was made.
-fn attestations(
-    args: &Build,
-    settings: &Settings,
-    text: (&Source, &Facts),
-    planned: &[Planned],
-) -> Result<Vec<Attest>> {
-    let delivered: Vec<&Planned> = planned.iter().filter(|planned| goes_somewhere(planned)).collect();
+fn attestations(settings: &Settings, text: (&Source, &Facts), planned: &[Planned]) -> Result<Vec<Attest>> {
+    let delivered: Vec<&Planned> = planned.iter().filter(|planned| planned.goes_somewhere()).collect();
     let mut told = Vec::new();
     for planned in &delivered {
-        let said = match planned.shipment.as_ref().map(|shipment| &shipment.destination) {
-            Some(Destination::Image { attestations, .. }) => attestations.as_slice(),
-            _ => &[],
-        };
-        let asked = attest::asked_by_text(args, settings, text, (&planned.name, said))?;
+        let asked = attest::of(settings, text, planned.opts.clone())?;
         let part = Some(part(planned, delivered.len()));
         told.extend(asked.map(|asked| Attest { asked: asked.into(), part }));
     }
     Ok(told)
 }
 
-fn goes_somewhere(planned: &Planned) -> bool {
-    let is_nowhere = planned.shipment.as_ref().is_some_and(|shipment| shipment.destination == Destination::Nowhere);
-    !planned.is_required_only && !is_nowhere
+/// The attestations that the text asks for.
+fn attestations_of(shipment: Option<&Shipment>) -> &[String] {
+    match shipment.map(|shipment| &shipment.destination) {
+        Some(Destination::Image { attestations, .. }) => attestations,
+        _ => &[],
+    }
+}
+
+fn goes_somewhere(shipment: Option<&Shipment>, is_required_only: bool) -> bool {
+    let is_nowhere = shipment.is_some_and(|shipment| shipment.destination == Destination::Nowhere);
+    !is_required_only && !is_nowhere
 }
 
 /// Refuses what means something for one result only, and what is not there.

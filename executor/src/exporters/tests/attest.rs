@@ -6,6 +6,7 @@ use oci::Time;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::exporters::statements::Said;
 use crate::provenance::{Asked, Attrs, Capture, Provenance};
 
 /// Results of which it is said how they were made.
@@ -162,4 +163,88 @@ fn one_for_each_platform_beside_trees() {
     let mut archive = tar::Archive::new(&bytes[..]);
     let entries = archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string());
     assert_eq!(entries.collect::<Vec<_>>(), ["d/", "d/f", "l", "provenance.json"], "in the order of names");
+}
+
+/// A statement of others, in a file.
+fn said(name: &str, predicate: Value) -> Said {
+    Said {
+        name: name.to_owned(),
+        predicate_type: llb::scan::PREDICATE.to_owned(),
+        subject: Vec::new(),
+        predicate,
+        is_core: name.starts_with("sbom."),
+        inline_only: false,
+    }
+}
+
+#[test]
+fn what_others_say_comes_first_with_the_layers_of_files() {
+    let mut fixture = fixture(&["linux/amd64"], "mode=min");
+    let file = |name: &str| json!({ "fileName": name, "comment": if name == "said" { "mine" } else { "" } });
+    let names = ["d/f", "/l", "./gone", "d", "l/x", "none", "said"];
+    let document = json!({
+        "spdxVersion": "SPDX-2.2",
+        "unknown": [1],
+        "files": names.map(file),
+        "packages": [{ "files": [file("l")] }, { "name": "x" }],
+        "creationInfo": { "creators": ["Tool: a"] },
+    });
+    let named = Said {
+        subject: vec![Subject { name: "_".to_owned(), digest: json!({ "sha256": "aa" }) }],
+        ..said("sbom-context.json", json!({ "spdxVersion": "SPDX-2.2", "files": [file("d/f")] }))
+    };
+    fixture.built[0].said = vec![said("sbom.spdx.json", document.clone()), named];
+    fixture.export(Kind::Oci, &[("name", "a")]).unwrap();
+    let archive = fixture.archive();
+    let index = index(&archive);
+    let manifest = json(blob(&archive, &index["manifests"][1]["digest"]));
+    let layers: Vec<Value> = manifest["layers"].as_array().unwrap().clone();
+    let types: Vec<&Value> = layers.iter().map(|layer| &layer["annotations"]["in-toto.io/predicate-type"]).collect();
+    assert_eq!(types, ["https://spdx.dev/Document", "https://spdx.dev/Document", "https://slsa.dev/provenance/v1"]);
+    let statements: Vec<Value> = layers.iter().map(|layer| json(blob(&archive, &layer["digest"]))).collect();
+    let image = json(blob(&archive, &index["manifests"][0]["digest"]));
+    let layer = |number: usize| format!("layerID: {}", image["layers"][number]["digest"].as_str().unwrap());
+    let told = &statements[0]["predicate"];
+    let comments: Vec<&str> =
+        told["files"].as_array().unwrap().iter().map(|file| file["comment"].as_str().unwrap()).collect();
+    assert_eq!(comments, [&*layer(0), &layer(1), &layer(0), "", "", "", "mine"]);
+    assert_eq!(told["packages"][0]["files"][0]["comment"], layer(1));
+    assert_eq!((&told["unknown"], &told["creationInfo"]["creators"][0]), (&json!([1]), &json!("Tool: a")));
+    assert!(told["creationInfo"]["creators"][1].as_str().unwrap().starts_with("Tool: llbc-"), "{told}");
+    assert_eq!(statements[0]["subject"][0]["name"], "pkg:docker/a@latest?platform=linux%2Famd64");
+    assert_eq!(statements[1]["subject"], json!([{ "name": "_", "digest": { "sha256": "aa" } }]));
+    assert_eq!(statements[1]["predicate"]["files"][0]["comment"], "", "of other trees nothing is known");
+}
+
+#[test]
+fn documents_that_nobody_understands_stay_as_they_are() {
+    for document in [json!({ "files": [{ "fileName": "d/f" }] }), json!({ "spdxVersion": "SPDX-9", "files": 1 })] {
+        let mut fixture = Fixture::new(&["linux/amd64"]);
+        fixture.built[0].said = vec![said("sbom.spdx.json", document.clone())];
+        fixture.export(Kind::Oci, &[]).unwrap();
+        let archive = fixture.archive();
+        let manifest = json(blob(&archive, &index(&archive)["manifests"][1]["digest"]));
+        assert_eq!(statement(&archive, &manifest)["predicate"], document);
+    }
+    // What is understood may still be odd.
+    let mut fixture = Fixture::new(&["linux/amd64"]);
+    let odd =
+        json!({ "spdxVersion": "SPDX-2.3", "files": [1, {}, { "fileName": 2 }], "packages": {}, "creationInfo": 3 });
+    fixture.built[0].said = vec![said("sbom.spdx.json", odd.clone())];
+    fixture.export(Kind::Oci, &[]).unwrap();
+    let archive = fixture.archive();
+    let manifest = json(blob(&archive, &index(&archive)["manifests"][1]["digest"]));
+    assert_eq!(statement(&archive, &manifest)["predicate"], odd);
+}
+
+#[test]
+fn files_of_one_name_beside_a_tree_are_refused() {
+    let mut fixture = fixture(&["linux/amd64"], "mode=min");
+    fixture.built[0].said = vec![said("a.json", json!({})), said("b.json", json!({}))];
+    fixture.export(Kind::Tar, &[("attestation-prefix", "l-")]).unwrap();
+    let names: Vec<String> = fixture.archive().into_keys().filter(|name| name.ends_with(".json")).collect();
+    assert_eq!(names, ["l-a.json", "l-b.json", "l-provenance.json"]);
+    fixture.built[0].said.push(said("provenance.json", json!({})));
+    let refused = fixture.export(Kind::Tar, &[]).unwrap_err().to_string();
+    assert_eq!(refused, "duplicate attestation path name provenance.json");
 }

@@ -69,6 +69,7 @@ pub(super) fn run(args: &Build, mut units: Vec<Unit<'_>>) -> Result<()> {
     }
     let wanted = units.iter().filter(|unit| unit.wanted);
     let mut plan = Plan::together(wanted.filter_map(|unit| plans.remove(&unit.target.name)).collect());
+    run.attached = attest::attached(&plan);
     plan.optimize(units.first().map(|unit| unit.settings.passes).unwrap_or_default());
     executor::cli::run(definition::encode(plan)?, run).map_err(Failure::Build)
 }
@@ -99,7 +100,8 @@ fn planned(unit: &Unit<'_>, plans: &BTreeMap<String, Plan>) -> Result<Option<(Pl
         }
     }
     let host = Host::new(&unit.settings)?;
-    let outcome = compiler::compile(&unit.source, &options, Facts::default(), &host);
+    let compile = if unit.wanted { compiler::build } else { compiler::compile };
+    let outcome = compile(&unit.source, &options, Facts::default(), &host);
     let sources: Sources = std::iter::once(unit.source.clone()).chain(outcome.modules).collect();
     if printer::diagnostics(unit.settings.error_format, &sources, &outcome.diagnostics) {
         return Ok(None);
