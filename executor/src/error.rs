@@ -125,6 +125,8 @@ impl Error {
 
 /// What to do about a full disk, whoever's it is.
 const FULL: &str = "; the disk is full or has no inodes left; if it is the store's, `executor prune` makes room";
+/// What to do about files that may not be opened.
+const TOO_MANY: &str = "; this process may have more at once with a higher limit (`ulimit -n`)";
 /// What to do about a file that may not grow.
 const TOO_LARGE: &str = "; there is a limit of the size of files (`ulimit -f`), or the file system has one";
 /// What to do about a database that cannot be read.
@@ -141,6 +143,7 @@ impl std::fmt::Display for Error {
                 match source.kind() {
                     std::io::ErrorKind::FileTooLarge => f.write_str(TOO_LARGE),
                     _ if self.is_full() => f.write_str(FULL),
+                    _ if source.raw_os_error() == Some(libc::EMFILE) => f.write_str(TOO_MANY),
                     _ => Ok(()),
                 }
             }

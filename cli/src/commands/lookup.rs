@@ -1,5 +1,6 @@
 //! Where `llbc build` finds the build file and the context, as `docker build` does.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, Result};
@@ -97,14 +98,19 @@ fn local(directory: &Path, file: Option<&str>) -> Result<Found> {
 /// `Dockerfile`, else `dockerfile`, else `build.toml`.
 fn default_file(directory: &Path) -> Result<PathBuf> {
     let candidates = ["Dockerfile", "dockerfile", "build.toml"].map(|name| directory.join(name));
-    let first = candidates[0].display().to_string();
-    candidates.into_iter().find(|path| path.is_file()).ok_or_else(|| {
-        Failure::message(
-            "io",
-            format!("there is no {first}"),
-            "name the build file with -f FILE (`-` is standard input)",
-        )
-    })
+    for path in &candidates {
+        match std::fs::metadata(path) {
+            Ok(found) if found.is_file() => return Ok(path.clone()),
+            // It may be there.
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(Failure::io("read", path)(error)),
+            _ => {}
+        }
+    }
+    Err(Failure::message(
+        "io",
+        format!("there is no {}", candidates[0].display()),
+        "name the build file with -f FILE (`-` is standard input)",
+    ))
 }
 
 #[cfg(test)]
@@ -132,6 +138,15 @@ mod tests {
         check(Some("/proc"), None, "there is no /proc/Dockerfile");
         check(Some("/etc/passwd"), None, "the context /etc/passwd is not a directory");
         check(Some("/nosuch"), None, "cannot open the context /nosuch: No such file or directory (os error 2)");
+    }
+
+    #[test]
+    fn a_file_that_may_be_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("Dockerfile");
+        std::os::unix::fs::symlink("Dockerfile", &file).unwrap();
+        let expected = format!("cannot read {}: Too many levels of symbolic links (os error 40)", file.display());
+        check(directory.path().to_str(), None, &expected);
     }
 
     #[test]

@@ -373,13 +373,15 @@ fn a_closed_terminal_ends_a_build_in_order_unless_nobody_wants_that() {
 }
 
 #[test]
-fn a_limit_of_the_size_of_files_is_an_error() {
+fn limits_of_files_are_errors() {
     let sandbox = Sandbox::with_base();
     sandbox.write("Dockerfile", "FROM base\n");
     let said =
         sandbox.fail(1, &mut sandbox.shell("ulimit -f 100; llbc build --progress=plain -o type=tar,dest=out.tar ."));
     assert!(said.contains("File too large") && said.contains("`ulimit -f`"), "{said}");
     assert!(!sandbox.has("out.tar"));
+    let said = sandbox.fail(1, &mut sandbox.shell("ulimit -n 10; llbc build --no-cache --progress=plain ."));
+    assert!(said.contains("Too many open files") && said.contains("`ulimit -n`"), "{said}");
 }
 
 #[test]
