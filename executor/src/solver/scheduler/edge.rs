@@ -67,13 +67,17 @@ impl Scheduler {
         }
     }
 
-    /// Whether the cache has answered for all keys that are known; asks it when it has not been asked.
+    /// Whether the cache has answered for all keys that are known; asks it when it has not been asked. One question is open at
+    /// a time: an answer does not say to which it is.
     fn is_answered(&mut self, edge: Edge) -> bool {
         let known = self.known(edge.vertex);
         let asked = known.iter().map(Vec::len).chain([self.vertex(edge.vertex).keyed]).collect();
         let output = self.output_mut(edge);
         if output.asked.as_ref() == Some(&asked) {
             return output.answered;
+        }
+        if output.asked.is_some() && !output.answered {
+            return false;
         }
         output.asked = Some(asked);
         output.answered = false;

@@ -100,7 +100,11 @@ impl Run {
                 );
             }
             Action::Adopt(_, edges) => assert!(edges.iter().all(|edge| self.scheduler.is_done(*edge))),
-            Action::Key(..) | Action::Query(..) | Action::Load(_) | Action::Save(..) => {}
+            Action::Query(edge, _) => {
+                let is_open = |pending: &Action| matches!(pending, Action::Query(other, _) if other == edge);
+                assert!(!self.pending.iter().any(is_open), "{edge:?} is asked for twice at once");
+            }
+            Action::Key(..) | Action::Load(_) | Action::Save(..) => {}
         }
         if let Some(task) = task_of(&action) {
             assert!(

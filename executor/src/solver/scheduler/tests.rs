@@ -254,6 +254,34 @@ fn a_child_is_found_through_the_content_key_of_its_input() {
 }
 
 #[test]
+fn an_answer_that_was_overtaken_by_a_key_is_no_answer_for_that_key() {
+    // c copies from a onto b, which is made of a: one answer gives keys to both inputs, one after the other.
+    check(
+        "s a(s!) b(a) c(b,a) d(c)",
+        "want d -> key d0
+         keyed d -> key c0
+         keyed c -> key b0; key a0
+         keyed b ->
+         keyed a -> key s0
+         keyed s -> query s
+         miss s -> query a
+         miss a 0 -> query b
+         miss b 0 -> query c |
+         miss c 0 1 -> query d
+         miss d 0 -> run s
+         ran s -> save s
+         saved s - -> content a 0
+         content a 0 k -> query a k*
+         match a ka ! -> query b ka; query c |ka
+         match b kb ! ->
+         miss c 0 -> query c kb|ka
+         match c kc ! -> query d kc
+         match d kd ! -> load d
+         load d ok -> done 0",
+    );
+}
+
+#[test]
 fn when_no_match_is_possible_inputs_run_in_parallel_and_contents_are_computed_beside() {
     check(
         "a s b(a,s!)",
