@@ -127,3 +127,21 @@ fn steps_see_what_they_see_in_docker_and_buildkit() {
         same("BuildKit", &ours, &read(&sandbox.directory().join("buildkit")));
     }
 }
+
+#[test]
+fn permissions_of_what_a_step_makes_are_the_same_whoever_builds() {
+    let sandbox = Sandbox::with_base();
+    sandbox
+        .write("Dockerfile", "FROM base\nRUN umask > /umask && touch /f && mkdir /d && stat -c %a /f /d >> /umask\n");
+    for mask in ["022", "077", "000"] {
+        for runtime in ["", "--oci-runtime=runc", "--oci-runtime=crun"] {
+            let program = runtime.trim_start_matches("--oci-runtime=");
+            if !program.is_empty() && !e2e::have(&[program]) {
+                continue;
+            }
+            let build = format!("umask {mask}; llbc build --no-cache {runtime} --progress=quiet -o tree .");
+            sandbox.succeed(&mut sandbox.shell(&build));
+            assert_eq!(sandbox.read("tree/umask"), "0022\n644\n755\n", "{mask} {runtime}");
+        }
+    }
+}

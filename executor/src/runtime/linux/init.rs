@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, FileType, StatxFlags};
+use rustix::fs::{AtFlags, FileType, Mode, StatxFlags};
 use rustix::mount::{MountAttrFlags, MountPropagationFlags, UnmountFlags};
 
 use super::plan::{self, Plan, Reply, Source};
@@ -24,6 +24,9 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 
 /// Most mounts that may lie on the root when it is entered: the host's root, and what the host had put on it.
 const MAX_STACKED: usize = 64;
+
+/// What is taken away of the permissions of files that a step makes.
+const UMASK: Mode = Mode::WGRP.union(Mode::WOTH);
 
 /// Name of the file of a mount in the scratch file system.
 pub(super) fn scratch_name(mount: usize) -> String {
@@ -51,6 +54,8 @@ fn set_up(container: &mut Container) -> Result<Program> {
     let pid = if plan.bundle.is_some() { hooks::own_pid() } else { 0 };
     sys::die_with_parent().map_err(Error::io("follow", "the shim"))?;
     rustix::process::setsid().map_err(|e| Error::io("start", "a session")(e.into()))?;
+    // parity: what OCI runtimes have, not what whoever builds has.
+    rustix::process::umask(UMASK);
     name_host(plan)?;
     mount_all(container)?;
     hooks::made(container)?;
