@@ -54,6 +54,7 @@ pub(crate) fn attestations(found: String) -> Attestations {
         r#ref: Some(Ref { id: found, def: Vec::new() }),
         path: String::new(),
         in_toto_predicate_type: PREDICATE.to_owned(),
+        in_toto_subjects: Vec::new(),
     };
     Attestations { attestation: vec![attestation] }
 }

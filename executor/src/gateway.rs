@@ -11,10 +11,12 @@
 //! | `bridge` | answers calls |
 //! | `references` | results the frontend knows by name |
 //! | `files` | what it may see of them |
+//! | `attached` | what it says of its results |
 //! | `compose` | what it returned, as a definition |
 //! | `platforms` | what platforms it says that is of |
 //! | `wire` | errors and sources, as the protocol has them |
 
+mod attached;
 mod bridge;
 mod compose;
 mod container;
@@ -29,7 +31,8 @@ use crate::progress::Sink;
 use crate::provenance::Image;
 use crate::{Engine, Request, Result};
 
-pub use compose::compose;
+pub use attached::Said;
+pub use compose::{compose, compose_attested};
 
 /// Frontends that call frontends: how deep.
 const MAX_DEPTH: usize = 4;
@@ -57,6 +60,8 @@ pub struct Returned {
     pub results: Results,
     /// What it says of them, by BuildKit's keys.
     pub metadata: BTreeMap<String, Vec<u8>>,
+    /// What it says of each, for whoever gets them, by the name of the platform.
+    pub said_of: BTreeMap<String, Vec<Said>>,
     /// What it looked at on the way.
     pub seen: Seen,
 }

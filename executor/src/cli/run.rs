@@ -182,7 +182,7 @@ pub fn run_frontend(source: &str, opts: BTreeMap<String, String>, settings: Sett
         if is_request {
             return Ok(Next::Print(Answer::of(&returned)));
         }
-        request.definition = gateway::compose(&returned)?;
+        (request.definition, request.attached) = gateway::compose_attested(&returned)?;
         let Seen { images, locals } = std::mem::take(&mut returned.seen);
         request.attest = attest::of_all(asked, images, locals);
         scanner.iter().try_for_each(|scanner| engine.scan(request, scanner, mode, ignore_cache))?;

@@ -125,7 +125,7 @@ fn statements<'b>(
     let of_others = built.said.iter().filter(|said| is_wanted(said.inline_only)).map(|said| Statement {
         kind: STATEMENT,
         predicate_type: &said.predicate_type,
-        subject: if said.subject.is_empty() { subject.to_vec() } else { said.subject.clone() },
+        subject: said.subject(subject),
         predicate: Cow::Borrowed(&said.predicate),
         file: &said.name,
     });

@@ -46,7 +46,7 @@ pub(crate) use lend::lend;
 pub use lend::{Lending, Mode};
 pub use packs::Packs;
 pub(crate) use statements::read as statements;
-pub use statements::{Attached, Said};
+pub use statements::{About, Attached, Left, Said};
 
 /// The exporters there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

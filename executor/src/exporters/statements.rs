@@ -5,8 +5,9 @@
 //! parity: `exporter/attestation/unbundle.go` of BuildKit v0.32, which follows links inside the tree, and has no limit to the
 //! number of files.
 
-use std::ffi::CStr;
-use std::io::Read;
+use std::ffi::{CStr, CString, OsStr};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::fs::FileType;
@@ -37,9 +38,11 @@ pub struct Attached {
     pub of: usize,
     /// Who left it, for messages.
     pub by: String,
-    /// The directory of the statements.
+    /// What it is.
+    pub left: Left,
+    /// Where it is in the tree.
     pub path: String,
-    /// What kind of predicate they have; empty: any.
+    /// What kind of predicate it has; empty: any.
     pub predicate_type: String,
     /// What the file is called, but for its ending, that is about the result itself.
     pub core: Option<String>,
@@ -49,18 +52,41 @@ pub struct Attached {
     pub required: bool,
 }
 
+/// What is in a tree.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Left {
+    /// A directory of files, each with a statement.
+    Statements,
+    /// A file with a predicate, and what that is of.
+    Predicate(Vec<About>),
+}
+
+/// What a statement is of.
+#[derive(Clone, Debug, PartialEq)]
+pub enum About {
+    /// The result, and the same by another name.
+    Result(Option<String>),
+    /// Something else.
+    Other(Subject),
+}
+
 impl Attached {
     /// The bill of materials of a result.
     pub fn bill(of: usize) -> Self {
         Self {
             of,
             by: "the scanner for bills of materials".to_owned(),
+            left: Left::Statements,
             path: String::new(),
             predicate_type: llb::scan::PREDICATE.to_owned(),
             core: Some(llb::scan::CORE_NAME.to_owned()),
             inline_only: false,
             required: true,
         }
+    }
+
+    fn invalid(&self, name: &str, why: &str) -> Error {
+        Error::Invalid(format!("{name}, which {} left, {why}", self.by))
     }
 
     fn is_core(&self, name: &str) -> bool {
@@ -76,7 +102,7 @@ pub struct Said {
     /// What kind of predicate it has.
     pub predicate_type: String,
     /// What it is of; the result where it does not say.
-    pub subject: Vec<Subject>,
+    pub about: Vec<About>,
     /// What it says.
     pub predicate: Value,
     /// Whether it is about the result itself, as others are about what it was made from.
@@ -90,14 +116,36 @@ impl Said {
     pub(super) fn is_bill_of_result(&self) -> bool {
         self.is_core && self.predicate_type == llb::scan::PREDICATE
     }
+
+    /// What it is of, where the result is these.
+    pub(super) fn subject(&self, result: &[Subject]) -> Vec<Subject> {
+        if self.about.is_empty() {
+            return result.to_vec();
+        }
+        let one = |about: &About| match about {
+            About::Other(subject) => vec![subject.clone()],
+            About::Result(name) => {
+                let named = |subject: &Subject| Some(Subject { name: name.clone()?, ..subject.clone() });
+                result.iter().flat_map(|subject| [subject.clone()].into_iter().chain(named(subject))).collect()
+            }
+        };
+        self.about.iter().flat_map(one).collect()
+    }
 }
 
-/// The statements in a tree, those about the result itself first.
+/// What is said in a tree, what is about the result itself first.
 ///
-/// **Errors**: what is no file of one; more than there may be.
+/// **Errors**: what is no file of a statement, or of a predicate; more than there may be.
 pub(crate) fn read(files: &Files, attached: &Attached) -> Result<Vec<Said>> {
-    let failed = |error| Error::io("read what is said in", format!("/{}", attached.path))(error);
-    let real = files.real_path(Path::new(&attached.path), false).map_err(failed)?;
+    match &attached.left {
+        Left::Statements => statements(files, attached),
+        Left::Predicate(about) => Ok(vec![predicate(files, attached, about)?]),
+    }
+}
+
+fn statements(files: &Files, attached: &Attached) -> Result<Vec<Said>> {
+    let failed = |error| unread(attached, error);
+    let real = files.real_path(Path::new(&attached.path), true).map_err(failed)?;
     let dir = files.open_dir(&real).map_err(failed)?;
     let mut names = dir.names().map_err(failed)?;
     names.sort();
@@ -109,20 +157,47 @@ pub(crate) fn read(files: &Files, attached: &Attached) -> Result<Vec<Said>> {
         return Err(Error::Invalid(format!("{by} left {} files: {MAX_FILES} is the most", names.len())));
     }
     let mut left = MAX_TOTAL;
-    let one = |name: &std::ffi::CString| {
+    let one = |name: &CString| {
         let shown = name.to_str().ok().filter(|name| !name.chars().any(char::is_control));
-        let invalid = |why: String| {
-            let name = shown.map_or_else(|| format!("{name:?}"), str::to_owned);
-            Error::Invalid(format!("{name}, which {by} left, {why}"))
+        let Some(text) = shown else {
+            return Err(attached.invalid(&format!("{name:?}"), "has a name that is no text"));
         };
-        let Some(text) = shown else { return Err(invalid("has a name that is no text".to_owned())) };
-        let bytes = bytes(&dir, name, left).map_err(invalid)?;
-        left -= bytes.len() as u64;
-        said(text, &bytes, attached).map_err(invalid)
+        let read = bytes(&dir, name, left).and_then(|bytes| {
+            left -= bytes.len() as u64;
+            said(text, &bytes, attached)
+        });
+        read.map_err(|why| attached.invalid(text, &why))
     };
     let mut found = names.iter().map(one).collect::<Result<Vec<_>>>()?;
     found.sort_by_key(|said| !said.is_core);
     Ok(found)
+}
+
+/// A statement of which a file is the predicate.
+fn predicate(files: &Files, attached: &Attached, about: &[About]) -> Result<Said> {
+    let failed = |error| unread(attached, error);
+    let real = files.real_path(Path::new(&attached.path), true).map_err(failed)?;
+    let invalid = |why: &str| attached.invalid(&attached.path, why);
+    let name = Path::new(&attached.path).file_name().and_then(OsStr::to_str);
+    let (Some(name), Some(parent), Some(file)) = (name, real.parent(), real.file_name()) else {
+        return Err(invalid("is no file"));
+    };
+    let file = CString::new(file.as_bytes()).map_err(|error| failed(error.into()))?;
+    let bytes = bytes(&files.open_dir(parent).map_err(failed)?, &file, MAX_TOTAL).map_err(|why| invalid(&why))?;
+    let predicate = serde_json::from_slice(&bytes).map_err(|error| invalid(&format!("is no predicate: {error}")))?;
+    Ok(Said {
+        name: name.to_owned(),
+        predicate_type: attached.predicate_type.clone(),
+        about: about.to_vec(),
+        predicate,
+        is_core: attached.is_core(name),
+        inline_only: attached.inline_only,
+    })
+}
+
+fn unread(attached: &Attached, error: io::Error) -> Error {
+    let path = format!("/{}", attached.path.trim_start_matches('/'));
+    attached.invalid(&path, &format!("cannot be read: {error}"))
 }
 
 /// The bytes of a file, of which so many may be left.
@@ -165,24 +240,24 @@ fn said(name: &str, bytes: &[u8], attached: &Attached) -> Checked<Said> {
         return Err("is a provenance, which nobody but the builder may give".to_owned());
     }
     let predicate = document.remove("predicate").filter(Value::is_object).ok_or("has no predicate")?;
-    let subject = match document.remove("subject") {
+    let about = match document.remove("subject") {
         None | Some(Value::Null) => Vec::new(),
         Some(Value::Array(subjects)) => subjects.iter().map(raw).collect::<Checked<_>>()?,
         Some(other) => return Err(format!("has no list of subjects: {other}")),
     };
     let (is_core, inline_only) = (attached.is_core(name), attached.inline_only);
-    Ok(Said { name: name.to_owned(), predicate_type, subject, predicate, is_core, inline_only })
+    Ok(Said { name: name.to_owned(), predicate_type, about, predicate, is_core, inline_only })
 }
 
 /// A subject that a statement names itself. parity: one without a name is called `_`.
-fn raw(subject: &Value) -> Checked<Subject> {
+fn raw(subject: &Value) -> Checked<About> {
     let name = subject.get("name").and_then(Value::as_str).filter(|name| !name.is_empty());
     let digest = subject.get("digest").filter(|digest| {
         let digests = digest.as_object();
         digests.is_some_and(|digests| !digests.is_empty() && digests.values().all(Value::is_string))
     });
     let digest = digest.cloned().ok_or_else(|| format!("has a subject without a digest: {subject}"))?;
-    Ok(Subject { name: name.unwrap_or("_").to_owned(), digest })
+    Ok(About::Other(Subject { name: name.unwrap_or("_").to_owned(), digest }))
 }
 
 #[cfg(test)]
@@ -217,7 +292,7 @@ mod tests {
         let found = found.unwrap();
         let names: Vec<&str> = found.iter().map(|said| &*said.name).collect();
         assert_eq!(names, ["sbom.spdx.json", "a.json", "sbom-context.spdx.json"]);
-        assert_eq!((found[0].is_core, found[1].is_core, found[0].subject.len()), (true, false, 0));
+        assert_eq!((found[0].is_core, found[1].is_core, found[0].about.len()), (true, false, 0));
         assert_eq!(found[0].predicate, serde_json::json!({ "a": 1 }));
     }
 
@@ -225,7 +300,37 @@ mod tests {
     fn a_subject_that_is_named_stays() {
         let named = SPDX.replace("\"predicate\":", r#""subject":[{"digest":{"sha256":"aa"}}],"predicate":"#);
         let found = found(|tree| fs::write(tree.join("sbom.spdx.json"), named).unwrap()).unwrap();
-        assert_eq!((&*found[0].subject[0].name, &found[0].subject[0].digest["sha256"]), ("_", &"aa".into()));
+        let subject = Subject { name: "_".to_owned(), digest: serde_json::json!({ "sha256": "aa" }) };
+        assert_eq!(found[0].subject(&[]), [subject]);
+    }
+
+    #[test]
+    fn a_file_may_be_a_predicate() {
+        let tree = tempfile::tempdir().unwrap();
+        fs::create_dir(tree.path().join("d")).unwrap();
+        fs::write(tree.path().join("d/x.json"), "[1]").unwrap();
+        let files = Files::at(tree.path()).unwrap();
+        let other = Subject { name: "o".to_owned(), digest: Value::Null };
+        let about = vec![About::Result(Some("n".to_owned())), About::Other(other)];
+        let attached = |path: &str| Attached {
+            left: Left::Predicate(about.clone()),
+            path: path.to_owned(),
+            predicate_type: "type".to_owned(),
+            by: "the frontend".to_owned(),
+            ..Attached::bill(0)
+        };
+        let found = read(&files, &attached("/d/x.json")).unwrap();
+        assert_eq!((&*found[0].name, &*found[0].predicate_type), ("x.json", "type"));
+        assert_eq!(found[0].predicate, serde_json::json!([1]));
+        let result = Subject { name: "r".to_owned(), digest: Value::Null };
+        let names: Vec<String> = found[0].subject(&[result]).into_iter().map(|subject| subject.name).collect();
+        assert_eq!(names, ["r", "n", "o"]);
+        let refused = |path: &str| read(&files, &attached(path)).unwrap_err().to_string();
+        assert_eq!(refused("d"), "d, which the frontend left, is a directory: only files are read");
+        assert!(refused("no").starts_with("no, which the frontend left, cannot be read: "), "{}", refused("no"));
+        assert_eq!(refused("/"), "/, which the frontend left, is no file");
+        fs::write(tree.path().join("y"), "").unwrap();
+        assert!(refused("../../y").starts_with("../../y, which the frontend left, is no predicate: EOF"));
     }
 
     #[test]

@@ -5,16 +5,16 @@ use std::sync::Mutex;
 
 use ::gateway::caps;
 use ::gateway::message::{
-    CacheOptionsEntry, EvaluateRequest, EvaluateResponse, InputsRequest, InputsResponse, PingRequest, Platform,
-    PongResponse, ReadDirRequest, ReadDirResponse, ReadFileRequest, ReadFileResponse, Ref, RefMap, Request,
-    ResolveImageConfigRequest, ResolveImageConfigResponse, ResolveSourceImageResponse, ResolveSourceMetaRequest,
-    ResolveSourceMetaResponse, Result as Solved, ReturnRequest, ReturnResponse, SolveRequest, SolveResponse, SourceOp,
-    StatFileRequest, StatFileResponse, WarnRequest, WarnResponse, WorkerRecord, result,
+    Attestation, Attestations, CacheOptionsEntry, EvaluateRequest, EvaluateResponse, InputsRequest, InputsResponse,
+    PingRequest, Platform, PongResponse, ReadDirRequest, ReadDirResponse, ReadFileRequest, ReadFileResponse, Ref,
+    RefMap, Request, ResolveImageConfigRequest, ResolveImageConfigResponse, ResolveSourceImageResponse,
+    ResolveSourceMetaRequest, ResolveSourceMetaResponse, Result as Solved, ReturnRequest, ReturnResponse, SolveRequest,
+    SolveResponse, SourceOp, StatFileRequest, StatFileResponse, WarnRequest, WarnResponse, WorkerRecord, result,
 };
 use ::gateway::{Code, Status};
 
 use super::references::{Reference, References};
-use super::{Frontend, Results, Returned, Seen, container, files, wire};
+use super::{Frontend, Results, Returned, Said, Seen, container, files, wire};
 use crate::ops;
 use crate::progress::Sink;
 use crate::provenance::Image;
@@ -97,7 +97,7 @@ impl<'a> Bridge<'a> {
                 return Err(unimplemented(message));
             }
         };
-        let Returned { results, metadata, seen } = returned;
+        let Returned { results, metadata, said_of, seen } = returned;
         self.see(|all| {
             all.images.extend(seen.images);
             all.locals.extend(seen.locals);
@@ -122,7 +122,17 @@ impl<'a> Bridge<'a> {
                 Some(result::Result::Refs(named.collect::<Answer<RefMap>>()?))
             }
         };
-        Ok(response(request.allow_result_array_ref, request.allow_result_return, result, metadata))
+        let said = |Said { message, definition }: Said| {
+            let found = Ref { id: add(definition.clone())?, def: definition };
+            Ok::<_, Status>(Attestation { r#ref: Some(found), ..message })
+        };
+        let attestations = said_of.into_iter().map(|(platform, all)| {
+            let attestation = all.into_iter().map(said).collect::<Answer<Vec<_>>>()?;
+            Ok((platform, Attestations { attestation }))
+        });
+        let attestations = attestations.collect::<Answer<BTreeMap<_, _>>>()?;
+        let solved = Solved { result, metadata, attestations };
+        Ok(response(request.allow_result_array_ref, request.allow_result_return, solved))
     }
 
     /// Looks in a cache that the frontend names, from now on. A directory of the user's must have been given for that.
@@ -269,10 +279,16 @@ impl<'a> Bridge<'a> {
     }
 
     fn returned_result(&self, result: Solved) -> Answer<Returned> {
-        if !result.attestations.is_empty() {
-            container::warn(self.sink, "attestations of frontends are not supported: they are left out".to_owned());
-        }
         let definition = |id: &str| self.references.definition(id);
+        let said = |message: Attestation| {
+            let definition = definition(message.r#ref.as_ref().map_or("", |found| &found.id))?;
+            Ok::<_, Status>(Said { message, definition })
+        };
+        let said_of = result.attestations.into_iter().map(|(platform, all)| {
+            let all = all.attestation.into_iter().map(said).collect::<Answer<Vec<_>>>()?;
+            Ok((platform, all))
+        });
+        let said_of = said_of.collect::<Answer<BTreeMap<_, _>>>()?;
         let many = |refs: BTreeMap<String, String>| {
             refs.into_iter().map(|(name, id)| Ok((name, definition(&id)?))).collect::<Answer<_>>().map(Results::Many)
         };
@@ -285,7 +301,7 @@ impl<'a> Bridge<'a> {
             Some(result::Result::Refs(refs)) => many(refs.into_iter().map(|(name, found)| (name, found.id)).collect())?,
         };
         let seen = self.seen.lock().expect(SEEN).clone();
-        Ok(Returned { results, metadata: result.metadata, seen })
+        Ok(Returned { results, metadata: result.metadata, said_of, seen })
     }
 }
 
@@ -305,20 +321,15 @@ fn answer<Q: Request + Default>(message: &[u8], work: impl FnOnce(Q) -> Answer<Q
 }
 
 /// A result in the newest form the frontend takes.
-fn response(
-    array: bool,
-    returns: bool,
-    result: Option<result::Result>,
-    metadata: BTreeMap<String, Vec<u8>>,
-) -> SolveResponse {
-    let plain = match &result {
+fn response(array: bool, returns: bool, mut solved: Solved) -> SolveResponse {
+    let plain = match &solved.result {
         Some(result::Result::Ref(found)) => found.id.clone(),
         _ => String::new(),
     };
     if !returns {
         return SolveResponse { r#ref: plain, result: None };
     }
-    let result = match result {
+    solved.result = match solved.result {
         Some(result::Result::Ref(found)) if !array => Some(result::Result::Id(found.id)),
         Some(result::Result::Refs(refs)) if !array => {
             let ids = refs.into_iter().map(|(name, found)| (name, found.id)).collect();
@@ -326,7 +337,7 @@ fn response(
         }
         other => other,
     };
-    SolveResponse { r#ref: plain, result: Some(Solved { result, metadata, ..Solved::default() }) }
+    SolveResponse { r#ref: plain, result: Some(solved) }
 }
 
 fn unimplemented(message: String) -> Status {

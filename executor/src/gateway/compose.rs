@@ -5,7 +5,7 @@ use oci::Platform;
 
 use super::platforms::{self, Named};
 use super::{Results, Returned};
-use crate::exporters::is_annotation;
+use crate::exporters::{Attached, is_annotation};
 use crate::{Error, Result};
 
 /// Keys of what a frontend says of a result, and of the description that says the same to [`crate::Engine`].
@@ -20,6 +20,31 @@ const DESCRIBED: &[(&str, &str)] = &[
 ///
 /// **Errors**: results without a platform, a list of platforms that cannot be read.
 pub fn compose(returned: &Returned) -> Result<Vec<u8>> {
+    encode(&results(returned)?)
+}
+
+/// The same with what the frontend says of the results, in outputs behind them.
+///
+/// **Errors**: also what cannot be said.
+pub fn compose_attested(returned: &Returned) -> Result<(Vec<u8>, Vec<Attached>)> {
+    let mut graph = results(returned)?;
+    let mut attached = Vec::new();
+    for (of, id) in platforms::ids(returned)?.iter().enumerate().take(graph.outputs.len()) {
+        for said in returned.said_of.get(id).into_iter().flatten() {
+            attached.push(said.attached(of)?);
+            let decoded = llb::decode(&said.definition).map_err(|error| Error::Definition(error.to_string()))?;
+            let edge = graph.graft(&decoded.graph);
+            graph.outputs.push(Output { edge, ..Output::default() });
+        }
+    }
+    Ok((encode(&graph)?, attached))
+}
+
+fn encode(graph: &Graph) -> Result<Vec<u8>> {
+    llb::encode_to_bytes(graph).map_err(|error| Error::Definition(error.to_string()))
+}
+
+fn results(returned: &Returned) -> Result<Graph> {
     let platforms = platforms::of(returned)?;
     let mut graph = Graph::default();
     match &returned.results {
@@ -40,7 +65,7 @@ pub fn compose(returned: &Returned) -> Result<Vec<u8>> {
             }
         }
     }
-    llb::encode_to_bytes(&graph).map_err(|error| Error::Definition(error.to_string()))
+    Ok(graph)
 }
 
 fn add(
@@ -71,8 +96,11 @@ fn add(
 mod tests {
     use std::collections::BTreeMap;
 
+    use ::gateway::message::{Attestation, AttestationKind};
+
     use super::platforms::PLATFORMS;
     use super::*;
+    use crate::gateway::Said;
 
     fn definition(name: &str) -> Vec<u8> {
         let text = format!("%0 = source \"local://{name}\"\noutput %0");
@@ -130,6 +158,37 @@ mod tests {
         assert_eq!(platforms, ["linux/arm64", "linux/amd64"], "as the frontend lists them");
         let arm = outputs.iter().find(|output| output.meta.description["platform"] == "linux/arm64").unwrap();
         assert_eq!(arm.meta.description["containerimage.config"], r#"{"arm":1}"#);
+    }
+
+    #[test]
+    fn what_is_said_of_results_comes_behind_them() {
+        let all = [("linux/amd64", "a"), ("linux/arm64", "b")];
+        let all = all.into_iter().map(|(id, name)| (id.to_owned(), definition(name))).collect();
+        let said = |name: &str| {
+            let message = Attestation { kind: AttestationKind::Bundle.into(), ..Attestation::default() };
+            vec![Said { message, definition: definition(name) }]
+        };
+        let said_of = [("linux/amd64", "of a"), ("linux/arm64", "of b"), ("other", "of c")];
+        let said_of = said_of.map(|(id, name)| (id.to_owned(), said(name))).into();
+        let (bytes, attached) =
+            compose_attested(&Returned { said_of, ..returned(Results::Many(all), &[(PLATFORMS, TWO)]) }).unwrap();
+        assert_eq!(attached.iter().map(|attached| attached.of).collect::<Vec<_>>(), [0, 1]);
+        let graph = llb::decode(&bytes).unwrap().graph;
+        let sources: Vec<String> = graph
+            .outputs
+            .iter()
+            .map(|output| match &graph.nodes[output.edge.unwrap().node.0 as usize].op {
+                llb::Op::Source(source) => source.identifier.clone(),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(sources, ["local://b", "local://a", "local://of b", "local://of a"]);
+        // Of one that nobody lists, by what its config runs on.
+        let said_of = BTreeMap::from([("linux/s390x".to_owned(), said("d"))]);
+        let config = [("containerimage.config", r#"{"os":"linux","architecture":"s390x"}"#)];
+        let alone = Returned { said_of, ..returned(Results::One(definition("a")), &config) };
+        assert_eq!(compose_attested(&alone).unwrap().1.len(), 1);
+        assert_eq!(llb::decode(&compose(&alone).unwrap()).unwrap().graph.outputs.len(), 1);
     }
 
     #[test]

@@ -52,6 +52,16 @@ pub(super) fn of(returned: &Returned) -> Result<Vec<Named>> {
     Ok(platforms)
 }
 
+/// What the results are called where something is said of them, in their order.
+pub(super) fn ids(returned: &Returned) -> Result<Vec<String>> {
+    let listed = of(returned)?;
+    if !listed.is_empty() {
+        return Ok(listed.into_iter().map(|named| named.id).collect());
+    }
+    let host = crate::host_platform();
+    Ok(said_by_config(returned, &host)?.iter().map(ToString::to_string).collect())
+}
+
 /// What there is to say when results are not of the platforms that `opts` ask for, or not of the host's when they ask for
 /// none.
 pub(super) fn warning(opts: &BTreeMap<String, String>, returned: &Returned) -> Result<Option<String>> {

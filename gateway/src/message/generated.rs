@@ -66,7 +66,7 @@ pub struct Attestations {
     #[prost(message, repeated, tag = "1")]
     pub attestation: ::prost::alloc::vec::Vec<Attestation>,
 }
-/// Fields for subjects are left out: a builder names the result where there are none.
+/// A builder names the result where there are no subjects.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Attestation {
     #[prost(enumeration = "AttestationKind", tag = "1")]
@@ -82,6 +82,17 @@ pub struct Attestation {
     pub path: ::prost::alloc::string::String,
     #[prost(string, tag = "5")]
     pub in_toto_predicate_type: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "6")]
+    pub in_toto_subjects: ::prost::alloc::vec::Vec<InTotoSubject>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InTotoSubject {
+    #[prost(enumeration = "InTotoSubjectKind", tag = "1")]
+    pub kind: i32,
+    #[prost(string, repeated, tag = "2")]
+    pub digest: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Any {
@@ -456,6 +467,34 @@ pub struct WarnRequest {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WarnResponse {}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum InTotoSubjectKind {
+    /// The result, and the same by a name.
+    Self_ = 0,
+    /// What has these digests.
+    Raw = 1,
+}
+impl InTotoSubjectKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Self_ => "Self",
+            Self::Raw => "Raw",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "Self" => Some(Self::Self_),
+            "Raw" => Some(Self::Raw),
+            _ => None,
+        }
+    }
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum AttestationKind {

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use e2e::frontend::{self, Arch};
 use e2e::serve::{self, GitDaemon, serve};
-use e2e::{Docker, Registry, Sandbox, Tree, base, docker, image, process, registry};
+use e2e::{Docker, Registry, Sandbox, Tree, base, docker, image, process, registry, scanner};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -308,6 +308,27 @@ fn the_executor_runs_frontend_images() {
     let [frontend, base] = materials.as_slice() else { panic!("{materials:?}") };
     assert!(frontend.starts_with("pkg:docker/127.0.0.1%3A") && frontend.contains("/llbc@1?"), "{frontend}");
     assert!(base.starts_with("pkg:docker/base@latest?"), "{base}");
+    // What is in it, and in a stage, by the frontend; of one that says nothing the executor has it told.
+    scanner::build(&sandbox, "base", "-t scanner");
+    let text =
+        "FROM base AS one\nARG BUILDKIT_SBOM_SCAN_STAGE=1\nRUN echo 1 > /one\nFROM scratch\nCOPY --from=one /one /\n";
+    sandbox.write("scanned/Dockerfile", text);
+    let options = ["filename=scanned/Dockerfile", "attest:sbom=generator=scanner", "attest:provenance=mode=min"];
+    let options: Vec<&str> = options.iter().flat_map(|option| ["--opt", option]).collect();
+    let said = run(&[&options[..], &["-o", "scanned/tree"]].concat());
+    assert!(said.status.success(), "{}", said.err());
+    let bill = |file: &str| -> Value { serde_json::from_str(&sandbox.read(&format!("scanned/tree/{file}"))).unwrap() };
+    assert_eq!(bill("sbom.spdx.json")["predicate"]["files"][0]["fileName"], "/one");
+    assert_eq!(bill("sbom-one.spdx.json")["predicate"]["name"], "sbom-one");
+    let materials = bill("provenance.json")["predicate"]["buildDefinition"]["resolvedDependencies"].to_string();
+    assert!(materials.contains("pkg:docker/scanner@latest"), "{materials}");
+    let text = said.err();
+    let scans: BTreeSet<&str> = text
+        .lines()
+        .filter(|line| line.contains("generating sbom"))
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    assert_eq!(scans.len(), 1, "{text}");
     let said = run(&["--opt", "no-cache"]);
     assert!(
         said.err().contains("WARN: StageNameCasing: Stage name 'One' should be lowercase (line 2)"),

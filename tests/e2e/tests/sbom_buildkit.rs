@@ -4,7 +4,7 @@
 
 use std::process::Command;
 
-use e2e::{Buildkit, Sandbox, attested, process, scanner};
+use e2e::{Buildkit, Sandbox, attested, frontend, process, scanner};
 use serde_json::Value;
 
 const BUILD: &str = "\
@@ -147,4 +147,45 @@ fn the_same_is_said_field_by_field() {
     let platforms = "linux/amd64,linux/arm64";
     let theirs = ["--opt", &attest, "--opt", "attest:provenance=mode=max", "--opt", &format!("platform={platforms}")];
     compare(&sandbox, &daemon, &theirs, &format!("{flags} --provenance=mode=max --platform {platforms}"));
+}
+
+#[test]
+fn what_a_frontend_returns_is_taken_as_the_daemon_takes_it() {
+    let Some((sandbox, registry)) = Buildkit::beside(BUILD) else { return };
+    let daemon = Buildkit::get().unwrap().unwrap();
+    let (frontend, generator) = (format!("{}/llbc:1", registry.address), format!("{}/scanner:1", registry.address));
+    frontend::push(&sandbox.directory().join("frontend"), &frontend).unwrap();
+    scanner::build(&sandbox, &format!("{}/base:1", registry.address), &format!("--push -t {generator}"));
+    let platforms = "platform=linux/amd64,linux/arm64";
+    let text = SEVERAL.replace("BASE", &format!("{}/base:1", registry.address));
+    for (text, more) in [(None, vec![]), (Some(text), vec![platforms])] {
+        if let Some(text) = text {
+            sandbox.write("context/Dockerfile", &text);
+        }
+        let opts = [format!("attest:sbom=generator={generator},DEPTH=2"), "optimize=0".to_owned()];
+        let opts: Vec<&str> = opts.iter().map(String::as_str).chain(more).flat_map(|opt| ["--opt", opt]).collect();
+        let mut build = daemon.client();
+        build.current_dir(sandbox.directory()).args(["build", "--progress=plain", "--frontend=gateway.v0"]);
+        build.args(["--opt", &format!("source={frontend}")]).args(&opts);
+        build.args(["--local", "context=context", "--local", "dockerfile=context"]);
+        build.args(["--output", "type=oci,dest=theirs.tar,name=docker.io/library/app:1"]);
+        process::succeed(&mut build).unwrap_or_else(|error| panic!("{error}"));
+        let mut build = sandbox.executor();
+        build.args([
+            "--frontend",
+            &frontend,
+            "--local",
+            "context=context",
+            "-o",
+            "type=oci,dest=ours.tar",
+            "-t",
+            "app:1",
+        ]);
+        sandbox.succeed(build.args(&opts));
+        sandbox
+            .succeed(&mut sandbox.shell(
+                "rm -rf theirs ours; mkdir theirs ours; tar -C theirs -xf theirs.tar; tar -C ours -xf ours.tar",
+            ));
+        same(&sandbox, attested::read(&sandbox, "ours"), attested::read(&sandbox, "theirs"));
+    }
 }

@@ -170,7 +170,7 @@ fn said(name: &str, predicate: Value) -> Said {
     Said {
         name: name.to_owned(),
         predicate_type: llb::scan::PREDICATE.to_owned(),
-        subject: Vec::new(),
+        about: Vec::new(),
         predicate,
         is_core: name.starts_with("sbom."),
         inline_only: false,
@@ -190,7 +190,7 @@ fn what_others_say_comes_first_with_the_layers_of_files() {
         "creationInfo": { "creators": ["Tool: a"] },
     });
     let named = Said {
-        subject: vec![Subject { name: "_".to_owned(), digest: json!({ "sha256": "aa" }) }],
+        about: vec![About::Other(Subject { name: "_".to_owned(), digest: json!({ "sha256": "aa" }) })],
         ..said("sbom-context.json", json!({ "spdxVersion": "SPDX-2.2", "files": [file("d/f")] }))
     };
     fixture.built[0].said = vec![said("sbom.spdx.json", document.clone()), named];
