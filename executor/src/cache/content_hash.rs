@@ -4,8 +4,8 @@
 //! a *record*: SHA-256 of a header in the manner of tarsum v1, and the bytes of a file. Times are no part of it. A directory
 //! has a record of its own metadata, and one of its name and all below it. Names inside digests have NUL for the slash.
 //!
-//! One thing differs: device numbers enter the record of a device also when a tree on disk is hashed. BuildKit leaves them
-//! out there, and takes a changed device for the old one. Trees without devices, nearly all, have BuildKit's digests.
+//! Device numbers enter the record of a device also when a tree on disk is hashed. BuildKit leaves them out there, and takes a
+//! changed device for the old one. Trees without devices, nearly all, have BuildKit's digests.
 
 mod matching;
 mod record;

@@ -1,4 +1,8 @@
 //! What patterns choose of a tree, as one digest.
+//!
+//! One thing differs from BuildKit: what is selected itself counts, whatever the patterns say of it. A copy takes it, as patterns
+//! are for what is in a directory; BuildKit's digest leaves it out where they match its empty name (`*`), and so a file
+//! that changed is taken for the old one.
 
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
@@ -154,7 +158,7 @@ impl<'a, 'p> Walk<'a, 'p> {
             return Ok(());
         }
         let (taken, ..) = self.judge(path);
-        if !taken {
+        if !taken && !self.is_selected_itself(path) {
             return Ok(());
         }
         let stat = dir.stat(&name).map_err(Error::io("read", path))?;
@@ -169,6 +173,7 @@ impl<'a, 'p> Walk<'a, 'p> {
         self.leave(path);
         if self.wildcard(path)? {
             let (taken, include, exclude) = self.judge(path);
+            let taken = taken || self.is_selected_itself(path);
             let stat = dir.stat(&name).map_err(Error::io("read", path))?;
             let record = self.scan.submit(Job::new(dir.clone(), name.clone(), stat), self.pool)?;
             if taken {
@@ -204,8 +209,7 @@ impl<'a, 'p> Walk<'a, 'p> {
 
     /// What the patterns say of a path.
     fn judge(&self, path: &str) -> (bool, MatchInfo, MatchInfo) {
-        let base = if self.selector.wildcard { self.matched.as_deref().unwrap_or("") } else { self.wanted };
-        let candidate = path.strip_prefix(base).unwrap_or(path).trim_start_matches('/');
+        let candidate = path.strip_prefix(self.selected()).unwrap_or(path).trim_start_matches('/');
         let unknown = MatchInfo::default();
         let above = self.above.last();
         let (mut taken, mut include, mut exclude) = (true, MatchInfo::default(), MatchInfo::default());
@@ -218,6 +222,15 @@ impl<'a, 'p> Walk<'a, 'p> {
             taken = !excluded;
         }
         (taken, include, exclude)
+    }
+
+    /// The path that patterns are relative to: what was asked for, or the last that matched the wildcard.
+    fn selected(&self) -> &str {
+        if self.selector.wildcard { self.matched.as_deref().unwrap_or("") } else { self.wanted }
+    }
+
+    fn is_selected_itself(&self, path: &str) -> bool {
+        path == self.selected()
     }
 
     /// Takes the directories above something that is taken.
