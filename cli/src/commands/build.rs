@@ -6,6 +6,7 @@ mod goals;
 mod print;
 mod words;
 
+pub(super) use attest::with_text;
 pub(super) use baked::usual;
 
 use std::collections::BTreeMap;

@@ -2,7 +2,7 @@
 //!
 //! What the lock file says already stays, unless it is to be asked for anew; what is no longer used goes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use ast::{GoalKind, Module, Source};
@@ -131,6 +131,10 @@ fn compile(
     let mut options = settings.options.clone();
     options.opts.extend(name.map(|name| ("target".to_owned(), name)));
     let outcome = compiler::compile(source, &options, std::mem::take(facts), host);
+    // Scanners for bills of materials are taken from outside, too.
+    let shipment = outcome.plan.as_ref().and_then(|plan| plan.outputs.first()?.shipment.as_deref());
+    options.opts = super::build::with_text(options.opts, BTreeSet::new(), shipment)?;
+    let outcome = compiler::with_bills(outcome, &options, host);
     *facts = outcome.facts;
     let sources = std::iter::once(source.clone()).chain(outcome.modules).collect();
     let failed = printer::diagnostics(settings.error_format, &sources, &outcome.diagnostics);

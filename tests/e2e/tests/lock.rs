@@ -1,8 +1,8 @@
 //! Lock files: what a build takes from outside is written down, and then it is that or nothing.
 #![allow(clippy::unwrap_used)] // An integration test is no `#[test]` to clippy where it is a plain function.
 
-use e2e::Sandbox;
 use e2e::serve::{GitDaemon, serve};
+use e2e::{Sandbox, scanner};
 use serde_json::Value;
 
 /// A repository with one commit, and a way to add others.
@@ -72,6 +72,31 @@ fn what_is_not_locked_is_refused() {
     assert!(refused.contains("http://127.0.0.1:1/f is not in the lock file"), "{refused}");
     let unknown = sandbox.fail(1, &mut sandbox.shell("llbc lock build.toml --update bsae"));
     assert!(unknown.contains("bsae is not in"), "{unknown}");
+}
+
+#[test]
+fn scanners_are_locked_too() {
+    let sandbox = Sandbox::with_base();
+    scanner::build(&sandbox, "base", "-t scanner -t docker/buildkit-syft-scanner:stable-1");
+    let names = || {
+        let lock: Value = serde_json::from_str(&sandbox.read("llbc.lock")).unwrap();
+        let names = lock.as_object().unwrap().keys().filter(|name| name.contains("scanner"));
+        names.cloned().collect::<Vec<_>>().join(" ")
+    };
+    sandbox.write("Dockerfile", "FROM base\n");
+    let build = "llbc build --locked --sbom=generator=scanner -o tree .";
+    sandbox.succeed(&mut sandbox.shell("llbc lock"));
+    let refused = sandbox.fail(1, &mut sandbox.shell(build));
+    assert!(refused.contains("scanner:latest is not in the lock file"), "{refused}");
+    sandbox.succeed(&mut sandbox.shell("llbc lock --opt attest:sbom=generator=scanner"));
+    assert!(names().contains("docker.io/library/scanner:latest"), "{}", names());
+    sandbox.succeed(&mut sandbox.shell(build));
+    assert!(sandbox.has("tree/sbom.spdx.json"));
+
+    sandbox.write("spec/build.toml", "[image.x]\nfrom = \"base\"\ntags = [\"x\"]\nattest = { sbom = true }\n");
+    sandbox.succeed(&mut sandbox.shell("llbc lock spec/build.toml -o llbc.lock"));
+    assert!(names().contains("docker.io/docker/buildkit-syft-scanner:stable-1"), "{}", names());
+    sandbox.succeed(&mut sandbox.shell("cp llbc.lock spec; llbc build --locked -f spec/build.toml"));
 }
 
 #[test]

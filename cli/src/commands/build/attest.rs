@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ast::Source;
-use compiler::{Answer, Facts, Plan, Question};
+use compiler::{Answer, Destination, Facts, Plan, Question, Shipment};
 use executor::cli;
 use executor::exporters::Attached;
 use executor::provenance::{Asked, Image};
 
-use crate::args::Build;
 use crate::failure::{Failure, Result};
 use crate::settings::{Input, Settings};
 
@@ -20,19 +19,20 @@ pub(super) fn asked(settings: &Settings, source: &Source, facts: &Facts) -> Resu
     of(settings, (source, facts), settings.options.opts.clone())
 }
 
-/// The options of a build of a target whose text asks for attestations, too. What flags and options say of a type goes
-/// before that.
-pub(super) fn options_with_text(
-    args: &Build,
-    settings: &Settings,
-    (target, attestations): (&str, &[String]),
+/// Options with what the text says of attestations of a result. What they say of a type goes before that, and so does what
+/// was `said` of it elsewhere.
+///
+/// **Errors**: a text that cannot be read.
+pub(in crate::commands) fn with_text(
+    mut opts: BTreeMap<String, String>,
+    mut said: BTreeSet<String>,
+    shipment: Option<&Shipment>,
 ) -> Result<BTreeMap<String, String>> {
-    let mut opts = settings.options.opts.clone();
-    if !target.is_empty() {
-        opts.insert("target".to_owned(), target.to_owned());
-    }
-    let mut said = cli::attested(&args.run).map_err(Failure::Build)?;
     said.extend(executor::provenance::options(&opts).into_keys());
+    let attestations = match shipment.map(|shipment| &shipment.destination) {
+        Some(Destination::Image { attestations, .. }) => attestations.as_slice(),
+        _ => &[],
+    };
     for text in attestations {
         let (kind, attrs) = cli::parse_attestation(text).map_err(Failure::Build)?;
         if let Some(attrs) = attrs.filter(|_| !said.contains(&kind)) {

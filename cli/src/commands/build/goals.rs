@@ -123,6 +123,7 @@ pub(super) fn run(args: &Build, settings: Settings, source: &Source, asked: &Ask
 /// One graph of all results. What was answered for one is not asked for another.
 fn plan(args: &Build, settings: &Settings, source: &Source, asked: &Asked) -> Result<(Plan, Vec<Planned>, Facts)> {
     let mut host = Host::new(settings)?;
+    let said = executor::cli::attested(&args.run).map_err(Failure::Build)?;
     let mut facts = Facts::default();
     let (mut plans, mut planned, mut count) = (Vec::new(), Vec::new(), 0);
     let mut told: Vec<Diagnostic> = Vec::new();
@@ -137,7 +138,7 @@ fn plan(args: &Build, settings: &Settings, source: &Source, asked: &Asked) -> Re
         let shipment = outcome.plan.as_ref().and_then(|plan| plan.outputs.first()?.shipment.clone());
         let is_required_only = at >= asked.names.len();
         if goes_somewhere(shipment.as_deref(), is_required_only) {
-            options.opts = attest::options_with_text(args, settings, (name, attestations_of(shipment.as_deref())))?;
+            options.opts = attest::with_text(options.opts, said.clone(), shipment.as_deref())?;
             outcome = compiler::with_bills(outcome, &options, &host);
         }
         facts = outcome.facts;
@@ -206,14 +207,6 @@ fn attestations(settings: &Settings, text: (&Source, &Facts), planned: &[Planned
         told.extend(asked.map(|asked| Attest { asked: asked.into(), part }));
     }
     Ok(told)
-}
-
-/// The attestations that the text asks for.
-fn attestations_of(shipment: Option<&Shipment>) -> &[String] {
-    match shipment.map(|shipment| &shipment.destination) {
-        Some(Destination::Image { attestations, .. }) => attestations,
-        _ => &[],
-    }
 }
 
 fn goes_somewhere(shipment: Option<&Shipment>, is_required_only: bool) -> bool {
