@@ -366,8 +366,9 @@ impl Engine {
         let stop = Cancel::default();
         let stopping = stop.clone();
         let _hook = request.cancel.on_cancel(move || stopping.cancel());
-        let silent = &progress::Vertex { sink: &progress::Silent, digest: Digest::sha256(b"ahead") };
-        let context = self.exporting(request, shared, silent, &stop);
+        let notices = progress::Notices(sink);
+        let quiet = &progress::Vertex { sink: &notices, digest: Digest::sha256(b"ahead") };
+        let context = self.exporting(request, shared, quiet, &stop);
         std::thread::scope(|scope| {
             let ahead = Ahead::new(scope, &wanted, context);
             let aside = Aside { on_made: &|tree| ahead.made(tree), failures };

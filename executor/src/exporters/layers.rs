@@ -13,6 +13,7 @@ use crate::host::processors;
 use crate::layer::{
     CREATED, Clamp, Compression, Packed, Packing, UNCOMPRESSED, compressor, decompress, measure, pack, write_diff,
 };
+use crate::progress::Event;
 use crate::snapshot::{Committed, LayerId};
 use crate::sources::Remote;
 use crate::store::Layer;
@@ -59,7 +60,8 @@ impl Tar {
     /// Writes it. Layers never change, so that the bytes are those it was measured by.
     pub(super) fn write<W: Write>(&self, out: &mut W, context: Context<'_>) -> Result<()> {
         let (dirs, contents) = self.layer.read(context.snapshots)?;
-        write_diff(&dirs, &contents, self.clamp, out, context.cancel)
+        // What was to be said of it was, when it was measured.
+        write_diff(&dirs, &contents, self.clamp, out, context.cancel).map(drop)
     }
 }
 
@@ -332,7 +334,7 @@ fn recompressed(id: &LayerId, blob: &Descriptor, compression: Compression, conte
     let (out, toc) = out.finish().map_err(Error::io("compress", blob.digest.as_str()))?;
     let (digest, size) = out.commit(None)?;
     let diff_id = digest.clone();
-    let mut converted = Packed { diff_id, digest, size, toc }.describe(compression);
+    let mut converted = Packed { diff_id, digest, size, toc, removing: None }.describe(compression);
     converted.annotations.insert(CONVERTED.into(), "true".into());
     let learnt = Layer { diff_id: None, blobs: vec![converted.clone()], origins: Vec::new() };
     context.store.put_layer(&id.0, &learnt)?;
@@ -358,8 +360,20 @@ fn measured(layer: &Parts, clamp: Clamp, context: Context<'_>) -> Result<(Descri
     let compression = Compression::Uncompressed;
     let packing = Packing { compression, clamp, pace: context.packs.pace(), cancel: context.cancel };
     let measured = measure(&dirs, &contents, packing)?;
+    warn(&measured, context);
     context.packs.put_tar(measured.digest.clone(), Tar { layer: layer.clone(), clamp });
     Ok((measured.describe(compression), measured.diff_id))
+}
+
+/// Says what will not be in the image. parity: the layer has it all the same.
+fn warn(packed: &Packed, context: Context<'_>) {
+    if let Some(path) = &packed.removing {
+        let message = format!(
+            "{} will not be in the image: in a layer, names that begin with .wh. say what is removed from those below",
+            path.display()
+        );
+        context.progress.sink.event(Event::Warning { digest: None, message, about: None });
+    }
 }
 
 /// Writes a layer's directories as a blob.
@@ -368,5 +382,6 @@ fn packed(layer: &Parts, compression: Compression, clamp: Clamp, context: Contex
     let (dirs, contents) = layer.read(context.snapshots)?;
     let packing = Packing { compression, clamp, pace: context.packs.pace(), cancel: context.cancel };
     let packed = pack(&dirs, &contents, packing, context.store.blobs())?;
+    warn(&packed, context);
     Ok((packed.describe(compression), packed.diff_id))
 }

@@ -37,14 +37,19 @@ const BUFFER: usize = 256 << 10;
 /// Bytes copied between two looks whether to stop.
 const STRETCH: u64 = 16 << 20;
 
+/// How names begin that say in a layer that what has the rest of the name is removed.
+const REMOVED: &[u8] = b".wh.";
+
 /// Writes the tar of a layer, its end included. **Shape**: `dirs` are its directories, lowest first, nearly always one.
+///
+/// Returns the first of the files whose names mean something else in a layer: whoever unpacks it removes others.
 pub fn write_diff<W: Write>(
     dirs: &[PathBuf],
     contents: &Contents,
     clamp: Clamp,
     out: &mut W,
     cancel: &Cancel,
-) -> Result<()> {
+) -> Result<Option<PathBuf>> {
     let mut walk = Walk {
         out,
         clamp,
@@ -55,6 +60,7 @@ pub fn write_diff<W: Write>(
         waiting: HashMap::new(),
         path: Vec::new(),
         links: HashMap::new(),
+        removing: None,
         buffer: vec![0; BUFFER],
     };
     let open = |dir: &PathBuf| File::open(dir).map(OwnedFd::from);
@@ -66,7 +72,8 @@ pub fn write_diff<W: Write>(
         return Err(Error::Cancelled);
     }
     let top = dirs.last().map_or(Path::new(""), PathBuf::as_path);
-    written.map_err(|error| Error::io("write the tar of", top.join(lossy(&walk.path)))(error))
+    written.map_err(|error| Error::io("write the tar of", top.join(lossy(&walk.path)))(error))?;
+    Ok(walk.removing)
 }
 
 fn lossy(path: &[u8]) -> String {
@@ -87,6 +94,8 @@ struct Walk<'a, W> {
     path: Vec<u8>,
     /// Files with several names: the first one, by device and inode.
     links: HashMap<(u64, u64), Vec<u8>>,
+    /// The first file whose name says that another is removed.
+    removing: Option<PathBuf>,
     buffer: Vec<u8>,
 }
 
@@ -115,8 +124,11 @@ impl<W: Write> Walk<'_, W> {
         let (dir, stat) = topmost(parts, name)?;
         if is_whiteout(&stat) {
             let at = self.path.len() - name.to_bytes().len();
-            let path = [&self.path[..at], b".wh.", name.to_bytes()].concat();
+            let path = [&self.path[..at], REMOVED, name.to_bytes()].concat();
             return write_header(self.out, &Entry::new(&path, Kind::File));
+        }
+        if name.to_bytes().starts_with(REMOVED) && self.removing.is_none() {
+            self.removing = Some(Path::new("/").join(lossy(&self.path)));
         }
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => self.child(parts, dir, name, &stat),

@@ -133,6 +133,8 @@ pub struct Packed {
     pub size: u64,
     /// What is said of an eStargz blob.
     pub toc: Option<Toc>,
+    /// A file in it that is none for whoever unpacks it, as of [`write_diff`].
+    pub removing: Option<PathBuf>,
 }
 
 impl Packed {
@@ -167,27 +169,27 @@ pub fn pack(dirs: &[PathBuf], contents: &Contents, packing: Packing<'_>, blobs: 
     let blob = blobs.write()?;
     if compression == Compression::Uncompressed {
         let mut out = Paced { pace, left: PACED, inner: blob };
-        write_diff(dirs, contents, clamp, &mut out, cancel)?;
+        let removing = write_diff(dirs, contents, clamp, &mut out, cancel)?;
         let (digest, size) = out.inner.commit(None)?;
-        return Ok(Packed { diff_id: digest.clone(), digest, size, toc: None });
+        return Ok(Packed { diff_id: digest.clone(), digest, size, toc: None, removing });
     }
     let tee = Tee { hasher: Hasher::sha256(), inner: compressor(blob, compression, pace)? };
     let mut out = Paced { pace, left: PACED, inner: tee };
-    write_diff(dirs, contents, clamp, &mut out, cancel)?;
+    let removing = write_diff(dirs, contents, clamp, &mut out, cancel)?;
     let Tee { hasher, inner } = out.inner;
     let (blob, toc) = inner.finish().map_err(Error::io("write", "a blob"))?;
     let (digest, size) = blob.commit(None)?;
-    Ok(Packed { diff_id: hasher.finish(), digest, size, toc })
+    Ok(Packed { diff_id: hasher.finish(), digest, size, toc, removing })
 }
 
 /// What a layer's tar is, without keeping it: [`write_diff`] gives the same bytes again.
 pub fn measure(dirs: &[PathBuf], contents: &Contents, packing: Packing<'_>) -> Result<Packed> {
     let Packing { clamp, pace, cancel, .. } = packing;
     let mut out = Paced { pace, left: PACED, inner: Tee { hasher: Hasher::sha256(), inner: Length(0) } };
-    write_diff(dirs, contents, clamp, &mut out, cancel)?;
+    let removing = write_diff(dirs, contents, clamp, &mut out, cancel)?;
     let Tee { hasher, inner: Length(size) } = out.inner;
     let digest = hasher.finish();
-    Ok(Packed { diff_id: digest.clone(), digest, size, toc: None })
+    Ok(Packed { diff_id: digest.clone(), digest, size, toc: None, removing })
 }
 
 /// Bytes between two looks whether there is room to go on.

@@ -121,6 +121,17 @@ impl Sink for Silent {
     fn event(&self, _: Event) {}
 }
 
+/// Hands on nothing but what is of the build as a whole.
+pub(crate) struct Notices<'a>(pub(crate) &'a dyn Sink);
+
+impl Sink for Notices<'_> {
+    fn event(&self, event: Event) {
+        if matches!(event, Event::Warning { digest: None, .. }) {
+            self.0.event(event);
+        }
+    }
+}
+
 /// Where one vertex tells what it does.
 pub struct Vertex<'a> {
     /// Who listens.

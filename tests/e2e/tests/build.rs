@@ -309,3 +309,15 @@ fn an_ignore_file_that_cannot_be_read_is_an_error() {
     std::os::unix::fs::symlink("nowhere", &ignore).unwrap();
     sandbox.succeed(&mut sandbox.shell("llbc build -o out ."));
 }
+
+#[test]
+fn a_file_whose_name_means_something_else_in_a_layer_is_said() {
+    let sandbox = Sandbox::with_base();
+    sandbox.write("Dockerfile", "FROM base\nCOPY d /etc\n");
+    sandbox.write("d/.wh.passwd", "x");
+    for (output, times) in [("-t app", 1), ("-o type=oci,compression=zstd,dest=app.tar", 1), ("-o tree", 0)] {
+        let said = sandbox.succeed(&mut sandbox.shell(&format!("llbc build --progress=plain {output} ."))).err();
+        assert_eq!(said.matches("WARN: /etc/.wh.passwd will not be in the image").count(), times, "{output}: {said}");
+    }
+    assert_eq!(sandbox.read("tree/etc/.wh.passwd"), "x");
+}
