@@ -1,5 +1,6 @@
 //! The door: open a store, solve definitions in it.
 
+mod environment;
 mod scan;
 mod witness;
 
@@ -66,6 +67,8 @@ pub struct Request {
     pub cache_to: Vec<CacheOutput>,
     /// What is said of how results were made.
     pub attest: Vec<Attest>,
+    /// A directory of JSON files that say more of the machine, if there is one.
+    pub provenance_dir: Option<PathBuf>,
     /// What others say of results: outputs of the definition behind those that are results.
     pub attached: Vec<Attached>,
     /// What was found in them; nothing to begin with.

@@ -62,6 +62,10 @@ pub struct RunArgs {
     /// The first in short: `true`, `false`, `min`, `max`, or attributes as those of `--attest`
     #[arg(long, value_name = "MODE", num_args = 0..=1, default_missing_value = "true")]
     pub provenance: Option<String>,
+    /// Directory of JSON files (`*.json`) with what every provenance says of this machine, among its internal parameters
+    /// [default: /etc/buildkit/provenance.d]
+    #[arg(long, value_name = "DIR")]
+    pub provenance_env_dir: Option<PathBuf>,
     /// The second in short: `true`, `false`, or `generator=IMAGE`, which scans the result; docker/buildkit-syft-scanner is the
     /// default
     #[arg(long, value_name = "MODE", num_args = 0..=1, default_missing_value = "true")]

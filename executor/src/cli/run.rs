@@ -145,6 +145,7 @@ fn request(settings: Settings, cancel: &Cancel) -> Request {
         cache_from: settings.cache_from,
         cache_to: settings.cache_to,
         attest: settings.attest,
+        provenance_dir: settings.provenance_dir,
         attached: settings.attached,
         allow: settings.allow,
         devices: settings.devices,

@@ -16,6 +16,9 @@ use crate::session::Session;
 use crate::store::Store;
 use crate::{Attest, CacheOutput, Cancel, Error, Expectation, Output, Result};
 
+/// What every provenance says of this machine. parity: where BuildKit's daemon has it.
+const PROVENANCE_DIR: &str = "/etc/buildkit/provenance.d";
+
 /// A run, ready for the engine.
 pub struct Settings {
     /// The store.
@@ -42,6 +45,8 @@ pub struct Settings {
     pub cache_to: Vec<CacheOutput>,
     /// What is said of how results were made. Not read from flags: that is up to who knows what made the definition.
     pub attest: Vec<Attest>,
+    /// A directory of JSON files that say more of the machine, if there is one.
+    pub provenance_dir: Option<PathBuf>,
     /// What others say of results, in outputs of the definition behind them.
     pub attached: Vec<Attached>,
     /// Most steps at once; 0 leaves it to the executor.
@@ -95,6 +100,7 @@ impl Settings {
             cache_to: cache_to.into_iter().map(|to| CacheOutput { to, part: None }).collect(),
             attest: Vec::new(),
             attached: Vec::new(),
+            provenance_dir: Some(args.provenance_env_dir.clone().unwrap_or_else(|| PROVENANCE_DIR.into())),
             max_parallelism: args.max_parallelism,
             runtime: None,
             oci_runtime: args.oci_runtime.clone(),

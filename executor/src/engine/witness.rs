@@ -2,8 +2,9 @@
 
 use llb::Decoded;
 use oci::{Platform, Time};
+use serde_json::{Map, Value};
 
-use super::{Attest, Request, results_of};
+use super::{Attest, Request, environment, results_of};
 use crate::exporters::{Attested, Built};
 use crate::provenance::Provenance;
 use crate::snapshot::LayerId;
@@ -15,6 +16,7 @@ pub(super) struct Witness {
     invocation: String,
     started: Time,
     host: Platform,
+    environment: Map<String, Value>,
     definition: llb::Definition,
 }
 
@@ -29,6 +31,7 @@ impl Witness {
             invocation: LayerId::random()?.0.to_string(),
             started: clock::now(),
             host: host.clone(),
+            environment: request.provenance_dir.as_deref().map_or_else(|| Ok(Map::new()), environment::read)?,
             definition: if is_told { decoded.definition.clone() } else { llb::Definition::default() },
         }))
     }
@@ -55,6 +58,7 @@ impl Witness {
                     invocation: self.invocation.clone(),
                     started: self.started,
                     builder: self.host.clone(),
+                    environment: self.environment.clone(),
                 };
                 built.attested = Some(Box::new(Attested { provenance, gave }));
             }

@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use oci::{Descriptor, Reference, Time};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::Result;
 
@@ -82,6 +82,8 @@ pub struct Provenance {
     pub started: Time,
     /// The machine that built.
     pub builder: oci::Platform,
+    /// What whoever runs it says of it.
+    pub environment: Map<String, Value>,
 }
 
 /// Layers of what steps gave: by `step0:0`, the step and its output.

@@ -42,7 +42,7 @@ pub(super) fn of(provenance: &Provenance, finished: Time, layers: &Layers) -> Re
 }
 
 fn parts(provenance: &Provenance, layers: &Layers) -> Result<Parts> {
-    let Provenance { asked, capture, steps, builder, .. } = provenance;
+    let Provenance { asked, capture, steps, builder, environment, .. } = provenance;
     let mut args = filtered(&asked.opts);
     let config = config::source(&mut args, capture);
     let vcs = versions(&mut args);
@@ -62,7 +62,7 @@ fn parts(provenance: &Provenance, layers: &Layers) -> Result<Parts> {
     let locals: Vec<Value> = capture.locals.iter().map(|name| json!({ "name": name })).collect();
     put(&mut request, "locals", locals);
     request.insert("compatibilityVersion".into(), COMPATIBILITY.into());
-    let mut internal = Object::new();
+    let mut internal = environment.clone();
     let mut metadata = Object::new();
     put(&mut metadata, "vcs", json!(vcs));
     if let Some(steps) = steps {

@@ -32,6 +32,7 @@ fn provenance(attrs: &str, opts: &[(&str, &str)], capture: Capture) -> Provenanc
         invocation: "id".to_owned(),
         started: Time::from_unix(1, 0),
         builder: Platform::new("linux", "amd64"),
+        environment: serde_json::Map::new(),
     }
 }
 

@@ -57,6 +57,11 @@ impl Buildkit {
 
     /// Starts a daemon that forgets everything when it stops. Its client is beside its program.
     pub fn start(program: &Path) -> Result<Self> {
+        Self::configured(program, "")
+    }
+
+    /// The same with the text of a configuration.
+    pub fn configured(program: &Path, text: &str) -> Result<Self> {
         let directory = tempfile::Builder::new()
             .prefix("e2e-buildkit-")
             .tempdir()
@@ -64,9 +69,12 @@ impl Buildkit {
         let path = |name: &str| directory.path().join(name);
         let log = std::fs::File::create(path("log")).map_err(Error::when("cannot make a log"))?;
         let address = format!("unix://{}", path("sock").display());
+        std::fs::write(path("config.toml"), text).map_err(Error::when("cannot write a configuration"))?;
         let daemon = Command::new(program)
             .arg("--root")
             .arg(path("root"))
+            .arg("--config")
+            .arg(path("config.toml"))
             .args(["--addr", &address, "--oci-worker-net=host", "--containerd-worker=false", "--oci-worker-gc=false"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())

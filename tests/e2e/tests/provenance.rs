@@ -194,6 +194,22 @@ fn programs_that_are_one_build_say_it_and_others_do_not() {
 }
 
 #[test]
+fn whoever_runs_the_machine_has_more_said() {
+    let sandbox = place();
+    sandbox.write("env/a.json", r#"{"host": "h1", "b": [1, {"c": null}]}"#);
+    for (version, path) in [("v1", "/buildDefinition/internalParameters"), ("v0.2", "/invocation/environment")] {
+        let told = told(&sandbox, &format!("--provenance=version={version} --provenance-env-dir env app"));
+        let internal = told.pointer(path).unwrap_or_else(|| panic!("{told}"));
+        assert_eq!((&internal["host"], &internal["b"]), (&json!("h1"), &json!([1, { "c": null }])));
+        assert!(internal.get("llbcVersion").is_some(), "{internal}");
+    }
+    sandbox.write("env/b.json", r#"{"builderPlatform": "x"}"#);
+    let refused = sandbox.fail(1, &mut sandbox.shell("llbc build --provenance=max --provenance-env-dir env -o no app"));
+    assert!(refused.contains("env/b.json: key \"builderPlatform\" of a provenance is the builder's own"), "{refused}");
+    sandbox.succeed(&mut sandbox.shell("llbc build --provenance-env-dir env -o tree app"));
+}
+
+#[test]
 fn definitions_have_nothing_but_themselves() {
     let sandbox = place();
     sandbox.succeed(

@@ -77,3 +77,17 @@ fn the_same_is_said_of_several_platforms_and_of_sources_of_other_kinds() {
     let opts = [&opts[..], &["--opt", &named, "--oci-layout", "layout=layout"]].concat();
     compare(&sandbox, &daemon, "mode=min", &opts, &format!("--platform {platforms} --build-context {layout}"));
 }
+
+#[test]
+fn what_is_said_of_the_machine_is_said_in_the_same_place() {
+    let Some((sandbox, _registry)) = Buildkit::beside(BUILD) else { return };
+    sandbox.write("env/a.json", r#"{"host": "h1", "b": {"c": [1]}}"#);
+    sandbox.write("env/b.json", r#"{"b": "later"}"#);
+    sandbox.write("env/c.txt", "no");
+    let text = format!("provenanceEnvDir = {:?}", sandbox.directory().join("env"));
+    let daemon = Buildkit::configured(&Buildkit::program().unwrap(), &text).unwrap();
+    for attrs in ["mode=min", "mode=max,version=v0.2"] {
+        compare(&sandbox, &daemon, attrs, &[], "--provenance-env-dir env");
+    }
+    assert!(attested::read(&sandbox, "theirs").to_string().contains("later"));
+}

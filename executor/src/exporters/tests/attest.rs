@@ -26,6 +26,7 @@ fn fixture(platforms: &[&str], attrs: &str) -> Fixture {
             invocation: "id".to_owned(),
             started: Time::from_unix(0, 0),
             builder: Platform::new("linux", "amd64"),
+            environment: serde_json::Map::new(),
         };
         let below = Committed { layers: built.tree.layers[..1].to_vec() };
         let gave = vec![Gave { step, output: 0, given: Given::Tree(below) }];
