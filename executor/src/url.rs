@@ -96,6 +96,24 @@ pub(crate) fn redact(address: &str) -> Cow<'_, str> {
     }
 }
 
+/// A text in which addresses may be shown: without their passwords.
+pub(crate) fn redact_all(text: &str) -> Cow<'_, str> {
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        let end = after.find(|c: char| c.is_whitespace() || "/?#\"'`<>".contains(c)).unwrap_or(after.len());
+        let (authority, after) = after.split_at(end);
+        shown += before;
+        match authority.rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?.0, host))) {
+            Some((user, host)) => shown += &format!("{user}:{MASK}@{host}"),
+            None => shown += authority,
+        }
+        rest = after;
+    }
+    if shown.is_empty() { text.into() } else { (shown + rest).into() }
+}
+
 /// An address that may be told to everybody: without who is named in it. What is no address stays.
 ///
 /// parity: what BuildKit does for provenance; so an image with a digest, which looks like a user at a host, stays.
@@ -194,6 +212,18 @@ fn hex(digit: u8) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn passwords_in_texts() {
+        for (text, shown) in [
+            ("RUN true", "RUN true"),
+            ("ADD https://u:p@h/x /y", "ADD https://u:xxxxx@h/x /y"),
+            ("a http://u:p@q@h:1?x=u:p@h b git://:p@h\n://", "a http://u:xxxxx@h:1?x=u:p@h b git://:xxxxx@h\n://"),
+            ("RUN curl 'https://h:1/u:p@x' \"ssh://git@h:p\"", "RUN curl 'https://h:1/u:p@x' \"ssh://git@h:p\""),
+        ] {
+            assert_eq!(redact_all(text), shown);
+        }
+    }
 
     #[test]
     fn what_is_sent() {

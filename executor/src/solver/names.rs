@@ -20,7 +20,7 @@ pub(super) fn of_node(node: &Node, input_names: &[&str]) -> String {
         Some(name) => name.clone(),
         None => of_op(&node.op, input_names),
     };
-    visible(&name).into_owned()
+    visible(&url::redact_all(&name)).into_owned()
 }
 
 /// What the layers of an output are called that a vertex of this name made: the history of an image says so where nobody
@@ -107,5 +107,7 @@ mod tests {
         let mut node = Node::new(Op::Merge(vec![]), Vec::new());
         node.meta.description.insert(CUSTOM, "[1/2] FROM x");
         assert_eq!(of_node(&node, &[]), "[1/2] FROM x");
+        node.meta.description.insert(CUSTOM, "ADD http://u:p@h/x /");
+        assert_eq!(of_node(&node, &[]), "ADD http://u:xxxxx@h/x /");
     }
 }
