@@ -180,6 +180,30 @@ fn targets_of_bake_files_and_images_of_specs_say_it_themselves() {
 }
 
 #[test]
+fn results_of_one_build_have_their_own_materials() {
+    let sandbox = place();
+    sandbox.succeed(&mut sandbox.shell("llbc build -t other app"));
+    let stage = |name: &str, base: &str| {
+        format!(
+            "[stage.{name}]\nfrom = \"{base}\"\nstep = [{{ run = \"mkdir /out && echo {name} > /out/{name}\" }}]\n\
+             [files.of-{name}]\nfrom = \"stage.{name}:/out\"\nto = \"./{name}\"\n"
+        )
+    };
+    sandbox.write("build.toml", &(stage("a", "base") + &stage("b", "other")));
+    sandbox.succeed(&mut sandbox.shell("llbc build -f build.toml --provenance=min . of-a of-b"));
+    let materials = |name: &str| {
+        let told = parsed(&sandbox.read(&format!("{name}/provenance.json")));
+        let materials = told["predicate"]["buildDefinition"]["resolvedDependencies"].as_array().unwrap().clone();
+        let name = |material: &Value| material["uri"].as_str().unwrap().split('@').next().unwrap().to_owned();
+        materials.iter().map(name).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (materials("a"), materials("b")),
+        (vec!["pkg:docker/base".to_owned()], vec!["pkg:docker/other".to_owned()])
+    );
+}
+
+#[test]
 fn programs_that_are_one_build_say_it_and_others_do_not() {
     let sandbox = place();
     let program = |more: &str| {

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
 use ast::{Delivery, Diagnostic, GoalKind, Module, Source, Sources};
-use compiler::{Destination, Facts, Plan, Shipment};
+use compiler::{Answer, AskError, Destination, Facts, Plan, Question, Shipment, World};
 use executor::cli::Settings as RunSettings;
 use executor::exporters::Kind;
 use executor::{Attest, Expectation, Output, Part};
@@ -101,6 +101,8 @@ struct Planned {
     is_required_only: bool,
     /// Its options, with what the text says of attestations.
     opts: BTreeMap<String, String>,
+    /// What was answered for it.
+    facts: Facts,
 }
 
 impl Planned {
@@ -111,17 +113,33 @@ impl Planned {
 
 /// Builds what was asked for.
 pub(super) fn run(args: &Build, settings: Settings, source: &Source, asked: &Asked) -> Result<()> {
-    let (plan, planned, facts) = plan(args, &settings, source, asked)?;
+    let (plan, planned) = plan(args, &settings, source, asked)?;
     let mut run = super::run_settings(args, None)?;
     (run.outputs, run.expected) = deliveries(args, &settings, &planned)?;
-    run.attest = attestations(&settings, (source, &facts), &planned)?;
+    run.attest = attestations(&settings, source, &planned)?;
     run.attached = attest::attached(&plan);
     super::lend(settings, &mut run);
     executor::cli::run(definition::encode(plan)?, run).map_err(Failure::Build)
 }
 
+/// What was answered before, and whoever knows the rest.
+struct Known<'a> {
+    facts: &'a Facts,
+    host: &'a Host<'a>,
+}
+
+impl World for Known<'_> {
+    fn answer(&self, questions: &[Question]) -> Vec<std::result::Result<Answer, AskError>> {
+        let known = |question: &Question| self.facts.answers.get(question).cloned();
+        let open: Vec<Question> = questions.iter().filter(|question| known(question).is_none()).cloned().collect();
+        let mut answers = if open.is_empty() { Vec::new() } else { self.host.answer(&open) }.into_iter();
+        let answered = questions.iter().map(|question| known(question).or_else(|| answers.next()));
+        answered.map(|answer| answer.unwrap_or_else(|| Err(AskError::default()))).collect()
+    }
+}
+
 /// One graph of all results. What was answered for one is not asked for another.
-fn plan(args: &Build, settings: &Settings, source: &Source, asked: &Asked) -> Result<(Plan, Vec<Planned>, Facts)> {
+fn plan(args: &Build, settings: &Settings, source: &Source, asked: &Asked) -> Result<(Plan, Vec<Planned>)> {
     let mut host = Host::new(settings)?;
     let said = executor::cli::attested(&args.run).map_err(Failure::Build)?;
     let mut facts = Facts::default();
@@ -134,14 +152,16 @@ fn plan(args: &Build, settings: &Settings, source: &Source, asked: &Asked) -> Re
         if !name.is_empty() {
             options.opts.insert("target".to_owned(), name.clone());
         }
-        let mut outcome = compiler::compile(source, &options, facts, &host);
+        let known = Known { facts: &facts, host: &host };
+        let mut outcome = compiler::compile(source, &options, Facts::default(), &known);
         let shipment = outcome.plan.as_ref().and_then(|plan| plan.outputs.first()?.shipment.clone());
         let is_required_only = at >= asked.names.len();
         if goes_somewhere(shipment.as_deref(), is_required_only) {
             options.opts = attest::with_text(options.opts, said.clone(), shipment.as_deref())?;
-            outcome = compiler::with_bills(outcome, &options, &host);
+            outcome = compiler::with_bills(outcome, &options, &known);
         }
-        facts = outcome.facts;
+        let own = outcome.facts;
+        facts.answers.extend(own.answers.clone());
         if at == 0 {
             sources = std::iter::once(source.clone()).chain(outcome.modules).collect();
         }
@@ -163,6 +183,7 @@ fn plan(args: &Build, settings: &Settings, source: &Source, asked: &Asked) -> Re
             shipment,
             is_required_only,
             opts: options.opts,
+            facts: own,
         });
         plans.push(plan);
     }
@@ -174,7 +195,7 @@ fn plan(args: &Build, settings: &Settings, source: &Source, asked: &Asked) -> Re
     }
     let mut plan = Plan::together(plans);
     plan.optimize(settings.passes);
-    Ok((plan, planned, facts))
+    Ok((plan, planned))
 }
 
 /// Where everything goes, and what it must be like before.
@@ -198,11 +219,11 @@ fn part(planned: &Planned, count: usize) -> Part {
 }
 
 /// What is to be said of how each was made.
-fn attestations(settings: &Settings, text: (&Source, &Facts), planned: &[Planned]) -> Result<Vec<Attest>> {
+fn attestations(settings: &Settings, source: &Source, planned: &[Planned]) -> Result<Vec<Attest>> {
     let delivered: Vec<&Planned> = planned.iter().filter(|planned| planned.goes_somewhere()).collect();
     let mut told = Vec::new();
     for planned in &delivered {
-        let asked = attest::of(settings, text, planned.opts.clone())?;
+        let asked = attest::of(settings, (source, &planned.facts), planned.opts.clone())?;
         let part = Some(part(planned, delivered.len()));
         told.extend(asked.map(|asked| Attest { asked: asked.into(), part }));
     }
