@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)] // An integration test is no `#[test]` to clippy where it is a plain function.
 
 use e2e::lsp::Client;
-use e2e::{Sandbox, process};
+use e2e::{Random, Sandbox, process};
 use serde_json::{Value, json};
 
 const URI: &str = "file:///nowhere/Dockerfile";
@@ -129,22 +129,6 @@ fn a_renaming_can_be_applied() {
     }
     let text = client.request("llbc/text", at(0, 0)).unwrap();
     assert_eq!(text, "FROM a AS base\nRUN --mount=from=base,target=/x true\nCOPY --from=base x y\n");
-}
-
-/// A fixed sequence of numbers.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % bound.max(1) as u64) as usize
-    }
-
-    fn choose<'t, T: ?Sized>(&mut self, list: &[&'t T]) -> &'t T {
-        list[self.below(list.len())]
-    }
 }
 
 /// A language with a text to start from and what is put into it.
