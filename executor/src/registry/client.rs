@@ -123,7 +123,8 @@ impl Client {
     }
 
     /// One GET of any address, with the certificates, proxies and tries of registries but none of their credentials:
-    /// `authorization` goes to the host of the address alone. Statuses from 400 on are failures, and 304 is an answer.
+    /// `authorization` goes to the host of the address alone. 304 is an answer; other statuses that are no success, and
+    /// 206, which nobody asks for, are failures.
     pub(crate) fn get(
         &self,
         url: &str,
@@ -148,7 +149,7 @@ impl Client {
             Ok(answer.response)
         });
         match sent {
-            Ok(response) if response.status().as_u16() < 400 => Ok(response),
+            Ok(response) if has_whole(response.status()) => Ok(response),
             Ok(response) => Err(bad_status(url, response.status())),
             Err(Failure::Status { status, .. }) => Err(bad_status(url, status)),
             Err(Failure::Cancelled) => Err(Error::Cancelled),
@@ -274,9 +275,21 @@ impl Client {
     }
 }
 
+/// Whether an answer has all of a file, or says that it is what it was.
+fn has_whole(status: StatusCode) -> bool {
+    status == StatusCode::NOT_MODIFIED || status.is_success() && status != StatusCode::PARTIAL_CONTENT
+}
+
 /// BuildKit's words, and what they are about.
+///
+/// parity: BuildKit keeps the body of a 206, and of redirects that lead nowhere, as the file.
 fn bad_status(url: &str, status: StatusCode) -> Error {
-    Error::Remote { attempt: redacted(url), reason: format!("invalid response status {}", status.as_u16()) }
+    let why = match status {
+        StatusCode::PARTIAL_CONTENT => ": a part of the file, where all of it was asked for",
+        _ if status.is_redirection() => ": a redirect that does not say where to",
+        _ => "",
+    };
+    Error::Remote { attempt: redacted(url), reason: format!("invalid response status {}{why}", status.as_u16()) }
 }
 
 /// What was attempted when a server refused.

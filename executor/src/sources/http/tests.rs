@@ -149,6 +149,10 @@ fn failures() {
         assert!(error.replace(&server.host, "HOST").starts_with(expected), "{error}");
     };
     check(Reply::status(404), &[], "http://HOST/f: invalid response status 404");
+    let nowhere = "http://HOST/f: invalid response status 302: a redirect that does not say where to";
+    check(Reply::Full(302, vec![], b"moved".to_vec()), &[], nowhere);
+    let part = "http://HOST/f: invalid response status 206: a part of the file, where all of it was asked for";
+    check(Reply::Full(206, vec![("Content-Range", "bytes 0-2/9".into())], b"abc".to_vec()), &[], part);
     check(Reply::Full(304, vec![], vec![]), &[], "http://HOST/f?secret: invalid not-modified ETag: ");
     let other = Digest::sha256(b"other");
     let mismatch = format!("http://HOST/f?secret: digest mismatch {other}: {}", Digest::sha256(b"hello"));
