@@ -168,8 +168,7 @@ fn an_insecure_process_makes_control_groups() {
         assert_ne!(run(runtime, &spec).unwrap().exit.code, 0, "only an insecure one");
         spec.insecure = true;
         assert_eq!(stdout(runtime, &spec), "own/below\n");
-        // Which fails where something was left.
-        groups_at_the_top(&name).iter().for_each(|group| fs::remove_dir(group).unwrap());
+        remove_groups_at_the_top(&name);
     });
 }
 
@@ -870,7 +869,7 @@ fn an_executor_that_is_killed_leaves_nothing() {
         child.wait().unwrap();
         wait_for("the container to end", || !is_running(&nap));
         wait_for("its group to go", || !groups.iter().any(|group| group.exists()));
-        groups_at_the_top(&below).iter().for_each(|group| fs::remove_dir(group).unwrap());
+        remove_groups_at_the_top(&below);
         let bundle = std::env::temp_dir().join(format!("llbc-{pid}-0"));
         wait_for("its interfaces to go", || !way_out.exists());
         wait_for("its bundle to go", || !bundle.exists());
@@ -889,11 +888,14 @@ fn be_the_victim(victim: &str) {
     let _ = run(&*crate::rig::named(runtime), &spec);
 }
 
-/// Directories of this name at the top of the hierarchies of control groups.
-fn groups_at_the_top(name: &str) -> Vec<PathBuf> {
+/// Removes the groups of this name at the top of the hierarchies, once those of containers in them are gone: nobody waits for
+/// that. It fails where something is left.
+fn remove_groups_at_the_top(name: &str) {
     let top = Path::new("/sys/fs/cgroup");
     let hierarchies = fs::read_dir(top).unwrap().map(|entry| entry.unwrap().path()).chain([top.to_owned()]);
-    hierarchies.map(|hierarchy| hierarchy.join(name)).filter(|group| group.is_dir()).collect()
+    let groups: Vec<_> = hierarchies.map(|hierarchy| hierarchy.join(name)).collect();
+    let is_gone = |group: &PathBuf| !group.is_dir() || fs::remove_dir(group).is_ok();
+    wait_for("the groups in it to go", || groups.iter().all(is_gone));
 }
 
 #[test]
@@ -915,7 +917,7 @@ fn a_group_is_made_among_the_groups_only() {
         let _ = run(runtime, &Spec { cgroup_parent: parent, ..Rig::new().sh("true") });
         assert!(!Path::new("/").join(&name).exists());
     });
-    groups_at_the_top(&name).iter().for_each(|group| fs::remove_dir(group).unwrap());
+    remove_groups_at_the_top(&name);
 }
 
 /// The groups of its own that a running process is in; where there are several hierarchies, each has one.
