@@ -13,11 +13,9 @@ use executor::{Engine, Request};
 use llb::Graph;
 
 use crate::failure::{Failure, Message, Result};
+use crate::files::LONGEST_TEXT;
 use crate::settings::{Input, Settings, is_web};
 use crate::world::Host;
-
-/// Longest build file that is read from elsewhere, in bytes.
-const LONGEST_TEXT: u64 = 64 << 20;
 
 /// Bytes at the start of a file that tell an archive.
 const START: u64 = 512;

@@ -12,6 +12,7 @@ use compiler::plan;
 use executor::layer::{Format, decompress, sniff};
 
 use crate::failure::{Failure, Result};
+use crate::files;
 
 /// Bytes at the start that tell an archive: a header of tar.
 const START: u64 = 512;
@@ -39,9 +40,7 @@ pub(crate) struct Upload {
 
 /// Reads a whole build file.
 pub(crate) fn text() -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    open()?.read_to_end(&mut bytes).map_err(failed)?;
-    Ok(bytes)
+    files::all(open()?).map_err(failed)
 }
 
 /// Reads whatever comes.
@@ -69,8 +68,7 @@ fn tell(mut stream: Box<dyn Read + Send>) -> Result<Piped> {
     stream.by_ref().take(START).read_to_end(&mut start).map_err(failed)?;
     let is_zstd = sniff(&start) == Format::Zstd;
     if !is_zstd && !plan::is_archive(&start) {
-        stream.read_to_end(&mut start).map_err(failed)?;
-        return Ok(Piped::Text(start));
+        return files::all(io::Cursor::new(start).chain(stream)).map(Piped::Text).map_err(failed);
     }
     let whole = Box::new(io::Cursor::new(start).chain(stream));
     let mut whole: Box<dyn Read> = if is_zstd { decompress(whole).map_err(Failure::Build)? } else { whole };
@@ -103,6 +101,12 @@ mod tests {
             Piped::Archive(upload) => format!("archive of {}", upload.file.metadata().unwrap().len()),
         };
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn a_build_file_without_an_end() {
+        let Err(Failure::Message(error)) = tell(Box::new(io::repeat(0))) else { panic!("no error") };
+        assert_eq!(error.text, "cannot read standard input: it is longer than 64 MiB");
     }
 
     #[test]

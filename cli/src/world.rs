@@ -27,6 +27,7 @@ use oci::{Platform, Reference};
 pub(crate) use patience::Patience;
 
 use crate::failure::{Failure, Result};
+use crate::files;
 use crate::settings::{Input, LOCK, Settings, is_web};
 use crate::stdin;
 use crate::{layout, remote};
@@ -80,7 +81,7 @@ impl<'s> Host<'s> {
     pub(crate) fn new(settings: &'s Settings) -> Result<Self> {
         let mut lock = Lock::default();
         for path in &settings.facts {
-            let text = std::fs::read(path).map_err(Failure::io("read the facts file", path))?;
+            let text = files::text(path).map_err(Failure::io("read the facts file", path))?;
             lock.merge(Lock::parse(&text).map_err(|error| {
                 Failure::message("facts", format!("{}: {error}", path.display()), "see `llbc compile --write-facts`")
             })?);
@@ -197,7 +198,7 @@ impl<'s> Host<'s> {
             // Who waits for a pipe may wait forever.
             return Err(AskError { message: format!("{} is no regular file", file.display()), ..AskError::default() });
         }
-        match std::fs::read(&file) {
+        match files::text(&file) {
             Ok(bytes) => Ok(Answer::ContextFile(Some(bytes))),
             Err(error) if is_absent(error.kind()) => Ok(Answer::ContextFile(None)),
             Err(error) => {
@@ -342,7 +343,7 @@ impl World for Host<'_> {
 /// Reads a whole text from where the settings say.
 pub(crate) fn read(input: &Input) -> Result<Vec<u8>> {
     match input {
-        Input::File(path) => std::fs::read(path).map_err(Failure::io("read", path)),
+        Input::File(path) => files::text(path).map_err(Failure::io("read", path)),
         Input::Remote(address) => {
             Err(Failure::unsupported(&format!("reading {address} here"), "fetch the file, and name it"))
         }

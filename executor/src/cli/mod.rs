@@ -20,6 +20,7 @@ mod shell;
 mod signals;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::io::{IsTerminal, Read, Write};
 use std::process::ExitCode;
 
@@ -41,6 +42,8 @@ pub const INTERRUPTED: u8 = 130;
 
 /// What names standard input.
 const STDIN: &str = "-";
+/// Longest definition that is read, in bytes: BuildKit's messages hold a quarter of it.
+const LONGEST_DEFINITION: u64 = 64 << 20;
 
 /// Runs LLB definitions into images and trees. No daemon.
 #[derive(clap::Parser)]
@@ -176,7 +179,11 @@ fn options(opts: &[String]) -> Result<BTreeMap<String, String>> {
 /// **Errors**: nothing to read. BuildKit takes no bytes for a definition of scratch; here they mean that the program
 /// before the pipe has failed, since `llbc` always writes an image config.
 fn read_definition(file: &str) -> Result<Vec<u8>> {
-    let bytes = if file == STDIN { read_stdin()? } else { std::fs::read(file).map_err(Error::io("read", file))? };
+    let bytes = if file == STDIN {
+        read_stdin()?
+    } else {
+        File::open(file).and_then(definition).map_err(Error::io("read", file))?
+    };
     if bytes.is_empty() {
         return Err(Error::Invalid("no definition came in: the program that should have written it has failed".into()));
     }
@@ -184,15 +191,23 @@ fn read_definition(file: &str) -> Result<Vec<u8>> {
 }
 
 fn read_stdin() -> Result<Vec<u8>> {
-    let mut stdin = std::io::stdin().lock();
+    let stdin = std::io::stdin().lock();
     if stdin.is_terminal() {
         return Err(Error::Invalid(
             "no definition: pipe one in (`llbc Dockerfile | executor`) or name a file (see `executor --help`)".into(),
         ));
     }
+    definition(stdin).map_err(Error::io("read", "standard input"))
+}
+
+/// All that comes. **Errors**: it has no end, or none where definitions have it.
+fn definition(stream: impl Read) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    stdin.read_to_end(&mut bytes).map_err(Error::io("read", "standard input"))?;
-    Ok(bytes)
+    stream.take(LONGEST_DEFINITION + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > LONGEST_DEFINITION {
+        true => Err(std::io::Error::other(format!("it is longer than {} MiB", LONGEST_DEFINITION >> 20))),
+        false => Ok(bytes),
+    }
 }
 
 /// Says what went wrong, in one line, and returns the exit code for it.
@@ -231,6 +246,13 @@ fn print_bytes(bytes: &[u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn definitions_have_an_end() {
+        assert_eq!(definition(&b"abc"[..]).unwrap(), b"abc");
+        let error = read_definition("/dev/zero").unwrap_err().to_string();
+        assert_eq!(error, "cannot read /dev/zero: it is longer than 64 MiB");
+    }
 
     fn typed(line: &str) -> std::result::Result<Args, String> {
         let matches = Args::command().try_get_matches_from(line.split(' ')).map_err(|error| error.to_string())?;
