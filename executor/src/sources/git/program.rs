@@ -15,6 +15,9 @@ use crate::sources::{Context, process};
 use crate::store::TempPath;
 use crate::{Error, Result};
 
+/// Seconds without a byte after which a server over http is given up: one that packs says every few seconds that it does.
+const SILENCE: &str = "120";
+
 const PROXIES: [&str; 8] =
     ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy"];
 
@@ -37,6 +40,8 @@ impl Git {
             ("GIT_CONFIG_GLOBAL", "/dev/null"),
             // An object is what its id says, whatever a repository would have in its place.
             ("GIT_NO_REPLACE_OBJECTS", "1"),
+            ("GIT_HTTP_LOW_SPEED_LIMIT", "1"),
+            ("GIT_HTTP_LOW_SPEED_TIME", SILENCE),
             ("HOME", "/dev/null"),
             ("LC_ALL", "C"),
         ]
@@ -203,7 +208,9 @@ fn known_hosts(wanted: &Wanted, context: Context<'_>) -> Result<Option<TempPath>
 }
 
 fn ssh_command(known_hosts: Option<&Path>) -> OsString {
-    let mut command = OsString::from("ssh -F /dev/null ");
+    // A server that does not answer within 30 s, or says nothing four times in a row, is given up.
+    let mut command = OsString::from("ssh -F /dev/null -o ConnectTimeout=30 -o ServerAliveInterval=30 ");
+    command.push("-o ServerAliveCountMax=4 ");
     match known_hosts {
         Some(path) => {
             command.push("-o UserKnownHostsFile=");
@@ -234,6 +241,8 @@ fn quoted(path: &Path) -> OsString {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+    use std::sync::mpsc::RecvTimeoutError;
+    use std::time::Duration;
 
     use super::*;
     use crate::session::Secret;
@@ -297,6 +306,35 @@ mod tests {
     fn a_machine_without_git() {
         let error = failure(None);
         assert!(error.ends_with("the program git cannot be run (not found); install it"), "{error}");
+    }
+
+    #[test]
+    fn a_server_that_says_nothing() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let remote = format!("http://{}/x.git", listener.local_addr().unwrap());
+        let wanted = Wanted { remote: remote.clone(), ..Wanted::default() };
+        let error = tests::Place::new().with(|context| {
+            let mut git = Git::new(&wanted, context).unwrap();
+            let shorter = |(name, value): &mut (OsString, OsString)| {
+                if value == SILENCE && name == "GIT_HTTP_LOW_SPEED_TIME" {
+                    *value = "1".into();
+                }
+            };
+            git.environment.iter_mut().for_each(shorter);
+            let (ended, end) = std::sync::mpsc::channel::<()>();
+            std::thread::scope(|scope| {
+                // It would be waited for as long as it likes.
+                scope.spawn(move || {
+                    if end.recv_timeout(Duration::from_secs(30)) == Err(RecvTimeoutError::Timeout) {
+                        context.cancel.cancel();
+                    }
+                });
+                let run = git.run(&Place::default(), &["ls-remote", &remote], context);
+                drop(ended);
+                run.unwrap_err().to_string()
+            })
+        });
+        assert!(error.contains(&remote) && error.contains("Operation too slow"), "{error}");
     }
 
     #[test]
