@@ -178,7 +178,7 @@ impl StoreArgs {
         let usual = || Some(PathBuf::from(REGISTRIES)).filter(|path| path.exists());
         let hosts =
             self.registries.clone().or_else(usual).map(|path| Hosts::read(&path)).transpose()?.unwrap_or_default();
-        Ok(Client::new(Config { hosts, credentials: Place::of_user(), asking }))
+        Ok(Client::new(Config { hosts, credentials: Place::of_user(), asking, ..Config::default() }))
     }
 
     /// The directory: as said, else root's place, else the user's data directory.

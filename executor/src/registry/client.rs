@@ -12,7 +12,7 @@ use super::authority::{Asked, Authority, Scope};
 use super::challenge;
 use super::credentials::{Credentials, Place};
 use super::hosts::{Endpoint, Hosts};
-use super::transport::{Answer, Call, Failure, Transport, failure_of, redacted};
+use super::transport::{Answer, Call, Failure, Patience, Transport, failure_of, redacted};
 use crate::cancel::Hook;
 use crate::{Cancel, Error, Result, url};
 
@@ -32,6 +32,8 @@ pub struct Config {
     pub credentials: Place,
     /// Whether servers are asked, and how often.
     pub asking: Asking,
+    /// How long they are waited for.
+    pub patience: Patience,
 }
 
 /// Whether servers are asked, and how often.
@@ -73,7 +75,7 @@ impl Client {
         let inner = Inner {
             hosts: config.hosts,
             authority,
-            transport: Transport::default(),
+            transport: Transport::new(config.patience),
             plain: Mutex::default(),
             gate: Gate::default(),
         };
@@ -102,7 +104,7 @@ impl Client {
         let inner = Inner {
             hosts,
             authority: self.0.authority.anew(),
-            transport: Transport::default(),
+            transport: self.0.transport.anew(),
             plain: Mutex::new(plain),
             gate: Gate::default(),
         };

@@ -33,3 +33,5 @@ mod transport;
 pub use client::{Asking, Client, Config};
 pub use pull::{BlobReader, Fetched};
 pub use push::Push;
+pub use transport::Patience;
+pub(crate) use transport::broke_off;

@@ -9,7 +9,7 @@ use ureq::http::{HeaderMap, Method, StatusCode, header};
 use super::authority::Scope;
 use super::client::{Attempt, Client, error};
 use super::hosts::Endpoint;
-use super::transport::{Answer, Call, Failure};
+use super::transport::{Answer, Call, Failure, broke_off};
 use crate::cancel::Hook;
 use crate::{Cancel, Error, Result};
 
@@ -344,8 +344,8 @@ impl BlobPull {
             return io::Error::other(Error::Cancelled);
         }
         let Descriptor { digest, size, .. } = &self.descriptor;
-        let attempt = format!("{}: reading blob {digest}", self.repository);
-        io::Error::other(Error::Remote { attempt, reason: format!("broke off at {offset} of {size} bytes: {error}") })
+        let (attempt, why) = (format!("{}: reading blob {digest}", self.repository), broke_off(&error));
+        io::Error::other(Error::Remote { attempt, reason: format!("broke off at {offset} of {size} bytes: {why}") })
     }
 }
 

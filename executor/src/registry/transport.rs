@@ -21,16 +21,49 @@ use super::hosts::{Host, KeyPair, is_loopback};
 use super::redirect::{self, Judge, Reach, Refused, Seen};
 use crate::url;
 
-/// Time to connect, TLS included.
-const CONNECT: Duration = Duration::from_secs(30);
-/// Longest silence of a server before the exchange is given up (and tried again).
-const SILENCE: Duration = Duration::from_secs(60);
 /// Redirects in a row.
 const MAX_REDIRECTS: usize = 10;
 /// Bytes of an error's body that are read.
 const MAX_MESSAGE: u64 = 8 * 1024;
 /// Connections kept for the next exchange with a host.
 const KEPT_CONNECTIONS: usize = 8;
+
+/// How long a server is waited for before the exchange is given up (and tried again).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// Time to connect, TLS included.
+    pub connect: Duration,
+    /// Longest time without a byte; the head of an answer may take twice as long in all.
+    pub silence: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(30), silence: Duration::from_secs(60) }
+    }
+}
+
+impl Patience {
+    /// What was waited for in vain before there was an answer.
+    fn over(self, of: ureq::Timeout) -> String {
+        match of {
+            ureq::Timeout::Resolve | ureq::Timeout::Connect => format!("no connection within {:?}", self.connect),
+            ureq::Timeout::PerWrite => format!("the server has taken nothing for {:?}", self.silence),
+            ureq::Timeout::RecvResponse => format!("the server has not answered within {:?}", self.silence * 2),
+            ureq::Timeout::PerRead => format!("the server has not answered, and said nothing for {:?}", self.silence),
+            other => format!("timeout: {other}"),
+        }
+    }
+}
+
+/// Why an answer broke off.
+pub(crate) fn broke_off(error: &std::io::Error) -> String {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>());
+    match inner {
+        Some(ureq::Error::Timeout(_)) => "the server is there, and sends nothing any more".to_owned(),
+        _ => error.to_string(),
+    }
+}
 
 /// Why an exchange gave no answer that can be used.
 #[derive(Clone, Debug)]
@@ -156,6 +189,7 @@ pub(super) struct Answer {
 pub(super) struct Transport {
     agents: Mutex<BTreeMap<Manner, Agent>>,
     seen: Seen,
+    patience: Patience,
 }
 
 /// How a host is spoken to: whether certificates count, which more are trusted, what is shown to it, and who named it, if
@@ -164,6 +198,15 @@ pub(super) struct Transport {
 type Manner = (bool, Vec<PathBuf>, Vec<KeyPair>, Option<Reach>);
 
 impl Transport {
+    pub(super) fn new(patience: Patience) -> Self {
+        Self { patience, ..Self::default() }
+    }
+
+    /// One without connections, which waits as long.
+    pub(super) fn anew(&self) -> Self {
+        Self::new(self.patience)
+    }
+
     /// One exchange with redirects, successful or not. `authorization` is for the host in the address only.
     pub(super) fn send(&self, host: &Host, call: &Call<'_>, authorization: Option<&str>) -> Result<Answer, Failure> {
         let asked = url::escape(&call.url).map_err(|why| broken_address(&call.url, &why))?;
@@ -207,14 +250,16 @@ impl Transport {
         authorization: Option<&str>,
     ) -> Result<Response<Body>, Failure> {
         let Some(server) = named_by else {
-            return exchange(&self.agent(host, None)?, call, url, authorization).map_err(Broken::into_failure);
+            return exchange(&self.agent(host, None)?, call, url, authorization, self.patience)
+                .map_err(Broken::into_failure);
         };
         let refuse = |why: Refused| {
             Failure::Protocol(format!("{} redirects to {}, {why}: refused", redacted(server), redacted(url)))
         };
         let from = self.seen.reach(server);
         redirect::check(from, url).map_err(refuse)?;
-        exchange(&self.agent(host, Some(from))?, call, url, authorization).map_err(|broken| match broken {
+        exchange(&self.agent(host, Some(from))?, call, url, authorization, self.patience).map_err(|broken| match broken
+        {
             Broken::Refused(why) => refuse(why),
             Broken::Other(failure) => failure,
         })
@@ -233,7 +278,7 @@ impl Transport {
         if let Some(agent) = self.lock().get(&key) {
             return Ok(agent.clone());
         }
-        let agent = new_agent(host, keypair, Judge::new(named_by, self.seen.clone()))?;
+        let agent = new_agent(host, keypair, Judge::new(named_by, self.seen.clone()), self.patience)?;
         Ok(self.lock().entry(key).or_insert(agent).clone())
     }
 
@@ -242,7 +287,7 @@ impl Transport {
     }
 }
 
-fn new_agent(host: &Host, keypair: &[KeyPair], judge: Judge) -> Result<Agent, Failure> {
+fn new_agent(host: &Host, keypair: &[KeyPair], judge: Judge, patience: Patience) -> Result<Agent, Failure> {
     let roots = certificates::roots(&host.ca).map_err(Failure::Local)?;
     let shown = certificates::client(keypair).map_err(Failure::Local)?;
     let tls = TlsConfig::builder().root_certs(roots).disable_verification(host.insecure).client_cert(shown).build();
@@ -255,10 +300,10 @@ fn new_agent(host: &Host, keypair: &[KeyPair], judge: Judge) -> Result<Agent, Fa
         .accept_encoding("identity")
         .accept(ureq::config::AutoHeaderValue::None)
         .tls_config(tls)
-        .timeout_connect(Some(CONNECT))
-        .timeout_recv_response(Some(SILENCE * 2))
-        .timeout_per_read(Some(SILENCE))
-        .timeout_per_write(Some(SILENCE))
+        .timeout_connect(Some(patience.connect))
+        .timeout_recv_response(Some(patience.silence * 2))
+        .timeout_per_read(Some(patience.silence))
+        .timeout_per_write(Some(patience.silence))
         .max_idle_connections_per_host(KEPT_CONNECTIONS)
         .max_idle_connections(KEPT_CONNECTIONS * 4)
         .build();
@@ -273,7 +318,7 @@ enum Broken {
 }
 
 impl Broken {
-    fn of(error: &ureq::Error, request: String) -> Self {
+    fn of(error: &ureq::Error, request: String, patience: Patience) -> Self {
         let inner = if let ureq::Error::Io(error) = error { error.get_ref() } else { None };
         if let Some(refused) = inner.and_then(|inner| inner.downcast_ref::<Refused>()) {
             return Self::Refused(*refused);
@@ -282,7 +327,8 @@ impl Broken {
         if inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) == Some(&no_tls) {
             return Self::Other(Failure::NotEncrypted { request });
         }
-        Self::Other(Failure::Network { request, reason: error.to_string(), permanent: is_permanent(error) })
+        let reason = if let ureq::Error::Timeout(of) = error { patience.over(*of) } else { error.to_string() };
+        Self::Other(Failure::Network { request, reason, permanent: is_permanent(error) })
     }
 
     /// For addresses that the user named, which nobody refuses.
@@ -295,7 +341,13 @@ impl Broken {
 }
 
 /// One request to one address.
-fn exchange(agent: &Agent, call: &Call<'_>, url: &str, authorization: Option<&str>) -> Result<Response<Body>, Broken> {
+fn exchange(
+    agent: &Agent,
+    call: &Call<'_>,
+    url: &str,
+    authorization: Option<&str>,
+    patience: Patience,
+) -> Result<Response<Body>, Broken> {
     let request = || format!("{} {}", call.method, redacted(url));
     let (bare, login) = url::split_login(url).map_err(|why| Broken::Other(broken_address(url, &why)))?;
     let login = login.map(|login| login.basic());
@@ -324,7 +376,7 @@ fn exchange(agent: &Agent, call: &Call<'_>, url: &str, authorization: Option<&st
             agent.run(builder.body(SendBody::from_reader(&mut stream)).map_err(broken)?)
         }
     }
-    .map_err(|error| Broken::of(&error, request()))
+    .map_err(|error| Broken::of(&error, request(), patience))
 }
 
 /// Whether the next try would fail alike: names that do not exist, certificates that are not trusted.

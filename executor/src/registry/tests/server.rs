@@ -37,6 +37,8 @@ pub(crate) enum Reply {
     Endless,
     /// The connection is closed.
     Nothing,
+    /// The bytes, and then no more, while the client waits.
+    Silence(Vec<u8>),
 }
 
 impl Reply {
@@ -136,6 +138,8 @@ fn serve(mut stream: TcpStream, most: usize, handler: &Handler, log: &Mutex<Vec<
         }
         Reply::Endless => endless(&mut stream, stop),
         Reply::Nothing => Ok(()),
+        // Until the client goes, or the time is up.
+        Reply::Silence(start) => stream.write_all(&start).and_then(|()| stream.read(&mut [0]).map(|_| ())),
     };
 }
 

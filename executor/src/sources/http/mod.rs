@@ -25,7 +25,7 @@ use super::file::{Placed, parse_number};
 use super::signature::{self, Policy};
 use super::{Context, Key, Meta, Pinned, Source};
 use crate::snapshot::{Committed, LayerId};
-use crate::{Cancel, Error, Result, url};
+use crate::{Cancel, Error, Result, registry, url};
 pub(super) use name::safe as safe_name;
 use remembered::Remembered;
 
@@ -296,7 +296,8 @@ impl Wanted {
             _ if context.cancel.is_cancelled() => Error::Cancelled,
             Broken::Read(error) => {
                 let of = if total == 0 { String::new() } else { format!(" of {total}") };
-                Error::Remote { attempt: self.shown(), reason: format!("broke off after {got}{of} bytes: {error}") }
+                let why = registry::broke_off(&error);
+                Error::Remote { attempt: self.shown(), reason: format!("broke off after {got}{of} bytes: {why}") }
             }
             Broken::Other(error) => error,
         })?;

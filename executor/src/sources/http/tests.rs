@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
 
 use super::*;
 use crate::registry::tests::server::{Asked, Reply, Server};
+use crate::registry::{Asking, Client, Config, Patience};
 use crate::session::Secret;
 use crate::sources::signature::tests::Keys;
 use crate::sources::tests::Place;
@@ -169,6 +171,25 @@ fn failures() {
         "failed to retrieve HTTP auth secret s: secret s: not found",
     );
     check(Reply::Truncated(100, b"hello".to_vec()), &[], "http://HOST/f?secret: broke off after 5 of 100 bytes: ");
+}
+
+#[test]
+fn a_server_that_falls_silent() {
+    let check = |start: &str, expected: &str| {
+        let start = start.as_bytes().to_vec();
+        let server = Server::start(move |_| Reply::Silence(start.clone()));
+        let mut place = Place::new();
+        let patience = Patience { silence: Duration::from_millis(100), ..Patience::default() };
+        let config = Config { patience, asking: Asking::Once, ..Config::default() };
+        place.session.registries = Client::new(config);
+        let error = build(&place, &source(&server, "/f", &[])).unwrap_err().to_string();
+        assert_eq!(error.replace(&server.host, "HOST"), expected);
+    };
+    let unsaid = "http://HOST/f: GET http://HOST/f: the server has not answered, and said nothing for 100ms";
+    check("", unsaid);
+    check("HTTP/1.1 200 OK\r\nContent-", unsaid);
+    let stopped = "http://HOST/f: broke off after 3 of 9 bytes: the server is there, and sends nothing any more";
+    check("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", stopped);
 }
 
 #[test]
