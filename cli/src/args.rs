@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::ops::Deref;
 use std::path::PathBuf;
 
-use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use executor::cli::Network;
 
 /// Compiles Dockerfiles to BuildKit LLB and builds them into images.
@@ -643,7 +643,9 @@ pub(crate) enum ErrorFormat {
 
 /// Reads the command line; a first argument that is no command is the file of `compile`.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Cli {
-    Cli::parse_from(with_command(arguments.into_iter().collect()))
+    let words = with_command(arguments.into_iter().collect());
+    let parsed = Cli::try_parse_from(&words);
+    parsed.unwrap_or_else(|error| executor::cli::named(error, Cli::command(), &words).exit())
 }
 
 /// Names of the commands; a list, because building clap's own takes longer than compiling.
@@ -682,8 +684,6 @@ fn with_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     fn check(words: &[&str], expected: &[&str]) {

@@ -18,6 +18,7 @@ mod session;
 mod settings;
 mod shell;
 mod signals;
+mod unreadable;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -33,6 +34,7 @@ pub use begun::begun;
 pub use run::{Console, run, run_frontend};
 pub use session::directories;
 pub use settings::Settings;
+pub use unreadable::named;
 
 use crate::progress::visible;
 use crate::{Error, Result, userns};
@@ -116,7 +118,9 @@ pub fn main() -> ExitCode {
 impl Args {
     /// What was typed; says what is wrong with it and ends the program if need be.
     fn typed() -> Self {
-        let parsed = Self::checked(Self::command().get_matches());
+        let words: Vec<_> = std::env::args_os().collect();
+        let matches = Self::command().try_get_matches_from(&words);
+        let parsed = matches.map_err(|error| named(error, Self::command(), &words)).and_then(Self::checked);
         parsed.unwrap_or_else(|error| error.exit())
     }
 
