@@ -12,6 +12,7 @@ mod failure;
 mod files;
 mod kept;
 mod layout;
+mod misspelt;
 mod needs;
 mod pipeline;
 mod printer;

@@ -12,8 +12,8 @@ use oci::{Digest, Platform};
 
 use crate::args::{Channel, CompileOptions, ErrorFormat};
 use crate::failure::{Failure, Result};
-use crate::layout;
 use crate::world::Patience;
+use crate::{layout, misspelt, printer};
 
 /// The lock file beside a build file.
 pub(crate) const LOCK: &str = "llbc.lock";
@@ -253,7 +253,11 @@ fn frontend_options(args: &CompileOptions) -> Result<BTreeMap<String, String>> {
         opts.insert("build-arg:SOURCE_DATE_EPOCH".to_owned(), epoch);
     }
     for opt in &args.opts {
-        opts.extend(option(opt)?);
+        let option = option(opt)?;
+        if let Some((name, meant)) = option.as_ref().and_then(|(name, _)| Some((name, misspelt::meant(name)?))) {
+            printer::note(&format!("warning: --opt {name}: no such option is known (did you mean {meant}?)"));
+        }
+        opts.extend(option);
     }
     for arg in &args.build_args {
         opts.extend(build_arg(arg, &format!("build-arg:{arg}")));
