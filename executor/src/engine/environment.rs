@@ -27,6 +27,10 @@ pub(super) fn read(dir: &Path) -> Result<Map<String, Value>> {
     paths.sort();
     let mut found = Map::new();
     for path in paths {
+        // Who opens a pipe may wait forever.
+        if !fs::metadata(&path).map_err(Error::io("read", &path))?.is_file() {
+            return Err(Error::Invalid(format!("{} is no regular file", path.display())));
+        }
         let text = fs::read(&path).map_err(Error::io("read", &path))?;
         let said: Map<String, Value> = serde_json::from_slice(&text)
             .map_err(|error| Error::Invalid(format!("{} is no JSON object: {error}", path.display())))?;
@@ -62,5 +66,9 @@ mod tests {
             let error = read(dir.path()).unwrap_err().to_string();
             assert!(error.ends_with(expected), "{error}");
         }
+        fs::remove_file(dir.path().join("x.json")).unwrap();
+        let mode = rustix::fs::Mode::RUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, dir.path().join("x.json"), rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        assert!(read(dir.path()).unwrap_err().to_string().ends_with("x.json is no regular file"));
     }
 }
