@@ -25,6 +25,8 @@ const MAX_BYTES: u64 = 40 << 20;
 const MAX_TOTAL: u64 = 160 << 20;
 /// Most of them: one for each stage is what scanners leave.
 const MAX_FILES: usize = 1000;
+/// Most characters of a file that a message shows.
+const MAX_SHOWN: usize = 200;
 /// What the kinds of statements begin with.
 const STATEMENT_PREFIX: &str = "https://in-toto.io/Statement/";
 
@@ -225,7 +227,7 @@ fn said(name: &str, bytes: &[u8], attached: &Attached) -> Checked<Said> {
         serde_json::from_slice(bytes).map_err(|error| format!("is no in-toto statement: {error}"))?;
     match document.get("_type") {
         Some(Value::String(kind)) if kind.starts_with(STATEMENT_PREFIX) => {}
-        Some(kind) => return Err(format!("is no in-toto statement: its _type is {kind}")),
+        Some(kind) => return Err(format!("is no in-toto statement: its _type is {}", short(kind))),
         None => return Err("is no in-toto statement: it has no _type".to_owned()),
     }
     let predicate_type = match document.remove("predicateType") {
@@ -234,7 +236,8 @@ fn said(name: &str, bytes: &[u8], attached: &Attached) -> Checked<Said> {
     };
     if !attached.predicate_type.is_empty() && predicate_type != attached.predicate_type {
         let wanted = &attached.predicate_type;
-        return Err(format!("does not match required predicate type {wanted}: it has {predicate_type}"));
+        let found = short(&predicate_type);
+        return Err(format!("does not match required predicate type {wanted}: it has {found}"));
     }
     if predicate_type.starts_with(PROVENANCE_PREFIX) {
         return Err("is a provenance, which nobody but the builder may give".to_owned());
@@ -243,10 +246,19 @@ fn said(name: &str, bytes: &[u8], attached: &Attached) -> Checked<Said> {
     let about = match document.remove("subject") {
         None | Some(Value::Null) => Vec::new(),
         Some(Value::Array(subjects)) => subjects.iter().map(raw).collect::<Checked<_>>()?,
-        Some(other) => return Err(format!("has no list of subjects: {other}")),
+        Some(other) => return Err(format!("has no list of subjects: {}", short(other))),
     };
     let (is_core, inline_only) = (attached.is_core(name), attached.inline_only);
     Ok(Said { name: name.to_owned(), predicate_type, about, predicate, is_core, inline_only })
+}
+
+/// What a file has, for a message: not more of it than can be read.
+fn short(shown: impl ToString) -> String {
+    let shown = shown.to_string();
+    match shown.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => format!("{}…", &shown[..end]),
+        None => shown,
+    }
 }
 
 /// A subject that a statement names itself. parity: one without a name is called `_`.
@@ -256,7 +268,7 @@ fn raw(subject: &Value) -> Checked<About> {
         let digests = digest.as_object();
         digests.is_some_and(|digests| !digests.is_empty() && digests.values().all(Value::is_string))
     });
-    let digest = digest.cloned().ok_or_else(|| format!("has a subject without a digest: {subject}"))?;
+    let digest = digest.cloned().ok_or_else(|| format!("has a subject without a digest: {}", short(subject)))?;
     Ok(About::Other(Subject { name: name.unwrap_or("_").to_owned(), digest }))
 }
 
@@ -353,6 +365,8 @@ mod tests {
         ] {
             assert_eq!(refused(text), expected, "{text}");
         }
+        let long = refused(&SPDX.replace("https://in-toto.io/Statement/v0.1", &"é".repeat(MAX_SHOWN)));
+        assert_eq!(long, format!("is no in-toto statement: its _type is \"{}…", "é".repeat(MAX_SHOWN - 1)));
         assert!(refused(&format!("{SPDX}{SPDX}")).starts_with("is no in-toto statement: trailing characters"));
         let of_builder = Attached { predicate_type: String::new(), ..Attached::bill(0) };
         let provenance = SPDX.replace("https://spdx.dev/Document", "https://slsa.dev/provenance/v1");
