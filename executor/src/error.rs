@@ -125,6 +125,8 @@ impl Error {
 
 /// What to do about a full disk, whoever's it is.
 const FULL: &str = "; the disk is full or has no inodes left; if it is the store's, `executor prune` makes room";
+/// What to do about a full disk that is the store's.
+const STORE_FULL: &str = "; the disk of the store is full: `executor prune` makes room";
 /// What to do about files that may not be opened.
 const TOO_MANY: &str = "; this process may have more at once with a higher limit (`ulimit -n`)";
 /// What to do about a file that may not grow.
@@ -132,8 +134,6 @@ const TOO_LARGE: &str = "; there is a limit of the size of files (`ulimit -f`), 
 /// What to do about a database that cannot be read.
 const DAMAGED: &str = "; without the files db-v1.sqlite* of the store it is made anew: images lose their names, and the rest \
                        is built again";
-/// What to do about the store's.
-const STORE_FULL: &str = "; the disk of the store is full: `executor prune` makes room";
 
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
