@@ -59,15 +59,15 @@ pub struct RunArgs {
     /// `type=sbom[,generator=IMAGE][,NAME=VALUE]`; with `disabled=true` do not
     #[arg(long, value_name = "ATTESTATION")]
     pub attest: Vec<String>,
-    /// The first in short: `true`, `false`, `min`, `max`, or attributes as those of `--attest`
+    /// `--attest type=provenance` in short: `true`, `false`, `min`, `max`, or its attributes
     #[arg(long, value_name = "MODE", num_args = 0..=1, default_missing_value = "true")]
     pub provenance: Option<String>,
     /// Directory of JSON files (`*.json`) with what every provenance says of this machine, among its internal parameters
     /// [default: /etc/buildkit/provenance.d]
     #[arg(long, value_name = "DIR")]
     pub provenance_env_dir: Option<PathBuf>,
-    /// The second in short: `true`, `false`, or `generator=IMAGE`, which scans the result; docker/buildkit-syft-scanner is the
-    /// default
+    /// `--attest type=sbom` in short: `true`, `false`, or `generator=IMAGE`, the image that scans the result [default image:
+    /// docker/buildkit-syft-scanner:stable-1]
     #[arg(long, value_name = "MODE", num_args = 0..=1, default_missing_value = "true")]
     pub sbom: Option<String>,
     /// Leave the store as it is when its cache takes more than three quarters of the disk (see `executor prune`)
