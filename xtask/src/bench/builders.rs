@@ -111,11 +111,13 @@ pub(super) fn push_unseen(context: &Path, name: &str) -> Result<()> {
 /// `llbc build`.
 struct Own {
     store: TempDir,
+    /// Those of before it forgot: a tree that is removed makes the next one on the disk slower.
+    old: Vec<TempDir>,
 }
 
 impl Own {
     fn new(base: &Path) -> Result<Self> {
-        let own = Self { store: tempfile::Builder::new().prefix("bench-store-").tempdir()? };
+        let own = Self { store: tempfile::Builder::new().prefix("bench-store-").tempdir()?, old: Vec::new() };
         let mut import = Command::new(release::directory().join("executor"));
         import.env("LLBC_ROOT", own.store.path()).args(["images", "import"]).arg(base).arg(BASE);
         process::succeed(&mut import)?;
@@ -149,7 +151,7 @@ impl Builder for Own {
     }
 
     fn forget(&mut self) -> Result<()> {
-        *self = Self::new(&base::busybox()?)?;
+        self.old.push(std::mem::replace(&mut self.store, Self::new(&base::busybox()?)?.store));
         Ok(())
     }
 }
@@ -276,11 +278,14 @@ impl Builder for Docker20 {
 /// `buildah bud` with a layer for each step, as the others make them.
 struct Buildah {
     storage: TempDir,
+    /// As with ours.
+    old: Vec<TempDir>,
 }
 
 impl Buildah {
     fn new(base: &Path) -> Result<Self> {
-        let buildah = Self { storage: tempfile::Builder::new().prefix("bench-buildah-").tempdir()? };
+        let storage = tempfile::Builder::new().prefix("bench-buildah-").tempdir()?;
+        let buildah = Self { storage, old: Vec::new() };
         let container = process::succeed(buildah.command().args(["from", "scratch"]))?.out();
         let container = container.trim();
         process::succeed(buildah.command().args(["add", "--quiet", container]).arg(base).arg("/"))?;
@@ -334,7 +339,7 @@ impl Builder for Buildah {
     }
 
     fn forget(&mut self) -> Result<()> {
-        *self = Self::new(&base::busybox()?)?;
+        self.old.push(std::mem::replace(&mut self.storage, Self::new(&base::busybox()?)?.storage));
         Ok(())
     }
 }
