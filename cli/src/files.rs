@@ -1,29 +1,9 @@
-//! Reading texts that have an end, and writing files so that they are whole or not there.
+//! Writing files so that they are whole or not there.
 
-use std::io::{self, Read, Write};
+use std::io::Write;
 use std::path::Path;
 
 use crate::failure::{Failure, Result};
-
-/// Longest build file (ignore file, bake file, definition) that is read, in bytes: far above any, far below the memory.
-pub(crate) const LONGEST_TEXT: u64 = 64 << 20;
-
-/// Reads a whole text from a file or what a path leads to otherwise (`/dev/stdin`).
-///
-/// **Errors**: it cannot be read, or does not end where texts do.
-pub(crate) fn text(path: &Path) -> io::Result<Vec<u8>> {
-    all(std::fs::File::open(path)?)
-}
-
-/// Reads a whole text. **Errors**: as [`text`].
-pub(crate) fn all(stream: impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    stream.take(LONGEST_TEXT + 1).read_to_end(&mut bytes)?;
-    match bytes.len() as u64 > LONGEST_TEXT {
-        true => Err(io::Error::other(format!("it is longer than {} MiB", LONGEST_TEXT >> 20))),
-        false => Ok(bytes),
-    }
-}
 
 /// Writes a file aside and renames it. What is no regular file (a pipe, `/dev/null`) is written as it is; a link keeps
 /// pointing to what is written; permissions stay as they are.
@@ -57,17 +37,6 @@ mod tests {
     use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 
     use super::*;
-
-    #[test]
-    fn texts_have_an_end() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("Dockerfile");
-        std::fs::write(&path, vec![b'#'; 10 << 20]).unwrap();
-        assert_eq!(text(&path).unwrap().len(), 10 << 20);
-        let longest = all(io::repeat(b'#').take(LONGEST_TEXT)).unwrap();
-        assert_eq!(longest.len() as u64, LONGEST_TEXT);
-        assert_eq!(text(Path::new("/dev/zero")).unwrap_err().to_string(), "it is longer than 64 MiB");
-    }
 
     #[test]
     fn links_and_permissions_stay() {

@@ -9,11 +9,10 @@ use compiler::{AskError, Facts, World as _};
 use executor::progress::Silent;
 use executor::registry::Asking;
 use executor::session::Session;
-use executor::{Engine, Request};
+use executor::{Engine, Request, text};
 use llb::Graph;
 
 use crate::failure::{Failure, Message, Result};
-use crate::files::LONGEST_TEXT;
 use crate::settings::{Input, Settings, is_web};
 use crate::world::Host;
 
@@ -38,7 +37,7 @@ pub(crate) fn source(settings: &Settings, address: &str) -> Result<Source> {
     }
     let place = if is_piped { "the archive" } else { address };
     let Entry { graph, names, .. } = entry(settings)?;
-    let Some((name, bytes)) = read(settings, &graph, &names, LONGEST_TEXT + 1)? else {
+    let Some((name, bytes)) = read(settings, &graph, &names, text::LONGEST + 1)? else {
         let text = format!("there is no {} in {place}", names[0]);
         return Err(Failure::message(
             "io",
@@ -46,8 +45,8 @@ pub(crate) fn source(settings: &Settings, address: &str) -> Result<Source> {
             "name the build file with --opt filename=FILE (`llbc build`: -f FILE)",
         ));
     };
-    if bytes.len() as u64 > LONGEST_TEXT {
-        let text = format!("{name} in {place} is longer than {} MiB", LONGEST_TEXT >> 20);
+    if bytes.len() as u64 > text::LONGEST {
+        let text = format!("{name} in {place} is longer than {} MiB", text::LONGEST >> 20);
         return Err(Failure::message("io", text, "name another build file"));
     }
     // A file that is alone has the name that the address gives it.

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use compiler::plan;
 use executor::layer::{Format, decompress, sniff};
+use executor::text;
 
 use crate::failure::{Failure, Result};
-use crate::files;
 
 /// Bytes at the start that tell an archive: a header of tar.
 const START: u64 = 512;
@@ -40,7 +40,7 @@ pub(crate) struct Upload {
 
 /// Reads a whole build file.
 pub(crate) fn text() -> Result<Vec<u8>> {
-    files::all(open()?).map_err(failed)
+    text::all(open()?, text::LONGEST).map_err(failed)
 }
 
 /// Reads whatever comes.
@@ -68,7 +68,8 @@ fn tell(mut stream: Box<dyn Read + Send>) -> Result<Piped> {
     stream.by_ref().take(START).read_to_end(&mut start).map_err(failed)?;
     let is_zstd = sniff(&start) == Format::Zstd;
     if !is_zstd && !plan::is_archive(&start) {
-        return files::all(io::Cursor::new(start).chain(stream)).map(Piped::Text).map_err(failed);
+        let text = text::all(io::Cursor::new(start).chain(stream), text::LONGEST);
+        return text.map(Piped::Text).map_err(failed);
     }
     let whole = Box::new(io::Cursor::new(start).chain(stream));
     let mut whole: Box<dyn Read> = if is_zstd { decompress(whole).map_err(Failure::Build)? } else { whole };

@@ -27,7 +27,6 @@ use oci::{Platform, Reference};
 pub(crate) use patience::Patience;
 
 use crate::failure::{Failure, Result};
-use crate::files;
 use crate::settings::{Input, LOCK, Settings, is_web};
 use crate::stdin;
 use crate::{layout, remote};
@@ -81,7 +80,7 @@ impl<'s> Host<'s> {
     pub(crate) fn new(settings: &'s Settings) -> Result<Self> {
         let mut lock = Lock::default();
         for path in &settings.facts {
-            let text = files::text(path).map_err(Failure::io("read the facts file", path))?;
+            let text = executor::text::file(path).map_err(Failure::io("read the facts file", path))?;
             lock.merge(Lock::parse(&text).map_err(|error| {
                 Failure::message("facts", format!("{}: {error}", path.display()), "see `llbc compile --write-facts`")
             })?);
@@ -198,7 +197,7 @@ impl<'s> Host<'s> {
             // Who waits for a pipe may wait forever.
             return Err(AskError { message: format!("{} is no regular file", file.display()), ..AskError::default() });
         }
-        match files::text(&file) {
+        match executor::text::file(&file) {
             Ok(bytes) => Ok(Answer::ContextFile(Some(bytes))),
             Err(error) if is_absent(error.kind()) => Ok(Answer::ContextFile(None)),
             Err(error) => {
@@ -343,7 +342,7 @@ impl World for Host<'_> {
 /// Reads a whole text from where the settings say.
 pub(crate) fn read(input: &Input) -> Result<Vec<u8>> {
     match input {
-        Input::File(path) => files::text(path).map_err(Failure::io("read", path)),
+        Input::File(path) => executor::text::file(path).map_err(Failure::io("read", path)),
         Input::Remote(address) => {
             Err(Failure::unsupported(&format!("reading {address} here"), "fetch the file, and name it"))
         }

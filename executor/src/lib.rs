@@ -23,6 +23,7 @@
 //! | [`gateway`] | frontends from images |
 //! | [`progress`] | one event enum, many renderers |
 //! | [`cli`] | the command line of running a definition |
+//! | [`text`] | reading what has an end |
 //! | `temp` | what a process is making, and the removal of what dead ones left |
 //! | [`userns`] | root for an ordinary user |
 //!
@@ -60,6 +61,7 @@ pub mod sources;
 pub mod store;
 mod suggest;
 mod temp;
+pub mod text;
 mod unsynced;
 mod url;
 pub mod userns;

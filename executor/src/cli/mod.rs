@@ -21,8 +21,7 @@ mod signals;
 mod unreadable;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{IsTerminal, Read, Write};
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::parser::ValueSource;
@@ -37,15 +36,13 @@ pub use settings::Settings;
 pub use unreadable::named;
 
 use crate::progress::visible;
-use crate::{Error, Result, userns};
+use crate::{Error, Result, text, userns};
 
 /// Exit code of a build that somebody interrupted.
 pub const INTERRUPTED: u8 = 130;
 
 /// What names standard input.
 const STDIN: &str = "-";
-/// Longest definition that is read, in bytes: BuildKit's messages hold a quarter of it.
-const LONGEST_DEFINITION: u64 = 64 << 20;
 
 /// Runs LLB definitions into images and trees. No daemon.
 #[derive(clap::Parser)]
@@ -183,11 +180,7 @@ fn options(opts: &[String]) -> Result<BTreeMap<String, String>> {
 /// **Errors**: nothing to read. BuildKit takes no bytes for a definition of scratch; here they mean that the program
 /// before the pipe has failed, since `llbc` always writes an image config.
 fn read_definition(file: &str) -> Result<Vec<u8>> {
-    let bytes = if file == STDIN {
-        read_stdin()?
-    } else {
-        File::open(file).and_then(definition).map_err(Error::io("read", file))?
-    };
+    let bytes = if file == STDIN { read_stdin()? } else { text::file(file).map_err(Error::io("read", file))? };
     if bytes.is_empty() {
         return Err(Error::Invalid("no definition came in: the program that should have written it has failed".into()));
     }
@@ -201,17 +194,7 @@ fn read_stdin() -> Result<Vec<u8>> {
             "no definition: pipe one in (`llbc Dockerfile | executor`) or name a file (see `executor --help`)".into(),
         ));
     }
-    definition(stdin).map_err(Error::io("read", "standard input"))
-}
-
-/// All that comes. **Errors**: it has no end, or none where definitions have it.
-fn definition(stream: impl Read) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    stream.take(LONGEST_DEFINITION + 1).read_to_end(&mut bytes)?;
-    match bytes.len() as u64 > LONGEST_DEFINITION {
-        true => Err(std::io::Error::other(format!("it is longer than {} MiB", LONGEST_DEFINITION >> 20))),
-        false => Ok(bytes),
-    }
+    text::all(stdin, text::LONGEST).map_err(Error::io("read", "standard input"))
 }
 
 /// Says what went wrong, in one line, and returns the exit code for it.
@@ -253,7 +236,6 @@ mod tests {
 
     #[test]
     fn definitions_have_an_end() {
-        assert_eq!(definition(&b"abc"[..]).unwrap(), b"abc");
         let error = read_definition("/dev/zero").unwrap_err().to_string();
         assert_eq!(error, "cannot read /dev/zero: it is longer than 64 MiB");
     }
