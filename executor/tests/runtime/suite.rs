@@ -791,6 +791,18 @@ fn mount_points_leave_no_trace() {
 }
 
 #[test]
+fn files_about_names_leave_no_trace_below_a_mount() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let before = rig.root().join("etc").read_dir().unwrap().count();
+        let mut spec = rig.sh("ls /etc");
+        spec.mounts = vec![bind(&rig.outside("data"), "", "/etc", false)];
+        assert_eq!(stdout(runtime, &spec), "");
+        assert_eq!(rig.root().join("etc").read_dir().unwrap().count(), before);
+    });
+}
+
+#[test]
 fn mount_points_leave_no_trace_in_a_root_that_is_read_only() {
     each(|runtime| {
         let rig = Rig::new();

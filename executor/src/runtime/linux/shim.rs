@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags};
@@ -220,7 +220,7 @@ fn make_mounts(
     plan.mounts.iter().enumerate().map(make).collect()
 }
 
-/// What has to be there to mount onto, but for what lies in another mount.
+/// What has to be there to mount onto, but for what lies in another mount that is made before it.
 fn mount_points(plan: &Plan, mounts: &[Option<OwnedFd>]) -> Vec<(PathBuf, Kind)> {
     let etc = ["/etc/resolv.conf", "/etc/hosts"].map(|path| (PathBuf::from(path), Kind::File));
     let kind = |mount: &plan::Mount, fd: &Option<OwnedFd>| match (&mount.source, fd) {
@@ -232,15 +232,12 @@ fn mount_points(plan: &Plan, mounts: &[Option<OwnedFd>]) -> Vec<(PathBuf, Kind)>
         (_, None) => Kind::Dir,
     };
     let own = plan.mounts.iter().zip(mounts).map(|(mount, fd)| (PathBuf::from(&mount.dest), kind(mount, fd)));
-    let points: Vec<_> = etc.into_iter().chain(own).collect();
-    let targets: HashSet<PathBuf> = points.iter().map(|(path, _)| path.clone()).collect();
+    let own: Vec<_> = own.collect();
+    let targets: HashSet<&Path> = own.iter().map(|(path, _)| path.as_path()).collect();
     let covered =
         |path: &PathBuf| path.ancestors().skip(1).any(|above| above.parent().is_some() && targets.contains(above));
-    points
-        .iter()
-        .filter(|(path, _)| path.parent().is_some() && !covered(path))
-        .filter_map(|p| outside(plan, p))
-        .collect()
+    let uncovered = own.iter().filter(|(path, _)| path.parent().is_some() && !covered(path));
+    etc.into_iter().chain(uncovered.filter_map(|point| outside(plan, point))).collect()
 }
 
 /// The part of a mount point that lies in the tree: what lies below the kernel's file systems is made in those.
