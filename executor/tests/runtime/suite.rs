@@ -635,6 +635,17 @@ fn a_mount_takes_the_place_of_shared_memory() {
 }
 
 #[test]
+fn a_mount_takes_the_place_of_files_about_names() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let mut spec = rig.sh("stat -c %F /etc/hosts; grep -c ' /etc/hosts ' /proc/self/mountinfo");
+        spec.mounts = vec![bind(&rig.outside("data"), "", "/etc/hosts", true)];
+        assert_eq!(stdout(runtime, &spec), "directory\n1\n");
+        assert!(!rig.root().join("etc/hosts").exists());
+    });
+}
+
+#[test]
 fn secrets_are_memory_with_an_owner_and_leave_nothing() {
     each(|runtime| {
         let rig = Rig::new();

@@ -100,7 +100,8 @@ fn mount_all(container: &Container) -> Result<()> {
     if !plan.insecure {
         mounts::protect(root, container.scratch.empty()?.as_fd())?;
     }
-    for (name, dest) in [(RESOLV_CONF, "/etc/resolv.conf"), (HOSTS, "/etc/hosts")] {
+    let names = [(RESOLV_CONF, "/etc/resolv.conf"), (HOSTS, "/etc/hosts")];
+    for (name, dest) in names.into_iter().filter(|(_, dest)| !mounts::is_replaced(dest, plan)) {
         let file = container.scratch.bind(name)?;
         mounts::restrict(&file, mounts::INERT | mounts::RDONLY)?;
         mounts::attach(root, file, dest)?;

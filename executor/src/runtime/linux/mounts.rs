@@ -120,12 +120,12 @@ pub(super) fn attach_to(mount: impl AsFd, target: impl AsFd) -> rustix::io::Resu
     rustix::mount::move_mount(mount, "", target, "", flags)
 }
 
-/// Memory that processes share; a step's own mount takes its place and does not lie upon it.
-const SHARED: &[&str] = &["/dev/shm", "/dev/mqueue"];
+/// What a step's own mount takes the place of, and does not lie upon: memory that processes share, files about names.
+const REPLACED: &[&str] = &["/dev/shm", "/dev/mqueue", "/etc/resolv.conf", "/etc/hosts"];
 
 /// Whether one of the plan's mounts takes the place of the container's own.
 pub(super) fn is_replaced(dest: &str, plan: &Plan) -> bool {
-    SHARED.contains(&dest) && plan.mounts.iter().any(|mount| mount.dest.trim_end_matches('/') == dest)
+    REPLACED.contains(&dest) && plan.mounts.iter().any(|mount| mount.dest.trim_end_matches('/') == dest)
 }
 
 /// Mounts what the kernel provides: /proc, /dev and below, /sys.

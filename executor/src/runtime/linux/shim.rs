@@ -222,7 +222,7 @@ fn make_mounts(
 
 /// What has to be there to mount onto, but for what lies in another mount that is made before it.
 fn mount_points(plan: &Plan, mounts: &[Option<OwnedFd>]) -> Vec<(PathBuf, Kind)> {
-    let etc = ["/etc/resolv.conf", "/etc/hosts"].map(|path| (PathBuf::from(path), Kind::File));
+    let etc = ["/etc/resolv.conf", "/etc/hosts"].into_iter().filter(|path| !mounts::is_replaced(path, plan));
     let kind = |mount: &plan::Mount, fd: &Option<OwnedFd>| match (&mount.source, fd) {
         (Source::Secret { .. } | Source::Socket { .. } | Source::Device(_), _) => Kind::File,
         (Source::Overlay { overlay, selector }, _) if !selector.is_empty() => {
@@ -237,7 +237,9 @@ fn mount_points(plan: &Plan, mounts: &[Option<OwnedFd>]) -> Vec<(PathBuf, Kind)>
     let covered =
         |path: &PathBuf| path.ancestors().skip(1).any(|above| above.parent().is_some() && targets.contains(above));
     let uncovered = own.iter().filter(|(path, _)| path.parent().is_some() && !covered(path));
-    etc.into_iter().chain(uncovered.filter_map(|point| outside(plan, point))).collect()
+    etc.map(|path| (PathBuf::from(path), Kind::File))
+        .chain(uncovered.filter_map(|point| outside(plan, point)))
+        .collect()
 }
 
 /// The part of a mount point that lies in the tree: what lies below the kernel's file systems is made in those.

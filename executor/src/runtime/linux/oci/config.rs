@@ -75,7 +75,6 @@ fn mounts(plan: &Plan, bundle: &Path, sources: &[PathBuf]) -> Vec<Value> {
         mount("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]),
         mount("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
     ];
-    all.retain(|mount| !mount["destination"].as_str().is_some_and(|dest| mounts::is_replaced(dest, plan)));
     if userns::is_confined() {
         // A new one belongs to the owner of the network, and there are no groups to show.
         all.push(mount("/sys", "bind", "/sys", &["rbind", "nosuid", "noexec", "nodev", "ro"]));
@@ -87,6 +86,7 @@ fn mounts(plan: &Plan, bundle: &Path, sources: &[PathBuf]) -> Vec<Value> {
         let source = bundle.join(name);
         all.push(mount(dest, "bind", &source.to_string_lossy(), &["bind", "nosuid", "noexec", "nodev", "ro"]));
     }
+    all.retain(|mount| !mount["destination"].as_str().is_some_and(|dest| mounts::is_replaced(dest, plan)));
     all.extend(plan.mounts.iter().zip(sources).map(|(own, source)| own_mount(own, source)));
     all
 }
