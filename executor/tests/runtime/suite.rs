@@ -623,6 +623,18 @@ fn tmpfs_has_a_size() {
 }
 
 #[test]
+fn tmpfs_has_the_permissions_of_the_directory_below_it() {
+    each(|runtime| {
+        let rig = Rig::new();
+        fs::set_permissions(rig.root().join("old"), fs::Permissions::from_mode(0o2750)).unwrap();
+        let mut spec = rig.sh("stat -c '%a %u:%g' /old /new");
+        let tmpfs = |dest: &str| Mount { dest: dest.into(), source: MountSource::Tmpfs { size: 0 }, readonly: true };
+        spec.mounts = vec![tmpfs("/new"), tmpfs("/old")];
+        assert_eq!(stdout(runtime, &spec), "2750 0:0\n1777 0:0\n");
+    });
+}
+
+#[test]
 fn a_mount_takes_the_place_of_shared_memory() {
     each(|runtime| {
         let rig = Rig::new();

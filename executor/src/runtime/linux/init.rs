@@ -131,7 +131,7 @@ pub(super) fn make_mount(container: &Container, index: usize) -> Result<OwnedFd>
     let made = container.mounts[index].as_ref();
     let copy = |fd: &OwnedFd| fd.try_clone().map_err(Error::io("copy", &mount.dest));
     let (fd, mut attributes) = match (&mount.source, made) {
-        (Source::Tmpfs { size }, _) => return tmpfs(*size, mount.readonly),
+        (Source::Tmpfs { size }, _) => return tmpfs(*size, covered_mode(container, &mount.dest), mount.readonly),
         (Source::Secret { owner, .. }, _) => (container.scratch.bind(&scratch_name(index))?, secret_attributes(*owner)),
         (Source::Socket { .. } | Source::Device(_), _) => {
             (container.scratch.bind(&scratch_name(index))?, MountAttrFlags::empty())
@@ -155,11 +155,21 @@ pub(super) fn make_mount(container: &Container, index: usize) -> Result<OwnedFd>
     Ok(fd)
 }
 
-fn tmpfs(size: u64, readonly: bool) -> Result<OwnedFd> {
-    let limit = size.to_string();
-    let sized = [("size", limit.as_str())];
+fn tmpfs(size: u64, mode: u32, readonly: bool) -> Result<OwnedFd> {
+    let (limit, mode) = (size.to_string(), format!("{mode:o}"));
+    let options = [("mode", mode.as_str()), ("size", limit.as_str())];
     let attributes = if readonly { mounts::NOSUID | mounts::RDONLY } else { mounts::NOSUID };
-    mounts::filesystem("tmpfs", if size > 0 { &sized } else { &[] }, attributes)
+    mounts::filesystem("tmpfs", if size > 0 { &options } else { &options[..1] }, attributes)
+}
+
+/// Permissions of a directory that memory is mounted over; those of memory where there was none before the step.
+///
+/// parity: runc gives a tmpfs those of the directory below it.
+fn covered_mode(container: &Container, dest: &str) -> u32 {
+    let path = Path::new(dest);
+    let is_made = container.root.real_path(path).is_ok_and(|path| container.stubs.has(&path));
+    let below = if is_made { None } else { container.root.resolve(path).ok() };
+    below.and_then(|dir| rustix::fs::fstat(dir).ok()).map_or(0o1777, |stat| stat.st_mode & 0o7777)
 }
 
 /// A secret may be executed only when its mode says so.

@@ -36,6 +36,7 @@ pub(super) struct Container {
     writable: Option<Tree>,
     pub(super) identity: Identity,
     pub(super) scratch: Scratch,
+    pub(super) stubs: Stubs,
     /// One a mount of the plan, in its order; `None` where it is made inside.
     pub(super) mounts: Vec<Option<OwnedFd>>,
     /// Capabilities, unless insecure.
@@ -66,9 +67,9 @@ pub(super) fn main(control: UnixStream) -> i32 {
 fn supervise(control: &UnixStream, left: &mut Cgroup) -> Result<Reply> {
     let received = control.try_clone().and_then(|mut from| Request::receive(&mut from));
     let request = received.map_err(Error::io("receive", "the plan"))?;
-    let (mut container, stubs) = prepare(request, control)?;
+    let mut container = prepare(request, control)?;
     let ended = run(&mut container, control);
-    stubs.clean(container.writable.as_ref().unwrap_or(&container.root));
+    container.stubs.clean(container.writable.as_ref().unwrap_or(&container.root));
     if let Some(oci) = &container.plan.oci {
         oci::clean(oci, &container.plan.cgroup.parent);
     }
@@ -106,7 +107,7 @@ fn run(container: &mut Container, control: &UnixStream) -> Result<Reply> {
     Ok(Reply::Exited { code, out_of_memory })
 }
 
-fn prepare(request: Request, control: &UnixStream) -> Result<(Container, Stubs)> {
+fn prepare(request: Request, control: &UnixStream) -> Result<Container> {
     let Request { plan, secrets, fds } = request;
     if let Some(position) = plan.stdin {
         rustix::stdio::dup2_stdin(&fds[position]).map_err(|e| Error::io("open", "standard input")(e.into()))?;
@@ -137,10 +138,20 @@ fn prepare(request: Request, control: &UnixStream) -> Result<(Container, Stubs)>
     let capabilities = cgroup.capabilities();
     let control = control.try_clone().map_err(Error::io("copy", "the control socket"))?;
     let hooks = plan.bundle.is_some().then(hooks::Sides::new).transpose()?;
-    Ok((
-        Container { plan, control, root, writable, identity, scratch, mounts, capabilities, cgroup, hooks, terminal },
+    Ok(Container {
+        plan,
+        control,
+        root,
+        writable,
+        identity,
+        scratch,
         stubs,
-    ))
+        mounts,
+        capabilities,
+        cgroup,
+        hooks,
+        terminal,
+    })
 }
 
 fn mount_root(root: &plan::Root, fds: &[OwnedFd]) -> Result<OwnedFd> {

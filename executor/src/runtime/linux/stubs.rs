@@ -74,8 +74,13 @@ pub(super) fn make_point(tree: &Tree, path: &Path, kind: Kind) -> io::Result<()>
 }
 
 impl Stubs {
+    /// Whether something, by its real path, is one of them.
+    pub(super) fn has(&self, path: &Path) -> bool {
+        self.paths.iter().any(|stub| stub == path)
+    }
+
     /// Removes those that are still empty. What fails is left: a stub too many harms nobody.
-    pub(super) fn clean(self, tree: &Tree) {
+    pub(super) fn clean(&self, tree: &Tree) {
         for path in &self.paths {
             let _ = remove_if_empty(tree, path, &self.times);
         }
