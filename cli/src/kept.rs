@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use compiler::{AskError, TreeFile, VENDORED};
+use executor::text;
 use oci::Digest;
 
 use crate::failure::{Failure, Result};
@@ -27,7 +28,7 @@ pub(crate) fn exists() -> bool {
 pub(crate) fn read(file: &TreeFile) -> std::result::Result<Option<Vec<u8>>, AskError> {
     let path = file.vendored_path();
     let failed = |message: String, help: &str| AskError { message, help: Some(help.to_owned()), ..AskError::default() };
-    let text = match std::fs::read(&path) {
+    let text = match text::file(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(format!("cannot read {path}: {error}"), "it must be readable")),
@@ -74,7 +75,7 @@ pub(crate) fn sum() -> Result<()> {
     texts.sort();
     let mut sums = String::new();
     for path in texts {
-        let text = std::fs::read(&path).map_err(Failure::io("read", &path))?;
+        let text = text::file(&path).map_err(Failure::io("read", &path))?;
         let path = path.display().to_string();
         sums += &format!("{}  {}\n", Digest::sha256(&text).hex(), name(&path));
     }

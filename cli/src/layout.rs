@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use executor::text;
 use oci::{Digest, Index};
 
 use crate::failure::{Failure, Result};
@@ -27,7 +28,8 @@ pub(crate) fn digest(directory: &Path, meant: &str) -> std::result::Result<Diges
 
 fn tagged(directory: &Path, tag: Option<&str>) -> std::result::Result<Digest, String> {
     let path = directory.join("index.json");
-    let bytes = std::fs::read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let bytes = std::fs::File::open(&path).and_then(|file| text::all(file, text::LONGEST_DOCUMENT));
+    let bytes = bytes.map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     let index: Index = serde_json::from_slice(&bytes).map_err(|error| format!("{}: {error}", path.display()))?;
     let named = |wanted: &str| {
         index.manifests.iter().find(|entry| entry.annotations.get(REF_NAME).is_some_and(|name| name == wanted))
@@ -71,6 +73,9 @@ mod tests {
         };
         let digest = |bytes: &[u8]| Digest::sha256(bytes).hex()[..4].to_owned();
         check(directory.path(), "", "No such file or directory (os error 2)");
+        std::os::unix::fs::symlink("/dev/zero", directory.path().join("index.json")).unwrap();
+        check(directory.path(), "", "it is longer than 4 MiB");
+        std::fs::remove_file(directory.path().join("index.json")).unwrap();
         write(vec![entry(b"one", "v1")]);
         check(directory.path(), "", &digest(b"one"));
         check(directory.path(), ":v2", "it has no image named v2");

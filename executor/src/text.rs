@@ -8,6 +8,10 @@ use std::path::Path;
 /// far below the memory. BuildKit's messages hold a quarter of it.
 pub const LONGEST: u64 = 64 << 20;
 
+/// Longest document that says what an image or layout is made of (index, manifest, config), in bytes: the limit that
+/// registries set themselves.
+pub const LONGEST_DOCUMENT: u64 = 4 << 20;
+
 /// Reads a whole text of at most [`LONGEST`] bytes from a file, or what a path leads to otherwise (`/dev/stdin`).
 ///
 /// **Errors**: it cannot be read, or does not end where texts do.

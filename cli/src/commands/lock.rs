@@ -72,7 +72,7 @@ fn settings(args: &LockArgs) -> Result<Settings> {
 
 /// What the lock file says and is not to be asked for anew.
 fn known(path: &Path, update: &[String]) -> Result<Lock> {
-    let text = match std::fs::read(path) {
+    let text = match executor::text::file(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Lock::default()),
         Err(error) => return Err(Failure::io("read the lock file", path)(error)),

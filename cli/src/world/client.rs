@@ -1,17 +1,14 @@
 //! What programs ask of the client: its environment, its files, processes on it.
 
-use std::io::Read as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use compiler::{Answer, AskError, HostValue, LocalPath, RunOutput};
+use executor::text;
 use oci::Digest;
 use oci::ignore::Selection;
 
 use super::{Answered, is_absent};
-
-/// Longest output of a process that is taken, in bytes.
-const MOST_OUTPUT: u64 = 64 << 20;
 
 fn no(message: impl Into<String>, help: &str) -> Answered {
     Err(AskError { message: message.into(), help: Some(help.to_owned()), ..AskError::default() })
@@ -59,9 +56,10 @@ pub(super) fn process(allowed: bool, argv: &[String], directory: &str, output: R
         let mut child = command.spawn()?;
         // The command holds the writing end; as long as it is there the reading one does not end.
         drop(command);
-        let mut text = Vec::new();
-        reader.take(MOST_OUTPUT).read_to_end(&mut text)?;
+        let text = text::all(reader, text::LONGEST);
+        // Who writes without an end is told so by a pipe that nobody reads.
         let status = child.wait()?;
+        let text = text?;
         let failure = (!status.success()).then(|| match status.code() {
             Some(code) => format!("exit status {code}"),
             None => status.to_string(),
@@ -140,7 +138,7 @@ pub(super) fn nonce(number: u32) -> Answered {
 
 /// The text of a file.
 pub(super) fn file(path: &str) -> Answered {
-    match std::fs::read(path) {
+    match text::file(path) {
         Ok(text) => Ok(Answer::File(Some(text))),
         Err(error) if is_absent(error.kind()) => Ok(Answer::File(None)),
         Err(error) => no(format!("cannot read {path}: {error}"), "it must be readable"),

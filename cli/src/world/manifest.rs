@@ -33,17 +33,13 @@ impl Network {
         let Document::Manifest(manifest) = document(&found.bytes)? else {
             return Err(wrong(format!("{reference}: an index in an index")));
         };
-        let mut config = Vec::new();
         let blob = client.blob(&name, &manifest.config, &self.cancel).map_err(failed)?;
-        std::io::Read::read_to_end(&mut std::io::Read::take(blob, MOST_CONFIG), &mut config)
-            .map_err(|error| wrong(format!("{reference}: {error}")))?;
+        let config = executor::text::all(blob, executor::text::LONGEST_DOCUMENT);
+        let config = config.map_err(|error| wrong(format!("{reference}: config: {error}")))?;
         let digest = found.descriptor.digest;
         Ok(Answer::Manifest(ManifestAnswer { digest, manifest: text(found.bytes), config: text(config), index }))
     }
 }
-
-/// Longest config, in bytes; as long as registries take documents.
-const MOST_CONFIG: u64 = 4 << 20;
 
 fn text(bytes: Vec<u8>) -> String {
     String::from_utf8_lossy(&bytes).into_owned()

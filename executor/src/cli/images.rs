@@ -8,10 +8,7 @@ use oci::{Document, Reference};
 
 use super::args::StoreArgs;
 use crate::store::{Image, Store, read_blob};
-use crate::{Cancel, Error, Result};
-
-/// Most bytes of a manifest; registries take no larger one.
-const MANIFEST_LIMIT: u64 = 4 << 20;
+use crate::{Cancel, Error, Result, text};
 
 /// What is typed.
 #[derive(clap::Args)]
@@ -128,7 +125,7 @@ fn size(store: &Store, digest: &oci::Digest) -> Result<u64> {
         if !seen.insert(digest.clone()) {
             continue;
         }
-        let bytes = read_blob(store.blobs(), &digest, MANIFEST_LIMIT)?;
+        let bytes = read_blob(store.blobs(), &digest, text::LONGEST_DOCUMENT)?;
         match Document::parse(&bytes).map_err(|error| Error::Invalid(format!("{digest}: {error}")))? {
             Document::Manifest(manifest) => total += manifest.layers.iter().map(|layer| layer.size).sum::<u64>(),
             Document::Index(index) => waiting.extend(index.manifests.into_iter().map(|entry| entry.digest)),

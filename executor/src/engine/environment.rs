@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::{Error, Result};
+use crate::{Error, Result, text};
 
 /// What only the builder says.
 const BUILTIN: [&str; 4] = ["buildConfig", "builderPlatform", "llbcVersion", "platform"];
@@ -31,7 +31,7 @@ pub(super) fn read(dir: &Path) -> Result<Map<String, Value>> {
         if !fs::metadata(&path).map_err(Error::io("read", &path))?.is_file() {
             return Err(Error::Invalid(format!("{} is no regular file", path.display())));
         }
-        let text = fs::read(&path).map_err(Error::io("read", &path))?;
+        let text = text::file(&path).map_err(Error::io("read", &path))?;
         let said: Map<String, Value> = serde_json::from_slice(&text)
             .map_err(|error| Error::Invalid(format!("{} is no JSON object: {error}", path.display())))?;
         if let Some(key) = said.keys().find(|key| BUILTIN.contains(&key.as_str())) {
@@ -66,6 +66,8 @@ mod tests {
             let error = read(dir.path()).unwrap_err().to_string();
             assert!(error.ends_with(expected), "{error}");
         }
+        fs::File::options().write(true).open(dir.path().join("x.json")).unwrap().set_len(text::LONGEST + 1).unwrap();
+        assert!(read(dir.path()).unwrap_err().to_string().ends_with("x.json: it is longer than 64 MiB"));
         fs::remove_file(dir.path().join("x.json")).unwrap();
         let mode = rustix::fs::Mode::RUSR;
         rustix::fs::mknodat(rustix::fs::CWD, dir.path().join("x.json"), rustix::fs::FileType::Fifo, mode, 0).unwrap();

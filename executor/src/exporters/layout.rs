@@ -1,14 +1,14 @@
 //! OCI layout directories: blobs by digest, and an index of what has a name. What else is in one stays.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use oci::{Descriptor, Digest, Index, media};
 
 use super::dest::Target;
-use crate::{Error, Result};
+use crate::{Error, Result, text};
 
 /// What the file `oci-layout` holds.
 pub(crate) const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
@@ -18,8 +18,6 @@ pub(crate) const BLOB: u32 = 0o444;
 pub(crate) const IMAGE_NAME: &str = "io.containerd.image.name";
 /// Annotation in the index: the tag.
 pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
-/// Longest index, in bytes.
-const MAX_INDEX: u64 = 4 << 20;
 
 /// Where a blob is, from the directory.
 pub(crate) fn blob_path(digest: &Digest) -> String {
@@ -65,11 +63,7 @@ pub(crate) fn index(dir: &Path) -> Result<Option<Index>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(Error::io("read", &path))?,
     };
-    let mut bytes = Vec::new();
-    file.take(MAX_INDEX + 1).read_to_end(&mut bytes).map_err(Error::io("read", &path))?;
-    if bytes.len() as u64 > MAX_INDEX {
-        return Err(Error::Invalid(format!("{} is longer than {MAX_INDEX} bytes", path.display())));
-    }
+    let bytes = text::all(file, text::LONGEST_DOCUMENT).map_err(Error::io("read", &path))?;
     if bytes.is_empty() {
         return Ok(None);
     }

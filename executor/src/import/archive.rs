@@ -7,12 +7,10 @@ use std::path::{Path, PathBuf};
 
 use super::damaged;
 use crate::layer::decompress;
-use crate::{Error, Result};
+use crate::{Error, Result, text};
 
 /// Documents that say what an archive holds. They are read at once, for they may come last.
 const DOCUMENTS: &[&str] = &["oci-layout", "index.json", "manifest.json"];
-/// Most bytes of a document.
-const DOCUMENT_LIMIT: u64 = 4 << 20;
 
 /// A tar file, compressed or not.
 pub(super) struct Archive {
@@ -40,9 +38,9 @@ impl Archive {
                 let from = if symbolic { name.rsplit_once('/').map_or("", |(directory, _)| directory) } else { "" };
                 archive.links.insert(name.clone(), resolve(from, &String::from_utf8_lossy(&target)));
             }
-            if DOCUMENTS.contains(&name.as_str()) && entry.size() <= DOCUMENT_LIMIT {
-                let mut bytes = Vec::new();
-                entry.read_to_end(&mut bytes).map_err(failed)?;
+            if DOCUMENTS.contains(&name.as_str()) {
+                let bytes = text::all(&mut entry, text::LONGEST_DOCUMENT);
+                let bytes = bytes.map_err(|error| damaged(path, format!("{name}: {error}")))?;
                 archive.documents.insert(name.clone(), bytes);
             }
             archive.names.insert(name);

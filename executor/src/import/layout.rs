@@ -9,19 +9,17 @@ use oci::{Descriptor, Digest, Document, Index, Reference};
 use super::archive::Archive;
 use super::{damaged, parse_name, put};
 use crate::store::{Image, Store, read_blob, write_blob};
-use crate::{Error, Result};
+use crate::{Error, Result, text};
 
 /// Annotations of an index entry that name an image, the better one first: the second may be a tag alone.
 const NAMES: [&str; 2] = ["io.containerd.image.name", "org.opencontainers.image.ref.name"];
-/// Most bytes of a manifest.
-const MANIFEST_LIMIT: u64 = 4 << 20;
 /// Indexes in indexes: nobody nests them, but nothing forbids it.
 const MAX_DEPTH: usize = 4;
 
 pub(super) fn import_directory(store: &Store, path: &Path, name: Option<&Reference>) -> Result<Vec<Image>> {
     let file = path.join("index.json");
-    let bytes =
-        std::fs::read(&file).map_err(|error| damaged(path, format!("it is no OCI layout: index.json: {error}")))?;
+    let bytes = File::open(&file).and_then(|index| text::all(index, text::LONGEST_DOCUMENT));
+    let bytes = bytes.map_err(|error| damaged(path, format!("it is no OCI layout: index.json: {error}")))?;
     let index: Index = serde_json::from_slice(&bytes).map_err(|error| damaged(&file, error))?;
     each_blob(store, path, &index, |digest| copy_blob(store, path, digest))?;
     finish(store, path, &index, name)
@@ -81,7 +79,7 @@ enum Below {
 }
 
 fn below(store: &Store, path: &Path, digest: &Digest) -> Result<Vec<Below>> {
-    let bytes = read_blob(store.blobs(), digest, MANIFEST_LIMIT)?;
+    let bytes = read_blob(store.blobs(), digest, text::LONGEST_DOCUMENT)?;
     Ok(match Document::parse(&bytes).map_err(|error| damaged(path, format!("{digest}: {error}")))? {
         Document::Index(index) => index.manifests.into_iter().map(|entry| Below::Manifest(entry.digest)).collect(),
         Document::Manifest(manifest) => {

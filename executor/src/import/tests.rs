@@ -129,6 +129,19 @@ fn a_docker_archive_may_link_its_layers() {
 }
 
 #[test]
+fn documents_have_an_end() {
+    let fixture = Fixture::new();
+    let long = vec![b' '; (4 << 20) + 1];
+    let file = fixture.tar(&[("manifest.json", &long)]);
+    fixture.check(&file, None, "FILE cannot be imported: manifest.json: it is longer than 4 MiB");
+    let directory = fixture.directory.path().join("layout");
+    std::fs::create_dir(&directory).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", directory.join("index.json")).unwrap();
+    let expected = "FILE cannot be imported: it is no OCI layout: index.json: it is longer than 4 MiB";
+    fixture.check(&directory, None, expected);
+}
+
+#[test]
 fn what_is_damaged_gets_no_name() {
     let fixture = Fixture::new();
     let mut files = layout(b"layer", Some("app"));

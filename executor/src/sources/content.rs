@@ -9,10 +9,8 @@ use oci::{Descriptor, Digest, Document, Reference, media};
 
 use crate::registry::Client;
 use crate::store::{Store, read_blob, write_blob};
+use crate::text::LONGEST_DOCUMENT;
 use crate::{Cancel, Error, Result};
-
-/// Longest manifest or config, in bytes.
-pub(crate) const MAX_DOCUMENT: u64 = 4 << 20;
 
 /// A place that has blobs.
 pub(crate) trait Content: Sync {
@@ -105,7 +103,7 @@ pub(crate) struct Stored<'a>(pub(crate) &'a Store);
 
 impl Content for Stored<'_> {
     fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
-        read_blob(self.0.blobs(), &descriptor.digest, MAX_DOCUMENT)
+        read_blob(self.0.blobs(), &descriptor.digest, LONGEST_DOCUMENT)
     }
 
     fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>> {
@@ -147,16 +145,16 @@ pub(crate) fn parse(digest: &Digest, bytes: &[u8]) -> Result<Document> {
 }
 
 fn check_size(descriptor: &Descriptor) -> Result<()> {
-    if descriptor.size <= MAX_DOCUMENT {
+    if descriptor.size <= LONGEST_DOCUMENT {
         return Ok(());
     }
-    Err(Error::Invalid(format!("{} is longer than {MAX_DOCUMENT} bytes", descriptor.digest)))
+    Err(Error::Invalid(format!("{} is longer than {LONGEST_DOCUMENT} bytes", descriptor.digest)))
 }
 
 fn read_all(from: &mut dyn Read, descriptor: &Descriptor) -> Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(usize::try_from(descriptor.size).unwrap_or_default());
     let attempt = Error::io("read", Path::new(descriptor.digest.as_str()));
-    from.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes).map_err(attempt).map_err(Error::unwrapped)?;
+    from.take(LONGEST_DOCUMENT + 1).read_to_end(&mut bytes).map_err(attempt).map_err(Error::unwrapped)?;
     Ok(bytes)
 }
 

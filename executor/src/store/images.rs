@@ -6,10 +6,7 @@ use oci::{Descriptor, Digest, Document, Reference};
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::{Store, read_blob};
-use crate::{Error, Result};
-
-/// Longest manifest, in bytes.
-const MANIFEST_LIMIT: u64 = 4 << 20;
+use crate::{Error, Result, text};
 
 /// A named image.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,7 +65,7 @@ impl Store {
             if !blobs.insert(descriptor.digest.clone()) {
                 continue;
             }
-            let Ok(bytes) = read_blob(self.blobs(), &descriptor.digest, MANIFEST_LIMIT) else { continue };
+            let Ok(bytes) = read_blob(self.blobs(), &descriptor.digest, text::LONGEST_DOCUMENT) else { continue };
             match Document::parse(&bytes) {
                 Ok(Document::Index(index)) => waiting.extend(index.manifests),
                 Ok(Document::Manifest(manifest)) => {
