@@ -151,7 +151,7 @@ impl Client {
             Ok(answer.response)
         });
         match sent {
-            Ok(response) if has_whole(response.status()) => Ok(response),
+            Ok(response) if is_answer(&call, response.status()) => Ok(response),
             Ok(response) => Err(bad_status(url, response.status())),
             Err(Failure::Status { status, .. }) => Err(bad_status(url, status)),
             Err(Failure::Cancelled) => Err(Error::Cancelled),
@@ -277,9 +277,14 @@ impl Client {
     }
 }
 
-/// Whether an answer has all of a file, or says that it is what it was.
-fn has_whole(status: StatusCode) -> bool {
-    status == StatusCode::NOT_MODIFIED || status.is_success() && status != StatusCode::PARTIAL_CONTENT
+/// Whether an answer has all of a file, a part of it or none where parts were asked for, or says that it is what it was.
+fn is_answer(call: &Call<'_>, status: StatusCode) -> bool {
+    match status {
+        StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
+            call.headers.iter().any(|(name, _)| name == header::RANGE)
+        }
+        _ => status == StatusCode::NOT_MODIFIED || status.is_success(),
+    }
 }
 
 /// BuildKit's words, and what they are about.

@@ -31,6 +31,7 @@ pub(crate) mod tests;
 mod transport;
 
 pub use client::{Asking, Client, Config};
+pub(crate) use pull::range_start;
 pub use pull::{BlobReader, Fetched};
 pub use push::Push;
 pub use transport::Patience;

@@ -350,7 +350,7 @@ impl BlobPull {
 }
 
 /// The first byte of `Content-Range: bytes 5-9/10`.
-fn range_start(headers: &HeaderMap) -> Option<u64> {
+pub(crate) fn range_start(headers: &HeaderMap) -> Option<u64> {
     let value = headers.get(header::CONTENT_RANGE)?.to_str().ok()?;
     value.strip_prefix("bytes ")?.split('-').next()?.parse().ok()
 }

@@ -33,6 +33,8 @@ pub(crate) enum Reply {
     Full(u16, Vec<(&'static str, String)>, Vec<u8>),
     /// A body that is shorter than the length it declares.
     Truncated(u64, Vec<u8>),
+    /// The bytes, and then the connection is closed.
+    Cut(Vec<u8>),
     /// A body without length and end.
     Endless,
     /// The connection is closed.
@@ -136,6 +138,7 @@ fn serve(mut stream: TcpStream, most: usize, handler: &Handler, log: &Mutex<Vec<
             let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
             stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body))
         }
+        Reply::Cut(bytes) => stream.write_all(&bytes),
         Reply::Endless => endless(&mut stream, stop),
         Reply::Nothing => Ok(()),
         // Until the client goes, or the time is up.

@@ -7,6 +7,7 @@
 
 mod date;
 mod disposition;
+mod download;
 mod name;
 mod remembered;
 #[cfg(test)]
@@ -25,7 +26,8 @@ use super::file::{Placed, parse_number};
 use super::signature::{self, Policy};
 use super::{Context, Key, Meta, Pinned, Source};
 use crate::snapshot::{Committed, LayerId};
-use crate::{Cancel, Error, Result, registry, url};
+use crate::{Cancel, Error, Result, url};
+use download::{Broken, Stopped, copy};
 pub(super) use name::safe as safe_name;
 use remembered::Remembered;
 
@@ -190,7 +192,8 @@ impl Wanted {
         }
         let remembered = Remembered::load(context.store, &self.id())?;
         let etag = remembered.as_ref().map(|known| known.etag.clone());
-        let response = self.get(etag.as_deref(), context)?;
+        let unless = etag.iter().map(|etag| ("If-None-Match".to_owned(), etag.clone())).collect();
+        let response = self.get(unless, context)?;
         let headers = response.headers();
         let said = etag_of(headers);
         // Some servers ignore the question, and some answer it without naming what did not change.
@@ -200,21 +203,27 @@ impl Wanted {
             let name = name::of(&self.url, &self.filename, Some(headers));
             return Ok(Found { digest: known.digest, name, modified: known.modified });
         }
-        if response.status() == StatusCode::NOT_MODIFIED {
-            return Err(Error::Remote { attempt: self.shown(), reason: format!("invalid not-modified ETag: {said}") });
+        self.save(self.changed(response)?, context)
+    }
+
+    /// **Errors**: the server says that nothing changed, of what is not here.
+    fn changed(&self, response: Response<Body>) -> Result<Response<Body>> {
+        if response.status() != StatusCode::NOT_MODIFIED {
+            return Ok(response);
         }
-        self.save(response, context)
+        let reason = format!("invalid not-modified ETag: {}", etag_of(response.headers()));
+        Err(Error::Remote { attempt: self.shown(), reason })
     }
 
     /// Keeps a file that was handed over as a blob.
     fn take(&self, file: &File, context: Context<'_>) -> Result<Found> {
         let mut writer = context.store.blobs().write()?;
-        copy(&mut FromStart { file, at: 0 }, &mut writer, context.cancel, &mut |_| {}).map_err(
-            |broken| match broken {
-                Broken::Read(error) => Error::io("read", self.shown())(error),
-                Broken::Other(error) => error,
-            },
-        )?;
+        copy(&mut FromStart { file, at: 0 }, &mut writer, context.cancel, &mut 0, &mut |_| {}).map_err(|stopped| {
+            match stopped {
+                Stopped::Read(error) => Error::io("read", self.shown())(error),
+                Stopped::Other(error) => error,
+            }
+        })?;
         let (digest, _) = writer.commit(None)?;
         Ok(Found { digest, name: name::of(&self.url, &self.filename, None), modified: None })
     }
@@ -228,7 +237,7 @@ impl Wanted {
         }
         let got = match context.session.uploads.get(&self.url) {
             Some(file) => self.take(file, context)?,
-            None => self.save(self.get(None, context)?, context)?,
+            None => self.save(self.get(Vec::new(), context)?, context)?,
         };
         if got.digest != found.digest {
             return Err(self.mismatch(&found.digest, &got.digest));
@@ -249,10 +258,10 @@ impl Wanted {
         Digest::sha256(&oci::json::to_vec(self))
     }
 
-    fn get(&self, etag: Option<&str>, context: Context<'_>) -> Result<Response<Body>> {
-        let mut headers: Vec<_> =
-            self.headers.iter().map(|header| (header.name.clone(), header.value.clone())).collect();
-        headers.extend(etag.map(|etag| ("If-None-Match".to_owned(), etag.to_owned())));
+    /// Asks for it, with more headers than the definition's.
+    fn get(&self, more: Vec<(String, String)>, context: Context<'_>) -> Result<Response<Body>> {
+        let own = self.headers.iter().map(|header| (header.name.clone(), header.value.clone()));
+        let headers: Vec<_> = own.chain(more).collect();
         let authorization = self.authorization(context)?;
         context.session.registries.get(&self.url, &headers, authorization.as_deref(), context.cancel)
     }
@@ -279,37 +288,30 @@ impl Wanted {
 
     /// Keeps the body as a blob and remembers what was said of it.
     fn save(&self, response: Response<Body>, context: Context<'_>) -> Result<Found> {
-        let (parts, body) = response.into_parts();
-        let total = body.content_length().unwrap_or_default();
+        let total = response.body().content_length().unwrap_or_default();
         let _hook = context.cancel.on_cancel({
             let client = context.session.registries.clone();
             move || client.shut_down()
         });
         let mut part = context.progress.part(format!("downloading {}", self.shown()), total);
-        let mut writer = context.store.blobs().write()?;
-        let mut got = 0;
-        let mut at = |done| {
-            got = done;
-            part.at(done);
-        };
-        copy(&mut body.into_reader(), &mut writer, context.cancel, &mut at).map_err(|broken| match broken {
+        let ask = |headers| self.changed(self.get(headers, context)?);
+        let blobs = context.store.blobs();
+        let kept = download::keep(response, &ask, blobs, context.cancel, &mut |done| part.at(done));
+        let (digest, headers) = kept.map_err(|broken| match broken {
             _ if context.cancel.is_cancelled() => Error::Cancelled,
-            Broken::Read(error) => {
-                let of = if total == 0 { String::new() } else { format!(" of {total}") };
-                let why = registry::broke_off(&error);
+            Broken::Off { got, total, why } => {
+                let of = total.map_or_else(String::new, |total| format!(" of {total}"));
                 Error::Remote { attempt: self.shown(), reason: format!("broke off after {got}{of} bytes: {why}") }
             }
             Broken::Other(error) => error,
         })?;
-        let (digest, _) = writer.commit(None)?;
-        let headers = &parts.headers;
         let found = Found {
             digest,
-            name: name::of(&self.url, &self.filename, Some(headers)),
-            modified: text_of(headers, &header::LAST_MODIFIED).filter(|text| date::parse(text).is_some()),
+            name: name::of(&self.url, &self.filename, Some(&headers)),
+            modified: text_of(&headers, &header::LAST_MODIFIED).filter(|text| date::parse(text).is_some()),
         };
         let known =
-            Remembered { etag: etag_of(headers), digest: found.digest.clone(), modified: found.modified.clone() };
+            Remembered { etag: etag_of(&headers), digest: found.digest.clone(), modified: found.modified.clone() };
         known.save(context.store, &self.id())?;
         Ok(found)
     }
@@ -326,33 +328,6 @@ impl io::Read for FromStart<'_> {
         let length = self.file.read_at(buffer, self.at)?;
         self.at += length as u64;
         Ok(length)
-    }
-}
-
-/// Why a file was not copied whole.
-enum Broken {
-    /// It could not be read.
-    Read(io::Error),
-    Other(Error),
-}
-
-fn copy(
-    from: &mut dyn io::Read,
-    to: &mut dyn io::Write,
-    cancel: &Cancel,
-    at: &mut dyn FnMut(u64),
-) -> std::result::Result<(), Broken> {
-    let mut buffer = vec![0; 256 << 10];
-    let mut done = 0;
-    loop {
-        cancel.check().map_err(Broken::Other)?;
-        let length = from.read(&mut buffer).map_err(Broken::Read)?;
-        if length == 0 {
-            return Ok(());
-        }
-        to.write_all(&buffer[..length]).map_err(Error::io("write", "a download")).map_err(Broken::Other)?;
-        done += length as u64;
-        at(done);
     }
 }
 

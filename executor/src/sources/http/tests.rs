@@ -173,6 +173,82 @@ fn failures() {
     check(Reply::Truncated(100, b"hello".to_vec()), &[], "http://HOST/f?secret: broke off after 5 of 100 bytes: ");
 }
 
+/// A server of a file that ends its answers before the file does, `length` bytes further each time.
+fn breaking(
+    file: &'static [u8],
+    length: usize,
+    headers: &[(&'static str, &'static str)],
+    knows_ranges: bool,
+) -> Server {
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    Server::start(move |asked| {
+        let start =
+            asked.header("range").strip_prefix("bytes=").and_then(|range| range.strip_suffix('-')?.parse().ok());
+        let validator = asked.header("if-range");
+        let is_same =
+            headers.iter().any(|(name, value)| ["ETag", "Last-Modified"].contains(name) && value == validator);
+        let start = start.filter(|_| knows_ranges && is_same);
+        let end = match knows_ranges {
+            true => start.unwrap_or(0) + length,
+            false => (asked.number + 1) * length,
+        };
+        let rest = &file[start.unwrap_or(0)..];
+        let sent = &rest[..rest.len().min(end - start.unwrap_or(0))];
+        let mut head = String::from("HTTP/1.1 200 OK\r\n");
+        if let Some(start) = start {
+            let (last, whole) = (file.len() - 1, file.len());
+            head = format!("HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {start}-{last}/{whole}\r\n");
+        }
+        for (name, value) in &headers {
+            head += &format!("{name}: {value}\r\n");
+        }
+        head += &format!("Content-Length: {}\r\n\r\n", rest.len());
+        Reply::Cut([head.as_bytes(), sent].concat())
+    })
+}
+
+#[test]
+fn what_breaks_off_goes_on() {
+    let check = |headers: &[(&'static str, &'static str)], knows_ranges: bool, expected: &[&str]| {
+        let server = breaking(b"hello, world", 5, headers, knows_ranges);
+        let (_, built) = build(&Place::new(), &source(&server, "/f", &[])).unwrap();
+        assert!(built.starts_with("f 600 ") && built.ends_with(" hello, world"), "{headers:?}: {built}");
+        let ranges: Vec<_> = server.asked().iter().map(|asked| asked.header("range").to_owned()).collect();
+        assert_eq!(ranges, expected, "{headers:?}");
+    };
+    let tag = ("ETag", "\"1\"");
+    check(&[tag], true, &["", "bytes=5-", "bytes=10-"]);
+    check(&[("Last-Modified", DATE), ("Date", "Sun, 06 Nov 1994 08:59:37 GMT")], true, &["", "bytes=5-", "bytes=10-"]);
+    // What may have changed meanwhile is sent anew, and so it is by who knows no ranges.
+    check(&[tag], false, &["", "bytes=5-", "bytes=10-"]);
+    check(&[("ETag", "W/\"1\"")], false, &["", "", ""]);
+    check(&[("Last-Modified", DATE), ("Date", "Sun, 06 Nov 1994 08:49:40 GMT")], false, &["", "", ""]);
+    check(&[], false, &["", "", ""]);
+}
+
+#[test]
+fn what_breaks_off_for_ever_is_given_up() {
+    let server = breaking(b"hello, world", 0, &[], true);
+    let error = build(&Place::new(), &source(&server, "/f", &[])).unwrap_err().to_string();
+    assert!(error.contains("/f: broke off after 0 of 12 bytes: "), "{error}");
+    assert_eq!(server.asked().len(), 5);
+}
+
+#[test]
+fn what_breaks_off_and_changes_is_another_file() {
+    let server = Server::start(|asked| match asked.number {
+        0 => Reply::Cut(b"HTTP/1.1 200 OK\r\nETag: \"1\"\r\nContent-Length: 9\r\n\r\nold".to_vec()),
+        1 => Reply::Full(206, vec![("Content-Range", "bytes 0-3/4".into())], b"part".to_vec()),
+        _ => Reply::Full(200, vec![("ETag", "\"2\"".into())], b"new".to_vec()),
+    });
+    let place = Place::new();
+    assert_eq!(build(&place, &source(&server, "/f", &[])).unwrap().1, "f 600 0 new");
+    let ranges: Vec<_> = server.asked().iter().map(|asked| asked.header("if-range").to_owned()).collect();
+    assert_eq!(ranges, ["", "\"1\"", ""]);
+    build(&place, &source(&server, "/f", &[])).unwrap();
+    assert_eq!(server.asked()[3].header("if-none-match"), "\"2\"", "what is remembered is of the whole file");
+}
+
 #[test]
 fn a_server_that_falls_silent() {
     let check = |start: &str, expected: &str| {
