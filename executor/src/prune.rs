@@ -59,7 +59,7 @@ pub fn prune(store: &Store, snapshots: &dyn Snapshots, request: &Request, cancel
     drop(alone);
     // Only now, since it takes long: nobody finds it any more.
     drop(trash);
-    keep_reserve(store.root());
+    keep_reserve(store);
     Ok(removed)
 }
 
@@ -74,7 +74,7 @@ pub fn collect(store: &Store, snapshots: &dyn Snapshots, policy: &Policy) -> Res
     let request = Request { limits: policy.limits(store.root())?, ..Request::default() };
     let (removed, trash) = prune_alone(store, snapshots, &request)?;
     drop((alone, trash));
-    keep_reserve(store.root());
+    keep_reserve(store);
     // On a disk that is still full the time alone has to do.
     let _ = fs::write(&looked, policy::free(store.root())?.to_string());
     Ok(removed)

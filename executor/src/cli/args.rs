@@ -1,6 +1,7 @@
 //! What is typed to run a definition, as `docker build` and `buildctl` spell it.
 
 use std::fs::{self, Permissions};
+use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
@@ -169,6 +170,8 @@ impl Progress {
     }
 }
 
+/// Mode of directories that everybody may read.
+const EVERYBODY: u32 = 0o755;
 /// Where an administrator says something about registries.
 const REGISTRIES: &str = "/etc/llbc/registries.json";
 
@@ -198,10 +201,15 @@ impl StoreArgs {
     /// A directory without files in the store, for builds without a context. One for all: nothing is ever written there.
     pub fn empty_directory(&self) -> Result<PathBuf> {
         let path = self.directory().join("empty-v1");
-        if !path.is_dir() {
-            make_private(&path)?;
-            // Copies of it have its mode.
-            fs::set_permissions(&path, Permissions::from_mode(0o755)).map_err(Error::io("make", &path))?;
+        // Copies of it have its mode. Who made it may have been stopped before it had that.
+        if !fs::metadata(&path).is_ok_and(|found| found.is_dir() && found.permissions().mode() & 0o777 == EVERYBODY) {
+            make_private(&self.directory())?;
+            let made = match fs::create_dir(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                made => made,
+            };
+            let opened = made.and_then(|()| fs::set_permissions(&path, Permissions::from_mode(EVERYBODY)));
+            opened.map_err(Error::io("make", &path))?;
         }
         Ok(path)
     }
@@ -214,4 +222,24 @@ fn home_of_user() -> Option<PathBuf> {
     let user =
         users.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|user| user.get(2) == Some(&&*number));
     user.and_then(|user| user.get(5).map(PathBuf::from)).filter(|home| home.is_absolute())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_empty_directory_is_for_everybody_to_read() {
+        let root = tempfile::tempdir().unwrap();
+        let store = StoreArgs { root: Some(root.path().join("store")), ..StoreArgs::default() };
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        for _ in 0..2 {
+            let empty = store.empty_directory().unwrap();
+            assert_eq!((mode(&empty), mode(&store.directory())), (EVERYBODY, 0o700));
+            // As who was stopped while it was made leaves it.
+            fs::set_permissions(&empty, Permissions::from_mode(0o700)).unwrap();
+        }
+    }
 }

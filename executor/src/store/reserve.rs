@@ -10,7 +10,8 @@ use std::path::Path;
 
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 
-use crate::temp::make_private;
+use super::Store;
+use crate::temp::{TempPath, make_private};
 use crate::{Error, Result};
 
 const RESERVE: &str = "reserve-v1";
@@ -24,20 +25,32 @@ const PLENTY: u64 = 2;
 /// written to, which ends a process.
 const LEAST: usize = 64 << 10;
 
-/// Makes the reserve where there is none and enough is free. Whatever goes wrong, nobody needs it now.
-pub(crate) fn keep(root: &Path) {
-    let dir = root.join(RESERVE);
-    if dir.exists() || free(root) < PLENTY * FILES * SIZE {
-        return;
+/// Makes the reserve where there is none, or not all of it, and enough is free. Whatever goes wrong, nobody needs it now.
+pub(crate) fn keep(store: &Store) {
+    let dir = store.root().join(RESERVE);
+    if !is_whole(&dir) && free(store.root()) >= PLENTY * FILES * SIZE {
+        // Who is killed meanwhile leaves none: a part of one would be taken for all of it on the day that it is needed.
+        let _ = make(store).and_then(|made| made.persist(&dir));
     }
-    let file = |number: u64| -> io::Result<()> {
-        let file = File::create_new(dir.join(number.to_string()))?;
-        Ok(fallocate(file, FallocateFlags::empty(), 0, SIZE)?)
-    };
-    let made = make_private(&dir).is_ok() && (0..FILES).try_for_each(file).is_ok();
-    if !made {
-        give_up(root);
+}
+
+fn is_whole(dir: &Path) -> bool {
+    fs::read_dir(dir).is_ok_and(|files| files.count() as u64 == FILES)
+}
+
+/// Makes it aside.
+fn make(store: &Store) -> Result<TempPath> {
+    // What there is of another one is in the way of the name.
+    give_up(store.root());
+    let made = store.temp().path("reserve")?;
+    make_private(made.path())?;
+    for number in 0..FILES {
+        let path = made.path().join(number.to_string());
+        let file = File::create_new(&path).map_err(Error::io("make", &path))?;
+        let filled = fallocate(file, FallocateFlags::empty(), 0, SIZE);
+        filled.map_err(|error| Error::io("write", &path)(error.into()))?;
     }
+    Ok(made)
 }
 
 /// Gives the reserve up if the store could not be used otherwise.
@@ -91,12 +104,18 @@ mod tests {
     #[test]
     fn it_is_there_until_it_is_needed() {
         let dir = scratch();
-        keep(dir.path());
+        let store = Store::open(dir.path()).unwrap();
+        let entries = || fs::read_dir(dir.path()).unwrap().count();
+        let without = entries();
+        keep(&store);
         let files = || fs::read_dir(dir.path().join(RESERVE)).map_or(0, |files| files.count());
         assert_eq!(files(), FILES as usize);
+        fs::remove_file(dir.path().join(RESERVE).join("3")).unwrap();
+        keep(&store);
+        assert_eq!(files(), FILES as usize, "one that is there in part is made whole");
         give_up_if_needed(dir.path());
         assert_eq!(files(), FILES as usize, "the disk is not full");
         give_up(dir.path());
-        assert_eq!((files(), fs::read_dir(dir.path()).unwrap().count()), (0, 0));
+        assert_eq!((files(), entries()), (0, without));
     }
 }
