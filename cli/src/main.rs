@@ -12,7 +12,6 @@ mod failure;
 mod files;
 mod kept;
 mod layout;
-mod misspelt;
 mod needs;
 mod pipeline;
 mod printer;

@@ -13,7 +13,7 @@ use oci::{Digest, Platform};
 use crate::args::{Channel, CompileOptions, ErrorFormat};
 use crate::failure::{Failure, Result};
 use crate::world::Patience;
-use crate::{layout, misspelt, printer};
+use crate::{layout, printer};
 
 /// The lock file beside a build file.
 pub(crate) const LOCK: &str = "llbc.lock";
@@ -254,8 +254,8 @@ fn frontend_options(args: &CompileOptions) -> Result<BTreeMap<String, String>> {
     }
     for opt in &args.opts {
         let option = option(opt)?;
-        if let Some((name, meant)) = option.as_ref().and_then(|(name, _)| Some((name, misspelt::meant(name)?))) {
-            printer::note(&format!("warning: --opt {name}: no such option is known (did you mean {meant}?)"));
+        if let Some(warning) = option.as_ref().and_then(|(name, _)| executor::cli::misspelt(name)) {
+            printer::note(&format!("warning: {warning}"));
         }
         opts.extend(option);
     }

@@ -1,5 +1,7 @@
 //! Names of frontend options that look like a misspelling: a frontend passes over those that it does not know.
 
+use crate::suggest::nearest;
+
 /// Options of BuildKit's Dockerfile frontend and of this compiler, by name.
 const NAMES: [&str; 28] = [
     "add-hosts",
@@ -35,13 +37,20 @@ const NAMES: [&str; 28] = [
 /// What stands before `:` in the names of options of which there may be many.
 const FAMILIES: [&str; 7] = ["attest", "build-arg", "context", "input", "input-metadata", "label", "vcs"];
 
-/// The option that is probably meant, if it is another.
+/// Says so of the name of an `--opt`.
 ///
 /// What is near no known name may be an option of a frontend that only an image has.
-pub(crate) fn meant(key: &str) -> Option<String> {
+pub fn misspelt(name: &str) -> Option<String> {
+    let meant = meant(name)?;
+    Some(format!("--opt {name}: no such option is known (did you mean {meant}?)"))
+}
+
+/// The option that is probably meant, if it is another.
+fn meant(key: &str) -> Option<String> {
+    let near = |word: &str, known: &[&'static str]| nearest(word, known.iter().copied()).filter(|near| *near != word);
     match key.split_once(':') {
-        Some((family, rest)) => ast::suggest(family, FAMILIES).map(|meant| format!("{meant}:{rest}")),
-        None => ast::suggest(key, NAMES).map(str::to_owned),
+        Some((family, rest)) => near(family, &FAMILIES).map(|meant| format!("{meant}:{rest}")),
+        None => near(key, &NAMES).map(str::to_owned),
     }
 }
 

@@ -11,6 +11,7 @@ mod attest;
 mod begun;
 mod failure;
 mod images;
+mod misspelt;
 mod output;
 mod prune;
 mod run;
@@ -30,6 +31,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 pub use args::{Network, OnError, Progress, RunArgs, StoreArgs};
 pub use attest::{asked, attestations, attested, of_all, parse as parse_attestation};
 pub use begun::begun;
+pub use misspelt::misspelt;
 pub use run::{Console, run, run_frontend};
 pub use session::directories;
 pub use settings::Settings;
@@ -156,6 +158,7 @@ fn run_definition(args: Args) -> Result<()> {
             let context = settings.session.locals["context"].clone();
             settings.session.locals.entry("dockerfile".into()).or_insert(context);
             let mut opts = options(&args.opts)?;
+            opts.keys().filter_map(|name| misspelt(name)).for_each(|warning| say(&format!("warning: {warning}")));
             opts.extend(attestations(&args.run)?);
             run_frontend(source, opts, settings)
         }

@@ -16,6 +16,21 @@ FROM named AS three
 COPY f /
 ";
 
+/// A frontend passes over options that it does not know; who says which is asked whatever becomes of it.
+#[test]
+fn a_misspelt_option_is_said_whoever_passes_it_on() {
+    let sandbox = Sandbox::new();
+    sandbox.write("Dockerfile", TEXT);
+    let expected = "warning: --opt tarket: no such option is known (did you mean target?)";
+    for command in
+        ["llbc --opt tarket=a Dockerfile", "executor --frontend 127.0.0.1:1/none --opt tarket=a --opt target=b"]
+    {
+        let run = process::run(&mut sandbox.shell(command)).unwrap();
+        assert_eq!(run.err().matches("warning: --opt").count(), 1, "{command}: {}", run.err());
+        assert!(run.err().contains(expected), "{command}: {}", run.err());
+    }
+}
+
 /// Options, and words of the graph that they make.
 const GRAPHS: &[(&[&str], &[&str])] = &[
     (&["target=base"], &["[base 1/1] RUN echo 1"]),
