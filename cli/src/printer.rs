@@ -78,13 +78,7 @@ pub(crate) fn note(text: &str) {
 
 /// Writes data to standard output.
 pub(crate) fn data(bytes: &[u8]) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::io("write to", "standard output")(error))
-        }
-        _ => Ok(()),
-    }
+    executor::stdout::write(bytes).map_err(Failure::io("write to", "standard output"))
 }
 
 fn colours() -> bool {

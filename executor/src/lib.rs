@@ -23,6 +23,7 @@
 //! | [`gateway`] | frontends from images |
 //! | [`progress`] | one event enum, many renderers |
 //! | [`cli`] | the command line of running a definition |
+//! | [`stdout`] | data for whoever called |
 //! | [`text`] | reading what has an end |
 //! | `temp` | what a process is making, and the removal of what dead ones left |
 //! | [`userns`] | root for an ordinary user |
@@ -58,6 +59,7 @@ pub mod session;
 pub mod snapshot;
 pub mod solver;
 pub mod sources;
+pub mod stdout;
 pub mod store;
 mod suggest;
 mod temp;

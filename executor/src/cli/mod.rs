@@ -38,7 +38,7 @@ pub use settings::Settings;
 pub use unreadable::named;
 
 use crate::progress::visible;
-use crate::{Error, Result, text, userns};
+use crate::{Error, Result, stdout, text, userns};
 
 /// Exit code of a build that somebody interrupted.
 pub const INTERRUPTED: u8 = 130;
@@ -224,13 +224,7 @@ fn print(line: &str) -> Result<()> {
 
 /// Writes data to standard output; a reader that went away is no failure.
 fn print_bytes(bytes: &[u8]) -> Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::io("write to", "standard output")(error))
-        }
-        _ => Ok(()),
-    }
+    stdout::write(bytes).map_err(Error::io("write to", "standard output"))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::csv::split;
 use crate::exporters::Kind;
-use crate::{Error, Output, Result};
+use crate::{Error, Output, Result, stdout};
 
 /// Reads `type=oci,dest=app.tar,…`, a directory (`type=local`) or `-` (`type=tar` to standard output).
 pub(super) fn parse(text: &str) -> Result<Output> {
@@ -54,6 +54,9 @@ pub(super) fn check_stdout(outputs: &[Output]) -> Result<()> {
         |output: &&Output| matches!(output.kind, Kind::Oci | Kind::Docker | Kind::Tar) && output.dest.is_none();
     match outputs.iter().filter(archives).count() {
         0 => Ok(()),
+        1.. if stdout::check().is_err() => {
+            Err(Error::Invalid("standard output is closed: add `dest=FILE` to the output, or redirect it".into()))
+        }
         1 if std::io::stdout().is_terminal() => {
             Err(Error::Invalid("standard output is a terminal: add `dest=FILE` to the output, or redirect it".into()))
         }

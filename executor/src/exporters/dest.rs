@@ -5,13 +5,13 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, Mode, OFlags, access};
 use rustix::io::Errno;
 
-use crate::{Error, Result};
+use crate::{Error, Result, stdout};
 
 /// A file being written; dropped unfinished it is removed.
 pub(super) struct Target {
@@ -30,8 +30,7 @@ impl Target {
     /// Starts writing to a path, or to standard output. What is no regular file (a pipe, a device) is written to as it is.
     pub(super) fn open(dest: Option<&Path>) -> Result<Self> {
         let Some(dest) = dest else {
-            let stdout = io::stdout().as_fd().try_clone_to_owned();
-            let file = stdout.map_err(Error::io("write to", "standard output"))?.into();
+            let file = stdout::file().map_err(Error::io("write to", "standard output"))?;
             return Ok(Self { file, aside: None });
         };
         if is_special(dest) {

@@ -35,6 +35,28 @@ fn a_definition_is_not_written_to_a_terminal() {
 }
 
 #[test]
+fn data_for_a_closed_standard_output_is_an_error() {
+    let sandbox = Sandbox::new();
+    sandbox.write("Dockerfile", "FROM scratch\n");
+    sandbox.succeed(sandbox.llbc().args(["-o", "out.pb", "Dockerfile"]));
+    for (script, code, expected) in [
+        ("llbc Dockerfile >&-", 1, "cannot write to standard output: it is closed"),
+        ("llbc build -o - . >&-", 1, "standard output is closed: add `dest=FILE` to the output, or redirect it"),
+        (
+            "executor -o type=tar out.pb >&-",
+            1,
+            "standard output is closed: add `dest=FILE` to the output, or redirect it",
+        ),
+        ("executor images ls >&-", 1, "cannot write to standard output: it is closed"),
+        ("llbc build --progress=quiet . >&-", 0, ""),
+    ] {
+        let run = process::run(&mut sandbox.shell(script)).unwrap();
+        assert_eq!(run.status.code(), Some(code), "{script}: {}", run.err());
+        assert!(run.err().contains(expected), "{script}: {}", run.err());
+    }
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let sandbox = Sandbox::new();
     let copies: String = (0..5000).map(|number| format!("COPY {number} /{number}\n")).collect();
