@@ -639,10 +639,12 @@ fn a_mount_takes_the_place_of_shared_memory() {
     each(|runtime| {
         let rig = Rig::new();
         assert_eq!(stdout(runtime, &rig.sh("grep -o '^.* /dev/shm ' /proc/mounts")), "shm /dev/shm \n");
-        let mut spec = rig.sh("grep -c ' /dev/shm ' /proc/self/mountinfo; df -k /dev/shm | awk 'NR > 1 {print $2}'");
+        let script =
+            "grep -c ' /dev/shm ' /proc/self/mountinfo; df -k /dev/shm | awk 'NR > 1 {print $2}'; stat -c %a /dev/shm";
+        let mut spec = rig.sh(script);
         let source = MountSource::Tmpfs { size: 1 << 20 };
         spec.mounts = vec![Mount { dest: "/dev/shm".into(), source, readonly: false }];
-        assert_eq!(stdout(runtime, &spec), "1\n1024\n");
+        assert_eq!(stdout(runtime, &spec), "1\n1024\n1777\n");
     });
 }
 

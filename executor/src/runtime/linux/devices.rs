@@ -23,9 +23,6 @@ const LINKS: &[(&str, &str)] = &[
     ("ptmx", "pts/ptmx"),
 ];
 
-/// Directories of /dev that are mounted over.
-const DIRS: &[&str] = &["pts", "shm", "mqueue"];
-
 /// Devices of the host that an insecure container gets. parity: whether the host has a file for them or not; some of them
 /// have a driver only once their file is opened.
 const INSECURE: &[(&str, u32, u32)] = &[
@@ -61,9 +58,6 @@ fn fill(dev: impl AsFd, insecure: bool) -> rustix::io::Result<()> {
     }
     for (name, target) in LINKS {
         fs::symlinkat(*target, dev, *name)?;
-    }
-    for name in DIRS {
-        fs::mkdirat(dev, *name, Mode::from_raw_mode(0o755))?;
     }
     if insecure && !userns::is_confined() {
         fs::mkdirat(dev, "net", Mode::from_raw_mode(0o755))?;
