@@ -1,4 +1,4 @@
-//! Archives, read as they come: what a stream is compressed with, the bytes behind it, and the newest file of a tar.
+//! Archives, read as they come: what a stream is compressed with, the bytes behind it, the entries of a tar, and its newest file.
 //!
 //! For who must look into an archive and has no programs to do it, as a frontend inside a builder, and for hostile
 //! archives: what a stream makes us hold is bounded by [`MEMORY`], what it makes us read by [`UNPACKED`].
@@ -8,7 +8,7 @@
 
 mod decompress;
 mod newest;
-mod tar;
+pub mod tar;
 
 pub use decompress::{Format, MEMORY, decompress, sniff};
 pub use newest::{UNPACKED, newest};

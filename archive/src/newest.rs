@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use crate::decompress;
-use crate::tar::Headers;
+use crate::tar::Entries;
 
 /// The most that is read of what is behind a stream, in bytes: what holds more has no time that is known. A stream of zeros
 /// needs no more than kilobytes to say so many, and keeps us for less than a minute.
@@ -18,11 +18,12 @@ pub fn newest(stream: impl Read + Send) -> Option<i64> {
 }
 
 fn newest_of(stream: impl Read + Send, most: u64) -> io::Result<Option<i64>> {
-    let mut headers = Headers::new(Bounded { stream: decompress(stream)?, left: most });
+    let mut entries = Entries::new(Bounded { stream: decompress(stream)?, left: most });
     let mut newest = None;
-    while let Some(header) = headers.next()? {
-        if header.regular {
-            newest = newest.max(Some(header.modified));
+    while let Some(entry) = entries.next()? {
+        // Another name of a file counts, too.
+        if !matches!(entry.kind, b'2'..=b'6' | b'g') {
+            newest = newest.max(Some(entry.modified.0));
         }
     }
     Ok(newest)

@@ -14,6 +14,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
+use archive::tar::{Entries, Entry};
 use oci::{Digest, Hasher};
 use rustix::fs::{AtFlags, FileType, Mode, Timespec, Timestamps};
 use rustix::io::Errno;
@@ -62,7 +63,7 @@ pub struct Applied {
 pub fn apply(tar: &mut dyn Read, dir: &Path, limits: Limits, cancel: &Cancel) -> Result<Applied> {
     let mut stream = Hashed { inner: tar, hasher: Hasher::sha256(), cancel };
     let mut unpack = Unpack::new(dir, limits)?;
-    let unpacked = read(&mut tar::Archive::new(&mut stream), &mut unpack);
+    let unpacked = read(&mut Entries::new(&mut stream), &mut unpack);
     if cancel.is_cancelled() {
         return Err(Error::Cancelled);
     }
@@ -72,16 +73,14 @@ pub fn apply(tar: &mut dyn Read, dir: &Path, limits: Limits, cancel: &Cancel) ->
     Ok(Applied { diff_id: stream.hasher.finish(), contents: unpack.contents })
 }
 
-fn read(archive: &mut tar::Archive<&mut Hashed<'_>>, unpack: &mut Unpack) -> Result<()> {
-    let entries = archive.entries().map_err(|error| malformed(&error))?;
-    for entry in entries {
-        let mut entry = entry.map_err(|error| malformed(&error))?;
-        let Some(item) = Item::read(&mut entry)? else { continue };
+fn read(entries: &mut Entries<&mut Hashed<'_>>, unpack: &mut Unpack) -> Result<()> {
+    while let Some(entry) = entries.next().map_err(|error| malformed(&error))? {
+        let Some(item) = Item::read(entry)? else { continue };
         unpack.count += 1;
         if unpack.count > unpack.limits.entries {
             return Err(too_much(format!("more than {} entries", unpack.limits.entries)));
         }
-        unpack.item(&item, &mut entry)?;
+        unpack.item(&item, entries)?;
     }
     Ok(())
 }
@@ -112,7 +111,7 @@ impl Read for Hashed<'_> {
     }
 }
 
-/// One entry of a tar, PAX records applied.
+/// One entry of a tar.
 pub(crate) struct Item {
     /// Relative, without `.` and `..`; empty is the root.
     pub(crate) path: PathBuf,
@@ -129,56 +128,19 @@ pub(crate) struct Item {
 }
 
 impl Item {
-    /// Reads an entry's headers; `None` for what is none (global records).
-    pub(crate) fn read<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<Option<Self>> {
-        let Some(kind) = kind_of(entry.header())? else { return Ok(None) };
-        let path = entry.path_bytes().into_owned();
-        if path.len() > MAX_PATH {
-            return Err(too_much(format!("a path of {} bytes", path.len())));
+    /// Takes an entry; `None` for what is none (global records).
+    pub(crate) fn read(entry: Entry) -> Result<Option<Self>> {
+        let Some(kind) = kind_of(entry.kind)? else { return Ok(None) };
+        if entry.name.len() > MAX_PATH {
+            return Err(too_much(format!("a path of {} bytes", entry.name.len())));
         }
-        let header = entry.header();
-        let number = |field: io::Result<u64>| field.map_err(|error| malformed(&error));
-        let mut item = Self {
-            path: relative(&path)?,
-            kind,
-            mode: header.mode().map_err(|error| malformed(&error))? & 0o7777,
-            uid: number(header.uid())? as u32,
-            gid: number(header.gid())? as u32,
-            size: entry.size(),
-            mtime: (number(header.mtime())? as i64, 0),
-            link: entry.link_name_bytes().map(|link| link.into_owned()).unwrap_or_default(),
-            device: device_of(header),
-            xattrs: BTreeMap::new(),
-        };
-        item.read_records(entry)?;
-        Ok(Some(item))
-    }
-
-    fn read_records<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>) -> Result<()> {
-        let Some(records) = entry.pax_extensions().map_err(|error| malformed(&error))? else { return Ok(()) };
-        let mut bytes = 0;
-        for record in records {
-            let record = record.map_err(|error| malformed(&error))?;
-            let (key, value) = (record.key_bytes(), record.value_bytes());
-            match key {
-                b"uid" => self.uid = parse(value).unwrap_or(self.uid),
-                b"gid" => self.gid = parse(value).unwrap_or(self.gid),
-                b"mtime" => self.mtime = parse_time(value).unwrap_or(self.mtime),
-                _ => {}
-            }
-            if let Some(name) = key.strip_prefix(b"SCHILY.xattr.")
-                && let Ok(name) = CString::new(name)
-                // What an overlay would take for its own is nobody's business but ours.
-                && !xattr::is_of_overlay(&name)
-            {
-                bytes += value.len();
-                self.xattrs.insert(name, value.to_vec());
-            }
-        }
-        if bytes > MAX_XATTRS {
-            return Err(too_much(format!("{bytes} bytes of attributes of {}", self.path.display())));
-        }
-        Ok(())
+        let path = relative(&entry.name)?;
+        let xattrs = xattrs(entry.attributes, &path)?;
+        // parity: what does not fit is cut off, as for Go's numbers in a system call.
+        let (mode, uid, gid) = (entry.mode as u32 & 0o7777, entry.uid as u32, entry.gid as u32);
+        let device = rustix::fs::makedev(entry.device.0 as u32, entry.device.1 as u32);
+        let mtime = (entry.modified.0, entry.modified.1.into());
+        Ok(Some(Self { path, kind, mode, uid, gid, size: entry.size, mtime, link: entry.link, device, xattrs }))
     }
 
     pub(crate) fn times(&self) -> Timestamps {
@@ -187,37 +149,34 @@ impl Item {
     }
 }
 
-fn parse<T: std::str::FromStr>(value: &[u8]) -> Option<T> {
-    std::str::from_utf8(value).ok()?.parse().ok()
+/// Attributes that are set on a file.
+fn xattrs(attributes: BTreeMap<Vec<u8>, Vec<u8>>, path: &Path) -> Result<BTreeMap<CString, Vec<u8>>> {
+    let named = attributes.into_iter().filter_map(|(name, value)| Some((CString::new(name).ok()?, value)));
+    // What an overlay would take for its own is nobody's business but ours.
+    let xattrs: BTreeMap<_, _> = named.filter(|(name, _)| !xattr::is_of_overlay(name)).collect();
+    let bytes: usize = xattrs.values().map(Vec::len).sum();
+    if bytes > MAX_XATTRS {
+        return Err(too_much(format!("{bytes} bytes of attributes of {}", path.display())));
+    }
+    Ok(xattrs)
 }
 
-/// Reads `[-]seconds[.fraction]`.
-fn parse_time(value: &[u8]) -> Option<(i64, i64)> {
-    let text = std::str::from_utf8(value).ok()?;
-    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let whole: i64 = seconds.parse().ok()?;
-    let nanos: i64 = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
-    Some(if seconds.starts_with('-') && nanos > 0 { (whole - 1, 1_000_000_000 - nanos) } else { (whole, nanos) })
-}
-
-fn kind_of(header: &tar::Header) -> Result<Option<Kind>> {
-    use tar::EntryType as Type;
-    Ok(Some(match header.entry_type() {
-        Type::Regular | Type::Continuous | Type::GNUSparse => Kind::File,
-        Type::Link => Kind::Link,
-        Type::Symlink => Kind::Symlink,
-        Type::Char => Kind::Char,
-        Type::Block => Kind::Block,
-        Type::Directory => Kind::Dir,
-        Type::Fifo => Kind::Fifo,
-        Type::XGlobalHeader => return Ok(None),
-        other => return Err(Error::Invalid(format!("cannot read layer: entry of unknown type {other:?}"))),
+fn kind_of(flag: u8) -> Result<Option<Kind>> {
+    Ok(Some(match flag {
+        // Sparse, and in one piece.
+        b'0' | b'S' | b'7' => Kind::File,
+        b'1' => Kind::Link,
+        b'2' => Kind::Symlink,
+        b'3' => Kind::Char,
+        b'4' => Kind::Block,
+        b'5' => Kind::Dir,
+        b'6' => Kind::Fifo,
+        b'g' => return Ok(None),
+        other => {
+            let flag = char::from(other).escape_default();
+            return Err(Error::Invalid(format!("cannot read layer: entry of unknown type {flag}")));
+        }
     }))
-}
-
-fn device_of(header: &tar::Header) -> u64 {
-    let part = |field: io::Result<Option<u32>>| field.ok().flatten().unwrap_or(0);
-    rustix::fs::makedev(part(header.device_major()), part(header.device_minor()))
 }
 
 /// Cleans a path; leading slashes mean nothing, `..` beyond the root is refused.

@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use archive::tar::Entries;
 use rustix::fs::{AtFlags, FileType, Mode, Timespec, Timestamps};
 use rustix::io::Errno;
 
@@ -41,9 +42,7 @@ fn is_archive(file: &File) -> Result<bool> {
         Err(error @ Error::Unsupported { .. }) => return Err(error),
         Err(_) => return Ok(false),
     };
-    let mut archive = tar::Archive::new(stream);
-    let first = archive.entries().ok().and_then(|mut entries| entries.next());
-    Ok(matches!(first, Some(Ok(_))))
+    Ok(matches!(Entries::new(stream).next(), Ok(Some(_))))
 }
 
 /// Unpacks an archive into `dest`, which is made if it is not there.
@@ -57,15 +56,14 @@ pub(super) fn unpack(
 ) -> Result<()> {
     let new = NewDir { mode: 0o755, owner, time };
     let (dir, _) = to.mkdir_all(Path::new(dest), new).map_err(Error::io("make directory", dest))?;
-    let mut archive = tar::Archive::new(decompress(Box::new(archive))?);
+    let mut entries = Entries::new(decompress(Box::new(archive))?);
     let mut untar = Untar { tree: Tree::from_fd(dir), owner, dirs: Vec::new(), entries: 0, bytes: 0 };
     let malformed = |error: io::Error| Error::Invalid(format!("cannot read archive: {error}"));
-    for entry in archive.entries().map_err(malformed)? {
+    while let Some(entry) = entries.next().map_err(malformed)? {
         cancel.check()?;
-        let mut entry = entry.map_err(malformed)?;
-        let Some(item) = Item::read(&mut entry)? else { continue };
+        let Some(item) = Item::read(entry)? else { continue };
         untar.count(&item, Limits::default())?;
-        untar.item(&item, &mut entry).map_err(Error::io("unpack", &item.path))?;
+        untar.item(&item, &mut entries).map_err(Error::io("unpack", &item.path))?;
     }
     untar.finish()
 }
