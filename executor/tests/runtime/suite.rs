@@ -827,6 +827,22 @@ fn files_about_names_leave_no_trace_below_a_mount() {
     });
 }
 
+/// crun makes no mount point that a link leads to.
+#[test]
+fn mount_points_that_links_in_mounts_lead_to_leave_no_trace() {
+    let (rig, data) = (Rig::new(), tempfile::tempdir().unwrap());
+    for dir in [data.path(), &rig.root().join("old")] {
+        std::os::unix::fs::symlink("/gone/away", dir.join("link")).unwrap();
+    }
+    let inner = rig.outside("inner");
+    fs::write(inner.join("file"), "text").unwrap();
+    let mut spec = rig.sh("cat /gone/away/file");
+    spec.mounts = vec![bind(data.path(), "", "/old", false), bind(&inner, "", "/old/link", true)];
+    spec.remove_mount_stubs_recursive = true;
+    assert_eq!(stdout(&embedded(), &spec), "text");
+    assert!(!rig.root().join("gone").exists());
+}
+
 #[test]
 fn mount_points_leave_no_trace_in_a_root_that_is_read_only() {
     each(|runtime| {

@@ -126,7 +126,9 @@ fn prepare(request: Request, control: &UnixStream) -> Result<Container> {
     }
     let scratch = Scratch::new()?;
     let mounts = make_mounts(&plan, &identity, &scratch, &secrets, &fds)?;
-    let stubs = stubs::make(&root, &mount_points(&plan, &mounts), plan.remove_stubs_recursive)?;
+    let (points, covered) = mount_points(&plan, &mounts);
+    let mut stubs = stubs::make(&root, &points, plan.remove_stubs_recursive)?;
+    stubs.expect(&root, &covered, plan.remove_stubs_recursive);
     make_cwd(&root, &plan.cwd, &identity)?;
     let cgroup = match plan.oci {
         Some(_) => Cgroup::none(),
@@ -231,8 +233,8 @@ fn make_mounts(
     plan.mounts.iter().enumerate().map(make).collect()
 }
 
-/// What has to be there to mount onto, but for what lies in another mount that is made before it.
-fn mount_points(plan: &Plan, mounts: &[Option<OwnedFd>]) -> Vec<(PathBuf, Kind)> {
+/// What has to be there to mount onto, and the mount points that lie in another mount, which is made before them.
+fn mount_points(plan: &Plan, mounts: &[Option<OwnedFd>]) -> (Vec<(PathBuf, Kind)>, Vec<PathBuf>) {
     let etc = ["/etc/resolv.conf", "/etc/hosts"].into_iter().filter(|path| !mounts::is_replaced(path, plan));
     let kind = |mount: &plan::Mount, fd: &Option<OwnedFd>| match (&mount.source, fd) {
         (Source::Secret { .. } | Source::Socket { .. } | Source::Device(_), _) => Kind::File,
@@ -243,14 +245,13 @@ fn mount_points(plan: &Plan, mounts: &[Option<OwnedFd>]) -> Vec<(PathBuf, Kind)>
         (_, None) => Kind::Dir,
     };
     let own = plan.mounts.iter().zip(mounts).map(|(mount, fd)| (PathBuf::from(&mount.dest), kind(mount, fd)));
-    let own: Vec<_> = own.collect();
+    let own: Vec<_> = own.filter(|(path, _)| path.parent().is_some()).collect();
     let targets: HashSet<&Path> = own.iter().map(|(path, _)| path.as_path()).collect();
-    let covered =
-        |path: &PathBuf| path.ancestors().skip(1).any(|above| above.parent().is_some() && targets.contains(above));
-    let uncovered = own.iter().filter(|(path, _)| path.parent().is_some() && !covered(path));
-    etc.map(|path| (PathBuf::from(path), Kind::File))
-        .chain(uncovered.filter_map(|point| outside(plan, point)))
-        .collect()
+    let is_covered = |(path, _): &&(PathBuf, Kind)| path.ancestors().skip(1).any(|above| targets.contains(above));
+    let (covered, uncovered): (Vec<_>, Vec<_>) = own.iter().partition(is_covered);
+    let [covered, uncovered] = [covered, uncovered].map(|points| points.into_iter().filter_map(|p| outside(plan, p)));
+    let points = etc.map(|path| (PathBuf::from(path), Kind::File)).chain(uncovered);
+    (points.collect(), covered.map(|(path, _)| path).collect())
 }
 
 /// The part of a mount point that lies in the tree: what lies below the kernel's file systems is made in those.

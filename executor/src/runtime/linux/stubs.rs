@@ -26,8 +26,10 @@ pub(super) enum Kind {
 /// Mount points to remove.
 #[derive(Debug, Default)]
 pub(super) struct Stubs {
-    /// Innermost first.
+    /// Those that were made here.
     paths: Vec<PathBuf>,
+    /// Those that may be made while the container is set up.
+    expected: Vec<PathBuf>,
     /// Times of directories before and after stubs were made in them.
     times: BTreeMap<PathBuf, (Times, Times)>,
 }
@@ -54,8 +56,6 @@ pub(super) fn make(tree: &Tree, points: &[(PathBuf, Kind)], recursive: bool) -> 
         };
         attempt().map_err(Error::io("make the mount point", point))?;
     }
-    stubs.paths.sort_by_key(|path| std::cmp::Reverse(path.components().count()));
-    stubs.paths.dedup();
     Ok(stubs)
 }
 
@@ -74,14 +74,25 @@ pub(super) fn make_point(tree: &Tree, path: &Path, kind: Kind) -> io::Result<()>
 }
 
 impl Stubs {
-    /// Whether something, by its real path, is one of them.
+    /// Whether something, by its real path, was made here.
     pub(super) fn has(&self, path: &Path) -> bool {
         self.paths.iter().any(|stub| stub == path)
     }
 
+    /// Takes note of mount points that are not made here, as what they lie in is mounted first. Links that are there may lead
+    /// back to the tree.
+    pub(super) fn expect(&mut self, tree: &Tree, points: &[PathBuf], recursive: bool) {
+        let missing = |point: &PathBuf| tree.real_path(point).and_then(|path| missing_from(tree, &path));
+        let missing = points.iter().filter_map(|point| missing(point).ok());
+        self.expected.extend(missing.flat_map(|paths| paths.into_iter().take(if recursive { usize::MAX } else { 1 })));
+    }
+
     /// Removes those that are still empty. What fails is left: a stub too many harms nobody.
     pub(super) fn clean(&self, tree: &Tree) {
-        for path in &self.paths {
+        let mut paths: Vec<_> = self.paths.iter().chain(&self.expected).collect();
+        paths.sort_by_key(|path| std::cmp::Reverse(path.components().count()));
+        paths.dedup();
+        for path in paths {
             let _ = remove_if_empty(tree, path, &self.times);
         }
     }
