@@ -246,6 +246,8 @@ pub(super) const ATTESTATION: u32 = 0o600;
 pub(super) struct Attestation {
     /// Its name.
     pub(super) name: String,
+    /// What it is, for messages.
+    pub(super) what: String,
     pub(super) bytes: Vec<u8>,
     /// Of its last change, in seconds since the epoch.
     pub(super) time: i64,
@@ -288,7 +290,9 @@ pub(super) fn beside(
     let mut beside = BTreeMap::new();
     for statement in statements(built, &subjects, (&[], Wanted::default()), &is_wanted, context)? {
         let name = format!("{}{}", attrs.attestation_prefix, suffixed(statement.file, suffix));
-        let file = Attestation { name: name.clone(), bytes: oci::json::to_vec_indented(&statement), time };
+        let what = format!("what is said of it ({})", statement.predicate_type);
+        let bytes = oci::json::to_vec_indented(&statement);
+        let file = Attestation { name: name.clone(), what, bytes, time };
         if beside.insert(name.clone(), file).is_some() {
             return Err(Error::Invalid(format!("duplicate attestation path name {name}")));
         }

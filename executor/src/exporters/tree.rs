@@ -13,6 +13,7 @@ use super::attrs::TreeAttrs;
 use super::dest::Target;
 use super::{Built, Context, Metadata};
 use crate::layer::header::{END, Entry, Kind, padding, write_header};
+use crate::progress::Event;
 use crate::snapshot::stack::kind;
 use crate::snapshot::{Files, OpenDir, entry};
 use crate::{Error, Output, Result};
@@ -62,7 +63,29 @@ pub(super) fn open(built: &[Built], attrs: &TreeAttrs, context: Context<'_>) -> 
         let prefix = if split { platform.replace('/', "_") } else { String::new() };
         opened.push(Opened { prefix, files, attestations });
     }
+    warn(&opened, context)?;
     Ok(opened)
+}
+
+/// Says which files of a result are not there, as something that is said of it has their names. parity: it takes their places.
+fn warn(opened: &[Opened], context: Context<'_>) -> Result<()> {
+    for Opened { prefix, attestations, .. } in opened {
+        for files in opened.iter().filter(|other| other.prefix == *prefix) {
+            let top = files.files.open_dir(Path::new("/")).map_err(Error::io("open", "/"))?;
+            let names = top.names().map_err(Error::io("list", "/"))?;
+            let is_named = |said: &&Attestation| names.iter().any(|name| name.to_bytes() == said.name.as_bytes());
+            for said in attestations.iter().filter(is_named) {
+                let path = Path::new("/").join(prefix).join(&said.name);
+                let message = format!(
+                    "{} of the result is replaced by {}: another name is given with `attestation-prefix=`",
+                    path.display(),
+                    said.what
+                );
+                context.progress.sink.event(Event::Warning { digest: None, message, about: None });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Notes whose a file is; two platforms cannot have the same.

@@ -16,6 +16,9 @@ const DESCRIBED: &[(&str, &str)] = &[
     ("image.name", "image.name"),
 ];
 
+/// Most trees and files of what it says of its results: a few for each of many platforms.
+const MAX_SAID: usize = 256;
+
 /// The bytes of the definition.
 ///
 /// **Errors**: results without a platform, a list of platforms that cannot be read.
@@ -29,6 +32,10 @@ pub fn compose(returned: &Returned) -> Result<Vec<u8>> {
 pub fn compose_attested(returned: &Returned) -> Result<(Vec<u8>, Vec<Attached>)> {
     let mut graph = results(returned)?;
     let mut attached = Vec::new();
+    let count: usize = returned.said_of.values().map(Vec::len).sum();
+    if count > MAX_SAID {
+        return Err(Error::Invalid(format!("the frontend returned {count} attestations: {MAX_SAID} is the most")));
+    }
     for (of, id) in platforms::ids(returned)?.iter().enumerate().take(graph.outputs.len()) {
         for said in returned.said_of.get(id).into_iter().flatten() {
             attached.push(said.attached(of)?);
@@ -187,6 +194,10 @@ mod tests {
         let said_of = BTreeMap::from([("linux/s390x".to_owned(), said("d"))]);
         let config = [("containerimage.config", r#"{"os":"linux","architecture":"s390x"}"#)];
         let alone = Returned { said_of, ..returned(Results::One(definition("a")), &config) };
+        let too_many = vec![said("d").remove(0); MAX_SAID + 1];
+        let too_many = Returned { said_of: [("linux/s390x".to_owned(), too_many)].into(), ..alone.clone() };
+        let refused = compose_attested(&too_many).unwrap_err().to_string();
+        assert_eq!(refused, "the frontend returned 257 attestations: 256 is the most");
         assert_eq!(compose_attested(&alone).unwrap().1.len(), 1);
         assert_eq!(llb::decode(&compose(&alone).unwrap()).unwrap().graph.outputs.len(), 1);
     }

@@ -239,6 +239,26 @@ fn documents_that_nobody_understands_stay_as_they_are() {
 }
 
 #[test]
+fn a_statement_that_takes_the_place_of_a_file_is_said() {
+    let warned = |kind: Kind, platforms: &[&str], attrs: &[(&str, &str)]| {
+        let mut fixture = fixture(platforms, "mode=min");
+        fixture.built[0].tree = step(&fixture.snapshots, &Committed::default(), |root| {
+            fs::create_dir(root.join("b")).unwrap();
+            ["b/provenance.json", "provenance.json"].iter().for_each(|name| fs::write(root.join(name), "own").unwrap());
+        });
+        fixture.export(kind, attrs).unwrap();
+        fixture.warnings.0.into_inner().unwrap()
+    };
+    let replaced = "provenance.json of the result is replaced by what is said of it (https://slsa.dev/provenance/v1): \
+                    another name is given with `attestation-prefix=`";
+    for kind in [Kind::Local, Kind::Tar] {
+        assert_eq!(warned(kind, &["linux/amd64"], &[]), [format!("/{replaced}")]);
+        assert_eq!(warned(kind, &["linux/arm64", "linux/amd64"], &[]), [format!("/linux_arm64/{replaced}")]);
+        assert_eq!(warned(kind, &["linux/amd64"], &[("attestation-prefix", "p-")]), [""; 0]);
+    }
+}
+
+#[test]
 fn files_of_one_name_beside_a_tree_are_refused() {
     let mut fixture = fixture(&["linux/amd64"], "mode=min");
     fixture.built[0].said = vec![said("a.json", json!({})), said("b.json", json!({}))];
