@@ -13,6 +13,7 @@ mod diagnostic;
 pub mod dump;
 mod function;
 mod goal;
+pub mod number;
 mod quote;
 mod source;
 mod suggest;

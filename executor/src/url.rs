@@ -55,6 +55,10 @@ pub(crate) fn escape(address: &str) -> Result<String, Invalid> {
     if let Some(bad) = host.chars().find(|c| c.is_ascii() && (c.is_whitespace() || r#"\^`{|}#?/@"#.contains(*c))) {
         return Err(Invalid(format!("invalid character {} in host name", oci::text::quote(&bad.to_string()))));
     }
+    if !host.is_ascii() {
+        let host = oci::text::quote(host);
+        return Err(Invalid(format!("host name {host} is not ASCII: write it as its domain has it (xn--…)")));
+    }
     escaped += host;
     escaped += &escape_path(path)?;
     if let Some(query) = query {
@@ -249,6 +253,8 @@ mod tests {
         check("http://h/%zz", "invalid URL escape \"%zz\"");
         check("http://h/a%2", "invalid URL escape \"%2\"");
         check("http://h/a#%x", "invalid URL escape \"%x\"");
+        let named = "host name \"bücher.example:1\" is not ASCII: write it as its domain has it (xn--…)";
+        check("http://u@bücher.example:1/ü", named);
         check("http://h/a\nb", "net/url: invalid control character in URL");
         check("http://a b/", "invalid character \" \" in host name");
         check("http://u:secret word@h/", "net/url: invalid userinfo: ' '");

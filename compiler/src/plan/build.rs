@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use ast::number;
 use llb::{
     CacheSharing, CdiDevice, CopyAction, Edge, Exec, ExecMeta, FileAction, FileActionKind, Graph, LinuxResources,
     Location, Metadata, Mount, MountKind, NetMode, Node, NodeId, Op, Owner, SecretEnv, SecretMount, SecurityMode,
@@ -456,7 +457,7 @@ impl FileChain {
 
     /// parity: an empty name is id 0, and numbers are signed 32-bit ones with their bits taken as unsigned.
     fn user(&self, text: &str) -> UserOpt {
-        match (text, go::parse_int(text, 10, 32)) {
+        match (text, number::parse_int(text, 10, 32)) {
             ("root" | "", _) => UserOpt::Id(0),
             (_, Ok(id)) => UserOpt::Id(id as u32),
             (name, Err(_)) => UserOpt::Name { name: name.to_owned(), input: self.base },

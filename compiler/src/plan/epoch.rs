@@ -1,6 +1,7 @@
 //! `SOURCE_DATE_EPOCH`: a number of seconds, or where the time is to be learnt: the main context, a named context, or a
 //! stage that does nothing but fetch one thing. Mirrors `dockerfile2llb/epoch.go` of BuildKit v0.32.
 
+use ast::number;
 use ast::{Copy, Def, Op, OptKind, Param, Step, Str};
 use oci::Digest;
 
@@ -52,7 +53,7 @@ impl Planner<'_> {
         if value.is_empty() {
             return Ok(None);
         }
-        if let Ok(seconds) = go::parse_int(value, 10, 64) {
+        if let Ok(seconds) = number::parse_int(value, 10, 64) {
             return Ok(Some(seconds));
         }
         match self.epoch_source(value)? {

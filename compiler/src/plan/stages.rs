@@ -6,6 +6,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use ast::number;
 use ast::word::Mode;
 use ast::{Op, OptKind, Span, Step, Str};
 use llb::Edge;
@@ -223,7 +224,7 @@ impl<'a> Planner<'a> {
             )
             .point(from.span));
         }
-        if let Some(index) = go::atoi(&written) {
+        if let Some(index) = number::atoi(&written) {
             if self.is_guessing() {
                 return Err(Stop::Unknown);
             }

@@ -1,4 +1,4 @@
-//! Durations and counts as Go's `time.ParseDuration` and `strconv.ParseInt` read them, with their messages.
+//! Durations as Go's `time.ParseDuration` reads them, with its messages.
 
 use std::fmt::Write;
 
@@ -101,21 +101,6 @@ fn quote(text: &str) -> String {
     out
 }
 
-/// A whole number of 32 bits.
-///
-/// **Errors**: what is wrong, in Go's words.
-pub(super) fn int32(text: &str) -> Result<i64, String> {
-    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let wrong = |what: &str| Err(format!("strconv.ParseInt: parsing {}: {what}", ast::quote(text.as_bytes())));
-    let leading = digits.bytes().take_while(u8::is_ascii_digit).count();
-    // What is wrong first is told: a number that is too large, or a sign that is no digit.
-    match (digits[..leading].parse::<u32>(), leading == digits.len()) {
-        (Err(_), _) if leading > 0 => wrong("value out of range"),
-        (Ok(_), true) => text.parse::<i32>().map_or_else(|_| wrong("value out of range"), |value| Ok(i64::from(value))),
-        _ => wrong("invalid syntax"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,15 +117,5 @@ mod tests {
         for invalid in ["", "x", ".s", "-", "9223372036854775808ns", "99999999999999999999s"] {
             assert_eq!(duration(invalid), Err(format!("time: invalid duration {invalid:?}")), "{invalid}");
         }
-    }
-
-    #[test]
-    fn counts() {
-        assert_eq!(int32("+3"), Ok(3));
-        assert_eq!(int32("-3"), Ok(-3));
-        assert_eq!(int32("x"), Err("strconv.ParseInt: parsing \"x\": invalid syntax".into()));
-        assert_eq!(int32("9x"), Err("strconv.ParseInt: parsing \"9x\": invalid syntax".into()));
-        assert_eq!(int32("4294967296x"), Err("strconv.ParseInt: parsing \"4294967296x\": value out of range".into()));
-        assert_eq!(int32("2147483648"), Err("strconv.ParseInt: parsing \"2147483648\": value out of range".into()));
     }
 }

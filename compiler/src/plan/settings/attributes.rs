@@ -5,6 +5,7 @@ use core::net::IpAddr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ast::number::{self, NumberError};
 use ast::quote;
 use llb::scan::Scanner;
 use llb::{HostIp, LinuxResources, NetMode, Ulimit};
@@ -13,7 +14,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::{Bad, Lookup, csv};
 use crate::ResolveMode;
-use crate::plan::go::{self, NumberError};
+use crate::plan::go;
 
 /// The resource limits a process can be given.
 const ULIMITS: &[&str] = &[
@@ -85,7 +86,7 @@ pub(super) fn hosts(text: &str) -> Result<Vec<HostIp>, Bad> {
 }
 
 pub(super) fn size(text: &str) -> Result<i64, Bad> {
-    if text.is_empty() { Ok(0) } else { Ok(go::parse_int(text, 10, 64)?) }
+    if text.is_empty() { Ok(0) } else { Ok(number::parse_int(text, 10, 64)?) }
 }
 
 pub(super) fn ulimits(text: &str) -> Result<Vec<Ulimit>, Bad> {
@@ -99,7 +100,7 @@ fn ulimit(text: &str) -> Result<Ulimit, Bad> {
     if !ULIMITS.contains(&name) {
         return Err(Bad::new(format!("invalid ulimit type: {name}")).help(format!("one of {}", ULIMITS.join(", "))));
     }
-    let parse = |text: &str| go::parse_int(text, 10, 64);
+    let parse = |text: &str| number::parse_int(text, 10, 64);
     let (soft, hard) = match limits.split(':').collect::<Vec<_>>()[..] {
         [both] => (parse(both)?, parse(both)?),
         // The hard limit is read first: its error wins.
@@ -141,12 +142,12 @@ pub(super) fn resources(opts: Lookup<'_>) -> Result<Option<LinuxResources>, Bad>
 }
 
 fn signed(text: &str) -> Result<i64, NumberError> {
-    go::parse_int(text, 10, 64)
+    number::parse_int(text, 10, 64)
 }
 
 /// The bits of an unsigned number: the wire keeps them.
 fn unsigned(text: &str) -> Result<i64, NumberError> {
-    go::parse_uint(text, 10, 64).map(|n| n as i64)
+    number::parse_uint(text, 10, 64).map(|n| n as i64)
 }
 
 fn limit(
@@ -174,7 +175,7 @@ fn set(opts: Lookup<'_>, name: &str) -> Result<String, Bad> {
 }
 
 fn check_set_element(element: &str) -> Result<(), String> {
-    let number = |text: &str| go::atoi(text.trim()).filter(|n| *n >= 0);
+    let number = |text: &str| number::atoi(text.trim()).filter(|n| *n >= 0);
     let shown = || quote(element.as_bytes());
     let (kind, last) = match element.split_once('-') {
         None => ("element", number(element)),

@@ -2,6 +2,7 @@
 
 use core::net::IpAddr;
 
+use ast::number;
 use ast::{Str, StrKind, quote};
 
 use super::command::listed;
@@ -116,7 +117,7 @@ fn port_range(text: &str) -> Option<(i64, i64)> {
 }
 
 fn port(text: &str) -> Option<i64> {
-    go::atoi(text).filter(|port| (0..=LAST_PORT).contains(port))
+    number::atoi(text).filter(|port| (0..=LAST_PORT).contains(port))
 }
 
 #[cfg(test)]

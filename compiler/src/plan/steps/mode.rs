@@ -21,7 +21,7 @@ pub(super) fn parse(text: &str) -> Done<Mode> {
     if text.is_empty() {
         return Ok(Mode::Keep);
     }
-    match super::super::go::parse_uint(text, 8, 32) {
+    match ast::number::parse_uint(text, 8, 32) {
         Ok(bits) if bits <= ALL => Ok(Mode::Bits(bits as i32)),
         Err(_) if is_symbolic(text) => Ok(Mode::Symbolic(text.to_owned())),
         Err(_) if !text.starts_with(|c: char| c.is_ascii_digit()) => {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use ast::number;
 use ast::{Mount, MountField, OptKind, Step, parse_bool, quote};
 use llb::{CacheSharing, Edge, FileActionKind, Owner, SecretEnv, SecretMount, UserOpt};
 
@@ -388,7 +389,7 @@ fn unsupported(what: &str, value: &str, options: &[&str]) -> Stop {
 }
 
 fn number(key: &str, value: &str, base: u32) -> Done<u32> {
-    match go::parse_uint(value, base, 32) {
+    match number::parse_uint(value, base, 32) {
         Ok(number) => Ok(number as u32),
         Err(_) => Err(Stop::error(format!("invalid value {value} for {key}"))),
     }

@@ -1,5 +1,7 @@
 //! Names of signals, as Docker knows them on Linux.
 
+use ast::number;
+
 use crate::plan::go;
 
 const NAMES: &[&str] = &[
@@ -14,7 +16,7 @@ const MOST_BELOW_MAX: u32 = 14;
 
 /// Whether a text is a signal: any number but 0, or a name, with or without `SIG`, in any case.
 pub(super) fn is_signal(text: &str) -> bool {
-    if let Some(number) = go::atoi(text) {
+    if let Some(number) = number::atoi(text) {
         return number != 0;
     }
     let upper = go::to_upper(text);

@@ -97,7 +97,7 @@ fn interval(name: &str, text: &str) -> Result<i64, String> {
 }
 
 fn retries(text: &str) -> Result<i64, String> {
-    let value = number::int32(text)?;
+    let value = ast::number::parse_int(text, 10, 32).map_err(|error| error.to_string())?;
     if value < 0 {
         return Err(format!("--retries cannot be negative ({value})"));
     }
