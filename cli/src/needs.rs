@@ -62,6 +62,17 @@ fn listener(agent: &Agent, forwards: &mut Vec<Forward>) -> Result<SshAgent> {
     }
 }
 
+/// Where an export goes, by the name that it has there.
+pub(crate) fn place(kind: &ExportKind) -> &str {
+    match kind {
+        ExportKind::Push { reference, .. } | ExportKind::Load { reference } => reference,
+        ExportKind::Directory { path }
+        | ExportKind::Tar { path }
+        | ExportKind::Oci { path }
+        | ExportKind::Docker { path, .. } => path,
+    }
+}
+
 /// Where an export goes, as `--output` writes it.
 pub(crate) fn destination(kind: &ExportKind) -> String {
     match kind {

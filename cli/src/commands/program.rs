@@ -9,8 +9,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use compiler::{ExportKind, Needs, Order, Plan};
-use executor::Output;
 use executor::cli::{Console, Settings as RunSettings};
+use executor::{Output, Response};
 use llb::passes;
 use oci::Digest;
 
@@ -38,7 +38,8 @@ pub(super) type MakeSettings<'a> = dyn Fn(Option<String>) -> Result<RunSettings>
 pub(super) fn run(plan: &Plan, passes: passes::Options, settings: &MakeSettings<'_>) -> Result<()> {
     let console = Console::new(settings(None)?.progress).map_err(Failure::Build)?;
     let sent = plan.exports.iter().map(|export| Mutex::new(export.done)).collect();
-    let runner = Runner { plan, passes, settings, console: &console, identities: identities(plan)?, sent };
+    let (identities, response) = (identities(plan)?, Mutex::default());
+    let runner = Runner { plan, passes, settings, console: &console, identities, sent, response };
     let attached: BTreeSet<usize> = plan.outputs.iter().flat_map(|output| output.exports.iter().copied()).collect();
     // What is sent away on the way to nothing that is built.
     let alone = (0..plan.exports.len()).filter(|number| !attached.contains(number)).collect();
@@ -51,9 +52,28 @@ pub(super) fn run(plan: &Plan, passes: passes::Options, settings: &MakeSettings<
             "build its results one by one, each with --target and a cache of its own",
         ));
     }
+    let asked = settings(None)?;
+    let flags = [("--metadata-file", asked.metadata_file.is_some()), ("--iidfile", asked.iidfile.is_some())];
+    if let Some((flag, _)) = flags.iter().find(|(_, is_given)| *is_given)
+        && results(&plan.order).len() > 1
+    {
+        let help = "build its results one by one, each with --target and a file of its own";
+        return Err(Failure::unsupported(&format!("{flag} of a program that has several results"), help));
+    }
     let done = runner.build(&[], &alone).and_then(|()| runner.order(&plan.order));
     console.finish();
-    done
+    let response = runner.response.into_inner().expect("building does not panic");
+    let told = console.tell(done.is_ok().then_some(&response), &asked).map_err(Failure::Build);
+    done.and(told)
+}
+
+/// The results for whoever asked.
+fn results(order: &Order) -> BTreeSet<usize> {
+    match order {
+        Order::Nothing => BTreeSet::new(),
+        Order::Output(number) => BTreeSet::from([*number]),
+        Order::Parallel(all) | Order::Sequence(all) => all.iter().flat_map(results).collect(),
+    }
 }
 
 struct Runner<'p> {
@@ -65,6 +85,8 @@ struct Runner<'p> {
     identities: Vec<Identity>,
     /// Whether each export is done. Who does one holds it.
     sent: Vec<Mutex<bool>>,
+    /// What is known of what was built; of what is sent away by where it goes.
+    response: Mutex<Response>,
 }
 
 /// One thing to do of those that may be done at once.
@@ -108,7 +130,8 @@ impl Runner<'_> {
     fn count_of(&self, numbers: &[usize], exports: &BTreeSet<usize>, sent: &mut BTreeSet<usize>) -> usize {
         let news =
             exports.iter().filter(|export| sent.insert(**export)).map(|export| self.plan.exports[*export].output);
-        self.together(news.chain(numbers.iter().copied()).map(|number| (number, Vec::new()))).len()
+        let made = news.chain(numbers.iter().copied()).map(|number| Made { number, name: None, to: Vec::new() });
+        self.together(made).len()
     }
 
     fn parallel(&self, all: &[Order]) -> Result<()> {
@@ -162,10 +185,11 @@ impl Runner<'_> {
         for (export, _) in &held {
             let export = &self.plan.exports[*export];
             make_parents(&export.kind)?;
-            results.push((export.output, (self.settings)(Some(needs::destination(&export.kind)))?.outputs));
+            let to = (self.settings)(Some(needs::destination(&export.kind)))?.outputs;
+            results.push(Made { number: export.output, name: Some(needs::place(&export.kind).to_owned()), to });
         }
         for number in numbers {
-            results.push((*number, (self.settings)(None)?.outputs));
+            results.push(Made { number: *number, name: None, to: (self.settings)(None)?.outputs });
         }
         self.together(results).into_iter().try_for_each(|build| self.solve(build))?;
         held.iter_mut().for_each(|(_, done)| **done = true);
@@ -173,15 +197,15 @@ impl Runner<'_> {
     }
 
     /// Results, and where they go, in as few builds as they can be.
-    fn together(&self, results: impl IntoIterator<Item = (usize, Vec<Output>)>) -> Vec<OneBuild> {
+    fn together(&self, results: impl IntoIterator<Item = Made>) -> Vec<OneBuild> {
         let mut builds: Vec<OneBuild> = Vec::new();
-        for (number, to) in results {
-            let at = builds.iter().position(|build| build.takes(&self.identities, number));
+        for made in results {
+            let at = builds.iter().position(|build| build.takes(&self.identities, made.number));
             let at = at.unwrap_or_else(|| {
                 builds.push(OneBuild::default());
                 builds.len() - 1
             });
-            builds[at].add(&self.identities, number, to);
+            builds[at].add(&self.identities, made);
         }
         builds
     }
@@ -196,7 +220,9 @@ impl Runner<'_> {
         }
         let mut plan = self.plan.some(&build.results);
         plan.optimize(self.passes);
-        self.console.run(definition::encode(plan)?, settings).map_err(Failure::Build)
+        let response = self.console.build(definition::encode(plan)?, settings).map_err(Failure::Build)?;
+        self.response.lock().expect("building does not panic").metadata.extend(response.metadata);
+        Ok(())
     }
 }
 
@@ -214,6 +240,13 @@ fn parts(all: &[Order]) -> Vec<Part<'_>> {
         parts.push(Part::Results(results));
     }
     parts
+}
+
+/// A result that is made, where it goes, and by what name that is told, if it has one.
+struct Made {
+    number: usize,
+    name: Option<String>,
+    to: Vec<Output>,
 }
 
 /// Results that are one build, and where they go.
@@ -234,14 +267,14 @@ impl OneBuild {
         self.results.iter().all(|known| all[*known] == all[number] || !has(&all[*known]))
     }
 
-    fn add(&mut self, all: &[Identity], number: usize, to: Vec<Output>) {
+    fn add(&mut self, all: &[Identity], Made { number, name, to }: Made) {
         let known = self.results.iter().position(|known| all[*known] == all[number]);
         let at = known.unwrap_or_else(|| {
             self.results.push(number);
             self.results.len() - 1
         });
         let variants = all[number].len();
-        let part = executor::Part { name: None, results: at * variants..(at + 1) * variants };
+        let part = executor::Part { name, results: at * variants..(at + 1) * variants };
         self.outputs.extend(to.into_iter().map(|output| Output { part: Some(part.clone()), ..output }));
     }
 }

@@ -63,12 +63,12 @@ impl Console {
         })
     }
 
-    /// Builds what an encoded definition asks for, and tells the caller of it in the ways that the settings say.
-    pub fn run(&self, definition: Vec<u8>, settings: Settings) -> Result<()> {
-        let aside = Aside::of(&settings);
-        let done = self.build(definition, settings).and_then(|response| aside.hand_over(&response));
+    /// Tells the caller what is known of what was built, if all of it was, in the ways that the settings say.
+    pub fn tell(&self, done: Option<&Response>, settings: &Settings) -> Result<()> {
+        let aside = Aside::of(settings);
+        let told = done.map_or(Ok(()), |response| aside.hand_over(response));
         aside.collect();
-        done
+        told
     }
 
     /// The definition that the frontend of an image makes of options and of encoded definitions, with the image configs.

@@ -1,11 +1,13 @@
 //! HLB programs, built: the example of the project, and what is said when something is wrong.
 #![allow(clippy::unwrap_used)] // An integration test is no `#[test]` to clippy where it is a plain function.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use e2e::Sandbox;
 use e2e::docker::Docker;
 use e2e::registry::Registry;
+use serde_json::Value;
 
 /// A sandbox with the base image and the project's example.
 fn example() -> Sandbox {
@@ -100,6 +102,39 @@ fn the_manifest_of_an_image_and_layers_that_can_be_read_early() {
     sandbox.write("read.hlb", &read);
     let shown = sandbox.succeed(&mut sandbox.shell("llbc dump read.hlb")).out();
     assert!(shown.contains("containerd.io/snapshot/stargz/toc.digest"), "{shown}");
+}
+
+#[test]
+fn what_is_known_of_a_program_is_told_by_where_it_goes() {
+    let sandbox = Sandbox::new();
+    let made = |name: &str| {
+        format!(
+            "fs {name}() {{\n\tscratch\n\tmkfile \"/{name}\" 0o644 \"x\"\n\tdownloadOCITarball \"{name}.tar\"\n}}\n"
+        )
+    };
+    let program = format!("{}{}pipeline default() {{\n\tstage one\n\tstage two\n}}\n", made("one"), made("two"));
+    sandbox.write("build.hlb", &program);
+    let build = "llbc build -f build.hlb --metadata-file meta.json";
+    let said = sandbox.fail(1, &mut sandbox.shell(build));
+    assert!(said.contains("--metadata-file of a program that has several results"), "{said}");
+    assert!(!sandbox.has("one.tar") && !sandbox.has("meta.json"));
+    sandbox.write("build.hlb", &program.replace("\tstage two\n", ""));
+    sandbox.succeed(&mut sandbox.shell(&format!("{build} --iidfile id")));
+    let told: Value = serde_json::from_str(&sandbox.read("meta.json")).unwrap();
+    let config = "containerimage.config.digest";
+    assert_eq!(told[config], *sandbox.read("id"), "{told}");
+    assert_eq!(told["one.tar"][config], told[config], "{told}");
+    // Two that are sent away, on the way to one that is not.
+    let twice = program.replace(
+        "pipeline default() {\n\tstage one\n\tstage two\n}",
+        "fs default() {\n\ttwo\n\tcopy one \"/\" \"/\"\n}",
+    );
+    sandbox.write("build.hlb", &twice);
+    sandbox.succeed(&mut sandbox.shell(build));
+    let told: Value = serde_json::from_str(&sandbox.read("meta.json")).unwrap();
+    let digests: BTreeSet<&str> =
+        [&told["one.tar"], &told["two.tar"], &told].map(|of| of[config].as_str().unwrap()).into();
+    assert_eq!(digests.len(), 3, "{told}");
 }
 
 #[test]
