@@ -4,12 +4,31 @@ use serde_json::{Value, json};
 
 use crate::Sandbox;
 
+/// A directory `app` with a Dockerfile and the `file` that it copies, beside the base.
+pub fn app(dockerfile: &str) -> Sandbox {
+    let sandbox = Sandbox::with_base();
+    sandbox.write("app/Dockerfile", dockerfile);
+    sandbox.write("app/file", "content\n");
+    sandbox
+}
+
+/// The index of an image in a layout, and the statements of each manifest of what is said of it, whose kinds it names.
+pub fn statements(sandbox: &Sandbox, layout: &str) -> (Value, Vec<Vec<Value>>) {
+    let read = read(sandbox, layout);
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let of = |(manifest, statements): (&Value, &Value)| {
+        let statements = list(statements);
+        for (layer, statement) in list(&manifest["layers"]).iter().zip(&statements) {
+            assert_eq!(layer["annotations"]["in-toto.io/predicate-type"], statement["predicateType"]);
+        }
+        statements
+    };
+    (read[0].clone(), list(&read[1]).iter().zip(&list(&read[2])).map(of).collect())
+}
+
 /// The index of an image in a layout, the manifests of what is said of it, and for each of them the statements.
 pub fn read(sandbox: &Sandbox, layout: &str) -> Value {
-    let file = |name: &str| -> Value {
-        let text = sandbox.read(&format!("{layout}/{name}"));
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
-    };
+    let file = |name: &str| sandbox.json(&format!("{layout}/{name}"));
     let blob = |descriptor: &Value| {
         let digest = descriptor["digest"].as_str().unwrap_or_default();
         file(&format!("blobs/sha256/{}", digest.trim_start_matches("sha256:")))

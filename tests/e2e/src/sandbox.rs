@@ -74,6 +74,12 @@ impl Sandbox {
         std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
+    /// A JSON file of the directory.
+    #[track_caller]
+    pub fn json(&self, name: &str) -> serde_json::Value {
+        serde_json::from_str(&self.read(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
     /// `llbc` in the directory, with the store.
     pub fn llbc(&self) -> Command {
         self.at_home(Binaries::get().llbc())

@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use e2e::serve::{self, GitDaemon};
-use e2e::{Registry, Sandbox, process, registry};
+use e2e::{Registry, Sandbox, attested, process, registry};
 use serde_json::{Value, json};
 
 const BUILD: &str = "\
@@ -14,37 +14,15 @@ COPY file /file
 RUN --mount=type=secret,id=token,required=false --network=none echo $WHO > /who
 ";
 
-fn place() -> Sandbox {
-    let sandbox = Sandbox::with_base();
-    sandbox.write("app/Dockerfile", BUILD);
-    sandbox.write("app/file", "content\n");
-    sandbox
-}
-
-fn parsed(text: &str) -> Value {
-    serde_json::from_str(text).unwrap()
-}
-
 /// The predicate beside a tree that a line of flags builds.
 fn told(sandbox: &Sandbox, flags: &str) -> Value {
     sandbox.succeed(&mut sandbox.shell(&format!("llbc build {flags} -o tree")));
-    parsed(&sandbox.read("tree/provenance.json"))["predicate"].take()
-}
-
-/// The predicate in an image that is in a layout, and its index.
-fn of_layout(sandbox: &Sandbox, layout: &str) -> (Value, Value) {
-    let blob = |descriptor: &Value| {
-        let hex = descriptor["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap().to_owned();
-        parsed(&sandbox.read(&format!("{layout}/blobs/sha256/{hex}")))
-    };
-    let index = blob(&parsed(&sandbox.read(&format!("{layout}/index.json")))["manifests"][0]);
-    let said = index["manifests"].as_array().unwrap().last().unwrap();
-    (blob(&blob(said)["layers"][0]), index)
+    sandbox.json("tree/provenance.json")["predicate"].take()
 }
 
 #[test]
 fn what_flags_ask_for() {
-    let sandbox = place();
+    let sandbox = attested::app(BUILD);
     let request = |flags: &str| {
         let told = told(&sandbox, &format!("{flags} --build-arg WHO=you app"));
         told["buildDefinition"]["externalParameters"].clone()
@@ -79,7 +57,7 @@ fn an_image_with_it_is_an_image_as_any_other() {
     if !e2e::have(registry::PROGRAMS) {
         return;
     }
-    let (sandbox, registry) = (place(), Registry::start().unwrap());
+    let (sandbox, registry) = (attested::app(BUILD), Registry::start().unwrap());
     let name = format!("{}/app:1", registry.address);
     let stored = sandbox.succeed(&mut sandbox.shell("llbc build --provenance=max -t app --iidfile id app")).err();
     assert!(stored.contains("exporting attestation manifest sha256:"), "{stored}");
@@ -99,15 +77,15 @@ fn an_image_with_it_is_an_image_as_any_other() {
         let copy = ["copy", "--all", "--src-tls-verify=false"];
         let (from, to) = (format!("docker://{name}"), format!("oci:{}/copy", sandbox.directory().display()));
         process::succeed(Command::new("skopeo").args(copy).args([from, to])).unwrap();
-        let (statement, index) = of_layout(&sandbox, "copy");
+        let (index, said) = attested::statements(&sandbox, "copy");
         assert_eq!(index["manifests"].as_array().unwrap().len(), 2);
-        assert_eq!(statement["subject"][0]["digest"]["sha256"].as_str().map(str::len), Some(64));
+        assert_eq!(said[0][0]["subject"][0]["digest"]["sha256"].as_str().map(str::len), Some(64));
     }
 }
 
 #[test]
 fn what_comes_from_the_cache_went_in_all_the_same() {
-    let sandbox = place();
+    let sandbox = attested::app(BUILD);
     let without_times = |mut told: Value| {
         for key in ["invocationId", "startedOn", "finishedOn"] {
             assert!(told["runDetails"]["metadata"].as_object_mut().unwrap().remove(key).is_some(), "{key}");
@@ -117,7 +95,7 @@ fn what_comes_from_the_cache_went_in_all_the_same() {
     let layout = |name: &str| {
         let output = format!("type=oci,tar=false,dest={name}");
         sandbox.succeed(&mut sandbox.shell(&format!("llbc build -O0 --provenance=max -o {output} app")));
-        without_times(of_layout(&sandbox, name).0["predicate"].take())
+        without_times(attested::statements(&sandbox, name).1[0][0]["predicate"].take())
     };
     let (first, second) = (layout("one"), layout("two"));
     assert_eq!(first, second);
@@ -132,7 +110,7 @@ fn what_comes_from_the_cache_went_in_all_the_same() {
 
 #[test]
 fn a_repository_is_a_material_and_its_password_is_none() {
-    let sandbox = place();
+    let sandbox = attested::app(BUILD);
     serve::commit(&sandbox.directory().join("app")).unwrap();
     let daemon = GitDaemon::start(&sandbox.directory());
     let address = format!("{}/app", daemon.address);
@@ -154,7 +132,7 @@ fn a_repository_is_a_material_and_its_password_is_none() {
 
 #[test]
 fn targets_of_bake_files_and_images_of_specs_say_it_themselves() {
-    let sandbox = place();
+    let sandbox = attested::app(BUILD);
     sandbox.write(
         "docker-bake.json",
         r#"{"group": {"default": {"targets": ["a", "b"]}}, "target": {
@@ -162,7 +140,7 @@ fn targets_of_bake_files_and_images_of_specs_say_it_themselves() {
             "b": {"context": "app", "attest": [{"type": "provenance", "builder-id": "me"}], "output": ["b"]}}}"#,
     );
     sandbox.succeed(&mut sandbox.shell("llbc build -f docker-bake.json"));
-    let of = |file: &str| parsed(&sandbox.read(file))["predicate"].take();
+    let of = |file: &str| sandbox.json(file)["predicate"].take();
     assert_eq!(of("a/provenance.json")["runDetails"]["builder"]["id"], "");
     assert_eq!(of("b/provenance.json")["runDetails"]["builder"]["id"], "me");
     assert!(of("b/provenance.json")["buildDefinition"]["internalParameters"]["buildConfig"].is_object());
@@ -181,7 +159,7 @@ fn targets_of_bake_files_and_images_of_specs_say_it_themselves() {
 
 #[test]
 fn results_of_one_build_have_their_own_materials() {
-    let sandbox = place();
+    let sandbox = attested::app(BUILD);
     sandbox.succeed(&mut sandbox.shell("llbc build -t other app"));
     let stage = |name: &str, base: &str| {
         format!(
@@ -192,7 +170,7 @@ fn results_of_one_build_have_their_own_materials() {
     sandbox.write("build.toml", &(stage("a", "base") + &stage("b", "other")));
     sandbox.succeed(&mut sandbox.shell("llbc build -f build.toml --provenance=min . of-a of-b"));
     let materials = |name: &str| {
-        let told = parsed(&sandbox.read(&format!("{name}/provenance.json")));
+        let told = sandbox.json(&format!("{name}/provenance.json"));
         let materials = told["predicate"]["buildDefinition"]["resolvedDependencies"].as_array().unwrap().clone();
         let name = |material: &Value| material["uri"].as_str().unwrap().split('@').next().unwrap().to_owned();
         materials.iter().map(name).collect::<Vec<_>>()
@@ -205,7 +183,7 @@ fn results_of_one_build_have_their_own_materials() {
 
 #[test]
 fn programs_that_are_one_build_say_it_and_others_do_not() {
-    let sandbox = place();
+    let sandbox = attested::app(BUILD);
     let program = |more: &str| {
         format!("export default\nfs default() {{\n\timage \"base\"\n\tmkfile \"/a\" 0o644 \"x\"\n{more}}}\n")
     };
@@ -219,7 +197,7 @@ fn programs_that_are_one_build_say_it_and_others_do_not() {
 
 #[test]
 fn whoever_runs_the_machine_has_more_said() {
-    let sandbox = place();
+    let sandbox = attested::app(BUILD);
     sandbox.write("env/a.json", r#"{"host": "h1", "b": [1, {"c": null}]}"#);
     for (version, path) in [("v1", "/buildDefinition/internalParameters"), ("v0.2", "/invocation/environment")] {
         let told = told(&sandbox, &format!("--provenance=version={version} --provenance-env-dir env app"));
@@ -235,11 +213,11 @@ fn whoever_runs_the_machine_has_more_said() {
 
 #[test]
 fn definitions_have_nothing_but_themselves() {
-    let sandbox = place();
+    let sandbox = attested::app(BUILD);
     sandbox.succeed(
         &mut sandbox.shell("cd app && llbc Dockerfile | executor --local context=. --provenance=max -o ../tree"),
     );
-    let told = parsed(&sandbox.read("tree/provenance.json"))["predicate"].take();
+    let told = sandbox.json("tree/provenance.json")["predicate"].take();
     let request = &told["buildDefinition"]["externalParameters"]["request"];
     assert_eq!((request.get("frontend"), &request["locals"]), (None, &json!([{ "name": "context" }])));
     assert_eq!(told["runDetails"]["metadata"]["buildkit_completeness"]["request"], false);

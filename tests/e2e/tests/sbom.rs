@@ -1,7 +1,7 @@
 //! Bills of materials: asked for by flags, options, bake files and specs; beside images and trees; of several platforms.
 #![allow(clippy::unwrap_used)] // An integration test is no `#[test]` to clippy where it is a plain function.
 
-use e2e::{Sandbox, scanner};
+use e2e::{Sandbox, attested, scanner};
 use serde_json::{Value, json};
 
 /// Two stages and a context that a scanner may look at, too.
@@ -16,41 +16,15 @@ COPY file /file
 ";
 
 fn place() -> Sandbox {
-    let sandbox = Sandbox::with_base();
-    sandbox.write("app/Dockerfile", BUILD);
-    sandbox.write("app/file", "content\n");
+    let sandbox = attested::app(BUILD);
     scanner::build(&sandbox, "base", "-t scanner");
     sandbox
-}
-
-fn parsed(text: &str) -> Value {
-    serde_json::from_str(text).unwrap()
 }
 
 /// The names of files that a bill tells of.
 fn files(statement: &Value) -> Vec<String> {
     let files = statement["predicate"]["files"].as_array().unwrap();
     files.iter().map(|file| file["fileName"].as_str().unwrap().to_owned()).collect()
-}
-
-/// The index of an image in a layout, and the statements of each manifest of attestations, with their types.
-fn of_layout(sandbox: &Sandbox, layout: &str) -> (Value, Vec<Vec<Value>>) {
-    let blob = |descriptor: &Value| {
-        let hex = descriptor["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap().to_owned();
-        parsed(&sandbox.read(&format!("{layout}/blobs/sha256/{hex}")))
-    };
-    let index = blob(&parsed(&sandbox.read(&format!("{layout}/index.json")))["manifests"][0]);
-    let said = index["manifests"].as_array().unwrap().iter().filter(|image| image["platform"]["os"] == "unknown");
-    let said = said.map(|manifest| {
-        let layers = blob(manifest)["layers"].as_array().unwrap().clone();
-        let statement = |layer: &Value| {
-            let statement = blob(layer);
-            assert_eq!(layer["annotations"]["in-toto.io/predicate-type"], statement["predicateType"]);
-            statement
-        };
-        layers.iter().map(statement).collect()
-    });
-    (index.clone(), said.collect())
 }
 
 #[test]
@@ -60,12 +34,12 @@ fn what_flags_ask_for() {
         ["--sbom=generator=scanner", "--attest type=sbom,generator=scanner", "--opt attest:sbom=generator=scanner"]
     {
         sandbox.succeed(&mut sandbox.shell(&format!("rm -rf tree; llbc build {flags} -o tree app")));
-        let told = parsed(&sandbox.read("tree/sbom.spdx.json"));
+        let told = sandbox.json("tree/sbom.spdx.json");
         assert_eq!(told["_type"], "https://in-toto.io/Statement/v1");
         assert_eq!(files(&told), ["/file", "/tool"], "{flags}");
         let subjects: Vec<&Value> = told["subject"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
         assert_eq!(subjects, ["file", "tool"]);
-        let stage = parsed(&sandbox.read("tree/sbom-tools.spdx.json"));
+        let stage = sandbox.json("tree/sbom-tools.spdx.json");
         assert!(files(&stage).contains(&"/bin/busybox".to_owned()), "{stage}");
         assert!(!sandbox.has("tree/sbom-context.spdx.json"));
     }
@@ -74,7 +48,7 @@ fn what_flags_ask_for() {
          --provenance=min -o tree app",
     ));
     assert!(told.err().contains("generating sbom using docker.io/library/scanner:latest"), "{}", told.err());
-    let said = parsed(&sandbox.read("tree/sbom.spdx.json"))["predicate"]["comment"].clone();
+    let said = sandbox.json("tree/sbom.spdx.json")["predicate"]["comment"].clone();
     assert_eq!(
         said,
         "BUILDKIT_SCAN_DEPTH=2 BUILDKIT_SCAN_DESTINATION=/run/out/ BUILDKIT_SCAN_SOURCE=/run/src/core/sbom \
@@ -97,7 +71,7 @@ fn arguments_of_the_text_say_what_is_scanned_beside_the_result() {
     let text = BUILD.replace("FROM scratch\n", "FROM scratch\nARG BUILDKIT_SBOM_SCAN_CONTEXT=true\n");
     sandbox.write("app/Dockerfile", &text);
     assert_eq!(names(""), ["sbom-context.spdx.json", "sbom-tools.spdx.json"]);
-    let context = parsed(&sandbox.read("tree/sbom-context.spdx.json"));
+    let context = sandbox.json("tree/sbom-context.spdx.json");
     assert!(files(&context).contains(&"/file".to_owned()), "{context}");
     assert_eq!(names("--build-arg BUILDKIT_SBOM_SCAN_STAGE=other,one"), ["sbom-context.spdx.json"]);
     assert_eq!(names("--build-arg BUILDKIT_SBOM_SCAN_CONTEXT=0"), ["sbom-tools.spdx.json"]);
@@ -115,7 +89,7 @@ fn one_manifest_for_each_platform_holds_all_that_is_said_of_it() {
         let step = format!("[{platform}] generating sbom using docker.io/library/scanner:latest");
         assert!(run.err().contains(&step), "{}", run.err());
     }
-    let (index, said) = of_layout(&sandbox, "layout");
+    let (index, said) = attested::statements(&sandbox, "layout");
     assert_eq!((index["manifests"].as_array().unwrap().len(), said.len()), (4, 2));
     for (number, (said, arch)) in said.iter().zip(["amd64", "arm64"]).enumerate() {
         let types: Vec<&Value> = said.iter().map(|one| &one["predicateType"]).collect();
@@ -225,11 +199,11 @@ fn definitions_and_programs_have_nothing_but_their_results() {
         &mut sandbox
             .shell("cd app && llbc Dockerfile | executor --local context=. --sbom=generator=scanner -o ../tree"),
     );
-    assert_eq!(files(&parsed(&sandbox.read("tree/sbom.spdx.json"))), ["/file", "/tool"]);
+    assert_eq!(files(&sandbox.json("tree/sbom.spdx.json")), ["/file", "/tool"]);
     assert!(!sandbox.has("tree/sbom-tools.spdx.json"));
     sandbox.write("one.hlb", "export default\nfs default() {\n\timage \"base\"\n\tmkfile \"/a\" 0o644 \"x\"\n}\n");
     sandbox.succeed(&mut sandbox.shell("llbc build -f one.hlb --sbom=generator=scanner -o hlb ."));
-    assert!(files(&parsed(&sandbox.read("hlb/sbom.spdx.json"))).contains(&"/a".to_owned()));
+    assert!(files(&sandbox.json("hlb/sbom.spdx.json")).contains(&"/a".to_owned()));
     sandbox.write("two.hlb", "export default\nfs default() {\n\timage \"base\"\n\tdownload \"there\"\n}\n");
     let refused = sandbox.fail(1, &mut sandbox.shell("llbc build -f two.hlb --sbom=generator=scanner ."));
     assert!(refused.contains("an attestation of a program that sends results away"), "{refused}");
