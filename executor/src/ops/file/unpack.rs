@@ -4,14 +4,14 @@
 //! is the root that nothing leaves, entries replace what is there but merge directories, owners are those asked for or
 //! those in the archive, modes and times are those in the archive (whole seconds, not before 1970).
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::io::{self, Read, Seek};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use archive::tar::Entries;
+use archive::tar::{Entries, Entry};
 use rustix::fs::{AtFlags, FileType, Mode, Timespec, Timestamps};
 use rustix::io::Errno;
 
@@ -61,11 +61,27 @@ pub(super) fn unpack(
     let malformed = |error: io::Error| Error::Invalid(format!("cannot read archive: {error}"));
     while let Some(entry) = entries.next().map_err(malformed)? {
         cancel.check()?;
-        let Some(item) = Item::read(entry)? else { continue };
+        let Some(name) = from_top(&entry.name) else { continue };
+        let Some(item) = Item::read(Entry { name, ..entry })? else { continue };
         untar.count(&item, Limits::default())?;
         untar.item(&item, &mut entries).map_err(Error::io("unpack", &item.path))?;
     }
     untar.finish()
+}
+
+/// A name as seen from the destination, which `..` leads no further up than to. `None` for `.`, of which nothing is said.
+///
+/// parity: what is said of `/` and `..` is said of the destination.
+fn from_top(name: &[u8]) -> Option<Vec<u8>> {
+    let (mut names, mut leads_up) = (Vec::new(), name.starts_with(b"/"));
+    for part in name.split(|byte| *byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => leads_up |= names.pop().is_none(),
+            name => names.push(name),
+        }
+    }
+    (leads_up || !names.is_empty()).then(|| names.join(&b'/'))
 }
 
 struct Untar {
@@ -92,25 +108,38 @@ impl Untar {
     }
 
     fn item(&mut self, item: &Item, data: &mut dyn Read) -> io::Result<()> {
-        let Some(name) = item.path.file_name() else { return Ok(()) };
+        let Some(name) = item.path.file_name() else { return self.top(item) };
         let new = NewDir { mode: 0o755, owner: Some((0, 0)), time: None };
         let (parent, _) = self.tree.mkdir_all(item.path.parent().unwrap_or(Path::new("")), new)?;
         let name = CString::new(name.as_bytes())?;
         self.clear(&parent, &name, item)?;
         self.make(&parent, &name, item, data)?;
+        self.set_metadata(parent.as_fd(), &name, item)
+    }
+
+    /// What is said of the destination.
+    fn top(&mut self, item: &Item) -> io::Result<()> {
+        if item.kind != Kind::Dir {
+            return Err(Errno::BUSY.into());
+        }
+        let top = self.tree.fd().try_clone_to_owned()?;
+        self.set_metadata(top.as_fd(), c".", item)
+    }
+
+    fn set_metadata(&mut self, parent: BorrowedFd<'_>, name: &CStr, item: &Item) -> io::Result<()> {
         let (uid, gid) = self.owner.unwrap_or((item.uid, item.gid));
-        entry::set_owner(parent.as_fd(), &name, uid, gid)?;
+        entry::set_owner(parent, name, uid, gid)?;
         for (key, value) in &item.xattrs {
             // parity: as far as they can be set.
-            let _ = xattr::set(parent.as_fd(), &name, key, value);
+            let _ = xattr::set(parent, name, key, value);
         }
-        if FileType::from_raw_mode(entry::stat(&parent, &name)?.st_mode) != FileType::Symlink {
-            entry::set_mode(parent.as_fd(), &name, item.mode)?;
+        if FileType::from_raw_mode(entry::stat(parent, name)?.st_mode) != FileType::Symlink {
+            entry::set_mode(parent, name, item.mode)?;
         }
         if item.kind == Kind::Dir {
-            self.dirs.push((item.path.clone(), times(item)));
+            self.dirs.push((Path::new(".").join(&item.path), times(item)));
         }
-        Ok(entry::set_times(parent.as_fd(), &name, times(item))?)
+        Ok(entry::set_times(parent, name, times(item))?)
     }
 
     /// Removes what is in the way: everything but a directory under a directory.
