@@ -33,6 +33,9 @@ const MAX_PATH: usize = 4096;
 /// Most bytes of attributes of one entry.
 const MAX_XATTRS: usize = 1 << 20;
 
+/// The last second since 1970 whose nanoseconds are a signed number of 64 bits.
+const LAST_SECOND: i64 = i64::MAX / 1_000_000_000;
+
 /// What a tar may hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -139,7 +142,9 @@ impl Item {
         // parity: what does not fit is cut off, as for Go's numbers in a system call.
         let (mode, uid, gid) = (entry.mode as u32 & 0o7777, entry.uid as u32, entry.gid as u32);
         let device = rustix::fs::makedev(entry.device.0 as u32, entry.device.1 as u32);
-        let mtime = (entry.modified.0, entry.modified.1.into());
+        // parity: times that Go's library does not set are the first.
+        let mtime = Some(entry.modified).filter(|(seconds, _)| (0..=LAST_SECOND).contains(seconds)).unwrap_or_default();
+        let mtime = (mtime.0, mtime.1.into());
         Ok(Some(Self { path, kind, mode, uid, gid, size: entry.size, mtime, link: entry.link, device, xattrs }))
     }
 

@@ -88,6 +88,18 @@ fn a_sparse_file_of_gnu_tar_has_its_name_and_its_zeros() {
     assert_eq!(fs::read(root.path().join("file")).unwrap(), b"\0\0\0\0xy\0\0");
 }
 
+#[test]
+fn times_that_go_does_not_set_are_the_first() {
+    let root = tempfile::tempdir().unwrap();
+    for (seconds, expected) in [(-5, 0), (5, 5), (9_223_372_036, 9_223_372_036), (9_223_372_037, 0)] {
+        let (header, data) = file("x", b"1");
+        let dir = root.path().join(seconds.to_string());
+        fs::create_dir(&dir).unwrap();
+        unpack(&archive(&[(Entry { mtime: seconds, ..header }, data)]), &dir, Limits::default()).unwrap();
+        assert_eq!(fs::metadata(dir.join("x")).unwrap().mtime(), expected, "{seconds}");
+    }
+}
+
 /// The tar must be refused with this message, and nothing be written beside the tree.
 fn refused(entries: &[(Entry<'_>, &[u8])], message: &str) {
     let root = tempfile::tempdir().unwrap();

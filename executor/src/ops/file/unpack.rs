@@ -191,6 +191,6 @@ impl Untar {
 }
 
 fn times(item: &Item) -> Timestamps {
-    let time = Timespec { tv_sec: item.mtime.0.max(0), tv_nsec: 0 };
+    let time = Timespec { tv_sec: item.mtime.0, tv_nsec: 0 };
     Timestamps { last_access: time, last_modification: time }
 }
