@@ -44,6 +44,9 @@ FROM x-old AS chmod-file
 RUN chmod 600 /o/f
 FROM x-old AS chmod-directory
 RUN chmod 700 /o/a
+FROM x-base AS chmod-directory-of-mount-points
+RUN touch -d @1000000000 /etc
+RUN chmod 711 /etc
 FROM x-old AS chown-file
 RUN chown 5:6 /o/a/f
 FROM x-old AS touch-only
