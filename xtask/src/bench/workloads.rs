@@ -81,10 +81,15 @@ const FILE: usize = 5_000;
 /// Bytes of the one large file.
 const LARGE: usize = 1 << 30;
 
-/// What writes the files of a step, into the working directory.
+/// What writes the files of a step, into the working directory: a hundred texts in turn that compress as those of contexts do,
+/// each far past the window of gzip when it comes again.
 macro_rules! writer {
     () => {
-        r#"busybox awk 'BEGIN { while (length(t) < 15000) t = t "let value = compute(" length(t) ");\n"; for (i = 0; i < 20000; i++) { printf "%d %s", i, t > i; close(i) } }'"#
+        concat!(
+            "busybox awk 'BEGIN { srand(1); for (k = 0; k < 100; k++) while (length(t[k]) < 15000) t[k] = t[k] ",
+            r#"sprintf("let value_%d = compute(%d, \"%x\");\n", rand() * 97, rand() * 16384, rand() * 2147483647); "#,
+            r#"for (i = 0; i < 20000; i++) { printf "%d %s", i, t[i % 100] > i; close(i) } }'"#
+        )
     };
 }
 
