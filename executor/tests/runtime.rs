@@ -4,5 +4,5 @@
 
 #[path = "runtime/rig.rs"]
 mod rig;
-#[path = "runtime/suite.rs"]
+#[path = "runtime/suite/mod.rs"]
 mod suite;
