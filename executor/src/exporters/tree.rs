@@ -63,6 +63,8 @@ pub(super) fn open(built: &[Built], attrs: &TreeAttrs, context: Context<'_>) -> 
         let prefix = if split { platform.replace('/', "_") } else { String::new() };
         opened.push(Opened { prefix, files, attestations });
     }
+    // parity: directories of platforms are by their names, whatever the order that they were asked for in.
+    opened.sort_by(|one, other| one.prefix.cmp(&other.prefix));
     warn(&opened, context)?;
     Ok(opened)
 }
