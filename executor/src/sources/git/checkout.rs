@@ -72,7 +72,7 @@ impl Checkout<'_> {
         let local = local_name(self.commit);
         let mut fetch: Vec<_> =
             ["fetch", "--quiet", "--update-head-ok", "--depth=1", "--no-tags", "--", "origin", &local].into();
-        let kept: Vec<_> = self.kept_names().iter().map(|name| format!("+{local}:{name}")).collect();
+        let kept: Vec<_> = self.kept_names()?.iter().map(|name| format!("+{local}:{name}")).collect();
         fetch.extend(kept.iter().map(String::as_str));
         self.run(&place, &fetch)?;
         self.run(&place, &["checkout", "--quiet", "FETCH_HEAD"])?;
@@ -87,16 +87,18 @@ impl Checkout<'_> {
 
     /// parity: what is no annotated tag becomes a branch and a tag, whichever it was. A full name gives what its short form
     /// gives: they have one key.
-    fn kept_names(&self) -> Vec<String> {
+    fn kept_names(&self) -> Result<Vec<String>> {
         let Commit { name, .. } = self.commit;
         if self.commit.is_bare() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let short = ["refs/heads/", "refs/tags/"].into_iter().find_map(|prefix| name.strip_prefix(prefix));
-        match short.filter(|_| !self.commit.is_annotated()) {
+        // Of what was asked for as `tags/v1` the remote does not say that it is annotated.
+        let is_annotated = self.repository.is_tag(self.commit, self.context)?;
+        Ok(match short.filter(|_| !is_annotated) {
             Some(short) => ["heads", "tags"].map(|kind| format!("refs/{kind}/{short}")).into(),
             None => vec![name.clone()],
-        }
+        })
     }
 
     fn submodules(&self, place: &Place<'_>, dir: &Path) -> Result<()> {

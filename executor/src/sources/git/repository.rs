@@ -106,6 +106,11 @@ impl<'a> Repository<'a> {
         Ok(id.trim().to_owned())
     }
 
+    /// Whether it is an annotated tag, as the object says.
+    pub(super) fn is_tag(&self, commit: &Commit, context: Context<'_>) -> Result<bool> {
+        Ok(self.run(&["cat-file", "-t", &commit.object], context)?.trim() == "tag")
+    }
+
     /// An object as git stores it.
     pub(super) fn object(&self, kind: &str, id: &str, context: Context<'_>) -> Result<Vec<u8>> {
         self.git.print(&self.place(), &["cat-file", kind, id], context)

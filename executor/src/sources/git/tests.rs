@@ -221,6 +221,7 @@ fn names_that_a_kept_repository_has() {
     for (fragment, expected) in [
         ("#dev", "refs/heads/dev refs/tags/dev"),
         ("#plain", "refs/heads/plain refs/tags/plain"),
+        ("#tags/v1", "refs/tags/v1"),
         ("#v1", "refs/tags/v1"),
         ("#refs/heads/dev", "refs/heads/dev refs/tags/dev"),
     ] {
