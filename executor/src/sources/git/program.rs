@@ -8,14 +8,16 @@ use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use super::Wanted;
 use super::guard::Guard;
-use crate::sources::{Context, process};
+use crate::sources::Context;
+use crate::sources::process::{self, Patience};
 use crate::store::TempPath;
 use crate::{Error, Result};
 
-/// Seconds without a byte after which a server over http is given up: one that packs says every few seconds that it does.
+/// Seconds without a byte after which a server is given up: one that packs says every few seconds that it does.
 const SILENCE: &str = "120";
 
 const PROXIES: [&str; 8] =
@@ -28,6 +30,8 @@ pub(super) struct Git {
     guard: Option<Guard>,
     /// The remote's address, which what `git` says may repeat, and what is shown instead.
     remote: (String, String),
+    /// How long it may do nothing, where it has no word for that itself.
+    patience: Patience,
     /// Lives as long as it is named in the environment.
     _known_hosts: Option<TempPath>,
 }
@@ -72,7 +76,9 @@ impl Git {
         let known_hosts = known_hosts(wanted, context)?;
         environment.push(("GIT_SSH_COMMAND".into(), ssh_command(known_hosts.as_ref().map(TempPath::path))));
         let remote = (wanted.remote.clone(), wanted.redacted());
-        Ok(Self { environment, guard, remote, _known_hosts: known_hosts })
+        let silence = SILENCE.parse().map(Duration::from_secs).expect("it is a number");
+        let patience = if wanted.remote.starts_with("git://") { Patience::Idle(silence) } else { Patience::Endless };
+        Ok(Self { environment, guard, remote, patience, _known_hosts: known_hosts })
     }
 
     /// Runs it in a repository, or outside any; returns what it prints.
@@ -89,7 +95,7 @@ impl Git {
         command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
         place.apply(&mut command);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let output = process::output(command, None, context, |error| missing(&error))?;
+        let output = process::output(command, self.patience, context, |error| missing(&error))?;
         let mut stderr = String::from_utf8_lossy(&output.stderr).replace(&self.remote.0, &self.remote.1);
         // Lines of ssh end so.
         stderr = stderr.replace("\r\n", "\n");
@@ -242,7 +248,6 @@ fn quoted(path: &Path) -> OsString {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::sync::mpsc::RecvTimeoutError;
-    use std::time::Duration;
 
     use super::*;
     use crate::session::Secret;
@@ -297,7 +302,13 @@ mod tests {
             std::fs::set_permissions(dir.path().join("git"), PermissionsExt::from_mode(0o755)).unwrap();
         }
         let environment = vec![("PATH".into(), dir.path().into())];
-        let git = Git { environment, guard: None, remote: ("x".into(), "x".into()), _known_hosts: None };
+        let git = Git {
+            environment,
+            guard: None,
+            remote: ("x".into(), "x".into()),
+            patience: Patience::Endless,
+            _known_hosts: None,
+        };
         let run = |context: Context<'_>| git.run(&Place::default(), &["version"], context);
         tests::Place::new().with(run).unwrap_err().to_string()
     }
@@ -310,8 +321,16 @@ mod tests {
 
     #[test]
     fn a_server_that_says_nothing() {
+        let said = silent("http");
+        assert!(said.contains("Operation too slow"), "{said}");
+        let said = silent("git");
+        assert!(said.contains("nothing came from the other side for 1s"), "{said}");
+    }
+
+    /// What is said of a server that takes a connection and says nothing.
+    fn silent(scheme: &str) -> String {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let remote = format!("http://{}/x.git", listener.local_addr().unwrap());
+        let remote = format!("{scheme}://{}/x.git", listener.local_addr().unwrap());
         let wanted = Wanted { remote: remote.clone(), ..Wanted::default() };
         let error = tests::Place::new().with(|context| {
             let mut git = Git::new(&wanted, context).unwrap();
@@ -321,6 +340,9 @@ mod tests {
                 }
             };
             git.environment.iter_mut().for_each(shorter);
+            if let Patience::Idle(idle) = &mut git.patience {
+                *idle = Duration::from_secs(1);
+            }
             let (ended, end) = std::sync::mpsc::channel::<()>();
             std::thread::scope(|scope| {
                 // It would be waited for as long as it likes.
@@ -334,7 +356,8 @@ mod tests {
                 run.unwrap_err().to_string()
             })
         });
-        assert!(error.contains(&remote) && error.contains("Operation too slow"), "{error}");
+        assert!(error.contains(&remote) || scheme == "git", "{error}");
+        error
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::fs::File;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use crate::sources::{Context, process};
+use crate::sources::Context;
+use crate::sources::process::{self, Patience};
 use crate::{Error, Result};
 
 /// How long one may take: `gpgv` 2.2 hashes some hundred megabytes a second.
@@ -30,7 +31,7 @@ impl Program {
         command.env_clear().env("LC_ALL", "C").env("HOME", "/dev/null");
         command.envs(self.path.as_ref().map(|path| ("PATH", path)));
         command.args(arguments).stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let output = process::output(command, Some(PATIENCE), context, |error| Error::Unsupported {
+        let output = process::output(command, Patience::InAll(PATIENCE), context, |error| Error::Unsupported {
             what: format!("verifying {}", self.what),
             why: format!(
                 "the program {} cannot be run ({error}); install it ({}), or ask for a checksum instead",
