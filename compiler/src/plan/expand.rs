@@ -112,8 +112,14 @@ trait Sink {
     fn loose(&mut self, text: &str);
     /// Characters of one word.
     fn firm(&mut self, text: &str);
-    /// An operand was evaluated.
-    fn interrupt(&mut self);
+    /// Bytes of the word so far.
+    fn begun(&self) -> usize;
+    /// Forgets so many bytes from the start of the word.
+    fn forget(&mut self, bytes: usize);
+    /// An operand was evaluated. parity: the word begun before it is forgotten.
+    fn interrupt(&mut self) {
+        self.forget(self.begun());
+    }
 }
 
 /// The value as one text.
@@ -128,7 +134,11 @@ impl Sink for Text {
         self.0.push_str(text);
     }
 
-    fn interrupt(&mut self) {}
+    fn begun(&self) -> usize {
+        0
+    }
+
+    fn forget(&mut self, _: usize) {}
 }
 
 /// The value split at blanks.
@@ -162,26 +172,40 @@ impl Sink for Words {
         self.word.push_str(text);
     }
 
-    /// parity: the word begun before an operand is forgotten.
-    fn interrupt(&mut self) {
-        self.word.clear();
+    fn begun(&self) -> usize {
+        self.word.len()
+    }
+
+    fn forget(&mut self, bytes: usize) {
+        self.word.drain(..bytes);
     }
 }
 
 /// What stands in quotes: all of it belongs to the word around it.
-struct Firm<'s>(&'s mut dyn Sink);
+struct Firm<'s> {
+    out: &'s mut dyn Sink,
+    /// Bytes of the word before the quotes.
+    before: usize,
+}
 
 impl Sink for Firm<'_> {
     fn loose(&mut self, text: &str) {
-        self.0.firm(text);
+        self.out.firm(text);
     }
 
     fn firm(&mut self, text: &str) {
-        self.0.firm(text);
+        self.out.firm(text);
     }
 
-    /// parity: the word goes on after an operand in quotes.
-    fn interrupt(&mut self) {}
+    /// parity: what is in the quotes before an operand stays, what is before the quotes is forgotten.
+    fn begun(&self) -> usize {
+        self.before
+    }
+
+    fn forget(&mut self, bytes: usize) {
+        self.before -= bytes;
+        self.out.forget(bytes);
+    }
 }
 
 struct Walk<'w> {
@@ -201,7 +225,10 @@ impl<'w> Walk<'w> {
             match piece {
                 Piece::Text(range) => out.loose(self.word.slice(range)),
                 Piece::Literal(range) => out.firm(self.word.slice(range)),
-                Piece::Quoted(inner) => self.pieces(inner, &mut Firm(out))?,
+                Piece::Quoted(inner) => {
+                    let before = out.begun();
+                    self.pieces(inner, &mut Firm { out, before })?;
+                }
                 Piece::Variable(variable) => {
                     let value = self.variable(variable)?;
                     self.grow(value.len())?;
@@ -426,6 +453,9 @@ mod tests {
         check("a$S b", &["ax", "y", "b"]);
         check(r#""$S" a\ b"#, &["x y", "a b"]);
         check("a${NO:-b}c", &["bc"]);
+        check(r#""a${NO:-b}c""#, &["abc"]);
+        check(r#"a"b${NO:-c}${NO:-d}"e"#, &["bcde"]);
+        check(r#"z a"b$S"c"${NO:-d}""#, &["z", "d"]);
         check("", &[]);
     }
 
