@@ -51,8 +51,7 @@ const OF_NUMBERS: &[(&str, usize, Body)] = &[
 
 /// Declares them.
 pub(super) fn declare(context: &mut Context<'_>) {
-    for (kind, functions) in [(ParamType::String, OF_TEXTS), (ParamType::Any, OF_VALUES), (ParamType::Any, OF_NUMBERS)]
-    {
+    for (kind, functions) in [(text_like(), OF_TEXTS), (ParamType::Any, OF_VALUES), (ParamType::Any, OF_NUMBERS)] {
         for (name, count, body) in functions {
             let builder = (0..*count).fold(FuncDef::builder(), |builder, _| builder.param(kind.clone()));
             context.declare_func(*name, builder.build(*body));
@@ -66,6 +65,11 @@ pub(super) fn declare(context: &mut Context<'_>) {
         Ok(Value::Array(lists.collect::<Result<Vec<_>, _>>()?.concat()))
     };
     context.declare_func("concat", FuncDef::builder().variadic_param(ParamType::Any).build(concat));
+}
+
+/// What is taken for a text: numbers and conditions, too, as in bake.
+pub(super) fn text_like() -> ParamType {
+    ParamType::one_of([ParamType::String, ParamType::Number, ParamType::Bool])
 }
 
 /// Two numbers made one. A text that is a number is one, as in bake.

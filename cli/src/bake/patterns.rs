@@ -1,11 +1,11 @@
 //! `regex`, and `can(regex(…))`, which tells whether there is a match: `can` of anything else is not there, as the HCL library
 //! knows no functions that are given what cannot be evaluated.
 
-use hcl::eval::{Context, FuncArgs, FuncDef, ParamType};
+use hcl::eval::{Context, FuncArgs, FuncDef};
 use hcl::{Expression, Identifier, Value};
 use regex_lite::{Captures, Regex};
 
-use super::functions::shown;
+use super::functions::{shown, text_like};
 use super::walk::walk;
 
 /// The function that `can(regex(…))` becomes.
@@ -13,7 +13,7 @@ const MATCHES: &str = "can_regex";
 
 /// Declares them.
 pub(super) fn declare(context: &mut Context<'_>) {
-    let two = || FuncDef::builder().param(ParamType::String).param(ParamType::String);
+    let two = || FuncDef::builder().param(text_like()).param(text_like());
     context.declare_func("regex", two().build(regex));
     context.declare_func(MATCHES, two().build(|args| Ok(compiled(&args)?.is_match(&shown(&args[1])).into())));
 }

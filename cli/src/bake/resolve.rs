@@ -303,13 +303,28 @@ fn lay_over(keys: &mut Keys, own: Keys) {
             (_, value) => drop(keys.insert(key, value)),
         }
     }
-    for value in keys.values_mut() {
+    for (key, value) in keys {
         match value {
-            Value::Object(entries) => entries.retain(|_, value| !value.is_null()),
-            // Texts that came to nothing are not there.
-            Value::Array(entries) => entries.retain(|value| !value.is_null() && value != ""),
+            Value::Object(entries) => {
+                entries.retain(|_, value| !value.is_null());
+                if MAPS.contains(&key.as_str()) {
+                    entries.values_mut().for_each(become_text);
+                }
+            }
+            Value::Array(entries) => {
+                // Texts that came to nothing are not there.
+                entries.retain(|value| !value.is_null() && value != "");
+                entries.iter_mut().for_each(become_text);
+            }
             _ => {}
         }
+    }
+}
+
+/// Numbers and conditions are texts where texts are asked for.
+fn become_text(value: &mut Value) {
+    if matches!(value, Value::Number(_) | Value::Bool(_)) {
+        *value = value.to_string().into();
     }
 }
 
