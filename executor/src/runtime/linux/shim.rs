@@ -264,12 +264,14 @@ fn outside(plan: &Plan, point: &(PathBuf, Kind)) -> Option<(PathBuf, Kind)> {
 }
 
 /// Makes the working directory when it is missing, owned by the user.
+///
+/// parity: what its path only passes (`/passed/../w`) is made, too, as runc does it: by root.
 fn make_cwd(root: &Tree, cwd: &str, identity: &Identity) -> Result<()> {
-    if root.resolve(cwd.as_ref()).is_ok() {
-        return Ok(());
-    }
-    let new = NewDir { mode: 0o755, owner: Some((identity.uid, identity.gid)), time: None };
-    root.mkdir_all(cwd.as_ref(), new).map(drop).map_err(Error::io("create working directory", cwd))
+    let cwd = Path::new(cwd);
+    let users = NewDir { mode: 0o755, owner: Some((identity.uid, identity.gid)), time: None };
+    let make = |path: &Path, new| if root.resolve(path).is_ok() { Ok(()) } else { root.mkdir_all(path, new).map(drop) };
+    let made = root.real_path(cwd).and_then(|real| make(&real, users)).and_then(|()| make(cwd, stubs::DIR));
+    made.map_err(Error::io("create working directory", cwd))
 }
 
 /// Enters the network that the container is to have, once it is there.

@@ -97,6 +97,17 @@ fn the_working_directory_is_made() {
 }
 
 #[test]
+fn what_the_path_of_the_working_directory_only_passes_is_roots() {
+    each(|runtime| {
+        let rig = Rig::new();
+        let spec = Spec { cwd: "/w/../v".into(), user: "build".into(), ..rig.sh("pwd") };
+        assert_eq!(stdout(runtime, &spec), "/v\n");
+        let owner = |path: &str| fs::metadata(rig.root().join(path)).unwrap().uid();
+        assert_eq!((owner("w"), owner("v")), (0, 1000));
+    });
+}
+
+#[test]
 fn what_is_made_for_a_step_has_the_group_of_a_set_group_id_directory() {
     each(|runtime| {
         let rig = Rig::new();
