@@ -1,10 +1,11 @@
 //! Who a process is, and what it may do.
 
 use std::fs;
+use std::path::Path;
 
 use executor::runtime::{Network, Spec};
 
-use super::remove_groups_at_the_top;
+use super::{remove_groups_at_the_top, wait_for};
 use crate::rig::{Rig, each, run, stdout};
 
 #[test]
@@ -84,6 +85,32 @@ fn an_insecure_process_makes_control_groups() {
         assert_eq!(stdout(runtime, &spec), "own/below\n");
         remove_groups_at_the_top(&name);
     });
+}
+
+/// Where the host has old hierarchies, those too, as with BuildKit.
+#[test]
+fn an_insecure_process_makes_groups_in_every_hierarchy() {
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap();
+    let called = own.lines().filter_map(|line| line.split(':').nth(1));
+    let called = called.map(|controllers| controllers.strip_prefix("name=").unwrap_or(controllers));
+    let top = Path::new("/sys/fs/cgroup");
+    let mut hierarchies: Vec<&str> = called.filter(|name| !name.is_empty() && top.join(name).is_dir()).collect();
+    if hierarchies.is_empty() {
+        hierarchies.push(".");
+    }
+    let name = format!("llbc-every-{}", std::process::id());
+    each(|runtime| {
+        let places = hierarchies.join(" ");
+        let script = format!("cd /sys/fs/cgroup; for h in {places}; do mkdir $h/{name} && echo $h; done");
+        let made = stdout(runtime, &Spec { insecure: true, ..Rig::new().sh(&script) });
+        assert_eq!(made.lines().collect::<Vec<_>>(), hierarchies);
+    });
+    // Nothing of it stays on the host.
+    let left = || {
+        let found = std::process::Command::new("find").arg(top).args(["-name", &name]).output().unwrap();
+        String::from_utf8(found.stdout).unwrap()
+    };
+    wait_for("the groups to go", || left().is_empty());
 }
 
 #[test]

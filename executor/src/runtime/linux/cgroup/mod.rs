@@ -7,7 +7,7 @@
 //! Limits need controllers. Where the old hierarchies have them, the shim joins a group there for the run.
 //!
 //! An insecure container may change its group and make others below it, as programs that run containers do. So it gets the
-//! controllers there are, as with the OCI runtimes of BuildKit.
+//! controllers there are, as with the OCI runtimes of BuildKit: where the host has old hierarchies, a group in each of them.
 
 mod devices;
 mod legacy;
@@ -41,6 +41,8 @@ enum Wanted {
 pub(super) struct Cgroup {
     group: Option<Group>,
     legacy: Vec<legacy::Group>,
+    /// Mounts of groups in old hierarchies, to show to the container, by what the hierarchies are called.
+    shown: Vec<(String, OwnedFd)>,
     /// Processes the kernel had killed for memory on the whole machine before the run.
     killed_before: u64,
     is_filtered: bool,
@@ -105,6 +107,7 @@ impl Cgroup {
         Self {
             group: None,
             legacy: Vec::new(),
+            shown: Vec::new(),
             killed_before: killed_for_memory(),
             is_filtered: false,
             insecure: false,
@@ -118,7 +121,19 @@ impl Cgroup {
             self.is_filtered = devices::restrict(&group.dir, devices);
         }
         let group = self.group.insert(group);
-        let missing = if limits.is_limiting() { group.limit(limits)? } else { Vec::new() };
+        let mut missing = if limits.is_limiting() { group.limit(limits)? } else { Vec::new() };
+        for hierarchy in if self.insecure { legacy::hierarchies() } else { Vec::new() } {
+            match legacy::Group::join(&hierarchy, limits) {
+                Ok(group) => {
+                    missing.retain(|controller| !legacy::has(&hierarchy, controller));
+                    self.shown.extend(group.mount().map(|mount| (hierarchy, mount)));
+                    self.legacy.push(group);
+                }
+                // The container does not see it then.
+                Err(Failure::Absent(_)) => {}
+                Err(refused) => return Err(refused),
+            }
+        }
         for controller in missing {
             match legacy::Group::join(controller, limits) {
                 Ok(group) => self.legacy.push(group),
@@ -168,6 +183,7 @@ impl Cgroup {
 
     /// Removes the group. It is empty once the container's first process is reaped.
     pub(super) fn remove(self) {
+        drop(self.shown);
         for group in self.legacy {
             group.leave();
         }
@@ -321,7 +337,30 @@ pub(super) fn mount(cgroup: &Cgroup, root: &Tree, insecure: bool) -> Result<()> 
         return Ok(());
     };
     mounts::restrict(mount, if insecure { mounts::INERT } else { mounts::INERT | mounts::RDONLY })?;
-    mounts::attach(root, mount, "/sys/fs/cgroup")
+    if cgroup.shown.is_empty() {
+        return mounts::attach(root, mount, "/sys/fs/cgroup");
+    }
+    show_hierarchies(&cgroup.shown, mount, root)
+}
+
+/// Shows the container its groups in all hierarchies as hosts that have old ones do.
+fn show_hierarchies(old: &[(String, OwnedFd)], unified: &OwnedFd, root: &Tree) -> Result<()> {
+    let made = |e: rustix::io::Errno| Error::io("show control groups below", "/sys/fs/cgroup")(e.into());
+    let top = mounts::filesystem("tmpfs", &[("mode", "755")], mounts::INERT)?;
+    let all = old.iter().map(|(hierarchy, mount)| (hierarchy.as_str(), mount)).chain([("unified", unified)]);
+    for (hierarchy, _) in all.clone() {
+        rustix::fs::mkdirat(&top, hierarchy, Mode::from_raw_mode(0o755)).map_err(made)?;
+        // Programs look for a controller by its name.
+        for controller in hierarchy.split(',').filter(|controller| *controller != hierarchy) {
+            rustix::fs::symlinkat(hierarchy, &top, controller).map_err(made)?;
+        }
+    }
+    mounts::attach(root, &top, "/sys/fs/cgroup")?;
+    for (hierarchy, mount) in all {
+        mounts::restrict(mount, mounts::INERT)?;
+        mounts::attach(root, mount, &format!("/sys/fs/cgroup/{hierarchy}"))?;
+    }
+    Ok(())
 }
 
 /// How many processes the kernel has killed for memory since it started.
