@@ -82,7 +82,7 @@ fn written(
         None => (module, Vec::new()),
     };
     let text = match (to.write)(stages, false) {
-        Ok(text) if unsaid.is_empty() => text,
+        Ok(text) if unsaid.is_empty() => in_order(text, to),
         whole => {
             let unsaid = named(unsaid.into_iter().chain(whole.err().unwrap_or_default()).collect(), to);
             if !lossy {
@@ -90,13 +90,20 @@ fn written(
             }
             let text = (to.write)(stages, true).map_err(|more| named(more, to))?;
             let left_out = unsaid.into_iter().map(left_out).collect();
-            return Ok(Written { text, left_out, included: Vec::new() });
+            return Ok(Written { text: in_order(text, to), left_out, included: Vec::new() });
         }
     };
     let name = to.names.first().map_or_else(|| format!("text.{}", to.extensions[0]), |name| (*name).to_owned());
     let marks = unfolded.map(|unfolded| unfolded.marks).unwrap_or_default();
     let found = differences(source, &Source::new(name, text.clone().into_bytes()), module, &marks, to, world);
     judged(text, found, lossy)
+}
+
+/// A text as it is when it was formatted: who writes it does not look how long its lines are.
+fn in_order(text: String, language: &Language) -> String {
+    let Some(format) = language.format else { return text };
+    let edits = format(&frontends::Input { file: ast::FileId(0), bytes: text.as_bytes() });
+    String::from_utf8(ast::apply(text.as_bytes(), &edits)).expect("only blanks and line breaks move")
 }
 
 /// A text of which nothing was left out, and what it builds otherwise, which are warnings where that is allowed.

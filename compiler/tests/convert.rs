@@ -347,3 +347,14 @@ fn arguments_of_all_processes_are_said_where_steps_cannot_say_them() {
         assert_eq!(built("Dockerfile", file), built("build.toml", &text), "{text}");
     }
 }
+
+#[test]
+fn what_is_written_is_in_order() {
+    let onbuild = (0..8).map(|n| format!("ONBUILD RUN make package-{n} install-{n}\n")).collect::<String>();
+    let source = Source::new("Dockerfile", format!("FROM alpine\n{onbuild}").into_bytes());
+    let toml = frontends::detect("build.toml").unwrap();
+    let written = compiler::convert(&source, toml, false, &world()).unwrap().text;
+    let source = Source::new("build.toml", written.clone().into_bytes());
+    let formatted = ast::apply(&source.bytes, &compiler::format(&source).unwrap());
+    assert_eq!(written, String::from_utf8(formatted).unwrap());
+}
