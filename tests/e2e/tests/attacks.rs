@@ -117,12 +117,22 @@ fn archives_do_not_reach_out() {
     }
 }
 
+/// As with BuildKit, for which the destination is the root.
+#[test]
+fn names_in_archives_lead_no_further_up_than_to_the_destination() {
+    let (sandbox, outside) = with_treasure();
+    sandbox.write("Dockerfile", "FROM scratch\nADD evil.tar /in/\n");
+    std::fs::write(sandbox.directory().join("evil.tar"), archive(&[file("../../evil", "x")])).unwrap();
+    sandbox.succeed(&mut sandbox.shell("llbc build --progress=plain -o tree ."));
+    assert_eq!(std::fs::read_to_string(sandbox.directory().join("tree/in/evil")).unwrap(), "x");
+    untouched(outside.path());
+}
+
 #[test]
 fn an_archive_of_everything_that_is_wrong_is_refused() {
     let (sandbox, outside) = with_treasure();
     sandbox.write("Dockerfile", "FROM scratch\nADD evil.tar /in/\n");
     for (attack, expected) in [
-        (vec![file("../evil", "x")], "evil"),
         (vec![hard("stolen", "../../etc/passwd")], "stolen"),
         (vec![hard("a", "b"), hard("b", "a")], "cannot unpack a"),
     ] {

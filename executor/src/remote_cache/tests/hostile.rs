@@ -155,5 +155,5 @@ fn a_directory_that_lies() {
     fs::write(dir.join("index.json"), "{").unwrap();
     assert!(site.read(&from).unwrap_err().to_string().contains("index.json"));
     fs::File::create(dir.join("index.json")).unwrap().set_len(1 << 40).unwrap();
-    assert!(site.read(&from).unwrap_err().to_string().ends_with("index.json is longer than 4194304 bytes"));
+    assert!(site.read(&from).unwrap_err().to_string().ends_with("index.json: it is longer than 4 MiB"));
 }
