@@ -1,5 +1,6 @@
 //! The entries of a tar, as Go's `archive/tar` takes them: what that refuses is refused, and what it takes is taken.
 
+mod head;
 mod number;
 mod records;
 mod sparse;
@@ -9,18 +10,16 @@ mod tests;
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
-use number::{decimal, number, size, time};
-use records::{Records, said};
+pub use head::{Head, Headed, Heads};
+use head::{is_gnu, is_header_only};
+use records::Records;
 use sparse::{Form, Map};
 
 /// Bytes of a block.
-const BLOCK: usize = 512;
+pub const BLOCK: usize = 512;
 
 /// The longest record of extended headers or long names that is read, in bytes.
 const MOST_SAID: u64 = 1 << 20;
-
-/// What a record of an extended attribute begins with.
-const ATTRIBUTE: &[u8] = b"SCHILY.xattr.";
 
 /// The header of an entry, with what was said before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,15 +64,8 @@ struct Place {
     sparse: Option<Map>,
 }
 
-/// What stands before the header of an entry and is said of it.
-#[derive(Default)]
-struct Said {
-    records: Records,
-    name: Option<Vec<u8>>,
-    link: Option<Vec<u8>>,
-}
-
-type Block = [u8; BLOCK];
+/// A block.
+pub type Block = [u8; BLOCK];
 
 impl<R: Read> Entries<R> {
     /// The entries of a stream that is not compressed.
@@ -86,25 +78,19 @@ impl<R: Read> Entries<R> {
     /// **Errors**: what is no tar, or ends in the middle of something.
     #[allow(clippy::should_implement_trait)] // One has the bytes of an entry only until the next.
     pub fn next(&mut self) -> io::Result<Option<Entry>> {
-        let mut before = Said::default();
+        let mut heads = Heads::default();
         loop {
             let Some(block) = self.block()? else { return Ok(None) };
-            let mut entry = header(&block)?;
-            let length = entry.size;
-            match entry.kind {
-                b'x' => before.records = records::read(&self.text(length)?)?,
-                // What is said of all: nobody applies it, and what was said before it is gone.
-                b'g' => {
-                    records::read(&self.text(length)?)?;
-                    return Ok(Some(Entry { size: 0, ..entry }));
+            match heads.block(&block)? {
+                Head::Text(length) => {
+                    if let Some(of_all) = heads.text(&self.text(length)?)? {
+                        return Ok(Some(of_all));
+                    }
                 }
-                b'L' => before.name = Some(until_zero(&self.text(length)?)),
-                b'K' => before.link = Some(until_zero(&self.text(length)?)),
-                _ => {
-                    before.apply(&mut entry)?;
-                    self.enter(if is_header_only(entry.kind) { 0 } else { entry.size });
-                    self.file = Place { at: 0, size: self.data, sparse: None };
-                    self.unfold(&block, &before.records, &mut entry)?;
+                Head::Entry(Headed { mut entry, stored, records }) => {
+                    self.enter(stored);
+                    self.file = Place { at: 0, size: stored, sparse: None };
+                    self.unfold(&block, &records, &mut entry)?;
                     return Ok(Some(entry));
                 }
             }
@@ -174,9 +160,6 @@ impl<R: Read> Entries<R> {
     /// The bytes of an entry that says something of the next.
     fn text(&mut self, size: u64) -> io::Result<Vec<u8>> {
         self.enter(size);
-        if size > MOST_SAID {
-            return Err(malformed());
-        }
         let mut text = vec![0; size as usize];
         self.stream.read_exact(&mut text)?;
         self.data = 0;
@@ -223,81 +206,6 @@ impl<R: Read> Entries<R> {
         self.file.at += count as u64;
         Ok(count)
     }
-}
-
-impl Said {
-    /// Writes over a header what was said before it.
-    fn apply(&mut self, entry: &mut Entry) -> io::Result<()> {
-        let records = &self.records;
-        let name = said(records, b"path").map(<[u8]>::to_vec);
-        let link = said(records, b"linkpath").map(<[u8]>::to_vec);
-        let long = |text: &mut Option<Vec<u8>>| text.take().filter(|text| !text.is_empty());
-        entry.name = long(&mut self.name).or(name).unwrap_or(std::mem::take(&mut entry.name));
-        entry.link = long(&mut self.link).or(link).unwrap_or(std::mem::take(&mut entry.link));
-        for (key, field) in [(&b"uid"[..], &mut entry.uid), (b"gid", &mut entry.gid)] {
-            *field = said(records, key).map_or(Ok(*field), decimal)?;
-        }
-        entry.size = said(records, b"size").map_or(Ok(entry.size), decimal)?;
-        entry.modified = said(records, b"mtime").map_or(Ok(entry.modified), time)?;
-        // Nobody wants them, but what cannot be read is an error.
-        for key in [&b"atime"[..], b"ctime"] {
-            said(records, key).map(time).transpose()?;
-        }
-        let attributes = records.iter().filter_map(|(key, value)| Some((key.strip_prefix(ATTRIBUTE)?, value)));
-        entry.attributes = attributes.map(|(name, value)| (name.to_vec(), value.clone())).collect();
-        if entry.kind == 0 {
-            entry.kind = if entry.name.ends_with(b"/") { b'5' } else { b'0' };
-        }
-        Ok(())
-    }
-}
-
-/// Reads a header on its own.
-fn header(block: &Block) -> io::Result<Entry> {
-    check_sum(block)?;
-    let mut entry = Entry {
-        name: until_zero(&block[..100]),
-        link: until_zero(&block[157..257]),
-        kind: block[156],
-        mode: number(&block[100..108])?,
-        uid: number(&block[108..116])?,
-        gid: number(&block[116..124])?,
-        size: size(&block[124..136])?,
-        modified: (number(&block[136..148])?, 0),
-        ..Entry::default()
-    };
-    let is_ustar = &block[257..263] == b"ustar\0";
-    if is_ustar || is_gnu(block) {
-        entry.device = (number(&block[329..337])?, number(&block[337..345])?);
-    }
-    if is_ustar {
-        // Those of the program `star` are shorter: two times follow.
-        let end = if &block[508..] == b"tar\0" { 476 } else { 500 };
-        let prefix = until_zero(&block[345..end]);
-        if !prefix.is_empty() {
-            entry.name = [&prefix[..], b"/", &entry.name].concat();
-        }
-    }
-    Ok(entry)
-}
-
-fn is_gnu(block: &Block) -> bool {
-    &block[257..265] == b"ustar  \0"
-}
-
-/// Whether entries of this type have no bytes, whatever size they say.
-fn is_header_only(kind: u8) -> bool {
-    matches!(kind, b'1'..=b'6')
-}
-
-/// Checks the sum of a header, which some writers computed with signed bytes.
-fn check_sum(block: &Block) -> io::Result<()> {
-    const SUM: std::ops::Range<usize> = 148..156;
-    let field = |at: usize| if SUM.contains(&at) { b' ' } else { block[at] };
-    let unsigned: i64 = (0..BLOCK).map(|at| i64::from(field(at))).sum();
-    let signed: i64 = (0..BLOCK).map(|at| i64::from(field(at) as i8)).sum();
-    let written = number(&block[SUM])?;
-    if written == unsigned || written == signed { Ok(()) } else { Err(malformed()) }
 }
 
 fn until_zero(field: &[u8]) -> Vec<u8> {

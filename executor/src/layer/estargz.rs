@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, channel};
 
+use archive::tar::{BLOCK, Block, Head, Headed, Heads};
 use oci::{Digest, Hasher, Time, base64};
 use serde::{Serialize, Serializer};
 
@@ -24,10 +25,6 @@ use super::workers::Workers;
 const TOC_NAME: &str = "stargz.index.json";
 /// Bytes of a file in one member.
 const CHUNK: usize = 4 << 20;
-/// Bytes of a tar's blocks.
-const BLOCK: usize = 512;
-/// Most bytes of extended headers of one entry.
-const MAX_RECORDS: usize = 8 << 20;
 
 /// What is said of the blob beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,16 +53,15 @@ pub(super) struct Estargz<W: Write> {
     size: u64,
     state: State,
     block: Vec<u8>,
-    records: Records,
+    heads: Heads,
     toc: Vec<TocEntry>,
 }
 
 /// What comes next in the tar.
 enum State {
     Header,
-    /// Records for the next entry.
-    Records {
-        kind: u8,
+    /// What is said of the next entry.
+    Text {
         left: u64,
         pad: usize,
         bytes: Vec<u8>,
@@ -74,6 +70,8 @@ enum State {
     File(Box<File>),
     /// Zeros up to the next block, or bytes of no interest.
     Skip(u64),
+    /// The second block of zeros.
+    Zeros,
     /// What is behind the end.
     End,
 }
@@ -90,10 +88,6 @@ struct File {
     chunk_left: u64,
 }
 
-/// What extended headers said of the next entry.
-#[derive(Default)]
-struct Records(BTreeMap<String, Vec<u8>>);
-
 /// One entry of the table. Fields in the order of the format's own implementation.
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -108,11 +102,11 @@ struct TocEntry {
     #[serde(skip_serializing_if = "String::is_empty")]
     link_name: String,
     #[serde(skip_serializing_if = "is_zero")]
-    mode: u64,
+    mode: i64,
     #[serde(skip_serializing_if = "is_zero")]
-    uid: u64,
+    uid: i64,
     #[serde(skip_serializing_if = "is_zero")]
-    gid: u64,
+    gid: i64,
     #[serde(skip_serializing_if = "String::is_empty")]
     user_name: String,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -120,9 +114,9 @@ struct TocEntry {
     #[serde(skip_serializing_if = "is_zero")]
     offset: u64,
     #[serde(skip_serializing_if = "is_zero")]
-    dev_major: u64,
+    dev_major: i64,
     #[serde(skip_serializing_if = "is_zero")]
-    dev_minor: u64,
+    dev_minor: i64,
     #[serde(skip_serializing_if = "BTreeMap::is_empty", serialize_with = "base64_values")]
     xattrs: BTreeMap<String, Vec<u8>>,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -138,8 +132,8 @@ struct TocEntry {
     member: Option<usize>,
 }
 
-fn is_zero(number: &u64) -> bool {
-    *number == 0
+fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
+    *number == N::default()
 }
 
 fn base64_values<S: Serializer>(map: &BTreeMap<String, Vec<u8>>, to: S) -> Result<S::Ok, S::Error> {
@@ -162,7 +156,7 @@ impl<W: Write> Estargz<W> {
             size: 0,
             state: State::Header,
             block: Vec::with_capacity(BLOCK),
-            records: Records::default(),
+            heads: Heads::default(),
             toc: Vec::new(),
         }
     }
@@ -197,24 +191,25 @@ impl<W: Write> Estargz<W> {
     /// Takes some of the tar; returns how much.
     fn step(&mut self, data: &[u8]) -> io::Result<usize> {
         match &mut self.state {
-            State::Header => {
+            State::Header | State::Zeros => {
                 let length = data.len().min(BLOCK - self.block.len());
                 self.block.extend_from_slice(&data[..length]);
                 self.member.extend_from_slice(&data[..length]);
-                if self.block.len() == BLOCK {
-                    let block = std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK));
+                if let Ok(block) = Block::try_from(&self.block[..]) {
+                    self.block.clear();
                     self.header(&block)?;
                 }
                 Ok(length)
             }
-            State::Records { kind, left, pad, bytes } => {
+            State::Text { left, pad, bytes } => {
                 let length = data.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
                 bytes.extend_from_slice(&data[..length]);
                 self.member.extend_from_slice(&data[..length]);
                 *left -= length as u64;
                 if *left == 0 {
-                    let (kind, pad, bytes) = (*kind, *pad, std::mem::take(bytes));
-                    self.records.read(kind, &bytes);
+                    let (pad, bytes) = (*pad, std::mem::take(bytes));
+                    // Nobody applies what is said of all.
+                    self.heads.text(&bytes)?;
                     self.skip(pad as u64);
                 }
                 Ok(length)
@@ -244,39 +239,35 @@ impl<W: Write> Estargz<W> {
         self.state = if bytes == 0 { State::Header } else { State::Skip(bytes) };
     }
 
-    fn header(&mut self, block: &[u8]) -> io::Result<()> {
-        if block.iter().all(|byte| *byte == 0) {
-            self.state = State::End;
-            return Ok(());
+    fn header(&mut self, block: &Block) -> io::Result<()> {
+        match (&self.state, *block == [0; BLOCK]) {
+            (State::Zeros, false) => return Err(invalid("a block of zeros stands within the tar")),
+            (State::Zeros, true) => self.state = State::End,
+            (_, true) => self.state = State::Zeros,
+            (_, false) => match self.heads.block(block)? {
+                Head::Text(0) => drop(self.heads.text(&[])?),
+                Head::Text(left) => {
+                    self.state = State::Text { left, pad: padding(left).len(), bytes: Vec::new() };
+                }
+                Head::Entry(headed) => self.entry(&headed)?,
+            },
         }
-        let header = tar::Header::from_byte_slice(block);
-        let kind = block[156];
-        let size = header.entry_size()?;
-        if matches!(kind, b'x' | b'g' | b'L' | b'K') {
-            if size > MAX_RECORDS as u64 {
-                return Err(invalid("an extended header of the tar is too long"));
-            }
-            let pad = padding(size).len();
-            match size {
-                0 => self.skip(0),
-                _ => self.state = State::Records { kind, left: size, pad, bytes: Vec::new() },
-            }
-            return Ok(());
-        }
-        let records = std::mem::take(&mut self.records);
-        let (entry, size) = entry(header, &records, kind)?;
+        Ok(())
+    }
+
+    fn entry(&mut self, headed: &Headed) -> io::Result<()> {
+        let entry = entry(headed)?;
         if entry.name.trim_start_matches(['/', '.']) == TOC_NAME {
             return Err(invalid("a file of the layer has the name of the table of contents"));
         }
-        let is_file = entry.kind == "reg" && size > 0;
         self.toc.push(entry);
-        match is_file {
-            false => self.skip(size.next_multiple_of(BLOCK as u64)),
-            true => {
+        match headed.stored {
+            0 => self.state = State::Header,
+            left => {
                 self.state = State::File(Box::new(File {
                     entry: self.toc.len() - 1,
-                    left: size,
-                    pad: padding(size).len(),
+                    left,
+                    pad: padding(left).len(),
                     done: 0,
                     whole: Hasher::sha256(),
                     chunk: Hasher::sha256(),
@@ -372,37 +363,17 @@ fn invalid(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
-impl Records {
-    fn read(&mut self, kind: u8, bytes: &[u8]) {
-        let text = || bytes.split(|byte| *byte == 0).next().unwrap_or_default().to_vec();
-        match kind {
-            b'L' => drop(self.0.insert("path".into(), text())),
-            b'K' => drop(self.0.insert("linkpath".into(), text())),
-            b'x' => {
-                let records = tar::PaxExtensions::new(bytes).flatten();
-                let pairs = records.map(|record| {
-                    (String::from_utf8_lossy(record.key_bytes()).into_owned(), record.value_bytes().to_vec())
-                });
-                self.0.extend(pairs);
-            }
-            // Global records say nothing of files.
-            _ => {}
-        }
+/// The entry of the table.
+fn entry(headed: &Headed) -> io::Result<TocEntry> {
+    let entry = &headed.entry;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    // Its pieces are what is in the tar, and the table tells of bytes of files.
+    if headed.is_sparse() {
+        let why = format!("{} is sparse, which eStargz has no place for; use another compression", text(&entry.name));
+        return Err(invalid(&why));
     }
-
-    fn text(&self, key: &str) -> Option<String> {
-        self.0.get(key).map(|value| String::from_utf8_lossy(value).into_owned())
-    }
-
-    fn number(&self, key: &str) -> Option<u64> {
-        self.text(key)?.parse().ok()
-    }
-}
-
-/// The entry of the table, and the bytes that follow in the tar.
-fn entry(header: &tar::Header, records: &Records, kind: u8) -> io::Result<(TocEntry, u64)> {
-    let kind = match kind {
-        b'0' | 0 | b'7' => "reg",
+    let kind = match entry.kind {
+        b'0' | b'7' => "reg",
         b'1' => "hardlink",
         b'2' => "symlink",
         b'3' => "char",
@@ -411,35 +382,30 @@ fn entry(header: &tar::Header, records: &Records, kind: u8) -> io::Result<(TocEn
         b'6' => "fifo",
         _ => return Err(invalid("an entry of the tar has a type that eStargz does not know")),
     };
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let follows = records.number("size").map_or_else(|| header.entry_size(), Ok)?;
-    let is_device = kind == "char" || kind == "block";
-    let device = |part: io::Result<Option<u32>>| part.ok().flatten().filter(|_| is_device).map_or(0, u64::from);
-    let seconds = records.text("mtime").and_then(|text| text.split('.').next()?.parse().ok());
-    let link = header.link_name_bytes().map(|bytes| text(&bytes)).unwrap_or_default();
-    let xattrs = records
-        .0
-        .iter()
-        .filter_map(|(key, value)| Some((key.strip_prefix("SCHILY.xattr.")?.to_owned(), value.clone())));
-    let entry = TocEntry {
-        name: records.text("path").unwrap_or_else(|| text(&header.path_bytes())),
+    let device = if kind == "char" || kind == "block" { entry.device } else { (0, 0) };
+    Ok(TocEntry {
+        name: text(&entry.name),
         kind,
-        size: if kind == "reg" { follows } else { 0 },
-        mtime: match seconds.map_or_else(|| header.mtime().map(|time| time as i64), Ok)? {
-            0 => String::new(),
-            seconds => Time::from_unix(seconds, 0).to_string(),
-        },
-        link_name: if kind.ends_with("link") { records.text("linkpath").unwrap_or(link) } else { String::new() },
-        mode: header.mode()?.into(),
-        uid: records.number("uid").map_or_else(|| header.uid(), Ok)?,
-        gid: records.number("gid").map_or_else(|| header.gid(), Ok)?,
-        dev_major: device(header.device_major()),
-        dev_minor: device(header.device_minor()),
-        xattrs: xattrs.collect(),
-        digest: if kind == "reg" && follows == 0 { Digest::sha256(b"").to_string() } else { String::new() },
+        size: headed.stored,
+        mtime: time(entry.modified),
+        link_name: if kind.ends_with("link") { text(&entry.link) } else { String::new() },
+        mode: entry.mode,
+        uid: entry.uid,
+        gid: entry.gid,
+        dev_major: device.0,
+        dev_minor: device.1,
+        xattrs: entry.attributes.iter().map(|(name, value)| (text(name), value.clone())).collect(),
+        digest: if kind == "reg" && headed.stored == 0 { Digest::sha256(b"").to_string() } else { String::new() },
         ..TocEntry::default()
-    };
-    Ok((entry, if kind == "reg" { follows } else { 0 }))
+    })
+}
+
+/// A time in the table: the nearest second; nothing for the first.
+fn time((seconds, nanos): (i64, u32)) -> String {
+    match seconds {
+        0 => String::new(),
+        _ => Time::from_unix(seconds.saturating_add((nanos >= 500_000_000).into()), 0).to_string(),
+    }
 }
 
 /// The table, as its own implementation lays it out.
@@ -593,13 +559,84 @@ mod tests {
         assert!(write(&tar, 77).0 == blob);
     }
 
+    /// An entry as other programs write them, with fields at their places; its bytes are whole blocks.
+    fn foreign(kind: u8, data: &[u8], fields: &[(usize, &[u8])]) -> Vec<u8> {
+        let mut header = tar::Header::new_old();
+        header.set_size(data.len() as u64);
+        for (at, value) in [(100, &b"0000644\0"[..]), (156, &[kind])].iter().chain(fields) {
+            header.as_mut_bytes()[*at..at + value.len()].copy_from_slice(value);
+        }
+        header.set_cksum();
+        [&header.as_bytes()[..], data, padding(data.len() as u64)].concat()
+    }
+
+    /// The entries of the table of a tar that has an end.
+    fn entries(tar: &[u8]) -> serde_json::Value {
+        table(&write(&[tar, &END].concat(), 512).0)["entries"].take()
+    }
+
+    fn refusal(tar: &[u8]) -> String {
+        let mut stream = Estargz::new(Vec::new(), 6, Pace::at_once());
+        stream.write_all(&[tar, &END].concat()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_table_says_what_the_layer_is_unpacked_to() {
+        let first = |tar: &[&[u8]], key: &str| entries(&tar.concat())[0][key].take();
+        // Old programs tell directories by their names.
+        assert_eq!(first(&[&foreign(0, b"", &[(0, b"d/")])], "type"), "dir");
+        // Links have no bytes, whatever size they say, and of times the second is told that is nearest.
+        let link = foreign(b'1', b"", &[(0, b"l"), (124, b"00000001000\0"), (157, b"f")]);
+        assert_eq!(first(&[&link, &foreign(b'0', b"", &[(0, b"f")])], "linkName"), "f");
+        let time = foreign(b'x', b"16 mtime=1000.5\n", &[]);
+        assert_eq!(first(&[&time, &link], "modtime"), "1970-01-01T00:16:41Z");
+        let before = foreign(b'x', b"13 mtime=0.5\n", &[]);
+        assert_eq!(first(&[&before, &link], "modtime"), serde_json::Value::Null);
+        let far: &[(usize, &[u8])] = &[(0, b"f"), (136, b"\x80\0\0\0\x7f\xff\xff\xff\xff\xff\xff\xff")];
+        assert_eq!(first(&[&foreign(b'0', b"", far)], "modtime"), "292277026596-12-04T15:30:07Z");
+        // What was said of all says nothing of the next, and takes what was said before it along.
+        let (long, all) = (foreign(b'L', b"long", &[]), foreign(b'g', b"12 path=all\n", &[]));
+        assert_eq!(first(&[&long, &link], "name"), "long");
+        assert_eq!(first(&[&long, &all, &link], "name"), "l");
+    }
+
+    #[test]
+    fn what_no_layer_may_be_is_refused() {
+        let file = foreign(b'0', b"x", &[(0, b"f")]);
+        let mut sum = file.clone();
+        sum[0] = b'g';
+        assert_eq!(refusal(&sum), "a malformed tar");
+        assert_eq!(refusal(&[foreign(b'x', b"9 path=f", &[]), file.clone()].concat()), "a malformed tar");
+        assert_eq!(refusal(&[foreign(b'x', b"10 size=x\n", &[]), file.clone()].concat()), "a malformed tar");
+        assert_eq!(
+            refusal(&[foreign(b'L', &vec![b'x'; (1 << 20) + 1], &[]), file.clone()].concat()),
+            "a malformed tar"
+        );
+        assert_eq!(refusal(&[&[0; BLOCK][..], &file].concat()), "a block of zeros stands within the tar");
+        assert_eq!(
+            refusal(&foreign(b'Z', b"", &[(0, b"f")])),
+            "an entry of the tar has a type that eStargz does not know"
+        );
+    }
+
+    #[test]
+    fn sparse_files_have_no_place() {
+        let map = b"22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n";
+        let sparse = [foreign(b'x', map, &[]), foreign(b'0', &[b'0'; BLOCK], &[(0, b"GNUSparseFile.1/f")])].concat();
+        let old = foreign(b'S', b"", &[(0, b"f"), (257, b"ustar  \0")]);
+        for (tar, name) in [(sparse, "GNUSparseFile.1/f"), (old, "f")] {
+            let expected = format!("{name} is sparse, which eStargz has no place for; use another compression");
+            assert_eq!(refusal(&tar), expected);
+        }
+    }
+
     #[test]
     fn what_is_no_tar() {
         let mut stream = Estargz::new(Vec::new(), 6, Pace::at_once());
         assert!(stream.write_all(&[b'x'; BLOCK]).is_err());
         let (tar, _) = sample();
         let mut stream = Estargz::new(Vec::new(), 6, Pace::at_once());
-        stream.write_all(&tar[..tar.len() - 2 * BLOCK]).unwrap();
+        stream.write_all(&tar[..tar.len() - BLOCK]).unwrap();
         assert_eq!(stream.finish().err().unwrap().to_string(), "the tar has no end");
         let mut stream = Estargz::new(Vec::new(), 6, Pace::at_once());
         let mut header = Vec::new();
