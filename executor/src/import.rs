@@ -13,6 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use oci::{Descriptor, Reference};
 
+use crate::layer::Limits;
 use crate::store::{Image, Store};
 use crate::{Error, Result};
 
@@ -25,7 +26,7 @@ pub fn import(store: &Store, path: &Path, name: Option<&Reference>) -> Result<Ve
     if path.is_dir() {
         return layout::import_directory(store, path, name);
     }
-    let archive = Archive::open(path)?;
+    let archive = Archive::open(path, Limits::default())?;
     if archive.has("oci-layout") && archive.has("index.json") {
         layout::import_archive(store, &archive, name)
     } else if archive.has("manifest.json") {

@@ -1,55 +1,78 @@
 //! A tar file read twice: once to see what it is, once to take what is wanted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use ::archive::tar::{Entries, Entry};
+
 use super::damaged;
-use crate::layer::decompress;
+use crate::layer::{Limits, decompress};
 use crate::{Error, Result, text};
 
 /// Documents that say what an archive holds. They are read at once, for they may come last.
 const DOCUMENTS: &[&str] = &["oci-layout", "index.json", "manifest.json"];
 
+/// Most bytes of links that are kept: an archive of images has one a layer.
+const MOST_LINKS: u64 = 4 << 20;
+
 /// A tar file, compressed or not.
 pub(super) struct Archive {
     pub(super) path: PathBuf,
-    names: BTreeSet<String>,
     documents: BTreeMap<String, Vec<u8>>,
-    /// Symbolic and hard links: where they are, and what they mean from the top.
-    links: BTreeMap<String, String>,
+    links: Links,
+}
+
+/// Symbolic and hard links: where they are, and what they mean from the top.
+#[derive(Default)]
+struct Links {
+    targets: BTreeMap<String, String>,
+    bytes: u64,
 }
 
 impl Archive {
-    /// Looks at the names in a file. A file that is no tar is an error that says so.
-    pub(super) fn open(path: &Path) -> Result<Self> {
-        let mut archive =
-            Self { path: path.to_owned(), names: BTreeSet::new(), documents: BTreeMap::new(), links: BTreeMap::new() };
-        let mut tar = tar::Archive::new(stream(path)?);
-        let failed = |error| damaged(path, format!("it is no tar: {error}"));
-        for entry in tar.entries().map_err(failed)? {
-            let mut entry = entry.map_err(failed)?;
-            let name = top_name(&entry.path_bytes());
-            if let (tar::EntryType::Symlink | tar::EntryType::Link, Some(target)) =
-                (entry.header().entry_type(), entry.link_name_bytes())
-            {
-                let symbolic = entry.header().entry_type() == tar::EntryType::Symlink;
-                let from = if symbolic { name.rsplit_once('/').map_or("", |(directory, _)| directory) } else { "" };
-                archive.links.insert(name.clone(), resolve(from, &String::from_utf8_lossy(&target)));
+    /// Looks at what a file holds. A file that is no tar is an error that says so.
+    pub(super) fn open(path: &Path, limits: Limits) -> Result<Self> {
+        let mut archive = Self { path: path.to_owned(), documents: BTreeMap::new(), links: Links::default() };
+        let mut entries = Entries::new(stream(path)?);
+        let mut count = 0;
+        while let Some(entry) = entries.next().map_err(|error| damaged(path, unreadable(count, &error)))? {
+            count += 1;
+            if count > limits.entries {
+                return Err(damaged(path, format!("it has more than {} entries", limits.entries)));
             }
-            if DOCUMENTS.contains(&name.as_str()) {
-                let bytes = text::all(&mut entry, text::LONGEST_DOCUMENT);
-                let bytes = bytes.map_err(|error| damaged(path, format!("{name}: {error}")))?;
-                archive.documents.insert(name.clone(), bytes);
+            if entry.size > limits.bytes {
+                return Err(damaged(path, format!("entry {count} has more than {} bytes", limits.bytes)));
             }
-            archive.names.insert(name);
+            archive.note(&entry, &mut entries)?;
+        }
+        // A tree has any number of links, and nobody asks for them.
+        if archive.has("manifest.json") && archive.links.bytes > MOST_LINKS {
+            return Err(damaged(path, format!("it has more than {} MiB of links", MOST_LINKS >> 20)));
         }
         Ok(archive)
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.names.contains(name)
+    /// Keeps what will be asked for.
+    fn note(&mut self, entry: &Entry, content: &mut dyn Read) -> Result<()> {
+        let name = top_name(&entry.name);
+        if matches!(entry.kind, b'1' | b'2') {
+            let symbolic = entry.kind == b'2';
+            let from = if symbolic { name.rsplit_once('/').map_or("", |(directory, _)| directory) } else { "" };
+            let target = resolve(from, &String::from_utf8_lossy(&entry.link));
+            self.links.add(name, target);
+        } else if is_file(entry) && DOCUMENTS.contains(&name.as_str()) {
+            let bytes = text::all(content, text::LONGEST_DOCUMENT);
+            let bytes = bytes.map_err(|error| damaged(&self.path, format!("{name}: {error}")))?;
+            self.documents.insert(name, bytes);
+        }
+        Ok(())
+    }
+
+    /// Whether there is a document.
+    pub(super) fn has(&self, document: &str) -> bool {
+        self.documents.contains_key(document)
     }
 
     /// A document, parsed.
@@ -61,26 +84,42 @@ impl Archive {
     /// The file behind a name, links followed.
     pub(super) fn file<'a>(&'a self, name: &'a str) -> &'a str {
         // A chain of links is at most as long as there are links; a circle ends there too.
-        let next = |name: &&'a str| self.links.get(*name).map(String::as_str);
-        std::iter::successors(Some(name), next).take(self.links.len() + 1).last().unwrap_or(name)
+        let next = |name: &&'a str| self.links.targets.get(*name).map(String::as_str);
+        std::iter::successors(Some(name), next).take(self.links.targets.len() + 1).last().unwrap_or(name)
     }
 
     /// Hands every regular file to `take`, in the order of the archive.
     pub(super) fn each(&self, mut take: impl FnMut(&str, &mut dyn Read) -> Result<()>) -> Result<()> {
-        let failed = Error::io("read", &self.path);
-        let mut tar = tar::Archive::new(stream(&self.path)?);
-        let entries = match tar.entries() {
-            Ok(entries) => entries,
-            Err(error) => return Err(failed(error)),
-        };
-        for entry in entries {
-            let mut entry = entry.map_err(Error::io("read", &self.path))?;
-            if entry.header().entry_type().is_file() {
-                let name = top_name(&entry.path_bytes());
-                take(&name, &mut entry)?;
+        let mut entries = Entries::new(stream(&self.path)?);
+        while let Some(entry) = entries.next().map_err(Error::io("read", &self.path))? {
+            if is_file(&entry) {
+                take(&top_name(&entry.name), &mut entries)?;
             }
         }
         Ok(())
+    }
+}
+
+impl Links {
+    fn add(&mut self, name: String, target: String) {
+        self.bytes += (name.len() + target.len() + 2 * size_of::<String>()) as u64;
+        if self.bytes <= MOST_LINKS {
+            self.targets.insert(name, target);
+        }
+    }
+}
+
+/// Whether an entry has the bytes of a file: at once, sparse, or in one piece.
+fn is_file(entry: &Entry) -> bool {
+    matches!(entry.kind, b'0' | b'S' | b'7')
+}
+
+/// Why a tar cannot be read behind its first `count` entries.
+fn unreadable(count: u64, error: &io::Error) -> String {
+    match (count, error.kind()) {
+        (0, io::ErrorKind::InvalidData) => "it is no tar".into(),
+        (0, _) => format!("it is no tar: {error}"),
+        _ => format!("it is damaged behind entry {count}: {error}"),
     }
 }
 

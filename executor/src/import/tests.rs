@@ -41,6 +41,13 @@ impl Fixture {
         path
     }
 
+    /// A file of these bytes.
+    fn file(&self, bytes: &[u8]) -> PathBuf {
+        let path = self.directory.path().join("file.tar");
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
     /// `name: config, layers` of each image, or the error.
     fn check(&self, path: &Path, name: Option<&str>, expected: &str) {
         let name = name.map(|name| Reference::parse(name).unwrap());
@@ -154,6 +161,109 @@ fn what_is_damaged_gets_no_name() {
     std::fs::write(fixture.directory.path().join("file.tar"), "no tar").unwrap();
     let error = import(&fixture.store, &fixture.directory.path().join("file.tar"), None).unwrap_err().to_string();
     assert!(error.contains("it is no tar"), "{error}");
+}
+
+/// An entry with fields at their places.
+fn raw(kind: u8, name: &str, data: &[u8], fields: &[(usize, &[u8])]) -> Vec<u8> {
+    let mut header = tar::Header::new_gnu();
+    header.set_size(data.len() as u64);
+    for (at, value) in [(0, name.as_bytes()), (156, &[kind])].iter().chain(fields) {
+        header.as_mut_bytes()[*at..at + value.len()].copy_from_slice(value);
+    }
+    header.set_cksum();
+    [header.as_bytes(), data, &vec![0; data.len().wrapping_neg() % 512]].concat()
+}
+
+const ONE: &[u8] = br#"[{"Config":"c.json","RepoTags":["app"],"Layers":["a"]}]"#;
+
+#[test]
+fn a_layer_may_be_sparse_and_fields_blank() {
+    let fixture = Fixture::new();
+    let old: &[(usize, &[u8])] = &[(386, b"00000001000\x0000000000002\0"), (483, b"00000001002\0")];
+    let records = b"22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n27 GNU.sparse.realsize=514\n21 GNU.sparse.name=a\n";
+    let mut map = b"1\n512\n2\n".to_vec();
+    map.resize(512, 0);
+    map.extend(b"xy");
+    for sparse in [
+        raw(b'S', "a", b"xy", old),
+        [raw(b'x', "records", records, &[]), raw(b'0', "GNUSparseFile.1/a", &map, &[])].concat(),
+    ] {
+        let others =
+            [raw(b'0', "c.json", CONFIG, &[(108, b"        ")]), raw(b'0', "manifest.json", ONE, &[])].concat();
+        let file = fixture.file(&[sparse, others].concat());
+        fixture.check(&file, None, "app:latest: 1 [(\"tar\", 514)]");
+    }
+}
+
+#[test]
+fn only_files_are_documents() {
+    let fixture = Fixture::new();
+    let tree = raw(b'0', "etc/x", b"1", &[]);
+    for other in [raw(b'g', "manifest.json", b"9 path=a\n", &[]), raw(b'5', "manifest.json", b"", &[])] {
+        let tar = [other, tree.clone()].concat();
+        let expected = format!("base:latest: 1 [(\"tar\", {})]", tar.len());
+        fixture.check(&fixture.file(&tar), Some("base"), &expected);
+    }
+}
+
+#[test]
+fn what_is_hostile_is_refused_in_words() {
+    let fixture = Fixture::new();
+    let refused = |tar: &[&[u8]], why: &str| {
+        let file = fixture.file(&tar.concat());
+        fixture.check(&file, Some("base"), &format!("FILE cannot be imported: {why}"));
+        assert_eq!(fixture.store.images().unwrap(), []);
+    };
+    let entry = raw(b'0', "f", b"x", &[]);
+    let mut sum = entry.clone();
+    sum[0] = b'g';
+    refused(&[&sum], "it is no tar");
+    refused(&[&entry[..100]], "it is no tar: it ends too early");
+    refused(&[&entry, &entry, &sum], "it is damaged behind entry 2: a malformed tar");
+    refused(
+        &[&entry, &raw(b'0', "f", &[b'x'; 99], &[])[..512 + 98]],
+        "it is damaged behind entry 2: it ends too early",
+    );
+    let long = vec![b'x'; (1 << 20) + 1];
+    refused(&[&entry, &raw(b'L', "", &long, &[]), &entry], "it is damaged behind entry 1: a malformed tar");
+    let record = format!("1048600 path={}\n", "x".repeat(1_048_600 - 14));
+    refused(&[&raw(b'x', "", record.as_bytes(), &[]), &entry], "it is no tar");
+    let huge: &[(usize, &[u8])] = &[(124, b"\x80\0\0\0\0\0\0\x41\0\0\0\0")];
+    refused(&[&raw(b'0', "f", b"", huge)], "entry 1 has more than 274877906944 bytes");
+}
+
+#[test]
+fn archives_hold_no_more_than_layers_may() {
+    let fixture = Fixture::new();
+    let file = fixture.file(&[raw(b'0', "a", b"xx", &[]), raw(b'0', "b", b"xx", &[])].concat());
+    let open = |entries, bytes| Archive::open(&file, Limits { entries, bytes, devices: true });
+    let refusal = |entries, bytes| open(entries, bytes).err().map(|error| error.to_string()).unwrap_or_default();
+    assert_eq!(refusal(2, 2), "");
+    assert!(refusal(1, 2).ends_with("cannot be imported: it has more than 1 entries"));
+    assert!(refusal(2, 1).ends_with("cannot be imported: entry 1 has more than 1 bytes"));
+}
+
+#[test]
+fn links_lead_nowhere_and_have_an_end() {
+    let fixture = Fixture::new();
+    let files = |links: &[(&str, &str)]| {
+        let links = links.iter().map(|(name, to)| raw(b'2', name, b"", &[(157, to.as_bytes())]));
+        let documents = [raw(b'0', "c.json", CONFIG, &[]), raw(b'0', "manifest.json", ONE, &[])];
+        links.chain(documents).collect::<Vec<_>>().concat()
+    };
+    let missing = "FILE cannot be imported: manifest.json names a, which is not there";
+    for links in
+        [&[("a", "b"), ("b", "a")][..], &[("a", "/etc/passwd")], &[("a", "../../../../etc/passwd")], &[("a", "a")]]
+    {
+        fixture.check(&fixture.file(&files(links)), None, missing);
+    }
+    // Trees have as many as they like.
+    let long = raw(b'K', "", &[b'x'; 1 << 20], &[]);
+    let many = ["a", "b", "c", "d"].map(|name| [long.clone(), raw(b'2', name, b"", &[])].concat()).concat();
+    let expected = format!("base:latest: 1 [(\"tar\", {})]", many.len());
+    fixture.check(&fixture.file(&many), Some("base"), &expected);
+    let file = fixture.file(&[many, files(&[])].concat());
+    fixture.check(&file, None, "FILE cannot be imported: it has more than 4 MiB of links");
 }
 
 /// A layout directory with an image under `depth` indexes, each of which names the next one `times`.
