@@ -107,8 +107,8 @@ impl Checkout<'_> {
         }
         // What addresses like `../other` are relative to.
         self.run(place, &["config", "remote.origin.url", &self.wanted.redacted()])?;
-        let update = ["submodule", "--quiet", "update", "--init", "--recursive"];
-        let update = || shallow(|depth| self.run(place, &[&update, depth].concat()));
+        let update = |depth: &[&str]| self.repository.git.update_modules(place, depth, self.context);
+        let update = || shallow(|depth| update(depth).map_err(|error| failed(self.wanted, error)));
         let kept = place.git_dir.map(|git_dir| git_dir.join("modules")).filter(|modules| modules.exists());
         match (update(), kept) {
             // They are where they were for another commit; commits have ids, so that what was found there is right.

@@ -30,8 +30,8 @@ pub(super) struct Git {
     guard: Option<Guard>,
     /// The remote's address, which what `git` says may repeat, and what is shown instead.
     remote: (String, String),
-    /// How long it may do nothing, where it has no word for that itself.
-    patience: Patience,
+    /// How long it may do nothing.
+    silence: Duration,
     /// Lives as long as it is named in the environment.
     _known_hosts: Option<TempPath>,
 }
@@ -77,8 +77,7 @@ impl Git {
         environment.push(("GIT_SSH_COMMAND".into(), ssh_command(known_hosts.as_ref().map(TempPath::path))));
         let remote = (wanted.remote.clone(), wanted.redacted());
         let silence = SILENCE.parse().map(Duration::from_secs).expect("it is a number");
-        let patience = if wanted.remote.starts_with("git://") { Patience::Idle(silence) } else { Patience::Endless };
-        Ok(Self { environment, guard, remote, patience, _known_hosts: known_hosts })
+        Ok(Self { environment, guard, remote, silence, _known_hosts: known_hosts })
     }
 
     /// Runs it in a repository, or outside any; returns what it prints.
@@ -87,15 +86,34 @@ impl Git {
         Ok(String::from_utf8_lossy(&printed).into_owned())
     }
 
+    /// Fetches and checks out submodules, of whatever servers the repository names.
+    pub(super) fn update_modules(&self, place: &Place<'_>, options: &[&str], context: Context<'_>) -> Result<()> {
+        let update = ["submodule", "--quiet", "update", "--init", "--recursive"];
+        self.print_within(place, &[&update, options].concat(), Patience::Idle(self.silence), context).map(drop)
+    }
+
     /// The same, where what it prints may be no text.
     pub(super) fn print(&self, place: &Place<'_>, arguments: &[&str], context: Context<'_>) -> Result<Vec<u8>> {
+        // It has a limit of its own for other servers.
+        let is_mute = self.remote.0.starts_with("git://");
+        let patience = if is_mute { Patience::Idle(self.silence) } else { Patience::Endless };
+        self.print_within(place, arguments, patience, context)
+    }
+
+    fn print_within(
+        &self,
+        place: &Place<'_>,
+        arguments: &[&str],
+        patience: Patience,
+        context: Context<'_>,
+    ) -> Result<Vec<u8>> {
         // A file that is made here is for everybody to read, whatever the mask of whoever builds.
         let mut command = Command::new("sh");
         command.args(["-c", "umask 022; exec git \"$@\"", "git", "-c", "protocol.file.allow=user"]);
         command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
         place.apply(&mut command);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let output = process::output(command, self.patience, context, |error| missing(&error))?;
+        let output = process::output(command, patience, context, |error| missing(&error))?;
         let mut stderr = String::from_utf8_lossy(&output.stderr).replace(&self.remote.0, &self.remote.1);
         // Lines of ssh end so.
         stderr = stderr.replace("\r\n", "\n");
@@ -306,7 +324,7 @@ mod tests {
             environment,
             guard: None,
             remote: ("x".into(), "x".into()),
-            patience: Patience::Endless,
+            silence: Duration::MAX,
             _known_hosts: None,
         };
         let run = |context: Context<'_>| git.run(&Place::default(), &["version"], context);
@@ -327,12 +345,38 @@ mod tests {
         assert!(said.contains("nothing came from the other side for 1s"), "{said}");
     }
 
+    #[test]
+    fn a_server_of_a_submodule_that_says_nothing() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("git://{}/x.git", listener.local_addr().unwrap());
+        std::fs::write(dir.path().join(".gitmodules"), format!("[submodule \"m\"]\npath = m\nurl = {url}\n")).unwrap();
+        let said = patience_of("http://127.0.0.1/outer.git", |git, context| {
+            let git_dir = dir.path().join(".git");
+            let place = Place { git_dir: Some(&git_dir), work_tree: Some(dir.path()), index: None };
+            let module = format!("160000,{},m", "1".repeat(40));
+            git.run(&place, &["init", "--quiet"], context)?;
+            git.run(&place, &["update-index", "--add", "--cacheinfo", &module], context)?;
+            git.update_modules(&place, &[], context)
+        });
+        assert!(said.contains("nothing came from the other side for 1s"), "{said}");
+    }
+
     /// What is said of a server that takes a connection and says nothing.
     fn silent(scheme: &str) -> String {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let remote = format!("{scheme}://{}/x.git", listener.local_addr().unwrap());
-        let wanted = Wanted { remote: remote.clone(), ..Wanted::default() };
-        let error = tests::Place::new().with(|context| {
+        let ask =
+            |git: &Git, context: Context<'_>| git.run(&Place::default(), &["ls-remote", &remote], context).map(drop);
+        let error = patience_of(&remote, ask);
+        assert!(error.contains(&remote) || scheme == "git", "{error}");
+        error
+    }
+
+    /// What is said where servers have a second to say something.
+    fn patience_of(remote: &str, ask: impl Fn(&Git, Context<'_>) -> Result<()>) -> String {
+        let wanted = Wanted { remote: remote.to_owned(), ..Wanted::default() };
+        tests::Place::new().with(|context| {
             let mut git = Git::new(&wanted, context).unwrap();
             let shorter = |(name, value): &mut (OsString, OsString)| {
                 if value == SILENCE && name == "GIT_HTTP_LOW_SPEED_TIME" {
@@ -340,9 +384,7 @@ mod tests {
                 }
             };
             git.environment.iter_mut().for_each(shorter);
-            if let Patience::Idle(idle) = &mut git.patience {
-                *idle = Duration::from_secs(1);
-            }
+            git.silence = Duration::from_secs(1);
             let (ended, end) = std::sync::mpsc::channel::<()>();
             std::thread::scope(|scope| {
                 // It would be waited for as long as it likes.
@@ -351,13 +393,11 @@ mod tests {
                         context.cancel.cancel();
                     }
                 });
-                let run = git.run(&Place::default(), &["ls-remote", &remote], context);
+                let asked = ask(&git, context);
                 drop(ended);
-                run.unwrap_err().to_string()
+                asked.unwrap_err().to_string()
             })
-        });
-        assert!(error.contains(&remote) || scheme == "git", "{error}");
-        error
+        })
     }
 
     #[test]
