@@ -24,8 +24,8 @@ pub(super) fn find<'a>(owner: Option<&Owner>, files: &dyn Fn(i64) -> Result<&'a 
         Some(UserOpt::Id(id)) => (uid, gid) = (*id, *id),
         Some(UserOpt::Name { name, input }) => {
             if let Some(fields) = look_up(files(*input)?, "/etc/passwd", name)? {
-                uid = number(&fields, 2).ok_or_else(|| malformed("/etc/passwd", name))?;
-                gid = number(&fields, 3).ok_or_else(|| malformed("/etc/passwd", name))?;
+                let number = |index| number(&fields, index).ok_or_else(|| malformed("/etc/passwd", name));
+                (uid, gid) = (number(2)?, number(3)?);
             }
         }
     }
@@ -46,7 +46,7 @@ pub(super) fn find<'a>(owner: Option<&Owner>, files: &dyn Fn(i64) -> Result<&'a 
 /// The fields of the line that starts with a name, `None` for a root that is not there.
 fn look_up(files: &Files, path: &str, name: &str) -> Result<Option<Vec<String>>> {
     let text = read(files, path)?;
-    let line = text.lines().map(str::trim).find(|line| line.split(':').next() == Some(name) && line.contains(':'));
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty() && line.split(':').next() == Some(name));
     match line {
         Some(line) => Ok(Some(line.split(':').map(str::to_owned).collect())),
         None if name == "root" => Ok(None),
@@ -68,8 +68,9 @@ fn read(files: &Files, path: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// The number in a field; `None` is what is none. parity: what a line leaves out is 0, as it is for steps.
 fn number(fields: &[String], index: usize) -> Option<u32> {
-    fields.get(index)?.parse().ok()
+    fields.get(index).filter(|field| !field.is_empty()).map_or(Some(0), |field| field.parse().ok())
 }
 
 fn unknown(path: &str, name: &str) -> Error {
@@ -90,9 +91,9 @@ mod tests {
     fn check(user: Option<UserOpt>, group: Option<UserOpt>, expected: std::result::Result<(u32, u32), &str>) {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join("etc")).unwrap();
-        std::fs::write(root.path().join("etc/passwd"), "# c\nweb:x:33:34::/:/bin/sh\nbad:x:y:1:\n77:x:78:79::/:\n")
-            .unwrap();
-        std::fs::write(root.path().join("etc/group"), "root:x:9:\nstaff:x:50:web\n12:x:13:\n").unwrap();
+        let passwd = "# c\nweb:x:33:34::/:/bin/sh\nbad:x:y:1:\n77:x:78:79::/:\nbare\nshort:x:5\nblank:x:::\n";
+        std::fs::write(root.path().join("etc/passwd"), passwd).unwrap();
+        std::fs::write(root.path().join("etc/group"), "root:x:9:\nstaff:x:50:web\n12:x:13:\nbare\n").unwrap();
         let files = Files::at(root.path()).unwrap();
         let found = find(Some(&Owner { user, group }), &|_| Ok(&files));
         let found = found.map(|owner| owner.unwrap()).map_err(|error| error.to_string());
@@ -114,6 +115,13 @@ mod tests {
         check(name("77"), None, Ok((78, 79)));
         check(name("root"), name("12"), Ok((0, 13)));
         check(name("root"), name("root"), Ok((0, 9)));
+    }
+
+    #[test]
+    fn what_a_line_leaves_out_is_zero() {
+        check(name("short"), None, Ok((5, 0)));
+        check(name("bare"), name("bare"), Ok((0, 0)));
+        check(name("blank"), None, Ok((0, 0)));
     }
 
     #[test]
