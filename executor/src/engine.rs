@@ -407,8 +407,9 @@ impl Engine {
         if let Some(witness) = witness {
             witness.tell(request, &mut built, traces)?;
         }
+        let mut room = exporters::Room::new();
         for (attached, said) in request.attached.iter().zip(said) {
-            let found = exporters::statements(&self.files(request, &said.tree, sink)?, attached)?;
+            let found = exporters::statements(&self.files(request, &said.tree, sink)?, attached, &mut room)?;
             built[attached.of].said.extend(found);
         }
         built.iter_mut().for_each(|built| built.said.sort_by_key(|said| !said.is_core));

@@ -45,8 +45,8 @@ pub(crate) use layers::Wanted;
 pub(crate) use lend::lend;
 pub use lend::{Lending, Mode};
 pub use packs::Packs;
-pub(crate) use statements::read as statements;
 pub use statements::{About, Attached, Left, Said};
+pub(crate) use statements::{Room, read as statements};
 
 /// The exporters there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

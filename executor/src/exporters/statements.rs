@@ -3,7 +3,7 @@
 //! Nothing of the tree is trusted: links are not followed, files are small and few, and each is held against what it must be.
 //!
 //! parity: `exporter/attestation/unbundle.go` of BuildKit v0.32, which follows links inside the tree, and has no limit to the
-//! number of files.
+//! number of files and to what they have in all.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::io::{self, Read};
@@ -23,6 +23,8 @@ use crate::{Error, Result};
 const MAX_BYTES: u64 = 40 << 20;
 /// Most bytes of all statements in a tree.
 const MAX_TOTAL: u64 = 160 << 20;
+/// Most bytes of what is read of all trees of a build: they are in the memory until everything is exported.
+const MAX_ALL: u64 = 640 << 20;
 /// Most of them: one for each stage is what scanners leave.
 const MAX_FILES: usize = 1000;
 /// Most characters of a file that a message shows.
@@ -52,6 +54,12 @@ pub struct Attached {
     pub inline_only: bool,
     /// Whether it is an error that nothing is there.
     pub required: bool,
+}
+
+/// How many bytes may still be read, of all trees and of one.
+pub(crate) struct Room {
+    all: u64,
+    tree: u64,
 }
 
 /// What is in a tree.
@@ -135,17 +143,39 @@ impl Said {
     }
 }
 
-/// What is said in a tree, what is about the result itself first.
-///
-/// **Errors**: what is no file of a statement, or of a predicate; more than there may be.
-pub(crate) fn read(files: &Files, attached: &Attached) -> Result<Vec<Said>> {
-    match &attached.left {
-        Left::Statements => statements(files, attached),
-        Left::Predicate(about) => Ok(vec![predicate(files, attached, about)?]),
+impl Room {
+    /// For a build.
+    pub(crate) fn new() -> Self {
+        Self { all: MAX_ALL, tree: MAX_TOTAL }
+    }
+
+    /// The most that the next file may have.
+    fn most(&self) -> u64 {
+        self.all.min(self.tree).min(MAX_BYTES)
+    }
+
+    /// What is wrong with a file that has more.
+    fn exceeded(&self) -> String {
+        match self.most() {
+            MAX_BYTES => format!("exceeds {MAX_BYTES} bytes"),
+            most if most == self.tree => format!("makes it more than {MAX_TOTAL} bytes in all"),
+            _ => format!("makes what is said of all results more than {MAX_ALL} bytes"),
+        }
     }
 }
 
-fn statements(files: &Files, attached: &Attached) -> Result<Vec<Said>> {
+/// What is said in a tree, what is about the result itself first. What it has is no longer in `room`.
+///
+/// **Errors**: what is no file of a statement, or of a predicate; more than there may be.
+pub(crate) fn read(files: &Files, attached: &Attached, room: &mut Room) -> Result<Vec<Said>> {
+    room.tree = MAX_TOTAL;
+    match &attached.left {
+        Left::Statements => statements(files, attached, room),
+        Left::Predicate(about) => Ok(vec![predicate(files, attached, about, room)?]),
+    }
+}
+
+fn statements(files: &Files, attached: &Attached, room: &mut Room) -> Result<Vec<Said>> {
     let failed = |error| unread(attached, error);
     let real = files.real_path(Path::new(&attached.path), true).map_err(failed)?;
     let dir = files.open_dir(&real).map_err(failed)?;
@@ -158,16 +188,12 @@ fn statements(files: &Files, attached: &Attached) -> Result<Vec<Said>> {
     if names.len() > MAX_FILES {
         return Err(Error::Invalid(format!("{by} left {} files: {MAX_FILES} is the most", names.len())));
     }
-    let mut left = MAX_TOTAL;
     let one = |name: &CString| {
         let shown = name.to_str().ok().filter(|name| !name.chars().any(char::is_control));
         let Some(text) = shown else {
             return Err(attached.invalid(&format!("{name:?}"), "has a name that is no text"));
         };
-        let read = bytes(&dir, name, left).and_then(|bytes| {
-            left -= bytes.len() as u64;
-            said(text, &bytes, attached)
-        });
+        let read = bytes(&dir, name, room).and_then(|bytes| said(text, &bytes, attached));
         read.map_err(|why| attached.invalid(text, &why))
     };
     let mut found = names.iter().map(one).collect::<Result<Vec<_>>>()?;
@@ -176,7 +202,7 @@ fn statements(files: &Files, attached: &Attached) -> Result<Vec<Said>> {
 }
 
 /// A statement of which a file is the predicate.
-fn predicate(files: &Files, attached: &Attached, about: &[About]) -> Result<Said> {
+fn predicate(files: &Files, attached: &Attached, about: &[About], room: &mut Room) -> Result<Said> {
     let failed = |error| unread(attached, error);
     let real = files.real_path(Path::new(&attached.path), true).map_err(failed)?;
     let invalid = |why: &str| attached.invalid(&attached.path, why);
@@ -185,7 +211,7 @@ fn predicate(files: &Files, attached: &Attached, about: &[About]) -> Result<Said
         return Err(invalid("is no file"));
     };
     let file = CString::new(file.as_bytes()).map_err(|error| failed(error.into()))?;
-    let bytes = bytes(&files.open_dir(parent).map_err(failed)?, &file, MAX_TOTAL).map_err(|why| invalid(&why))?;
+    let bytes = bytes(&files.open_dir(parent).map_err(failed)?, &file, room).map_err(|why| invalid(&why))?;
     let predicate = serde_json::from_slice(&bytes).map_err(|error| invalid(&format!("is no predicate: {error}")))?;
     Ok(Said {
         name: name.to_owned(),
@@ -202,8 +228,8 @@ fn unread(attached: &Attached, error: io::Error) -> Error {
     attached.invalid(&path, &format!("cannot be read: {error}"))
 }
 
-/// The bytes of a file, of which so many may be left.
-fn bytes(dir: &OpenDir, name: &CStr, left: u64) -> Checked<Vec<u8>> {
+/// The bytes of a file, as far as there is room for it.
+fn bytes(dir: &OpenDir, name: &CStr, room: &mut Room) -> Checked<Vec<u8>> {
     let failed = |error: std::io::Error| format!("cannot be read: {error}");
     match kind(&dir.stat(name).map_err(failed)?) {
         FileType::RegularFile => {}
@@ -211,14 +237,16 @@ fn bytes(dir: &OpenDir, name: &CStr, left: u64) -> Checked<Vec<u8>> {
         FileType::Directory => return Err("is a directory: only files are read".to_owned()),
         _ => return Err("is not a regular file".to_owned()),
     }
-    let most = left.min(MAX_BYTES);
+    let most = room.most();
     let mut bytes = Vec::new();
     dir.open_file(name).and_then(|file| file.take(most + 1).read_to_end(&mut bytes)).map_err(failed)?;
-    match bytes.len() as u64 {
-        length if length <= most => Ok(bytes),
-        _ if most < MAX_BYTES => Err(format!("makes it more than {MAX_TOTAL} bytes in all")),
-        _ => Err(format!("exceeds {MAX_BYTES} bytes")),
+    let length = bytes.len() as u64;
+    if length > most {
+        return Err(room.exceeded());
     }
+    room.tree -= length;
+    room.all -= length;
+    Ok(bytes)
 }
 
 /// Reads a statement.
@@ -286,7 +314,7 @@ mod tests {
     fn found(make: impl FnOnce(PathBuf)) -> Checked<Vec<Said>> {
         let tree = tempfile::tempdir().unwrap();
         make(tree.path().to_owned());
-        read(&Files::at(tree.path()).unwrap(), &Attached::bill(0)).map_err(|error| error.to_string())
+        read(&Files::at(tree.path()).unwrap(), &Attached::bill(0), &mut Room::new()).map_err(|error| error.to_string())
     }
 
     fn refused(text: &str) -> String {
@@ -331,13 +359,13 @@ mod tests {
             by: "the frontend".to_owned(),
             ..Attached::bill(0)
         };
-        let found = read(&files, &attached("/d/x.json")).unwrap();
+        let found = read(&files, &attached("/d/x.json"), &mut Room::new()).unwrap();
         assert_eq!((&*found[0].name, &*found[0].predicate_type), ("x.json", "type"));
         assert_eq!(found[0].predicate, serde_json::json!([1]));
         let result = Subject { name: "r".to_owned(), digest: Value::Null };
         let names: Vec<String> = found[0].subject(&[result]).into_iter().map(|subject| subject.name).collect();
         assert_eq!(names, ["r", "n", "o"]);
-        let refused = |path: &str| read(&files, &attached(path)).unwrap_err().to_string();
+        let refused = |path: &str| read(&files, &attached(path), &mut Room::new()).unwrap_err().to_string();
         assert_eq!(refused("d"), "d, which the frontend left, is a directory: only files are read");
         assert!(refused("no").starts_with("no, which the frontend left, cannot be read: "), "{}", refused("no"));
         assert_eq!(refused("/"), "/, which the frontend left, is no file");
@@ -372,6 +400,34 @@ mod tests {
         let provenance = SPDX.replace("https://spdx.dev/Document", "https://slsa.dev/provenance/v1");
         let error = said("x", provenance.as_bytes(), &of_builder).unwrap_err();
         assert_eq!(error, "is a provenance, which nobody but the builder may give");
+    }
+
+    #[test]
+    fn all_trees_share_one_room() {
+        let tree = tempfile::tempdir().unwrap();
+        fs::write(tree.path().join("a"), SPDX).unwrap();
+        fs::write(tree.path().join("p"), "{}").unwrap();
+        let files = Files::at(tree.path()).unwrap();
+        let predicate = Attached { left: Left::Predicate(Vec::new()), path: "p".into(), ..Attached::bill(0) };
+        let mut room = Room { all: 2 * 2 + 1, tree: MAX_TOTAL };
+        let mut next = |attached: &Attached| read(&files, attached, &mut room).map_err(|error| error.to_string());
+        assert_eq!(next(&predicate).unwrap().len(), 1);
+        assert_eq!(next(&predicate).unwrap().len(), 1);
+        let why = "makes what is said of all results more than 671088640 bytes";
+        for (attached, name) in [(predicate, "p"), (Attached::bill(0), "a")] {
+            let expected = format!("{name}, which the scanner for bills of materials left, {why}");
+            assert_eq!(next(&attached).unwrap_err(), expected);
+        }
+    }
+
+    #[test]
+    fn a_tree_has_a_room_of_its_own() {
+        let tree = tempfile::tempdir().unwrap();
+        fs::write(tree.path().join("a"), SPDX).unwrap();
+        let dir = Files::at(tree.path()).unwrap().open_dir(Path::new("")).unwrap();
+        let mut room = Room { all: MAX_ALL, tree: SPDX.len() as u64 };
+        assert_eq!(bytes(&dir, c"a", &mut room).unwrap(), SPDX.as_bytes());
+        assert_eq!(bytes(&dir, c"a", &mut room).unwrap_err(), "makes it more than 167772160 bytes in all");
     }
 
     #[test]
