@@ -4,7 +4,7 @@ use std::io;
 
 use super::number::{decimal, number, size, time};
 use super::records::{self, Records, said};
-use super::sparse::Form;
+use super::sparse::{self, Form};
 use super::{BLOCK, Block, Entry, MOST_SAID, malformed, until_zero};
 
 /// What a record of an extended attribute begins with.
@@ -28,7 +28,7 @@ pub enum Head {
 
 /// An entry whose headers are complete.
 pub struct Headed {
-    /// As the headers have it; of a sparse file the size is that of its pieces, and the name may be another.
+    /// As the headers have it; of a sparse file the size is that of its pieces.
     pub entry: Entry,
     /// Bytes that follow in the tar, which are more than the file's where it is sparse. Zeros fill their last block.
     pub stored: u64,
@@ -56,6 +56,12 @@ impl Heads {
         }
         let mut before = std::mem::take(&mut self.before);
         before.apply(&mut entry)?;
+        if entry.kind != b'S'
+            && Form::of(&before.records).is_some()
+            && let Some(name) = sparse::name(&before.records)
+        {
+            entry.name = name.to_vec();
+        }
         let stored = if is_header_only(entry.kind) { 0 } else { entry.size };
         Ok(Head::Entry(Headed { entry, stored, records: before.records }))
     }

@@ -109,9 +109,6 @@ impl<R: Read> Entries<R> {
             map
         } else {
             let Some(form) = Form::of(records) else { return Ok(()) };
-            if let Some(name) = sparse::name(records) {
-                entry.name = name.to_vec();
-            }
             entry.size = sparse::whole_size(records)?.unwrap_or(entry.size);
             match form {
                 Form::Record => Map::of_record(records)?,
