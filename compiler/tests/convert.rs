@@ -296,6 +296,7 @@ fn what_of_a_program_there_is_no_word_for_is_named_at_its_call() {
         said,
         "default: a Dockerfile has no word for what a function sends away (push, load, download)\n\
          mkfile: a Dockerfile has no word for a file that is written, and not copied\n\
+         mkfile: a Dockerfile has no word for a file whose last line has no end\n\
          copy: a Dockerfile has no word for a copy that does not follow links (option followSymlinks)\n\
          local: a Dockerfile has no word for a directory of the client that is not the program's own"
     );
@@ -357,4 +358,56 @@ fn what_is_written_is_in_order() {
     let source = Source::new("build.toml", written.clone().into_bytes());
     let formatted = ast::apply(&source.bytes, &compiler::format(&source).unwrap());
     assert_eq!(written, String::from_utf8(formatted).unwrap());
+}
+
+/// Converts one text and leaves out what there is no word for.
+fn lossily(name: &str, text: &str, to: &str) -> String {
+    let source = Source::new(name, text.as_bytes().to_vec());
+    compiler::convert(&source, frontends::by_id(to).unwrap(), true, &world()).unwrap().text
+}
+
+fn has_errors(name: &str, text: &str) -> bool {
+    let module = compiler::parse(&Source::new(name, text.as_bytes().to_vec()));
+    module.diagnostics.iter().any(|found| found.severity == Severity::Error)
+}
+
+/// A Dockerfile is lines: what they cannot hold is named, and left out as a whole.
+#[test]
+fn what_lines_of_a_dockerfile_cannot_hold_is_named() {
+    let spec = |body: &str| format!("spec = 1\n[image.a]\nfrom = \"alpine\"\n{body}");
+    let cases = [
+        ("step = [{ write = \"/f\", content = \"x\" }]", "a file whose last line has no end"),
+        ("step = [{ write = \"/a b\", content = \"x\\n\" }]", "a blank in the path of a file that is written"),
+        ("step = [{ write = \"/f\", content = \"f\\n\" }]", "a file of such a name, or with its name as a line"),
+        ("env = { A = \"x\\ny\" }", "a line break in a value"),
+        ("step = [{ run = \"[\\\"a\\\"]\" }]", "such a command line: say it as a list"),
+        ("shell = []\nstep = [{ run = [\"x\"] }]", "a shell of no words"),
+        (
+            "step = [{ unpack = \"stage.b:/x\" }]\n[stage.b]\nfrom = \"scratch\"",
+            "an archive that is unpacked from a stage",
+        ),
+    ];
+    for (body, what) in cases {
+        let spec = spec(body);
+        let said = converted("build.toml", &spec, "Dockerfile").unwrap_err();
+        assert!(said.contains(&format!("a Dockerfile has no word for {what}")), "{body}: {said}");
+        let text = lossily("build.toml", &spec, "Dockerfile");
+        assert!(!has_errors("Dockerfile", &text), "{text}");
+    }
+}
+
+#[test]
+fn stages_whose_names_a_dockerfile_cannot_have_get_others() {
+    let spec = "spec = 1\n[stage.1st]\nfrom = \"alpine\"\n[image.a]\nfrom = \"stage.1st\"\n\
+                step = [{ copy = \"stage.1st:/x\", to = \"/y\" }]\n";
+    let text = converted("build.toml", spec, "Dockerfile").unwrap();
+    assert_eq!(text, "FROM alpine AS stage-1st\n\nFROM stage-1st AS a\nCOPY --from=stage-1st /x /y\n");
+}
+
+/// Where nothing is given, it is in no process; where something is, it would be in all of them.
+#[test]
+fn names_of_makers_and_shells_are_as_they_are() {
+    let spec = "spec = 1\n[image.a]\nfrom = \"alpine\"\nshell = [\"/bin/$X\", \"-c\"]\nauthor = \"$X\"\n";
+    let text = converted("build.toml", spec, "Dockerfile").unwrap();
+    assert_eq!(text, "FROM alpine AS a\nSHELL [\"/bin/$X\",\"-c\"]\nMAINTAINER $X\n");
 }

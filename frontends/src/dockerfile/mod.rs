@@ -19,6 +19,7 @@ mod lower;
 pub(crate) mod number;
 mod parse;
 pub mod print;
+mod readback;
 mod scan;
 mod syntax;
 mod text;

@@ -1,13 +1,16 @@
 //! Steps as a Dockerfile writes them: what other languages show of their steps, and what `llbc convert` writes.
 //!
-//! What a Dockerfile cannot say (a variable of one process, a condition) is written as a flag that no Dockerfile has;
-//! [`unsayable`] tells whether a step has any of that.
+//! What a Dockerfile cannot say (a variable of one process, a condition) is written as a flag that no Dockerfile has, but
+//! not into a Dockerfile: [`module`] names it.
+
+use std::collections::BTreeMap;
 
 use ast::{
     Command, Condition, Copy, Delivery, Document, Goal, GoalKind, Healthcheck, ImageDelivery, Module, Mount, Op, Opt,
     OptKind, Pair, Param, Place, Step, Str, StrKind, Wanted,
 };
 
+use super::readback;
 use crate::Unsaid;
 
 /// An instruction on one logical line, documents not included.
@@ -28,16 +31,19 @@ pub fn flags(opts: &[Opt]) -> String {
     opts.iter().map(|opt| flag(&opt.kind)).filter(|flag| !flag.is_empty()).map(|flag| format!(" {flag}")).collect()
 }
 
-/// What of a step a Dockerfile has no word for.
-pub fn unsayable(op: &Op, opts: &[Opt]) -> Option<&'static str> {
-    let by_op = match op {
+/// What of a step as a whole a Dockerfile has no word for.
+fn unsayable(op: &Op, opts: &[Opt]) -> Option<&'static str> {
+    match op {
         Op::Mkdir(_) => Some("a directory that is made without going there"),
         Op::Remove(_) => Some("a removal without a process"),
+        Op::Add(_) if opts.iter().any(|opt| matches!(opt.kind, OptKind::From(_))) => {
+            Some("an archive that is unpacked from a stage or an image")
+        }
+        Op::Shell(words) if words.is_empty() => Some("a shell of no words"),
         Op::Call(_) | Op::Value(_) => Some("a call of a function"),
         Op::Hole => Some("what could not be read"),
         _ => None,
-    };
-    by_op.or_else(|| opts.iter().find_map(|opt| unsayable_option(&opt.kind)))
+    }
 }
 
 fn unsayable_option(kind: &OptKind) -> Option<&'static str> {
@@ -136,17 +142,14 @@ fn condition(condition: &Condition) -> String {
 
 fn arguments(op: &Op) -> String {
     match op {
-        Op::From(value)
-        | Op::Dir(value)
-        | Op::User(value)
-        | Op::StopSignal(value)
-        | Op::Maintainer(value)
-        | Op::Mkdir(value) => raw(value),
+        Op::From(value) | Op::Dir(value) | Op::User(value) | Op::StopSignal(value) | Op::Mkdir(value) => raw(value),
+        Op::Maintainer(value) => plain(value),
         Op::Run(value) | Op::Cmd(value) | Op::Entrypoint(value) => command(value),
         Op::Copy(value) | Op::Add(value) => copy(value),
         Op::Arg(params) => params.iter().map(param).collect::<Vec<_>>().join(" "),
         Op::Env(pairs) | Op::Label(pairs) => pairs.iter().map(pair).collect::<Vec<_>>().join(" "),
-        Op::Shell(values) | Op::Volume(values) => list(values.iter().map(raw)),
+        Op::Shell(values) => list(values.iter().map(plain)),
+        Op::Volume(values) => list(values.iter().map(raw)),
         Op::Expose(values) | Op::Remove(values) => values.iter().map(raw).collect::<Vec<_>>().join(" "),
         Op::Healthcheck(check) => healthcheck(check),
         Op::OnBuild(text) => text.lossy().into_owned(),
@@ -222,6 +225,12 @@ fn list(words: impl Iterator<Item = String>) -> String {
     serde_json::Value::from(words.collect::<Vec<_>>()).to_string()
 }
 
+/// A string where nothing is replaced.
+fn plain(value: &Str) -> String {
+    let (StrKind::Lit(text) | StrKind::Word { raw: text, .. }) = &value.kind;
+    text.lossy().into_owned()
+}
+
 /// A string as a word that expands to it.
 fn raw(value: &Str) -> String {
     match &value.kind {
@@ -260,16 +269,16 @@ fn blanks_escaped(raw: &str) -> String {
 ///
 /// With `lossy`, what cannot be said is left out: a step as a whole, or what is special about it.
 pub(crate) fn module(module: &Module, lossy: bool) -> Result<String, Vec<Unsaid>> {
-    let mut printer = Printer { text: String::new(), unsaid: unsayable_goals(module), lossy };
+    let mut printer = Printer { text: String::new(), unsaid: unsayable_goals(module), names: names(module) };
     printer.unsaid.extend(unsayable_contexts(module));
     module.head.iter().for_each(|step| printer.step(step, None));
     for def in &module.defs {
         if !printer.text.is_empty() {
             printer.text.push('\n');
         }
-        let name = def.name.as_ref().map(|name| name.text.as_str());
+        let name = def.name.as_ref().map(|name| printer.name(&name.text).to_owned());
         for (at, step) in def.body.steps().iter().enumerate() {
-            printer.step(step, name.filter(|_| at == 0));
+            printer.step(step, name.as_deref().filter(|_| at == 0));
         }
     }
     if printer.unsaid.is_empty() || lossy { Ok(printer.text) } else { Err(printer.unsaid) }
@@ -323,32 +332,86 @@ fn unsayable_result(wanted: &Wanted) -> Option<&'static str> {
     said.iter().find(|(is_said, _)| *is_said).map(|(_, what)| *what)
 }
 
+/// Names that a stage of a Dockerfile cannot have, with those that it gets instead.
+fn names(module: &Module) -> BTreeMap<String, String> {
+    let all = || module.defs.iter().filter_map(|def| def.name.as_ref()).map(|name| name.text.as_str());
+    let named = |name: &str| {
+        let mut new = format!("stage-{name}");
+        while all().any(|other| other.eq_ignore_ascii_case(&new)) {
+            new.push('-');
+        }
+        (name.to_owned(), new)
+    };
+    all().filter(|name| !name.starts_with(|c: char| c.is_ascii_alphabetic())).map(named).collect()
+}
+
 struct Printer {
     text: String,
     unsaid: Vec<Unsaid>,
-    lossy: bool,
+    names: BTreeMap<String, String>,
 }
 
 impl Printer {
-    fn step(&mut self, step: &Step, stage: Option<&str>) {
-        let mut opts = step.opts.clone();
-        if let Some(what) = unsayable(&step.op, &opts) {
-            self.unsaid.push((step.span, what));
-            if !self.lossy || unsayable(&step.op, &[]).is_some() {
-                return;
+    fn name<'n>(&'n self, name: &'n str) -> &'n str {
+        self.names.get(name).map_or(name, String::as_str)
+    }
+
+    /// The step with the names that stages have here.
+    fn renamed(&self, mut step: Step) -> Step {
+        let rename = |value: &mut Str| {
+            if let StrKind::Lit(text) | StrKind::Word { raw: text, .. } = &mut value.kind
+                && let Some(new) = self.names.get(text.lossy().as_ref())
+            {
+                *text = new.as_str().into();
             }
-            opts.retain(|opt| unsayable_option(&opt.kind).is_none());
+        };
+        if let Op::From(value) = &mut step.op {
+            rename(value);
         }
-        self.text.push_str(&instruction(&step.op, &opts));
-        if let (Op::From(_), Some(stage)) = (&step.op, stage) {
-            self.text.push_str(" AS ");
-            self.text.push_str(stage);
+        for opt in &mut step.opts {
+            match &mut opt.kind {
+                OptKind::From(value) => rename(value),
+                OptKind::Mount(mount) => {
+                    let from = mount.fields.iter_mut().filter(|field| field.key == "from");
+                    from.filter_map(|field| field.value.as_mut()).for_each(rename);
+                }
+                _ => {}
+            }
         }
-        self.text.push('\n');
-        for document in ast::visit::documents(step) {
-            self.text.push_str(&document.content.lossy());
-            self.text.push_str(&document.name);
-            self.text.push('\n');
+        step
+    }
+
+    fn step(&mut self, step: &Step, stage: Option<&str>) {
+        let unsayable = unsayable(&step.op, &step.opts);
+        let special = step.opts.iter().find_map(|opt| unsayable_option(&opt.kind));
+        if let Some(what) = unsayable.or(special) {
+            self.unsaid.push((step.span, what));
+        }
+        if unsayable.is_some() {
+            return;
+        }
+        let is_said = |opt: &&Opt| unsayable_option(&opt.kind).is_none();
+        let said = Step { opts: step.opts.iter().filter(is_said).cloned().collect(), ..step.clone() };
+        let said = self.renamed(said);
+        let text = written(&said, stage);
+        let misread = readback::misread(&said, &text);
+        self.unsaid.extend(misread.map(|what| (step.span, what)));
+        // What follows needs the stage that it is in.
+        if misread.is_none() || stage.is_some() {
+            self.text.push_str(&text);
         }
     }
+}
+
+/// The lines of a step.
+fn written(step: &Step, stage: Option<&str>) -> String {
+    let mut text = instruction(&step.op, &step.opts);
+    if let (Op::From(_), Some(stage)) = (&step.op, stage) {
+        text.extend([" AS ", stage]);
+    }
+    text.push('\n');
+    for document in ast::visit::documents(step) {
+        text.extend([&document.content.lossy(), document.name.as_str(), "\n"]);
+    }
+    text
 }

@@ -495,11 +495,11 @@ fn any_text_is_read_and_put_in_order() {
 #[test]
 fn a_spec_as_a_dockerfile() {
     let source = "[var]\nv = { default = \"1 2\" }\n[stage.s]\nfrom = \"x\"\nenv = { A = \"b c ${var.v}\" }\n\
-                  step = [{ run = \"make\", cache = [{ path = \"/c\" }] }, { write = \"/f\", content = \"$x\" }]\n\
+                  step = [{ run = \"make\", cache = [{ path = \"/c\" }] }, { write = \"/f\", content = \"$x\\n\" }]\n\
                   [image.a]\nfrom = \"y\"\nfile = [{ from = \"stage.s:/o p\", to = \"/o\" }]\ncmd = [\"/o\", \"a b\"]\n";
     let text = crate::dockerfile::print::module(&parse(source), false).unwrap();
     let expected = "ARG v=1\\ 2\n\nFROM x AS s\nARG v\nENV A=b\\ c\\ ${v}\n\
-                    RUN --mount=type=cache,target=/c --network=none make\nCOPY <<'f' /f\n$xf\n\n\
+                    RUN --mount=type=cache,target=/c --network=none make\nCOPY <<'f' /f\n$x\nf\n\n\
                     FROM y AS a\nCOPY --from=s --link [\"/o p\",\"/o\"]\nCMD [\"/o\",\"a b\"]\n";
     assert_eq!(text, expected);
 }
