@@ -6,6 +6,7 @@
 mod compare;
 mod construct;
 mod difference;
+mod given;
 mod several;
 mod stand_ins;
 mod unfold;
@@ -158,9 +159,10 @@ fn differences(
             def.is_some_and(|def| def.params.iter().any(|param| param.name.text == name))
         };
         let own = marks.iter().filter(|(name, _)| is_own(name)).map(|(name, mark)| (name.clone(), mark.clone()));
-        let own: unfold::Marks = own.collect();
+        let own: unfold::Marks = own.chain(given::arguments(module)).collect();
         let rounds = if own.is_empty() { vec![own] } else { vec![unfold::Marks::new(), own] };
-        let fresh = rounds.iter().find_map(|args| difference(first, second, module, (target, at), args, to, world));
+        let texts = [(first, module), (second, &written)];
+        let fresh = rounds.iter().find_map(|args| difference(texts, (target, at), args, to, world));
         // Targets that share a step differ in it together.
         found.extend(fresh.filter(|fresh| !found.contains(fresh)));
     }
@@ -169,9 +171,7 @@ fn differences(
 
 /// What two texts build differently for one target.
 fn difference(
-    first: &Source,
-    second: &Source,
-    module: &Module,
+    [(first, module), (second, written)]: [(&Source, &Module); 2],
     (target, at): (&str, Option<Span>),
     args: &unfold::Marks,
     to: &Language,
@@ -185,6 +185,13 @@ fn difference(
     let directories = Directories::new();
     // What cannot be built in the one language is no measure for the other.
     let (wanted, _) = built(first, &options, &directories, world).ok()?;
+    if written.dialect.functions {
+        // A program refuses arguments that it has no parameters for.
+        let goal = if target.is_empty() { "default" } else { target };
+        let params = written.defs.iter().filter(|def| def.name.as_ref().is_some_and(|name| name.text == goal));
+        let params: Vec<&str> = params.flat_map(|def| &def.params).map(|param| param.name.text.as_str()).collect();
+        options.opts.retain(|key, _| key.strip_prefix("build-arg:").is_none_or(|name| params.contains(&name)));
+    }
     let error = match built(second, &options, &directories, world) {
         Err(message) => {
             let message = format!("{} of this is refused: {message}", to.noun);

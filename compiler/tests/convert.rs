@@ -406,6 +406,13 @@ fn stages_whose_names_a_dockerfile_cannot_have_get_others() {
 
 /// Where nothing is given, it is in no process; where something is, it would be in all of them.
 #[test]
+fn variables_without_a_value_are_compared_with_one() {
+    let spec = "spec = 1\n[var.v]\n[image.a]\nfrom = \"alpine\"\nlabels = { v = \"${var.v}\" }\nstep = [{ run = \"x\", network = \"default\" }]\n";
+    let said = converted("build.toml", spec, "Dockerfile").unwrap_err();
+    assert!(said.contains("v would be set as well"), "{said}");
+}
+
+#[test]
 fn names_of_makers_and_shells_are_as_they_are() {
     let spec = "spec = 1\n[image.a]\nfrom = \"alpine\"\nshell = [\"/bin/$X\", \"-c\"]\nauthor = \"$X\"\n";
     let text = converted("build.toml", spec, "Dockerfile").unwrap();

@@ -24,6 +24,11 @@ static PREDEFINED: LazyLock<[Arc<str>; 11]> = LazyLock::new(|| {
     .map(Arc::from)
 });
 
+/// Whether an argument says what is built for, or on.
+pub(crate) fn is_platform_argument(name: &str) -> bool {
+    PREDEFINED.iter().any(|known| &**known == name)
+}
+
 /// The arguments that `FROM` may always use, and stages once they declare them. Build arguments replace them.
 pub(super) fn predefined(
     build: &Platform,
