@@ -413,6 +413,50 @@ fn variables_without_a_value_are_compared_with_one() {
 }
 
 #[test]
+fn parameters_that_nothing_can_refer_to_are_named_and_then_as_usual() {
+    let program = "fs default(string p = \"a\", int n = 0o755) {\n\timage \"alpine\"\n\trun \"echo ${p}\"\n\tcmd \"x\" \"${n}\"\n}\n";
+    let said = converted("main.hlb", program, "Dockerfile").unwrap_err();
+    assert!(said.contains("n: a Dockerfile has no word for a parameter in the process of an image"), "{said}");
+    let text = lossily("main.hlb", program, "Dockerfile");
+    assert!(text.contains("\nRUN echo a\n") && text.ends_with("\nCMD [\"x\",\"493\"]\n"), "{text}");
+}
+
+#[test]
+fn what_a_program_asks_the_client_is_named_and_then_as_it_is_here() {
+    struct Client;
+    impl World for Client {
+        fn answer(&self, questions: &[Question]) -> Vec<Result<Answer, AskError>> {
+            questions.iter().map(|_| Ok(Answer::Text(Some("riscv64".to_owned())))).collect()
+        }
+    }
+    let text = "fs default() {\n\timage \"alpine\"\n\tenv \"A\" localArch\n\trun \"x\" with ignoreCache\n}\n";
+    let source = Source::new("main.hlb", text.as_bytes().to_vec());
+    let language = frontends::by_id("Dockerfile").unwrap();
+    let (found, _) = compiler::convert(&source, language, false, &Client).unwrap_err();
+    let found: Vec<_> = found.iter().map(|found| found.message.as_str()).collect();
+    assert_eq!(
+        found,
+        [
+            "a Dockerfile has no word for what the client is or has",
+            "a Dockerfile has no word for a process that runs each time"
+        ]
+    );
+    let written = compiler::convert(&source, language, true, &Client).unwrap();
+    assert_eq!(written.text, "FROM alpine AS default\nENV A=riscv64\nRUN x\n");
+}
+
+#[test]
+fn what_only_a_build_knows_of_a_program_is_said() {
+    for (value, what) in [("manifest(\"alpine\")", "the manifest of an image"), ("d", "the digest of what is pushed")] {
+        let program = format!(
+            "fs pushed() {{\n\tscratch\n\tdockerPush \"a/b\" as d\n}}\nfs default() {{\n\timage \"alpine\"\n\tenv \"A\" {value}\n}}\n"
+        );
+        let said = converted("main.hlb", &program, "TOML").unwrap_err();
+        assert!(said.contains(&format!("{what} is not known without building")), "{said}");
+    }
+}
+
+#[test]
 fn names_of_makers_and_shells_are_as_they_are() {
     let spec = "spec = 1\n[image.a]\nfrom = \"alpine\"\nshell = [\"/bin/$X\", \"-c\"]\nauthor = \"$X\"\n";
     let text = converted("build.toml", spec, "Dockerfile").unwrap();

@@ -22,6 +22,7 @@ use frontends::Unsaid;
 use llb::{Edge, Graph, NodeId};
 use oci::Platform;
 
+use super::StandIns;
 use crate::{Facts, Outcome, World};
 use settings::Settings;
 
@@ -53,7 +54,7 @@ const DEFAULT: &str = "default";
 /// Writes out a program.
 ///
 /// **Errors**: why nothing of it can be built.
-pub(super) fn unfold(source: &Source, module: &Module, world: &dyn World) -> Result<Unfolded, Vec<ast::Diagnostic>> {
+pub(super) fn unfold(source: &Source, module: &Module, world: &StandIns<'_>) -> Result<Unfolded, Vec<ast::Diagnostic>> {
     let mut unsaid = Vec::new();
     let mut targets = Vec::new();
     let mut failed = None;
@@ -71,6 +72,10 @@ pub(super) fn unfold(source: &Source, module: &Module, world: &dyn World) -> Res
             let params = def.params.iter().map(|param| (param.name.span, "a parameter that decides what is built"));
             unsaid.extend(params);
             evaluated::outcome(source, def, &Marks::new(), world)
+        });
+        let outcome = outcome.map(|(outcome, asks)| {
+            unsaid.extend(asks.into_iter().map(|at| (at, "what the client is or has")));
+            outcome
         });
         match outcome {
             // What only fetches is named where it is used.

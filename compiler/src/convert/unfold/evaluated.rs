@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use ast::{Def, Source};
+use ast::{Def, Severity, Source, Span};
 
-use super::Marks;
-use crate::{Facts, Options, Order, Outcome, World};
+use super::{Marks, StandIns};
+use crate::{Facts, Options, Order, Outcome};
 
 /// A number for each parameter, which stands nowhere in the program: it may be part of any name, and is a number where one is
 /// wanted.
@@ -24,12 +24,21 @@ pub(super) fn options(target: &str, marks: &Marks) -> Options {
     options
 }
 
-/// What a function comes to, with marks for its parameters; `None` when it cannot be built.
-pub(super) fn outcome(source: &Source, def: &Def, marks: &Marks, world: &dyn World) -> Option<Outcome> {
+/// What a function comes to, with marks for its parameters, and where it asks what the client is; `None` when it cannot be
+/// built.
+pub(super) fn outcome(source: &Source, def: &Def, marks: &Marks, world: &StandIns<'_>) -> Option<(Outcome, Vec<Span>)> {
     let own = |name: &str| def.params.iter().any(|param| param.name.text == name);
     let marks = marks.iter().filter(|(name, _)| own(name)).map(|(name, mark)| (name.clone(), mark.clone())).collect();
-    let outcome = crate::compile(source, &options(&def.name.as_ref()?.text, &marks), Facts::default(), world);
-    outcome.plan.is_some().then_some(outcome)
+    let options = options(&def.name.as_ref()?.text, &marks);
+    let outcome = crate::compile(source, &options, Facts::default(), &world.without_client());
+    if outcome.plan.is_some() {
+        return Some((outcome, Vec::new()));
+    }
+    let asks =
+        outcome.diagnostics.iter().filter(|found| found.severity == Severity::Error).filter_map(|found| found.at);
+    let asks = asks.collect();
+    let outcome = crate::compile(source, &options, Facts::default(), world);
+    outcome.plan.is_some().then_some((outcome, asks))
 }
 
 /// Whether a function does nothing but fetch: a directory, a file, a repository.

@@ -32,6 +32,16 @@ impl Unfolding<'_> {
         self.marks.values().any(|mark| text.contains(mark.as_str()))
     }
 
+    /// A text in which nothing can refer to a parameter: with what each is when nobody says otherwise.
+    pub(super) fn as_usual(&self, text: &str) -> String {
+        let usual = |name: &str| match &self.params.get(name)?.default.as_ref()?.kind {
+            StrKind::Lit(text) | StrKind::Word { raw: text, .. } => Some(text.lossy().into_owned()),
+        };
+        let replaced =
+            |text: String, (name, mark): (&String, &String)| text.replace(mark, &usual(name).unwrap_or_default());
+        self.marks.iter().fold(text.to_owned(), replaced)
+    }
+
     /// The parameter whose mark a text is, if its name is `name`.
     pub(super) fn parameter(&self, name: &str, text: &str) -> Option<Param> {
         let is_it = self.marks.get(name).is_some_and(|mark| mark == text);

@@ -6,6 +6,7 @@ use llb::{MountKind, NetMode, NodeId, SecurityMode};
 use super::settings::{Settings, Wanted, pairs, value};
 use super::steps::step;
 use super::{Place, Unfolding};
+use crate::plan::IGNORE_CACHE;
 
 impl Unfolding<'_> {
     pub(super) fn process(
@@ -61,7 +62,8 @@ impl Unfolding<'_> {
             self.say_not(at, "a secret that the program names itself");
         }
         let opts = opts.into_iter().map(|kind| Opt { kind, span: at }).collect();
-        steps.push(step(Op::Run(command(&meta.args, at)), opts, at));
+        let args: Vec<String> = meta.args.iter().map(|arg| self.as_usual(arg)).collect();
+        steps.push(step(Op::Run(command(&args, at)), opts, at));
     }
 
     /// Sets what the process sees: for good where what comes after sees it too, for itself where it does not.
@@ -75,7 +77,11 @@ impl Unfolding<'_> {
         opts: &mut Vec<OptKind>,
     ) {
         let at = self.span(id);
-        let wanted = pairs(&exec.meta.env);
+        let mut wanted = pairs(&exec.meta.env);
+        if value(&wanted, IGNORE_CACHE).is_some() {
+            self.say_not(at, "a process that runs each time");
+            wanted.retain(|(key, _)| key != IGNORE_CACHE);
+        }
         let (mut for_good, mut own) = (Vec::new(), Vec::new());
         for (key, new) in &wanted {
             if settings.seen(self, key).as_ref() == Some(new) {
@@ -164,7 +170,7 @@ impl Unfolding<'_> {
         }
         let field = |(key, value): (&str, String)| MountField {
             key: key.to_owned(),
-            value: Some(self.text(&value, at).0),
+            value: Some(self.text(&self.as_usual(&value), at).0),
             span: at,
         };
         Some(fields.into_iter().map(field).collect())

@@ -107,7 +107,7 @@ impl Settings {
             self.declare(unfolding, &params, at, steps);
             steps.push(step(Op::User(user), Vec::new(), at));
         }
-        self.tell_process(told, at, steps);
+        self.tell_process(unfolding, told, at, steps);
         let own: Vec<_> = told.labels.iter().filter(|(key, value)| self.told.labels.get(*key) != Some(value)).collect();
         let labels: Vec<(String, String)> = own.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         if !labels.is_empty() {
@@ -135,9 +135,15 @@ impl Settings {
         }
     }
 
-    fn tell_process(&self, told: &ContainerConfig, at: Span, steps: &mut Vec<Step>) {
+    fn tell_process(&self, unfolding: &mut Unfolding<'_>, told: &ContainerConfig, at: Span, steps: &mut Vec<Step>) {
+        let args = [&told.entrypoint, &told.cmd].into_iter().flatten();
+        let marked: BTreeSet<_> = args.flat_map(|arg| unfolding.text(arg, at).1).collect();
+        let params: Vec<_> = marked.iter().filter_map(|name| unfolding.declared(name)).collect();
+        for param in params {
+            unfolding.say_not(param.name.span, "a parameter in the process of an image");
+        }
         let command = |args: &[String]| Command {
-            args: args.iter().map(|arg| Text(arg.as_bytes().to_vec())).collect(),
+            args: args.iter().map(|arg| Text(unfolding.as_usual(arg).into_bytes())).collect(),
             shell: false,
             documents: Vec::new(),
             span: at,

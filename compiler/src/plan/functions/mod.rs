@@ -26,6 +26,7 @@ mod strings;
 mod time;
 mod value;
 
+pub(crate) use process::IGNORE_CACHE;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ast::{Def, Diagnostic, Label, Span};

@@ -13,7 +13,7 @@ use super::{Evaluator, shell_words, traced};
 use crate::{Answer, Question};
 
 /// The variable that makes a process another one, so that its result is in no cache.
-const IGNORE_CACHE: &str = "HLB_IGNORE_CACHE";
+pub(crate) const IGNORE_CACHE: &str = "HLB_IGNORE_CACHE";
 /// The variable that tells programs where an agent listens.
 const AGENT: &str = "SSH_AUTH_SOCK";
 /// What a process with the host's network needs to be allowed.
