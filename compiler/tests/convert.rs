@@ -457,6 +457,17 @@ fn what_only_a_build_knows_of_a_program_is_said() {
 }
 
 #[test]
+fn a_stage_named_default_that_is_not_the_last_is_named() {
+    let file = "FROM alpine AS default\nRUN a\nFROM busybox\nRUN b\n";
+    let said = converted("Dockerfile", file, "HLB").unwrap_err();
+    assert_eq!(said, "default: an HLB program has no word for a stage named default that is not the last");
+    let text = lossily("Dockerfile", file, "HLB");
+    assert!(
+        text.contains("fs default_0() {\n\timage \"alpine\"") && text.contains("fs default() {\n\timage \"busybox\"")
+    );
+}
+
+#[test]
 fn names_of_makers_and_shells_are_as_they_are() {
     let spec = "spec = 1\n[image.a]\nfrom = \"alpine\"\nshell = [\"/bin/$X\", \"-c\"]\nauthor = \"$X\"\n";
     let text = converted("build.toml", spec, "Dockerfile").unwrap();

@@ -145,6 +145,12 @@ impl Printer<'_> {
         }
     }
 
+    /// Whether a stage has the name of what is built when nothing is asked for, and is not that.
+    fn is_first_default(&self, at: usize, def: &Def) -> bool {
+        let is_named = |def: &Def| def.name.as_ref().is_some_and(|name| identifier(&name.text) == DEFAULT);
+        is_named(def) && !self.module.defs.last().is_some_and(is_named) && at + 1 < self.module.defs.len()
+    }
+
     fn name_of(&self, at: usize, def: &Def) -> String {
         let is_later = |name: &str| {
             let later = self.module.defs[at + 1..].iter().filter_map(|def| def.name.as_ref());
@@ -152,6 +158,7 @@ impl Printer<'_> {
         };
         let mut name = match &def.name {
             Some(name) if is_later(&name.text) => identifier(&format!("{}_{at}", name.text)),
+            Some(_) if self.is_first_default(at, def) => format!("{DEFAULT}_{at}"),
             Some(name) => identifier(&name.text),
             None if at + 1 == self.module.defs.len() => DEFAULT.to_owned(),
             None => format!("stage_{at}"),
@@ -188,6 +195,9 @@ impl Printer<'_> {
     }
 
     fn function(&mut self, at: usize, def: &Def) -> Function {
+        if let Some(name) = def.name.as_ref().filter(|_| self.is_first_default(at, def)) {
+            self.unsaid(name.span, "a stage named default that is not the last");
+        }
         let mut function = Function { name: self.name_of(at, def), ..Function::default() };
         for step in def.body.steps() {
             match &step.op {
