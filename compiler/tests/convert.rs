@@ -473,3 +473,14 @@ fn names_of_makers_and_shells_are_as_they_are() {
     let text = converted("build.toml", spec, "Dockerfile").unwrap();
     assert_eq!(text, "FROM alpine AS a\nSHELL [\"/bin/$X\",\"-c\"]\nMAINTAINER $X\n");
 }
+
+/// Names of stages are looked for among images, so they must be like names of images.
+#[test]
+fn stages_get_names_that_can_be_started_from() {
+    let file = "FROM alpine AS image\nRUN a\nFROM busybox\nRUN b\nENV A=2\nRUN d\n";
+    let text = converted("Dockerfile", file, "TOML").unwrap();
+    assert!(text.contains("[image.image-2]") && text.contains("[stage.\"image-2.1\"]"), "{text}");
+    let program = "fs base_() {\n\timage \"alpine\"\n\trun \"a\"\n}\nfs default() {\n\tbase_\n\trun \"b\"\n}\n";
+    let text = converted("main.hlb", program, "Dockerfile").unwrap();
+    assert!(text.contains("FROM base_stage"), "{text}");
+}

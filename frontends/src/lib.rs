@@ -136,6 +136,35 @@ pub(crate) fn may_name(raw: &str, mut defs: impl Iterator<Item = impl AsRef<str>
     raw.contains('$') && !start.is_empty() && defs.any(|name| name.as_ref().to_lowercase().starts_with(&start))
 }
 
+/// A name like another that a stage can have in every language of stages: lower-case letters and digits, and between them one
+/// `.`, one or two `_`, or any number of `-`. Names of stages are names of images to whoever looks for one.
+pub fn stage_name(text: &str) -> String {
+    let is_letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let mut name = String::new();
+    for c in text.to_lowercase().chars() {
+        let c = if is_letter(c) || matches!(c, '-' | '_' | '.') { c } else { '-' };
+        let signs = &name[name.trim_end_matches(['-', '_', '.']).len()..];
+        let fits = signs.is_empty() || (c == '-' && !signs.contains(['_', '.'])) || (c == '_' && signs == "_");
+        if is_letter(c) || fits {
+            name.push(c);
+        }
+    }
+    if !name.starts_with(is_letter) {
+        name.insert_str(0, "stage");
+    }
+    if !name.ends_with(is_letter) {
+        name.push_str("stage");
+    }
+    name
+}
+
+/// The first of a name and the same with a number, from 2, that is free.
+pub(crate) fn free_name(name: String, is_taken: impl Fn(&str) -> bool) -> String {
+    let numbered = (2..).map(|number| format!("{name}-{number}"));
+    let mut names = std::iter::once(name.clone()).chain(numbered);
+    names.find(|name| !is_taken(name)).expect("there are more numbers than names")
+}
+
 /// The language of a file, by its name.
 pub fn detect(path: &str) -> Option<&'static Language> {
     let name = path.rsplit(['/', '\\']).next()?.to_ascii_lowercase();
@@ -147,7 +176,26 @@ pub fn detect(path: &str) -> Option<&'static Language> {
 
 #[cfg(test)]
 mod tests {
-    use super::{choose, detect, repository};
+    use super::{choose, detect, repository, stage_name};
+
+    #[test]
+    fn names_of_stages_are_like_those_of_images() {
+        for name in ["a", "1st", "a-b", "a--b", "a_b", "a__b", "a.b"] {
+            assert_eq!(stage_name(name), name);
+        }
+        let made = [
+            ("A b", "a-b"),
+            ("a.-b", "a.b"),
+            ("a___b", "a__b"),
+            ("a-_b", "a-b"),
+            ("-a", "stage-a"),
+            ("fs_", "fs_stage"),
+            ("", "stage"),
+        ];
+        for (text, name) in made {
+            assert_eq!(stage_name(text), name, "{text}");
+        }
+    }
 
     #[test]
     fn what_is_asked_for_comes_first_then_the_syntax_line_then_the_name() {

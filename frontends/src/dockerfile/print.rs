@@ -336,11 +336,8 @@ fn unsayable_result(wanted: &Wanted) -> Option<&'static str> {
 fn names(module: &Module) -> BTreeMap<String, String> {
     let all = || module.defs.iter().filter_map(|def| def.name.as_ref()).map(|name| name.text.as_str());
     let named = |name: &str| {
-        let mut new = format!("stage-{name}");
-        while all().any(|other| other.eq_ignore_ascii_case(&new)) {
-            new.push('-');
-        }
-        (name.to_owned(), new)
+        let is_taken = |new: &str| all().any(|other| other.eq_ignore_ascii_case(new));
+        (name.to_owned(), crate::free_name(format!("stage-{name}"), is_taken))
     };
     all().filter(|name| !name.starts_with(|c: char| c.is_ascii_alphabetic())).map(named).collect()
 }

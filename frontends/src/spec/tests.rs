@@ -353,6 +353,24 @@ fn sources_may_be_images_of_variables() {
     assert_eq!(of_source, ["FROM x:${v}"]);
 }
 
+/// Sources are called as files are, stages as images are.
+#[test]
+fn sources_that_no_stage_can_be_called_by_have_stages() {
+    let copy = |name: &str| format!("{{ copy = \"{name}\", to = \"/x/\", except = [\"y\"] }}");
+    let sources = "[source]\nEOF = { inline = \"1\" }\neof = { inline = \"2\" }\n";
+    let module = parse(&format!("{sources}[image.a]\nfrom = \"x\"\nstep = [{}, {}]", copy("EOF"), copy("eof")));
+    assert!(module.diagnostics.is_empty(), "{:?}", module.diagnostics);
+    let names: Vec<&str> = module.defs.iter().filter_map(|def| Some(def.name.as_ref()?.text.as_str())).collect();
+    assert_eq!(names, ["source--1", "source-eof", "a"]);
+}
+
+#[test]
+fn names_of_stages_are_like_names_of_images() {
+    check("[stage.\"a-\"]\nfrom = \"x\"\n[image.b]\nfrom = \"x\"", &["\"a-\": stage \"a-\" has a bad name"]);
+    check("[stage.\"a.-b\"]\nfrom = \"x\"\n[image.b]\nfrom = \"x\"", &["\"a.-b\": stage \"a.-b\" has a bad name"]);
+    check("[stage.\"a__b--c\"]\nfrom = \"x\"\n[image.b]\nfrom = \"x\"", &[]);
+}
+
 /// A source that is a stage is one that must come before.
 #[test]
 fn a_stage_starts_from_a_source_that_is_a_stage() {

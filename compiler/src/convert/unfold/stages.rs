@@ -155,9 +155,6 @@ fn def(name: &str, span: Span, steps: Vec<Step>) -> Def {
 
 /// A name that a stage can have: that of a function has signs that it cannot.
 pub(super) fn stage_name(name: &str) -> String {
-    let is_letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let sign = |c: char| if is_letter(c) || "-_.".contains(c) { c } else { '-' };
-    let name: String = name.to_lowercase().chars().map(sign).collect();
-    let starts_well = name.starts_with(|c: char| c.is_ascii_lowercase());
-    if starts_well { name } else { format!("stage-{}", name.trim_start_matches(['-', '_', '.'])) }
+    let name = frontends::stage_name(name);
+    if name.starts_with(|c: char| c.is_ascii_lowercase()) { name } else { format!("stage-{name}") }
 }

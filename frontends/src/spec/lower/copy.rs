@@ -315,9 +315,18 @@ impl<'s> Lowering<'_, 's> {
         owner.into_iter().chain(mode).collect()
     }
 
+    /// What the stage of a source is called: sources have names that stages cannot have, as files are called by them.
+    fn apart_name(&self, name: &Text) -> String {
+        if order::is_name(&name.value) {
+            return made_of(name);
+        }
+        let number = self.spec.sources().iter().position(|(known, _)| known.value == name.value);
+        format!("{}-{}", order::SOURCE, number.unwrap_or_default() + 1)
+    }
+
     /// A stage that holds what a source is, so that a part of it can be copied or that it has a name; its name.
     pub(super) fn fetch_apart(&mut self, name: &'s Text, source: &'s Source) -> String {
-        let def_name = made_of(name);
+        let def_name = self.apart_name(name);
         let outer = std::mem::take(&mut self.steps);
         let used = self.names.take_used();
         let in_stage = std::mem::replace(&mut self.names.in_stage, false);

@@ -45,12 +45,11 @@ pub(super) fn targets<'s>(spec: &'s Spec, reader: &mut Reader) -> Vec<(&'s Text,
 pub(super) const SOURCE: &str = "source-";
 
 /// What names of stages and contexts are like.
-pub(super) const NAMES: &str = "names begin with a lower-case letter or a digit, and hold those, `-`, `_` and `.`";
+pub(super) const NAMES: &str = "names are of lower-case letters and digits, with `-`, `_` or `.` between them";
 
 /// Whether something can be the name of a stage or a context.
 pub(super) fn is_name(name: &str) -> bool {
-    let is_letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    name.starts_with(is_letter) && name.chars().all(|c| is_letter(c) || matches!(c, '-' | '_' | '.'))
+    crate::stage_name(name) == name
 }
 
 fn check_name(name: &Text, target: Target<'_>, spec: &Spec, reader: &mut Reader) {

@@ -179,16 +179,13 @@ fn name_of(module: &Module, at: usize) -> String {
     let defs = &module.defs;
     let has_name = |def: &Def, name: &str| def.name.as_ref().is_some_and(|own| words::stage(&own.text) == name);
     let own = defs.get(at).and_then(|def| def.name.as_ref()).map(|own| words::stage(&own.text));
-    let mut name = match own {
+    let name = match own {
         Some(own) if !defs[at + 1..].iter().any(|later| has_name(later, &own)) => return own,
         Some(own) => format!("{own}-{at}"),
         None if at + 1 == defs.len() => "image".to_owned(),
         None => format!("stage-{at}"),
     };
-    while defs.iter().any(|def| has_name(def, &name)) {
-        name.push('-');
-    }
-    name
+    crate::free_name(name, |name| defs.iter().any(|def| has_name(def, name)))
 }
 
 /// Whether a definition says what only an image is told.

@@ -217,13 +217,9 @@ fn called(stages: &Stages<'_>, taken: &mut BTreeSet<String>) -> Vec<Called> {
 
 /// A name that nothing has.
 fn free(stem: String, prefix: &str, taken: &mut BTreeSet<String>) -> String {
-    let mut name = stem;
-    if taken.contains(&name) {
-        name = format!("{prefix}-{name}");
-    }
-    while !taken.insert(name.clone()) {
-        name.push('-');
-    }
+    let name = if taken.contains(&stem) { format!("{prefix}-{stem}") } else { stem };
+    let name = crate::free_name(name, |name| taken.contains(name));
+    taken.insert(name.clone());
     name
 }
 

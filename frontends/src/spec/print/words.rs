@@ -103,13 +103,10 @@ pub(super) fn unquoted(text: &str) -> String {
 
 /// A name that a stage can have.
 pub(super) fn stage(name: &str) -> String {
-    let is_letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let sign = |c: char| if is_letter(c) || "-_.".contains(c) { c } else { '-' };
-    let name: String = name.to_lowercase().chars().map(sign).collect();
+    let name = crate::stage_name(name);
     match name.as_str() {
         "scratch" | "context" => name + "-stage",
-        _ if name.starts_with(is_letter) => name,
-        _ => format!("stage{name}"),
+        _ => name,
     }
 }
 
