@@ -14,7 +14,7 @@ const MOST_NUMBERS: i64 = 1024;
 /// Functions of any number of values.
 const OF_ALL: &[(&str, Body)] = &[
     ("coalesce", |args| {
-        let is_said = |value: &&Value| !matches!(value, Value::Null) && value.as_str() != Some("");
+        let is_said = |value: &&Value| !matches!(value, Value::Null);
         args.iter().find(is_said).cloned().ok_or_else(|| "coalesce: nothing is said".to_owned())
     }),
     ("compact", |args| {

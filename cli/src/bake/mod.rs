@@ -394,15 +394,16 @@ target "default" {
     #[test]
     fn functions_of_lists_maps_and_sums() {
         let value = |expression: &str| {
-            let text = format!("target \"default\" {{ target = {expression} }}");
+            let text = format!("target \"default\" {{ pull = {expression} }}");
             match bake("docker-bake.hcl", &text) {
-                Ok(bake) => target(&bake, "default")["target"].clone(),
+                Ok(bake) => target(&bake, "default")["pull"].clone(),
                 Err(Failure::Message(message)) => message.text.into(),
                 Err(other) => panic!("{other:?}"),
             }
         };
         for (expression, result) in [
-            ("coalesce(\"\", \"a\")", serde_json::json!("a")),
+            ("coalesce(\"\", \"a\")", serde_json::json!("")),
+            ("coalesce(null, \"a\")", serde_json::json!("a")),
             ("compact([\"\", \"a\"])", serde_json::json!(["a"])),
             ("distinct([1, 2, 1])", serde_json::json!(["1", "2"])),
             ("flatten([[1], 2])", serde_json::json!(["1", "2"])),
@@ -429,6 +430,99 @@ target "default" {
         ] {
             assert!(value(expression).to_string().contains(why), "{expression}: {}", value(expression));
         }
+    }
+
+    #[test]
+    fn lists_and_maps_are_put_together_with_what_is_inherited() {
+        let text = r#"
+target "base" {
+  args = { A = "1", B = "2" }
+  contexts = { a = "x", b = "y" }
+  attest = ["type=sbom", "type=provenance,mode=min"]
+  cache-from = ["a", "b"]
+  secret = ["id=k,src=f", "id=l,src=g"]
+  ssh = ["default", "k=/p"]
+  tags = ["t", "t"]
+}
+target "default" {
+  inherits = ["base"]
+  args = { A = null, C = "3" }
+  contexts = { a = "" }
+  attest = [{ type = "provenance", mode = "max" }]
+  cache-from = ["c", "a"]
+  secret = [{ id = "k", src = "h" }]
+  ssh = ["k=/q"]
+}
+"#;
+        let bake = bake("docker-bake.hcl", text).expect("it is right");
+        let expected = serde_json::json!({
+            "args": { "A": "1", "B": "2", "C": "3" },
+            "contexts": { "b": "y" },
+            "attest": ["type=sbom", { "type": "provenance", "mode": "max" }],
+            "cache-from": ["a", "b", "c"],
+            "secret": [{ "id": "k", "src": "h" }, "id=l,src=g"],
+            "ssh": ["default", "k=/q"],
+            "tags": ["t"],
+        });
+        assert_eq!(target(&bake, "default"), expected);
+    }
+
+    #[test]
+    fn a_target_is_all_blocks_of_its_name() {
+        let text = r#"
+target "default" { args = { A = "1", B = 2 > 1 } }
+target "base" { labels = { l = "b" } }
+target "default" {
+  inherits = ["base"]
+  args = { A = "2" }
+  target = false
+}
+"#;
+        let bake = bake("docker-bake.hcl", text).expect("it is right");
+        let expected =
+            serde_json::json!({ "args": { "A": "2", "B": "true" }, "labels": { "l": "b" }, "target": "false" });
+        assert_eq!(target(&bake, "default"), expected);
+        assert_eq!(bake.targets.len(), 2);
+    }
+
+    #[test]
+    fn targets_of_a_matrix_can_be_inherited_and_the_first_axis_changes_first() {
+        let text = r#"
+target "m" {
+  matrix = { a = ["1", "2"], b = ["x", "y"] }
+  name = "m-${a}-${b}"
+  args = { A = a, B = b }
+}
+target "default" { inherits = ["m-2-y"] }
+"#;
+        let bake = bake("docker-bake.hcl", text).expect("it is right");
+        assert_eq!(target(&bake, "default"), serde_json::json!({ "args": { "A": "2", "B": "y" } }));
+        assert_eq!(bake.groups[0].1, ["m-1-x", "m-2-x", "m-1-y", "m-2-y"]);
+    }
+
+    #[test]
+    fn attributes_of_the_whole_file_are_values_that_nobody_gives() {
+        let given = |_: &str| Some("given".to_owned());
+        let text = "NAME = \"a${VAR}\"\nvariable \"VAR\" {}\ntarget \"default\" { args = { A = NAME } }\n";
+        let bake = Bake::read("docker-bake.hcl", text, &given).expect("it is right");
+        assert_eq!(target(&bake, "default"), serde_json::json!({ "args": { "A": "agiven" } }));
+        assert_eq!(bake.variables, [("VAR".to_owned(), String::new())]);
+        let text = r#"{ "NAME": "a", "target": { "default": { "args": { "A": "${NAME}" } } } }"#;
+        let bake = Bake::read("docker-bake.json", text, &given).expect("it is right");
+        assert_eq!(target(&bake, "default"), serde_json::json!({ "args": { "A": "a" } }));
+    }
+
+    #[test]
+    fn values_that_are_given_are_of_the_type_of_the_default() {
+        let text = "variable \"B\" { default = false }\nvariable \"N\" { default = 1 }\n\
+                    target \"default\" { args = { B = B, N = N } }\n";
+        let args = |b: &str, n: &str| {
+            let given = |name: &str| Some(if name == "B" { b } else { n }.to_owned());
+            target(&Bake::read("docker-bake.hcl", text, &given).expect("it is right"), "default")["args"].clone()
+        };
+        assert_eq!(args("1", "2.50"), serde_json::json!({ "B": "true", "N": "2.5" }));
+        assert_eq!(args("F", "7"), serde_json::json!({ "B": "false", "N": "7" }));
+        assert_eq!(args("x", "y"), serde_json::json!({ "B": "x", "N": "y" }));
     }
 
     #[test]

@@ -19,6 +19,13 @@ impl Block {
     }
 }
 
+/// The kind of a block that is an attribute of the whole text: a value with a name, which nobody can give another.
+pub(super) const ATTRIBUTE: &str = "attribute";
+
+fn attribute(name: String, value: Expression) -> Block {
+    Block { kind: ATTRIBUTE.to_owned(), name, attributes: vec![("default".to_owned(), value)], validations: Vec::new() }
+}
+
 /// The blocks of a text of HCL.
 pub(super) fn hcl(text: &str) -> Result<Vec<Block>, String> {
     let body = hcl::parse(text).map_err(|error| error.to_string())?;
@@ -30,7 +37,11 @@ pub(super) fn hcl(text: &str) -> Result<Vec<Block>, String> {
         let kind = block.identifier.into_inner();
         Block { kind, name, validations, attributes: attributes(block.body) }
     };
-    Ok(body.into_blocks().map(block).collect())
+    let read = |structure| match structure {
+        hcl::Structure::Attribute(said) => attribute(said.key.into_inner(), said.expr),
+        hcl::Structure::Block(inner) => block(inner),
+    };
+    Ok(body.into_iter().map(read).collect())
 }
 
 fn attributes(body: hcl::Body) -> Vec<(String, Expression)> {
@@ -43,7 +54,15 @@ pub(super) fn json(text: &str) -> Result<Vec<Block>, String> {
         serde_json::from_str(text).map_err(|error| error.to_string())?;
     let mut blocks = Vec::new();
     for (kind, named) in whole {
-        let serde_json::Value::Object(named) = named else { return Err(format!("{kind} is no object")) };
+        let is_kind = ["variable", "target", "group", "function"].contains(&kind.as_str());
+        let named = match named {
+            serde_json::Value::Object(named) if is_kind => named,
+            _ if is_kind => return Err(format!("{kind} is no object")),
+            value => {
+                blocks.push(attribute(kind, expression(value)));
+                continue;
+            }
+        };
         for (name, value) in named {
             let serde_json::Value::Object(keys) = value else { return Err(format!("{kind} {name} is no object")) };
             let (mut attributes, mut validations) = (Vec::new(), Vec::new());

@@ -1,12 +1,12 @@
 //! From blocks to targets: variables, inheritance, matrices, groups.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use hcl::Expression;
 use hcl::eval::{Context, Evaluate as _};
 use serde_json::Value;
 
-use super::read::Block;
+use super::read::{ATTRIBUTE, Block};
 use super::{Bake, MOST_NESTED, Target, functions};
 
 /// The keys of a target, and how they come together with those that are inherited.
@@ -44,8 +44,19 @@ const KEYS: &[&str] = &[
 /// The key of groups that files in use have in targets, where bake passes it over as it does all that it does not know.
 const MISPLACED: &str = "targets";
 
-/// Keys whose values are maps, which are put together; of all others the last one said counts.
+/// Keys whose values are maps, which are put together.
 const MAPS: &[&str] = &["args", "contexts", "extra-hosts", "labels"];
+
+/// Keys whose values are lists, which are put together; of all others the last one said counts.
+const LISTS: &[&str] =
+    &["annotations", "attest", "cache-from", "entitlements", "no-cache-filter", "secret", "ssh", "ulimits"];
+
+/// Keys whose values are texts.
+const TEXTS: &[&str] =
+    &["call", "context", "description", "dockerfile", "dockerfile-inline", "network", "shm-size", "target"];
+
+/// Keys of lists with one entry of a name, the last, and what the name is in an entry.
+const NAMED: &[(&str, &str)] = &[("attest", "type"), ("secret", "id"), ("ssh", "id")];
 
 /// Most bytes of a variable's value: one made of others could double with each.
 const MOST_BYTES: usize = 64 << 10;
@@ -66,15 +77,16 @@ pub(super) fn resolve(blocks: Vec<Block>, variable: &dyn Fn(&str) -> Option<Stri
     functions::declare(&mut context);
     let mut bake = Bake { variables: declare_variables(&mut context, &blocks, variable)?, ..Bake::default() };
     blocks.iter().try_for_each(|block| validate(block, &context))?;
+    let matrices = matrices(&blocks, &context)?;
     for block in &blocks {
         match block.kind.as_str() {
-            "target" => targets(&mut bake, &blocks, block, &context)?,
+            "target" => targets(&mut bake, &blocks, &matrices, block, &context)?,
             "group" => {
                 let members = block.attributes.iter().find(|(key, _)| key == "targets");
                 let members = members.map(|(_, members)| value(members, &context, &block.name)).transpose()?;
                 bake.groups.push((block.name.clone(), texts(&members.unwrap_or_default())));
             }
-            "variable" => {}
+            "variable" | ATTRIBUTE => {}
             kind => return Err(format!("{kind} {} is not supported: write out what it gives", block.name)),
         }
     }
@@ -91,7 +103,8 @@ fn declare_variables(
     for name in [LOCAL_PLATFORM, CMD_CONTEXT] {
         context.declare_var(name, variable(name).unwrap_or_default());
     }
-    let mut open: Vec<&Block> = blocks.iter().filter(|block| block.kind == "variable").collect();
+    let mut open: Vec<&Block> =
+        blocks.iter().filter(|block| matches!(block.kind.as_str(), "variable" | ATTRIBUTE)).collect();
     while !open.is_empty() {
         let (mut later, mut error, before) = (Vec::new(), String::new(), open.len());
         for block in open {
@@ -101,15 +114,17 @@ fn declare_variables(
             if default.as_ref().is_ok_and(|default| size(default) > MOST_BYTES) {
                 return Err(format!("variable {} has more than {MOST_BYTES} bytes", block.name));
             }
-            usual.extend(default.as_ref().ok().map(|default| (block.name.clone(), functions::shown(default))));
-            match (variable(&block.name), default) {
+            let is_variable = block.kind == "variable";
+            let shown = default.as_ref().ok().filter(|_| is_variable).map(functions::shown);
+            usual.extend(shown.map(|default| (block.name.clone(), default)));
+            match (variable(&block.name).filter(|_| is_variable), default) {
                 (Some(given), default) => {
-                    let value = typed(given, said_type(block), default.ok().as_ref());
-                    if !is_of(&value, said_type(block)) {
-                        let kind = said_type(block).unwrap_or_default();
-                        return Err(format!("variable {}: {} is no {kind}", block.name, functions::shown(&value)));
-                    }
-                    context.declare_var(block.name.as_str(), value);
+                    let said = said_type(block);
+                    let wrong = || format!("variable {}: {given} is no {}", block.name, said.unwrap_or_default());
+                    let kind = said.or_else(|| usual_type(default.as_ref().ok()?));
+                    // A default of several types is a text, which its value does not tell.
+                    let value = typed(&given, kind).or_else(|| typed(&given, None).filter(|_| said.is_none()));
+                    context.declare_var(block.name.as_str(), value.ok_or_else(wrong)?);
                 }
                 (None, Ok(default)) => context.declare_var(block.name.as_str(), default),
                 (None, Err(why)) => {
@@ -167,117 +182,145 @@ fn said_type(block: &Block) -> Option<&str> {
     }
 }
 
-/// A value that was given, of the type that is said or that the default has.
-fn typed(given: String, said: Option<&str>, default: Option<&hcl::Value>) -> hcl::Value {
-    match (said, default) {
-        (Some("bool"), _) | (None, Some(hcl::Value::Bool(_))) => {
-            given.parse::<bool>().map_or(given.into(), hcl::Value::from)
-        }
-        (Some("number"), _) | (None, Some(hcl::Value::Number(_))) => {
-            given.parse::<i64>().map_or(given.into(), hcl::Value::from)
-        }
-        _ => given.into(),
+/// The type of a default, where it is one that what is given has to have, too.
+fn usual_type(default: &hcl::Value) -> Option<&'static str> {
+    match default {
+        hcl::Value::Bool(_) => Some("bool"),
+        hcl::Value::Number(_) => Some("number"),
+        _ => None,
     }
 }
 
-fn is_of(value: &hcl::Value, said: Option<&str>) -> bool {
-    match said {
-        Some("bool") => value.is_boolean(),
-        Some("number") => value.is_number(),
-        _ => true,
+/// A value that was given, of a type; `None` when it is none of that.
+fn typed(given: &str, kind: Option<&str>) -> Option<hcl::Value> {
+    match kind {
+        Some("bool") => match given {
+            "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true.into()),
+            "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false.into()),
+            _ => None,
+        },
+        Some("number") => {
+            let whole = given.parse::<i64>().ok().map(hcl::Value::from);
+            whole.or_else(|| Some(given.parse::<f64>().ok().filter(|number| number.is_finite())?.into()))
+        }
+        _ => Some(given.into()),
     }
+}
+
+/// A target of a matrix: its name, its block, and what its variables stand for.
+type Combination<'b, 'c> = (String, &'b Block, Context<'c>);
+
+fn attribute<'b>(block: &'b Block, name: &str) -> Option<&'b Expression> {
+    block.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+}
+
+/// All targets of matrices, in file order.
+fn matrices<'b, 'c>(blocks: &'b [Block], context: &Context<'c>) -> Result<Vec<Combination<'b, 'c>>, String> {
+    let mut all = Vec::new();
+    for block in blocks.iter().filter(|block| block.kind == "target") {
+        let Some(matrix) = attribute(block, "matrix") else { continue };
+        let Value::Object(axes) = value(matrix, context, &block.name)? else {
+            return Err(format!("target {}: matrix is no map", block.name));
+        };
+        let mut combinations: Vec<Vec<(String, Value)>> = vec![Vec::new()];
+        for (axis, values) in axes {
+            let values = values.as_array().cloned().unwrap_or_default();
+            if combinations.len() * values.len() > MOST_COMBINATIONS {
+                return Err(format!(
+                    "target {}: the matrix has more than {MOST_COMBINATIONS} combinations",
+                    block.name
+                ));
+            }
+            // The first axis changes first.
+            let with = |value: Value| {
+                let said = vec![(axis.clone(), value)];
+                combinations.iter().map(|known| [known.clone(), said.clone()].concat()).collect::<Vec<_>>()
+            };
+            combinations = values.into_iter().flat_map(with).collect();
+        }
+        let Some(name) = attribute(block, "name") else {
+            return Err(format!("target {}: a matrix needs a name", block.name));
+        };
+        for combination in combinations {
+            let mut context = context.clone();
+            for (axis, value) in combination {
+                let value: hcl::Value = serde_json::from_value(value).map_err(|error| error.to_string())?;
+                context.declare_var(axis, value);
+            }
+            let name = functions::shown(&name.evaluate(&context).map_err(|error| error.to_string())?);
+            all.push((name, block, context));
+        }
+    }
+    Ok(all)
 }
 
 /// The targets of a block: one, or one for each combination of its matrix.
-fn targets(bake: &mut Bake, blocks: &[Block], block: &Block, context: &Context<'_>) -> Result<(), String> {
-    let attribute = |name: &str| block.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value);
-    if attribute(MISPLACED).is_some() {
+fn targets(
+    bake: &mut Bake,
+    blocks: &[Block],
+    matrices: &[Combination<'_, '_>],
+    block: &Block,
+    context: &Context<'_>,
+) -> Result<(), String> {
+    if attribute(block, MISPLACED).is_some() {
         bake.misplaced.push(block.name.clone());
     }
-    let Some(matrix) = attribute("matrix") else {
-        let keys = Inheritance::keys(blocks, block, context, &mut bake.parents)?;
-        bake.targets.push(Target { name: block.name.clone(), keys });
-        return Ok(());
-    };
-    let Value::Object(axes) = value(matrix, context, &block.name)? else {
-        return Err(format!("target {}: matrix is no map", block.name));
-    };
-    let mut combinations: Vec<Vec<(String, Value)>> = vec![Vec::new()];
-    for (axis, values) in axes {
-        let values = values.as_array().cloned().unwrap_or_default();
-        if combinations.len() * values.len() > MOST_COMBINATIONS {
-            return Err(format!("target {}: the matrix has more than {MOST_COMBINATIONS} combinations", block.name));
+    let mut inheritance = Inheritance { blocks, matrices, context, known: BTreeMap::new() };
+    if attribute(block, "matrix").is_none() {
+        let is_first = parts(blocks, block).first().is_some_and(|first| std::ptr::eq(*first, block));
+        if is_first {
+            let keys = inheritance.merged(block, context, 0)?;
+            bake.targets.push(Target { name: block.name.clone(), keys });
         }
-        let with = |known: &Vec<(String, Value)>| {
-            let known = known.clone();
-            let axis = axis.clone();
-            values.clone().into_iter().map(move |value| [known.clone(), vec![(axis.clone(), value)]].concat())
-        };
-        combinations = combinations.iter().flat_map(with).collect();
-    }
-    let Some(name) = attribute("name") else { return Err(format!("target {}: a matrix needs a name", block.name)) };
-    let mut members = Vec::new();
-    for combination in combinations {
-        let mut context = context.clone();
-        for (axis, value) in combination {
-            let value: hcl::Value = serde_json::from_value(value).map_err(|error| error.to_string())?;
-            context.declare_var(axis, value);
+    } else {
+        let mut members = Vec::new();
+        for (name, _, context) in matrices.iter().filter(|(_, of, _)| std::ptr::eq(*of, block)) {
+            let keys = inheritance.merged(block, context, 0)?;
+            members.push(name.clone());
+            match bake.targets.iter_mut().find(|known| known.name == *name) {
+                Some(known) => lay_over(&mut known.keys, keys),
+                None => bake.targets.push(Target { name: name.clone(), keys }),
+            }
         }
-        let name = functions::shown(&name.evaluate(&context).map_err(|error| error.to_string())?);
-        let keys = Inheritance::keys(blocks, block, &context, &mut bake.parents)?;
-        members.push(name.clone());
-        bake.targets.push(Target { name, keys });
+        bake.groups.push((block.name.clone(), members));
     }
-    bake.groups.push((block.name.clone(), members));
+    bake.parents.extend(inheritance.known.into_keys());
     Ok(())
+}
+
+/// The blocks that a target without a matrix is written in, which may be several.
+fn parts<'b>(blocks: &'b [Block], block: &'b Block) -> Vec<&'b Block> {
+    let is_part =
+        |other: &&Block| other.kind == "target" && other.name == block.name && attribute(other, "matrix").is_none();
+    if attribute(block, "matrix").is_some() { vec![block] } else { blocks.iter().filter(is_part).collect() }
 }
 
 /// What targets say, over what they inherit.
 struct Inheritance<'b, 'c> {
     blocks: &'b [Block],
+    matrices: &'b [Combination<'b, 'c>],
+    /// What names mean outside of matrices.
     context: &'b Context<'c>,
     /// What was inherited once, by name: targets share parents, and those theirs.
     known: BTreeMap<String, Keys>,
 }
 
-impl<'b, 'c> Inheritance<'b, 'c> {
+impl Inheritance<'_, '_> {
     /// The keys of a target, whose expressions are evaluated in `context`.
-    fn keys(
-        blocks: &'b [Block],
-        block: &'b Block,
-        context: &'b Context<'c>,
-        parents: &mut BTreeSet<String>,
-    ) -> Result<Keys, String> {
-        let mut inheritance = Self { blocks, context, known: BTreeMap::new() };
-        let keys = inheritance.merged(block, 0)?;
-        parents.extend(inheritance.known.into_keys());
-        Ok(keys)
-    }
-
-    fn merged(&mut self, block: &Block, depth: usize) -> Result<Keys, String> {
+    fn merged(&mut self, block: &Block, context: &Context<'_>, depth: usize) -> Result<Keys, String> {
         if depth > MOST_NESTED {
             return Err(format!("target {} inherits itself, or from too far", block.name));
         }
+        let parts = parts(self.blocks, block);
         let mut keys = Keys::new();
-        if let Some((_, parents)) = block.attributes.iter().find(|(key, _)| key == "inherits") {
-            for name in texts(&value(parents, self.context, &block.name)?) {
+        for parents in parts.iter().filter_map(|part| attribute(part, "inherits")) {
+            for name in texts(&value(parents, context, &block.name)?) {
                 lay_over(&mut keys, self.inherited(block, name, depth)?);
             }
         }
-        let mut own = Keys::new();
-        for (key, expression) in &block.attributes {
-            match key.as_str() {
-                "inherits" | "matrix" | "name" | MISPLACED => {}
-                known if KEYS.contains(&known) => {
-                    own.insert(key.clone(), value(expression, self.context, &block.name)?);
-                }
-                unknown => {
-                    let message = format!("target {}: unknown key {unknown}", block.name);
-                    return Err(ast::with_suggestion(message, ast::suggest(unknown, KEYS.iter().copied())));
-                }
-            }
+        for part in parts {
+            lay_over(&mut keys, own(part, context)?);
         }
-        lay_over(&mut keys, own);
         Ok(keys)
     }
 
@@ -286,27 +329,54 @@ impl<'b, 'c> Inheritance<'b, 'c> {
         if let Some(keys) = self.known.get(&name) {
             return Ok(keys.clone());
         }
-        let blocks = self.blocks;
-        let parent = blocks.iter().find(|known| known.kind == "target" && known.name == name);
-        let parent = parent.ok_or_else(|| format!("target {}: there is no target {name}", block.name))?;
-        let keys = self.merged(parent, depth + 1)?;
+        let (blocks, matrices, context) = (self.blocks, self.matrices, self.context);
+        let is_plain =
+            |known: &&Block| known.kind == "target" && known.name == name && attribute(known, "matrix").is_none();
+        let plain = blocks.iter().find(is_plain).map(|parent| (parent, context));
+        let of_matrix =
+            || matrices.iter().find(|(known, ..)| *known == name).map(|(_, block, context)| (*block, context));
+        let (parent, context) =
+            plain.or_else(of_matrix).ok_or_else(|| format!("target {}: there is no target {name}", block.name))?;
+        let keys = self.merged(parent, context, depth + 1)?;
         self.known.insert(name, keys.clone());
         Ok(keys)
     }
+}
+
+/// What a block itself says.
+fn own(block: &Block, context: &Context<'_>) -> Result<Keys, String> {
+    let mut own = Keys::new();
+    for (key, expression) in &block.attributes {
+        match key.as_str() {
+            "inherits" | "matrix" | "name" | MISPLACED => {}
+            known if KEYS.contains(&known) => {
+                own.insert(key.clone(), value(expression, context, &block.name)?);
+            }
+            unknown => {
+                let message = format!("target {}: unknown key {unknown}", block.name);
+                return Err(ast::with_suggestion(message, ast::suggest(unknown, KEYS.iter().copied())));
+            }
+        }
+    }
+    Ok(own)
 }
 
 fn lay_over(keys: &mut Keys, own: Keys) {
     for (key, value) in own {
         match (keys.get_mut(&key), value) {
             (_, Value::Null) => {}
-            (Some(Value::Object(known)), Value::Object(own)) if MAPS.contains(&key.as_str()) => known.extend(own),
+            (Some(Value::Object(known)), Value::Object(own)) if MAPS.contains(&key.as_str()) => {
+                known.extend(own.into_iter().filter(|(_, value)| !value.is_null()));
+            }
+            (Some(Value::Array(known)), Value::Array(own)) if LISTS.contains(&key.as_str()) => known.extend(own),
             (_, value) => drop(keys.insert(key, value)),
         }
     }
     for (key, value) in keys {
         match value {
             Value::Object(entries) => {
-                entries.retain(|_, value| !value.is_null());
+                // A context without a place is none.
+                entries.retain(|_, value| !value.is_null() && (key != "contexts" || value != ""));
                 if MAPS.contains(&key.as_str()) {
                     entries.values_mut().for_each(become_text);
                 }
@@ -315,10 +385,34 @@ fn lay_over(keys: &mut Keys, own: Keys) {
                 // Texts that came to nothing are not there.
                 entries.retain(|value| !value.is_null() && value != "");
                 entries.iter_mut().for_each(become_text);
+                *entries = each_once(key, std::mem::take(entries));
             }
+            value if TEXTS.contains(&key.as_str()) => become_text(value),
             _ => {}
         }
     }
+}
+
+/// Entries without those that are there already; of those with one name the last, in the place of the first.
+fn each_once(key: &str, entries: Vec<Value>) -> Vec<Value> {
+    let field = NAMED.iter().find(|(named, _)| *named == key).map(|(_, field)| *field);
+    let mut all: Vec<(Value, Value)> = Vec::new();
+    for entry in entries {
+        let name = field.and_then(|field| name_in(&entry, field)).unwrap_or_else(|| entry.clone());
+        match all.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = entry,
+            None => all.push((name, entry)),
+        }
+    }
+    all.into_iter().map(|(_, entry)| entry).collect()
+}
+
+/// What an entry says of a field: a map, `FIELD=VALUE,…`, or of agents `VALUE` and `VALUE=PATH`.
+fn name_in(entry: &Value, field: &str) -> Option<Value> {
+    let Value::String(text) = entry else { return entry.get(field).cloned() };
+    let said = text.split(',').find_map(|part| part.strip_prefix(field)?.strip_prefix('='));
+    let first = || text.split(['=', ',']).next().filter(|first| !["type", "src", "env", "source"].contains(first));
+    said.or_else(first).map(Value::from)
 }
 
 /// Numbers and conditions are texts where texts are asked for.

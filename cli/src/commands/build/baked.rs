@@ -2,6 +2,7 @@
 
 mod together;
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use clap::ValueEnum as _;
@@ -169,15 +170,24 @@ fn print(bake: &Bake, args: &Build, targets: &[&Target]) -> Result<()> {
     }
     let default = ["default".to_owned()];
     let asked = if args.words.is_empty() { &default[..] } else { &args.words };
-    let groups = bake.groups.iter().filter(|(name, _)| asked.contains(name));
-    let groups = groups.map(|(name, members)| (name.clone(), serde_json::json!({ "targets": members })));
-    let mut groups: serde_json::Map<String, Value> = groups.collect();
-    // What was asked for is the default of what is shown.
-    let is_group = |name: &str| bake.groups.iter().any(|(known, _)| known == name);
-    let named: Vec<&String> = asked.iter().filter(|name| *name != "default" || !is_group("default")).collect();
-    if !named.is_empty() {
-        groups.insert("default".to_owned(), serde_json::json!({ "targets": named }));
+    let mut groups: BTreeMap<&String, Vec<&String>> = BTreeMap::new();
+    let mut open: Vec<&String> = asked.iter().collect();
+    while let Some(name) = open.pop() {
+        let group = bake.groups.iter().find(|(known, _)| known == name).filter(|_| !groups.contains_key(name));
+        if let Some((name, members)) = group {
+            groups.insert(name, members.iter().collect());
+            open.extend(members);
+        }
     }
+    // What was asked for is the default of what is shown.
+    let has_default = groups.contains_key(&default[0]);
+    let named = asked.iter().filter(|name| **name != default[0] || !has_default);
+    let all = groups.entry(&default[0]).or_default();
+    all.extend(named);
+    all.sort();
+    all.dedup();
+    let groups: serde_json::Map<String, Value> =
+        groups.into_iter().map(|(name, members)| (name.clone(), serde_json::json!({ "targets": members }))).collect();
     let whole = serde_json::json!({ "group": groups, "target": shown });
     let text = serde_json::to_string_pretty(&whole).unwrap_or_default() + "\n";
     printer::data(text.as_bytes())
