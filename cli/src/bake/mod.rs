@@ -216,6 +216,16 @@ pub(crate) fn shown(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
+/// A value as a file of JSON has it, where texts are templates.
+pub(crate) fn literal(value: &Value) -> Value {
+    match value {
+        Value::String(text) => text.replace("${", "$${").replace("%{", "%%{").into(),
+        Value::Array(values) => values.iter().map(literal).collect(),
+        Value::Object(entries) => entries.iter().map(|(key, value)| (key.clone(), literal(value))).collect(),
+        other => other.clone(),
+    }
+}
+
 /// A map as `KEY=VALUE`.
 pub(crate) fn pairs(value: &Value) -> Vec<String> {
     value.as_object().into_iter().flatten().map(|(key, value)| format!("{key}={}", shown(value))).collect()
@@ -523,6 +533,16 @@ target "default" { inherits = ["m-2-y"] }
         assert_eq!(args("1", "2.50"), serde_json::json!({ "B": "true", "N": "2.5" }));
         assert_eq!(args("F", "7"), serde_json::json!({ "B": "false", "N": "7" }));
         assert_eq!(args("x", "y"), serde_json::json!({ "B": "x", "N": "y" }));
+    }
+
+    #[test]
+    fn texts_that_look_like_templates_are_read_again_as_they_are() {
+        let text = "target \"default\" { args = { A = \"$${x} %%{y} $$ %\" } }";
+        let read = bake("docker-bake.hcl", text).expect("it is right");
+        assert_eq!(target(&read, "default"), serde_json::json!({ "args": { "A": "${x} %{y} $$ %" } }));
+        let printed = serde_json::json!({ "target": { "default": literal(&target(&read, "default")) } }).to_string();
+        let again = bake("docker-bake.json", &printed).expect("it is right");
+        assert_eq!(target(&again, "default"), target(&read, "default"), "{printed}");
     }
 
     #[test]

@@ -158,13 +158,18 @@ fn unsupported(target: &Target, what: &str, help: &str) -> Failure {
     Failure::unsupported(&format!("target {}: {what}", target.name), help)
 }
 
-/// As `docker buildx bake --print` shows it.
+fn is_empty(value: &Value) -> bool {
+    value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(serde_json::Map::is_empty)
+}
+
+/// As `docker buildx bake --print` shows it: a bake file that means the same.
 fn print(bake: &Bake, args: &Build, targets: &[&Target]) -> Result<()> {
     let mut shown = serde_json::Map::new();
     for target in &bake.needed(targets)? {
         let mut keys = serde_json::Map::new();
         keys.insert("dockerfile".to_owned(), dockerfile(target).into());
-        keys.extend(target.keys.iter().map(|(key, value)| (key.clone(), value.clone())));
+        let said = target.keys.iter().filter(|(_, value)| !is_empty(value));
+        keys.extend(said.map(|(key, value)| (key.clone(), bake::literal(value))));
         keys.insert("context".to_owned(), context(target).into());
         shown.insert(target.name.clone(), keys.into());
     }
