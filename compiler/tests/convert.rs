@@ -484,3 +484,11 @@ fn stages_get_names_that_can_be_started_from() {
     let text = converted("main.hlb", program, "Dockerfile").unwrap();
     assert!(text.contains("FROM base_stage"), "{text}");
 }
+
+#[test]
+fn an_argument_with_the_name_of_a_variable_is_named() {
+    let file = "FROM alpine AS a\nENV V=1\nRUN one\nFROM a\nARG V\nRUN two $V\nENV W=$V\nRUN three\n";
+    let said = converted("Dockerfile", file, "TOML").unwrap_err();
+    assert_eq!(said, "V: a build spec has no word for an argument that has the name of a variable");
+    assert!(!has_errors("build.toml", &lossily("Dockerfile", file, "TOML")));
+}

@@ -28,7 +28,7 @@ fn value(param: &Param) -> Option<String> {
         StrKind::Lit(text) | StrKind::Word { raw: text, .. } => text.lossy().into_owned(),
     });
     let one_of = param.domain.iter().flat_map(|domain| domain.one_of.iter().map(String::as_str));
-    let mut values = ["1", "2", "true", "false"].into_iter().chain(one_of);
+    let mut values = ["731", "732", "true", "false"].into_iter().chain(one_of);
     let may_be = |value: &&str| {
         usual.as_deref() != Some(*value) && param.domain.as_ref().is_none_or(|domain| domain.refuses(value).is_none())
     };

@@ -427,8 +427,12 @@ impl<'m> Printer<'m> {
             Op::Arg(params) => {
                 params.iter().for_each(|param| self.declare(param, Some(global), scope));
                 if self.exporting[at] {
-                    let entries: Vec<String> =
-                        params.iter().filter_map(|param| self.argument(&param.name.text, scope)).collect();
+                    // In processes it takes the place of what was set; in words it does not.
+                    for param in params.iter().filter(|param| scope.env.contains(&param.name.text)) {
+                        self.unsaid(param.name.span, "an argument that has the name of a variable");
+                    }
+                    let names = params.iter().map(|param| &param.name.text).filter(|name| !scope.env.contains(*name));
+                    let entries: Vec<String> = names.filter_map(|name| self.argument(name, scope)).collect();
                     scope.exported.extend(params.iter().map(|param| param.name.text.clone()));
                     if !entries.is_empty() {
                         part.settings.push(format!("args = {{ {} }}\n", entries.join(", ")));
