@@ -13,6 +13,8 @@ const LEGACY_HUB: &str = "index.docker.io";
 const OFFICIAL: &str = "library/";
 /// Longest path, in bytes.
 const MAX_PATH: usize = 255;
+/// Digits of an image id.
+const IDENTIFIER: usize = 64;
 /// Longest tag, in bytes.
 const MAX_TAG: usize = 128;
 
@@ -57,10 +59,10 @@ impl Reference {
 
     /// Whether a text is what [`Self::parse`] takes.
     pub fn check(text: &str) -> Result<(), ReferenceError> {
-        check_identifier(text)?;
-        if official(text).is_some() {
+        if is_simple(text.as_bytes()) {
             return Ok(());
         }
+        check_identifier(text)?;
         let full = written_out(text)?;
         let digest = checked_parts(&full)?.digest;
         digest.map(Digest::check).transpose().map_err(ReferenceError::Digest).map(|_| ())
@@ -125,7 +127,7 @@ impl Reference {
 
     /// With another tag.
     pub fn with_tag(mut self, tag: &str) -> Result<Self, ReferenceError> {
-        if !is_tag(tag) {
+        if !is_tag(tag.as_bytes()) {
             return Err(ReferenceError::Tag);
         }
         self.tag = Some(tag.to_owned());
@@ -203,17 +205,39 @@ fn join_name(domain: &str, path: &str) -> String {
 }
 
 fn check_identifier(text: &str) -> Result<(), ReferenceError> {
-    if text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+    if text.len() == IDENTIFIER && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
         return Err(ReferenceError::Identifier(text.to_owned()));
     }
     Ok(())
+}
+
+/// Whether a text is a reference at first sight, as those that people write and the names of stages mostly are: letters and
+/// digits with single signs between them, and perhaps a tag. What is not may be one all the same.
+fn is_simple(text: &[u8]) -> bool {
+    let mut joined = false;
+    for (at, b) in text.iter().enumerate() {
+        match b {
+            b'a'..=b'z' | b'0'..=b'9' => joined = true,
+            b'.' | b'_' | b'-' | b'/' if joined => joined = false,
+            b':' if joined => return is_short(&text[..at]) && is_tag(&text[at + 1..]),
+            _ => return false,
+        }
+    }
+    joined && is_short(text)
+}
+
+/// Whether a repository is surely shorter than it may be, and no image id.
+fn is_short(repository: &[u8]) -> bool {
+    repository.len() < IDENTIFIER
 }
 
 /// Name and tag of what most people write, `golang` or `golang:1.26`, and of most names of stages: letters and digits, which
 /// need no closer look, of the official images of Docker Hub.
 fn official(text: &str) -> Option<(&str, Option<&str>)> {
     let (name, tag) = cut(text, b':').map_or((text, None), |(name, tag)| (name, Some(tag)));
-    let fits = is_plain(name.as_bytes()) && name.len() <= MAX_PATH - OFFICIAL.len() && tag.is_none_or(is_tag);
+    let fits = is_plain(name.as_bytes())
+        && name.len() <= MAX_PATH - OFFICIAL.len()
+        && tag.is_none_or(|tag| is_tag(tag.as_bytes()));
     fits.then_some((name, tag))
 }
 
@@ -282,7 +306,9 @@ fn split_parts(text: &str) -> Option<Parts<'_>> {
     };
     let last = rest.bytes().rposition(|b| b == b'/').map_or(0, |slash| slash + 1);
     let (name, tag) = match cut(&rest[last..], b':') {
-        Some((component, tag)) => (&rest[..last + component.len()], Some(tag).filter(|tag| is_tag(tag)).map(Some)?),
+        Some((component, tag)) => {
+            (&rest[..last + component.len()], Some(tag).filter(|tag| is_tag(tag.as_bytes())).map(Some)?)
+        }
         None => (rest, None),
     };
     let (domain, path) = split_name(name)?;
@@ -348,11 +374,11 @@ fn is_path_component(bytes: &[u8]) -> bool {
     bytes.split(|b| is_alphanumeric(*b)).all(|run| matches!(run, b"." | b"_" | b"__") || run.iter().all(|b| *b == b'-'))
 }
 
-fn is_tag(text: &str) -> bool {
+fn is_tag(text: &[u8]) -> bool {
     let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     text.len() <= MAX_TAG
-        && text.bytes().next().is_some_and(word)
-        && text.bytes().all(|b| word(b) || matches!(b, b'.' | b'-'))
+        && text.first().is_some_and(|first| word(*first))
+        && text.iter().all(|b| word(*b) || matches!(b, b'.' | b'-'))
 }
 
 /// The reference grammar's own idea of a digest, which is wider in letters and narrower in algorithms than the real one.
@@ -406,9 +432,21 @@ mod tests {
         texts.extend(
             ["", "base", "b4se", "Base", "a.b", "a..b", "a:1", "a/b", HEX, "a/", ":", "a@b"].map(str::to_owned),
         );
+        texts.extend(all_of(&["a", "f1", ".", "_", "-", "/", ":", "@", "A"], 5));
         for text in texts {
             assert_eq!(Reference::check(&text).err(), Reference::parse(&text).err(), "{text}");
         }
+    }
+
+    /// Every text of up to so many parts.
+    fn all_of(parts: &[&str], most: u32) -> Vec<String> {
+        let mut texts = vec![String::new()];
+        let mut longest = texts.clone();
+        for _ in 0..most {
+            longest = longest.iter().flat_map(|text| parts.iter().map(move |part| [text, *part].concat())).collect();
+            texts.extend(longest.iter().cloned());
+        }
+        texts
     }
 
     #[test]
