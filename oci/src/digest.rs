@@ -124,22 +124,16 @@ impl Digest {
         let mut text = vec![b':'; start + hash.len() * 2];
         text[..name.len()].copy_from_slice(name.as_bytes());
         for (digits, byte) in text[start..].as_chunks_mut::<2>().0.iter_mut().zip(hash) {
-            *digits = DIGITS[usize::from(*byte)];
+            *digits = [digit(byte >> 4), digit(byte & 15)];
         }
         Self(String::from_utf8(text).expect("names and digits are ASCII").into())
     }
 }
 
-/// The hexadecimal digits of each byte.
-static DIGITS: [[u8; 2]; 256] = {
-    let mut digits = [[0; 2]; 256];
-    let mut byte = 0;
-    while byte < digits.len() {
-        digits[byte] = [b"0123456789abcdef"[byte >> 4], b"0123456789abcdef"[byte & 15]];
-        byte += 1;
-    }
-    digits
-};
+/// The hexadecimal digit of a number below 16: calculated, for then sixteen are made at once.
+const fn digit(number: u8) -> u8 {
+    number + b'0' + (number > 9) as u8 * (b'a' - b'0' - 10)
+}
 
 /// What stands before and after the first colon. Names are short: a plain loop is done before a search has started.
 fn cut(text: &str) -> Option<(&str, &str)> {
