@@ -117,10 +117,7 @@ impl Platform {
     /// The canonical form: lower case, `aarch64` → `arm64`, `x86_64` → `amd64`, `arm` → `arm/v7`, `arm64/v8` → `arm64`.
     #[must_use]
     pub fn normalize(&self) -> Self {
-        // What most are.
-        if matches!((&*self.os, &*self.architecture, &*self.variant), ("linux", "amd64" | "arm64", ""))
-            && self.os_features.is_empty()
-        {
+        if self.is_normal() {
             return self.clone();
         }
         let mut platform = Self {
@@ -133,6 +130,22 @@ impl Platform {
         platform.os_features.sort();
         platform.os_features.dedup();
         platform
+    }
+
+    /// Whether it is its own canonical form at first sight, as most are.
+    pub fn is_normal(&self) -> bool {
+        matches!((&*self.os, &*self.architecture, &*self.variant), ("linux", "amd64" | "arm64", ""))
+            && self.os_features.is_empty()
+    }
+
+    /// With version and features of the operating system: `windows(10.0.17763)/amd64`.
+    pub fn full(&self) -> String {
+        let features = format_features(&self.os_features);
+        if self.os_version.is_empty() && features.is_empty() {
+            return self.short();
+        }
+        let separator = if features.is_empty() { "" } else { "+" };
+        self.join(&format!("{}({}{separator}{features})", self.os, encode_option(&self.os_version)))
     }
 
     /// `os/architecture/variant` without version and features; `unknown` without an operating system.
@@ -163,16 +176,10 @@ impl Platform {
     }
 }
 
-/// With version and features of the operating system: `windows(10.0.17763)/amd64`.
+/// See [`Platform::full`].
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let features = format_features(&self.os_features);
-        if self.os_version.is_empty() && features.is_empty() {
-            return f.write_str(&self.short());
-        }
-        let separator = if features.is_empty() { "" } else { "+" };
-        let os = format!("{}({}{separator}{features})", self.os, encode_option(&self.os_version));
-        f.write_str(&self.join(&os))
+        f.write_str(&self.full())
     }
 }
 

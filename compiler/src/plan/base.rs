@@ -260,8 +260,7 @@ impl Planner<'_> {
 
 /// The platform in normal form, which it mostly has.
 fn normal(platform: &Arc<Platform>) -> Arc<Platform> {
-    let normal = platform.normalize();
-    if normal == **platform { platform.clone() } else { normal.into() }
+    if platform.is_normal() { platform.clone() } else { platform.normalize().into() }
 }
 
 #[cfg(test)]

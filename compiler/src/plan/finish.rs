@@ -28,7 +28,9 @@ impl Planner<'_> {
         if !self.target.implicit {
             overwrite(&mut image.platform, &self.target.platform);
         }
-        image.platform = image.platform.normalize();
+        if !image.platform.is_normal() {
+            image.platform = image.platform.normalize();
+        }
         let history = self.shared.history.until(state.history);
         let is_late = |entry: &&oci::History| entry.created.is_some_and(|time| !time.is_printable());
         if self.request.purpose == Purpose::Build && history.iter().any(is_late) {
