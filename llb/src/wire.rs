@@ -26,8 +26,7 @@ impl Writer<'_> {
 
     /// A signed number, written even when 0 (a member of a oneof).
     pub(crate) fn int_always(&mut self, field: u32, value: i64) {
-        self.key(field, VARINT);
-        self.varint(value.cast_unsigned());
+        self.pair(field << 3 | VARINT, value.cast_unsigned());
     }
 
     /// A flag; `false` is left out.
@@ -121,19 +120,19 @@ impl Writer<'_> {
     /// Key and length of what has a length.
     #[inline]
     fn head(&mut self, field: u32, length: usize) {
-        let key = field << 3 | LENGTH_DELIMITED;
-        if key as usize <= ONE_BYTE && length <= ONE_BYTE {
-            // As most are: in one piece, so that room is looked for once.
-            self.0.extend_from_slice(&[key as u8, length as u8]);
-        } else {
-            self.varint(u64::from(key));
-            self.varint(length as u64);
-        }
+        self.pair(field << 3 | LENGTH_DELIMITED, length as u64);
     }
 
+    /// A key, and the number behind it.
     #[inline]
-    fn key(&mut self, field: u32, wire_type: u32) {
-        self.varint(u64::from(field << 3 | wire_type));
+    fn pair(&mut self, key: u32, number: u64) {
+        if u64::from(key) <= ONE_BYTE as u64 && number <= ONE_BYTE as u64 {
+            // As most are: in one piece, so that room is looked for once.
+            self.0.extend_from_slice(&[key as u8, number as u8]);
+        } else {
+            self.varint(u64::from(key));
+            self.varint(number);
+        }
     }
 
     #[inline]

@@ -69,16 +69,21 @@ impl Splitter {
         // Only for text that stands there literally do offsets in the value mean offsets in the range.
         let literal = value.len() == (range.end - range.start) as usize;
         let at = |offset: usize| if literal { range.start + offset as u32 } else { range.start };
-        for (offset, c) in value.char_indices() {
-            if splits && c.is_whitespace() {
+        let mut offset = 0;
+        // What lies between blanks, with the blank that ends it.
+        for part in value.split_inclusive(|c: char| splits && c.is_whitespace()) {
+            let text = if splits { part.trim_end() } else { part };
+            if !text.is_empty() {
+                if self.word.is_empty() {
+                    self.start = at(offset);
+                }
+                self.word.push_str(text);
+                self.end = if literal { at(offset + text.len()) } else { range.end };
+            }
+            if text.len() < part.len() {
                 self.flush();
-                continue;
             }
-            if self.word.is_empty() {
-                self.start = at(offset);
-            }
-            self.word.push(c);
-            self.end = if literal { at(offset + c.len_utf8()) } else { range.end };
+            offset += part.len();
         }
     }
 
