@@ -2,15 +2,16 @@
 //!
 //! Mirrors the CSV reader BuildKit uses: quotes only at the start of a field, doubled inside.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// A field and where it stands in the text.
-pub(super) type Field = (Vec<u8>, Range<usize>);
+pub(super) type Field<'t> = (Cow<'t, [u8]>, Range<usize>);
 
 /// The fields of a text.
 ///
 /// **Errors**: what is wrong, in Go's words.
-pub(super) fn fields(text: &[u8]) -> Result<Vec<Field>, String> {
+pub(super) fn fields(text: &[u8]) -> Result<Vec<Field<'_>>, String> {
     let text = text.strip_suffix(b"\n").map_or(text, |text| text.strip_suffix(b"\r").unwrap_or(text));
     if text.is_empty() {
         return Err("EOF".to_owned());
@@ -19,7 +20,8 @@ pub(super) fn fields(text: &[u8]) -> Result<Vec<Field>, String> {
     let mut at = 0;
     loop {
         let start = at;
-        let value = if text.get(at) == Some(&b'"') { quoted(text, &mut at)? } else { bare(text, &mut at)? };
+        let value =
+            if text.get(at) == Some(&b'"') { quoted(text, &mut at)?.into() } else { bare(text, &mut at)?.into() };
         fields.push((value, start..at));
         if at == text.len() {
             return Ok(fields);
@@ -29,7 +31,7 @@ pub(super) fn fields(text: &[u8]) -> Result<Vec<Field>, String> {
     }
 }
 
-fn bare(text: &[u8], at: &mut usize) -> Result<Vec<u8>, String> {
+fn bare<'t>(text: &'t [u8], at: &mut usize) -> Result<&'t [u8], String> {
     let start = *at;
     let length = text[start..].iter().position(|b| *b == b',').unwrap_or(text.len() - start);
     let field = &text[start..start + length];
@@ -37,7 +39,7 @@ fn bare(text: &[u8], at: &mut usize) -> Result<Vec<u8>, String> {
         return Err(error(start + quote, "bare \" in non-quoted-field"));
     }
     *at = start + length;
-    Ok(field.to_vec())
+    Ok(field)
 }
 
 fn quoted(text: &[u8], at: &mut usize) -> Result<Vec<u8>, String> {

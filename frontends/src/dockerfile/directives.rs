@@ -123,8 +123,9 @@ fn start(bytes: &[u8]) -> usize {
 fn find_after(bytes: &[u8], start: usize, wanted: Name, sign: &[u8]) -> Option<Range<usize>> {
     let mut directives = Directives::default();
     let mut at = start;
-    while at < bytes.len() && !directives.done() {
-        let end = bytes[at..].iter().position(|b| *b == b'\n').map_or(bytes.len(), |length| at + length);
+    // What a line begins with is looked at before where it ends: mostly nothing is a directive.
+    while !directives.done() && bytes.get(at..).is_some_and(|rest| rest.starts_with(sign)) {
+        let end = memchr::memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |length| at + length);
         let line = bytes[at..end].strip_suffix(b"\r").unwrap_or(&bytes[at..end]);
         match directives.read(line, sign) {
             Ok(Some((name, value))) if name == wanted => {

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use ast::{suggest, with_suggestion};
 
-use super::text::{Word, is_latin_blank};
+use super::text::{Word, is_latin_blank, means_nothing};
 
 /// Takes the flags off the start of `range`; returns them and the range of the rest.
 pub(super) fn split(line: &[u8], range: Range<usize>, escape: u8) -> (Vec<Word<'_>>, Range<usize>) {
@@ -35,8 +35,8 @@ pub(super) fn split(line: &[u8], range: Range<usize>, escape: u8) -> (Vec<Word<'
 
 /// One flag and where it ends.
 fn flag(line: &[u8], range: Range<usize>, escape: u8) -> (Cow<'_, [u8]>, usize) {
-    let is_special = |b: &u8| is_latin_blank(*b) || !b.is_ascii() || matches!(b, b'\'' | b'"') || *b == escape;
-    let plain = line[range.clone()].iter().position(is_special).map_or(range.end, |length| range.start + length);
+    let plain = line[range.clone()].iter().position(|b| !means_nothing(*b));
+    let plain = plain.map_or(range.end, |length| range.start + length);
     if plain == range.end || line[plain].is_ascii() && is_latin_blank(line[plain]) {
         return (Cow::Borrowed(&line[range.start..plain]), plain);
     }

@@ -36,7 +36,9 @@ impl Keyword {
     /// The keyword a word is, in any case.
     pub(super) fn parse(word: &[u8]) -> Option<Self> {
         if word.is_ascii() {
-            return NAMES.iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes())).map(|(_, k)| *k);
+            let first = word.first()?.to_ascii_lowercase();
+            let mut alike = NAMES.iter().filter(|(name, _)| name.as_bytes()[0] == first && name.len() == word.len());
+            return alike.find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes())).map(|(_, k)| *k);
         }
         // Letters outside ASCII whose lower case is in it: the Kelvin sign is a k.
         let lower = ast::case::lower(std::str::from_utf8(word).ok()?);

@@ -19,9 +19,42 @@ impl<'l> Word<'l> {
     }
 }
 
-/// Blanks that separate words: `[\t\v\f\r ]`.
+/// What a byte is to those who look for the ends of words.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    /// A blank that separates words: `[\t\v\f\r ]`.
+    Separator,
+    /// Part of a word wherever it stands.
+    Plain,
+    /// A quote, an escape, another control character, or not ASCII.
+    Other,
+}
+
+/// The class of each byte: nearly every byte is asked for its own.
+static CLASSES: [Class; 256] = {
+    let mut classes = [Class::Other; 256];
+    let mut b = 0;
+    while b < 0x7f {
+        classes[b as usize] = match b {
+            b'\t' | 0x0b | 0x0c | b'\r' | b' ' => Class::Separator,
+            b'\'' | b'"' | b'`' | b'\\' => Class::Other,
+            b'!'..=b'~' => Class::Plain,
+            _ => Class::Other,
+        };
+        b += 1;
+    }
+    classes
+};
+
+/// Whether a byte is a blank that separates words: `[\t\v\f\r ]`.
 pub(super) fn is_separator(b: u8) -> bool {
-    matches!(b, b'\t' | 0x0b | 0x0c | b'\r' | b' ')
+    CLASSES[usize::from(b)] == Class::Separator
+}
+
+/// Whether a byte is part of a word wherever it stands, as most are: it neither quotes nor escapes, nor is it a blank or a
+/// part of one.
+pub(super) fn means_nothing(b: u8) -> bool {
+    CLASSES[usize::from(b)] == Class::Plain
 }
 
 /// ASCII blanks of Go's regular expressions: `\s`.
@@ -90,37 +123,22 @@ pub(super) fn trimmed(bytes: &[u8]) -> &[u8] {
 /// The words of a range that separators divide, empty ones included: the range is taken as it is.
 pub(super) fn separated(line: &[u8], range: Range<usize>) -> Vec<Word<'_>> {
     let mut words = Vec::new();
-    if range.is_empty() {
-        return words;
+    let mut rest = Some(range).filter(|range| !range.is_empty());
+    while let Some(range) = rest {
+        let word;
+        (word, rest) = split_first(line, range);
+        words.push(Word::slice(line, word));
     }
-    let mut start = range.start;
-    let mut at = start;
-    while at < range.end {
-        if !is_separator(line[at]) {
-            at += 1;
-            continue;
-        }
-        words.push(Word::slice(line, start..at));
-        while at < range.end && is_separator(line[at]) {
-            at += 1;
-        }
-        start = at;
-    }
-    words.push(Word::slice(line, start..range.end));
     words
 }
 
 /// The range up to the first separators and the range after them, if there are separators.
 pub(super) fn split_first(line: &[u8], range: Range<usize>) -> (Range<usize>, Option<Range<usize>>) {
-    let Some(length) = line[range.clone()].iter().position(|b| is_separator(*b)) else {
-        return (range, None);
-    };
-    let first = range.start..range.start + length;
-    let mut rest = first.end..range.end;
-    while rest.start < rest.end && is_separator(line[rest.start]) {
-        rest.start += 1;
-    }
-    (first, Some(rest))
+    let bytes = &line[range.clone()];
+    let Some(length) = bytes.iter().position(|b| is_separator(*b)) else { return (range, None) };
+    let blanks = bytes[length..].iter().position(|b| !is_separator(*b)).unwrap_or(bytes.len() - length);
+    let end = range.start + length;
+    (range.start..end, Some(end + blanks..range.end))
 }
 
 #[cfg(test)]

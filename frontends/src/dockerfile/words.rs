@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::text::{Word, blank_at_start};
+use super::text::{Word, blank_at_start, means_nothing};
 
 /// The words of a range of the line.
 pub(super) fn quoted(line: &[u8], range: Range<usize>, escape: u8) -> Vec<Word<'_>> {
@@ -29,6 +29,10 @@ fn word_end(line: &[u8], start: usize, end: usize, escape: u8) -> usize {
     let mut quote = None;
     while at < end {
         let b = line[at];
+        if means_nothing(b) {
+            at += 1;
+            continue;
+        }
         if quote.is_none() && blank_at_start(&line[at..end]) > 0 {
             return at;
         }

@@ -74,6 +74,6 @@ fn is_as(word: &[u8]) -> bool {
 }
 
 fn is_valid(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.'))
+    let is_sign = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.');
+    name.starts_with(|c: char| c.is_ascii_lowercase()) && name.bytes().all(is_sign)
 }
