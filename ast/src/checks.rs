@@ -70,6 +70,13 @@ impl Checks {
         merged
     }
 
+    /// Whether nothing is said of which rules run.
+    pub fn names_no_rule(&self) -> bool {
+        let Self { skip, skip_all, experimental, experimental_all, requested, error: _, fatal: _ } = self;
+        let named = !skip.is_empty() || !experimental.is_empty() || !requested.is_empty();
+        !named && !skip_all && !experimental_all
+    }
+
     /// Whether a finding of the rule of this name fails the build.
     pub fn fails(&self, rule: &str) -> bool {
         self.error || self.fatal.iter().any(|fatal| fatal == rule)

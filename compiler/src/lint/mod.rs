@@ -17,7 +17,7 @@ mod shell;
 
 use std::collections::BTreeSet;
 
-use ast::{Blank, Def, Edit, Fix, Module, Policy, Severity, Span, Step};
+use ast::{Blank, Def, Edit, Fix, Module, Policy, Severity, Span, Step, visit};
 
 use crate::plan::NoteKind;
 
@@ -126,8 +126,22 @@ struct Stage<'m> {
     def: &'m Def,
     /// The `FROM` that begins it.
     from: &'m Step,
-    /// Names of the stages before it.
-    earlier: &'m BTreeSet<&'m str>,
+    /// Which one it is.
+    at: usize,
+    /// Names of all stages.
+    names: &'m Names<'m>,
+}
+
+/// Names of stages. **Shape**: sorted, each with the stage that has it.
+struct Names<'m>(Vec<(&'m str, usize)>);
+
+impl<'m> Names<'m> {
+    fn of(stages: &'m [Def]) -> Self {
+        let named = stages.iter().enumerate().filter(|(_, def)| !visit::def_steps(def).is_empty());
+        let mut names: Vec<_> = named.filter_map(|(at, def)| Some((def.name.as_ref()?.text.as_str(), at))).collect();
+        names.sort_unstable();
+        Self(names)
+    }
 }
 
 /// A `RUN` that a POSIX shell reads, as rules see it.
@@ -148,6 +162,13 @@ impl Run<'_> {
 }
 
 impl Stage<'_> {
+    /// Whether a stage before it has this name.
+    fn comes_after(&self, name: &str) -> bool {
+        let Names(names) = self.names;
+        let first = names.get(names.partition_point(|(known, _)| *known < name));
+        first.is_some_and(|(known, at)| *known == name && *at < self.at)
+    }
+
     fn hit(&self, at: Span, message: String) -> Hit {
         Hit { at, whole: self.from.span, message, fix: None }
     }

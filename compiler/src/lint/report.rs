@@ -1,11 +1,12 @@
 //! Findings and errors in one list, in the order in which BuildKit reports them.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
 use std::ops::ControlFlow;
+use std::sync::LazyLock;
 
-use ast::{Checks, Diagnostic, Fix, LineIndex, Module, Policy, Severity, Source, Span, Step, code, visit};
+use ast::{Blank, Checks, Diagnostic, Fix, LineIndex, Module, Policy, Severity, Source, Span, Step, code, visit};
 
-use super::{Check, Hit, Instruction, RULES, Rule, Stage, script};
+use super::{Check, Hit, Instruction, Names, RULES, Rule, Run, Stage, script};
 use crate::Options;
 use crate::plan::{Finding, Note, NoteKind};
 
@@ -36,8 +37,9 @@ pub fn settings(module: &Module, options: &Options) -> Result<Checks, Box<Diagno
 pub fn report(module: &Module, source: &Source, checks: &Checks, findings: &[Finding]) -> Vec<Diagnostic> {
     let steps = steps(module);
     let commented: Vec<_> = steps.iter().filter_map(|step| Some((step.span.start, step.checks.as_deref()?))).collect();
-    let silenced = steps.iter().flat_map(|step| hadolint(step, "global ignore=")).collect();
-    let rules = wanted(checks, &commented);
+    let has_comments = |step: &&&Step| !step.comments.is_empty();
+    let silenced = steps.iter().filter(has_comments).flat_map(|step| hadolint(step, "global ignore=")).collect();
+    let rules = &*Rules::wanted(checks, &commented);
     let mut report = Report { lines: &source.lines, checks, rules, steps, commented, silenced, out: Vec::new() };
     let first_error = module.diagnostics.iter().find(|diagnostic| diagnostic.severity == Severity::Error);
     match first_error.map(|error| error.code) {
@@ -61,28 +63,54 @@ pub fn report(module: &Module, source: &Source, checks: &Checks, findings: &[Fin
     report.out
 }
 
-/// A rule on what planning noticed: the words for it, and a way to mend it.
-type NoteRule = (&'static Rule, fn(&NoteKind) -> Option<String>, Option<fn(&Step) -> Option<Fix>>);
+/// A rule, and what it does.
+type On<C> = (&'static Rule, C);
 
-/// What a rule does with what planning noticed, if that is its business.
-fn on_notes(rule: &'static Rule) -> Option<NoteRule> {
-    match rule.check {
-        Check::Note(check) => Some((rule, check, None)),
-        Check::Mendable(check, mend) => Some((rule, check, Some(mend))),
-        _ => None,
-    }
+/// A way to mend what planning noticed.
+type Mend = fn(&Step) -> Option<Fix>;
+
+/// Rules by what they look at, each kind in the order of [`RULES`].
+#[derive(Clone, Default)]
+struct Rules {
+    blanks: Vec<On<fn(&Blank) -> Hit>>,
+    instructions: Vec<On<fn(&Instruction<'_>) -> Option<Hit>>>,
+    stages: Vec<On<fn(&Stage<'_>) -> Option<Hit>>>,
+    modules: Vec<On<fn(&Module) -> Vec<Hit>>>,
+    notes: Vec<On<(fn(&NoteKind) -> Option<String>, Option<Mend>)>>,
+    runs: Vec<On<fn(&Run<'_>) -> Vec<Hit>>>,
 }
 
-/// The rules that may run somewhere in the file.
-fn wanted(checks: &Checks, commented: &[(u32, &Checks)]) -> Vec<&'static Rule> {
-    let merged: Vec<Checks> = commented.iter().map(|(_, own)| checks.with(own)).collect();
-    let is_wanted = |rule: &&&'static Rule| {
-        let allows = |checks: &Checks| checks.allows(rule.name, rule.policy);
-        allows(checks) || merged.iter().any(allows)
-    };
-    let mut wanted = Vec::with_capacity(RULES.len());
-    wanted.extend(RULES.iter().filter(is_wanted));
-    wanted
+/// Those of most files, in which nothing is said of rules.
+static UNSAID: LazyLock<Rules> = LazyLock::new(|| Rules::of(|rule| Checks::default().allows(rule.name, rule.policy)));
+
+impl Rules {
+    /// The rules that may run somewhere in the file.
+    fn wanted(checks: &Checks, commented: &[(u32, &Checks)]) -> Cow<'static, Self> {
+        if commented.is_empty() && checks.names_no_rule() {
+            return Cow::Borrowed(&UNSAID);
+        }
+        let merged: Vec<Checks> = commented.iter().map(|(_, own)| checks.with(own)).collect();
+        Cow::Owned(Self::of(|rule| {
+            let allows = |checks: &Checks| checks.allows(rule.name, rule.policy);
+            allows(checks) || merged.iter().any(allows)
+        }))
+    }
+
+    fn of(is_wanted: impl Fn(&Rule) -> bool) -> Self {
+        let mut rules = Self::default();
+        for rule in RULES.iter().copied().filter(|rule| is_wanted(rule)) {
+            match rule.check {
+                Check::Blank(check) => rules.blanks.push((rule, check)),
+                Check::Instruction(check) => rules.instructions.push((rule, check)),
+                Check::Stage(check) => rules.stages.push((rule, check)),
+                Check::Module(check) => rules.modules.push((rule, check)),
+                Check::Note(check) => rules.notes.push((rule, (check, None))),
+                Check::Mendable(check, mend) => rules.notes.push((rule, (check, Some(mend)))),
+                Check::Run(check) => rules.runs.push((rule, check)),
+            }
+        }
+        rules
+    }
 }
 
 /// The rules that the comments above a step name for hadolint, under a keyword.
@@ -107,8 +135,7 @@ fn steps(module: &Module) -> Vec<&Step> {
 struct Report<'a> {
     lines: &'a LineIndex,
     checks: &'a Checks,
-    /// The rules that may run somewhere in the file.
-    rules: Vec<&'static Rule>,
+    rules: &'a Rules,
     /// Every step, in file order.
     steps: Vec<&'a Step>,
     /// Those that have settings of their own, by where they start.
@@ -118,23 +145,22 @@ struct Report<'a> {
     out: Vec<Diagnostic>,
 }
 
-impl Report<'_> {
+impl<'a> Report<'a> {
     /// The rules on the text, up to the first error.
     fn text(&mut self, module: &Module, error: Option<Span>) {
-        let blank = self.rules(|rule| if let Check::Blank(check) = rule.check { Some(check) } else { None });
+        let Rules { blanks, instructions, .. } = self.rules;
         // Not with `for`: an iterator of several parts is through them much faster by itself.
         visit::steps(module).for_each(|(step, _)| {
             let Some(lines) = &step.blank else { return };
-            for (rule, check) in &blank {
+            for (rule, check) in blanks {
                 self.hit(rule, step.span, check(lines));
             }
         });
-        let rules = self.rules(|rule| if let Check::Instruction(check) = rule.check { Some(check) } else { None });
         let _ = visit::steps(module).try_for_each(|(step, def)| {
             let failed = error.is_some_and(|error| error.start < step.span.end.max(step.span.start + 1));
             let stage = def.filter(|def| def.span.start == step.span.start);
             let instruction = Instruction { step, stage, parsed: !failed };
-            for (rule, check) in &rules {
+            for (rule, check) in instructions {
                 if let Some(hit) = check(&instruction) {
                     self.hit(rule, step.span, hit);
                 }
@@ -143,27 +169,20 @@ impl Report<'_> {
         });
     }
 
-    /// The rules of a kind that may run somewhere in the file, and what they do.
-    fn rules<C>(&self, check: impl Fn(&Rule) -> Option<C>) -> Vec<(&'static Rule, C)> {
-        self.rules.iter().filter_map(|rule| Some((*rule, check(rule)?))).collect()
-    }
-
     /// The rules on stages and on the whole.
     fn stages(&mut self, module: &Module) {
-        let mut earlier = BTreeSet::new();
         // Functions are no stages; checking told what is wrong with their names.
-        let stages = module.defs.iter().filter(|_| !module.dialect.functions);
-        let rules = self.rules(|rule| if let Check::Stage(check) = rule.check { Some(check) } else { None });
-        for def in stages {
+        let stages = if module.dialect.functions { &[] } else { &module.defs[..] };
+        let names = Names::of(stages);
+        for (at, def) in stages.iter().enumerate() {
             let Some(from) = visit::def_steps(def).first() else { continue };
-            for (rule, check) in &rules {
-                if let Some(hit) = check(&Stage { def, from, earlier: &earlier }) {
+            for (rule, check) in &self.rules.stages {
+                if let Some(hit) = check(&Stage { def, from, at, names: &names }) {
                     self.hit(rule, from.span, hit);
                 }
             }
-            earlier.extend(def.name.as_ref().map(|name| name.text.as_str()));
         }
-        for (rule, check) in self.rules(|rule| if let Check::Module(check) = rule.check { Some(check) } else { None }) {
+        for (rule, check) in &self.rules.modules {
             for hit in check(module) {
                 let whole = hit.whole;
                 self.hit(rule, whole, hit);
@@ -173,12 +192,12 @@ impl Report<'_> {
 
     /// The rules on what shells are told. They see the text alone, so an error of planning is no reason to stop.
     fn runs(&mut self, module: &Module, source: &Source) {
-        let rules = self.rules(|rule| if let Check::Run(check) = rule.check { Some(check) } else { None });
+        let rules = &self.rules.runs;
         if rules.is_empty() {
             return;
         }
         script::each_run(module, source, &mut |run| {
-            for (rule, check) in &rules {
+            for (rule, check) in rules {
                 for hit in check(run) {
                     self.hit(rule, run.step.span, hit);
                 }
@@ -190,14 +209,13 @@ impl Report<'_> {
     fn findings(&mut self, findings: &[Finding]) {
         let mut failed = false;
         let start = self.out.len();
-        let rules: Vec<NoteRule> = self.rules.iter().filter_map(|rule| on_notes(rule)).collect();
         for finding in findings {
             match finding {
                 Finding::Error(error) => {
                     failed = true;
                     self.out.push((**error).clone());
                 }
-                Finding::Note(note) if !failed => self.note(note, &rules),
+                Finding::Note(note) if !failed => self.note(note),
                 Finding::Note(_) => {}
                 Finding::Unknown(info) => self.out.push((**info).clone()),
             }
@@ -206,8 +224,8 @@ impl Report<'_> {
         sort_neighbours(&mut self.out[start..], lines);
     }
 
-    fn note(&mut self, note: &Note, rules: &[NoteRule]) {
-        for &(rule, check, mend) in rules {
+    fn note(&mut self, note: &Note) {
+        for &(rule, (check, mend)) in &self.rules.notes {
             let Some(message) = check(&note.kind) else { continue };
             let fix = mend.zip(self.step_of(note)).and_then(|(mend, step)| mend(step));
             let hit = Hit { at: self.caret(note).unwrap_or(note.at), whole: note.at, message, fix };

@@ -58,12 +58,16 @@ fn check(module: &Module) -> Vec<Hit> {
 
 /// Whether the keyword is in lower case, and whether it is in upper case. Most are ASCII: then nothing is decoded.
 fn cases(step: &Step) -> (bool, bool) {
-    let bytes = step.keyword_bytes();
-    if bytes.is_ascii() {
-        return (!bytes.iter().any(u8::is_ascii_uppercase), !bytes.iter().any(u8::is_ascii_lowercase));
+    let (mut is_lower, mut is_upper) = (true, true);
+    for byte in step.keyword_bytes() {
+        if !byte.is_ascii() {
+            let name = step.keyword_text();
+            return (case::is_lower(&name), case::is_upper(&name));
+        }
+        is_lower &= !byte.is_ascii_uppercase();
+        is_upper &= !byte.is_ascii_lowercase();
     }
-    let name = step.keyword_text();
-    (case::is_lower(&name), case::is_upper(&name))
+    (is_lower, is_upper)
 }
 
 fn violation(step: &Step, majority_is_lower: bool) -> Hit {

@@ -34,7 +34,7 @@ pub(super) static RULE: Rule = Rule {
 
 fn check(stage: &Stage<'_>) -> Option<Hit> {
     let name = stage.def.name.as_ref()?;
-    if !stage.earlier.contains(name.text.as_str()) {
+    if !stage.comes_after(&name.text) {
         return None;
     }
     let quoted = ast::quote(name.text.as_bytes());

@@ -35,7 +35,7 @@ pub(super) static RULE: Rule = Rule {
 fn check(stage: &Stage<'_>) -> Option<Hit> {
     let Op::From(base) = &stage.from.op else { return None };
     let name = base.raw().lossy();
-    let is_stage = stage.earlier.contains(name.to_lowercase().as_str());
+    let is_stage = stage.comes_after(&name.to_lowercase());
     if is_stage || name == "scratch" || name.is_empty() || name.contains(['$', '@']) {
         return None;
     }
