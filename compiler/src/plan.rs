@@ -322,6 +322,7 @@ fn planner<'a>(of: Of<'a>, facts: &'a Facts, shared: &'a mut Shared, target: Opt
         noting: true,
         build_args: settings.build_args.iter().map(|(key, value)| (*key, (*value).into())).collect(),
         globals: Environment::default(),
+        scan_args: None,
         declared: BTreeSet::new(),
         epoch: None,
         stages: Vec::new(),
@@ -364,6 +365,7 @@ impl Planner<'_> {
 
     fn plan_target(&mut self) -> Done<StageId> {
         self.set_globals()?;
+        self.note_scan_args();
         if let Err(stop) = self.set_epoch() {
             self.report(stop);
         }

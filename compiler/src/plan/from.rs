@@ -7,7 +7,7 @@ use super::environment::{Lookup, Scope};
 use super::expand::{self, Expanded, Uses};
 use super::notes::NoteKind;
 use super::planner::Planner;
-use super::stages::{SCRATCH, Stage, StepRef};
+use super::stages::{Name, SCRATCH, Stage, StepRef};
 use super::stop::{Done, Stop};
 
 impl<'a> Planner<'a> {
@@ -26,7 +26,8 @@ impl<'a> Planner<'a> {
 
     /// Adds the stages of the text. One that is wrong stays in its place, and nothing is known of it.
     pub(super) fn add_stages(&mut self) {
-        self.stages.reserve(self.request.module.defs.len());
+        // With room for some that steps bring in.
+        self.stages.reserve(self.request.module.defs.len() * 3 / 2 + 1);
         for (at, def) in self.request.module.defs.iter().enumerate() {
             let name = def.name.as_ref().map_or("", |name| name.text.as_str());
             let Some((from, rest)) = def.body.steps().split_first() else {
@@ -61,7 +62,8 @@ impl<'a> Planner<'a> {
             self.stages[id].base = None;
             return;
         }
-        stage.total += usize::from(stage.base_name != SCRATCH && !self.names.contains_key(&stage.base_name));
+        stage.total +=
+            usize::from(stage.base_name != SCRATCH && !self.names.contains_key(&Name::exactly(&stage.base_name)));
         stage.total += steps.iter().filter(|step| is_counted(step)).count();
         if stage.name.is_empty() {
             stage.label = format!("stage-{at}");

@@ -27,7 +27,7 @@ impl Planner<'_> {
             target => target,
         };
         let predefined = super::platform::predefined(&self.settings.build_platforms[0], &self.target.platform, stage);
-        self.globals = Environment::of(predefined.map(|(key, value)| {
+        self.globals = Environment::of(predefined.into_iter().map(|(key, value)| {
             let value = self.build_args.get(&**key).cloned().unwrap_or(value);
             (key.clone(), Some(value))
         }));

@@ -16,7 +16,7 @@ use super::notes::{Finding, Note, NoteKind};
 use super::paths::UsedPaths;
 use super::scopes::StepScope;
 use super::settings::Settings;
-use super::stages::{Command, Stage, StageId};
+use super::stages::{Command, Name, Stage, StageId};
 use super::stop::{Done, Stop};
 use super::wrong::Wrong;
 use super::{Purpose, Request, captures::Captures};
@@ -79,13 +79,15 @@ pub(super) struct Planner<'a> {
     pub(super) build_args: BTreeMap<&'a str, Arc<str>>,
     /// Arguments of the module and those that are always there.
     pub(super) globals: Environment,
+    /// Values of [`super::scan::ARGS`] among them, if there is any.
+    pub(super) scan_args: Option<[Value; 2]>,
     /// Names that `FROM` may use: `globals`, and arguments without a value.
     pub(super) declared: BTreeSet<&'a str>,
     /// Seconds since the epoch that times are set to.
     pub(super) epoch: Option<i64>,
     pub(super) stages: Vec<Stage<'a>>,
     /// Stages by name; the later of two equal names.
-    pub(super) names: BTreeMap<String, StageId>,
+    pub(super) names: BTreeMap<Name<'a>, StageId>,
     pub(super) context_plan: &'a ContextPlan,
     pub(super) context: MainContext,
     pub(super) paths: UsedPaths,

@@ -30,12 +30,7 @@ pub(crate) fn is_platform_argument(name: &str) -> bool {
 }
 
 /// The arguments that `FROM` may always use, and stages once they declare them. Build arguments replace them.
-pub(super) fn predefined(
-    build: &Platform,
-    target: &Platform,
-    stage: &str,
-) -> impl Iterator<Item = (&'static Arc<str>, Arc<str>)> {
-    let stage = if stage.is_empty() { "default" } else { stage };
+pub(super) fn predefined(build: &Platform, target: &Platform, stage: &str) -> [(&'static Arc<str>, Arc<str>); 11] {
     let none = Arc::from("");
     let text = |text: &str| if text.is_empty() { Arc::clone(&none) } else { text.into() };
     let parts = |platform: &Platform| {
@@ -43,9 +38,11 @@ pub(super) fn predefined(
     };
     let build_parts = parts(build);
     let target_parts = if target == build { build_parts.clone() } else { parts(target) };
-    let values = [text(&build.short())].into_iter().chain(build_parts);
-    let values = values.chain([text(&target.to_string())]).chain(target_parts).chain([text(stage)]);
-    PREDEFINED.iter().zip(values)
+    let ([a, b, c, d], [e, f, g, h]) = (build_parts, target_parts);
+    let stage = if stage.is_empty() { "default" } else { stage };
+    let values = [text(&build.short()), a, b, c, d, text(&target.full()), e, f, g, h, text(stage)];
+    let mut names = PREDEFINED.iter();
+    values.map(|value| (names.next().expect("there is a name for each"), value))
 }
 
 /// The platform an image brings along when nobody asked for one.

@@ -13,11 +13,8 @@ use super::settings::{self, Scanner};
 use super::stages::StageId;
 use crate::{ImageAnswer, Options, Plan, Question, Scan};
 
-const SCAN_CONTEXT: &str = "BUILDKIT_SBOM_SCAN_CONTEXT";
-const SCAN_STAGE: &str = "BUILDKIT_SBOM_SCAN_STAGE";
-
-/// Arguments that configure attestations: never variables of processes.
-pub(super) const ARGS: [&str; 2] = [SCAN_CONTEXT, SCAN_STAGE];
+/// Arguments that configure attestations: never variables of processes. The first asks for the context, the second for stages.
+pub(super) const ARGS: [&str; 2] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];
 
 /// What a stage asks to have scanned.
 #[derive(Clone, Copy, Default)]
@@ -29,14 +26,24 @@ pub(super) struct Asked {
 }
 
 impl Planner<'_> {
+    /// Notes what the arguments of the text ask of every stage: few texts have them.
+    pub(super) fn note_scan_args(&mut self) {
+        let values = ARGS.map(|name| self.globals.value(name).cloned());
+        self.scan_args = Some(values).filter(|values| values.iter().any(Option::is_some));
+    }
+
     /// What a stage asks to have scanned; `args` are those that its steps declare.
     pub(super) fn scanned(&self, id: StageId, args: Option<&Assignments<Value>>) -> Asked {
-        let is_on = |name: &str| {
-            let of_stage = args.and_then(|args| args.get(name)).and_then(Option::as_ref);
-            let value = of_stage.or_else(|| self.globals.value(name));
+        let of_module = self.scan_args.as_ref();
+        if of_module.is_none() && args.is_none_or(|args| args.len() == 0) {
+            return Asked::default();
+        }
+        let is_on = |at: usize| {
+            let of_stage = args.and_then(|args| args.get(ARGS[at])).and_then(Option::as_ref);
+            let value = of_stage.or_else(|| of_module?[at].as_ref());
             value.is_some_and(|value| names_stage(value, &self.stages[id].label))
         };
-        Asked { context: is_on(SCAN_CONTEXT), stage: is_on(SCAN_STAGE) }
+        Asked { context: is_on(0), stage: is_on(1) }
     }
 
     /// What is scanned beside the result, which is that of a stage.

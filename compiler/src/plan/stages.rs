@@ -3,6 +3,7 @@
 //! Anonymous stages are numbered on after the text's, and count wherever BuildKit v0.32 counts its states: in
 //! `--from=N`, and in the question whether there is only one stage, so that step names can do without its name.
 
+use std::borrow::Cow;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -27,6 +28,28 @@ pub(super) const SCRATCH: &str = "scratch";
 
 /// Index of a stage.
 pub(super) type StageId = usize;
+
+/// A name of a stage in lower case, as they are looked up. Those of different lengths are told apart without a look at their
+/// letters: most are.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Name<'a> {
+    length: usize,
+    text: Cow<'a, str>,
+}
+
+impl<'a> Name<'a> {
+    /// The name of a base: only one in lower case is that of a stage.
+    pub(super) fn exactly(text: &'a str) -> Self {
+        Self { length: text.len(), text: text.into() }
+    }
+}
+
+impl<'a> From<&'a str> for Name<'a> {
+    fn from(name: &'a str) -> Self {
+        let text = go::to_lower(name);
+        Self { length: text.len(), text }
+    }
+}
 
 /// A stage.
 pub(super) struct Stage<'a> {
@@ -178,10 +201,10 @@ impl<'a> Planner<'a> {
 
     /// Adds a stage; it is built on the stage its base names, and found by its own name from now on.
     pub(super) fn add_stage(&mut self, mut stage: Stage<'a>) -> StageId {
-        stage.base = self.names.get(&stage.base_name).copied();
+        stage.base = self.names.get(&Name::exactly(&stage.base_name)).copied();
         let id = self.stages.len();
         if !stage.name.is_empty() {
-            self.names.insert(go::to_lower(stage.name).into_owned(), id);
+            self.names.insert(stage.name.into(), id);
         }
         self.stages.push(stage);
         id
@@ -189,7 +212,7 @@ impl<'a> Planner<'a> {
 
     /// The stage of a name, in any case.
     pub(super) fn find_stage(&self, name: &str) -> Option<StageId> {
-        self.names.get(&*go::to_lower(name)).copied()
+        self.names.get(&name.into()).copied()
     }
 
     /// Names of stages, for suggestions.
