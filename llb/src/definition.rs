@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use oci::Digest;
 
 use crate::wire::Writer;
-use crate::{LinuxResources, Location, Metadata, ProgressGroup, Range};
+use crate::{LinuxResources, Location, Metadata, Position, ProgressGroup, Range};
 
 /// The vertices of a build in the order of the wire: inputs first, each output's subgraph ended by a terminal vertex.
 #[derive(Clone, Debug, Default)]
@@ -118,12 +118,7 @@ fn write_metadata_fields(writer: &mut Writer<'_>, metadata: &Metadata) {
     if let Some(value) = metadata.export_cache {
         writer.message(4, |w| w.bool(1, value));
     }
-    for cap in metadata.caps.iter() {
-        writer.message(5, |entry| {
-            entry.bytes_always(1, cap.as_bytes());
-            entry.int_always(2, 1);
-        });
-    }
+    metadata.caps.iter().for_each(|cap| writer.mark(5, cap));
     if let Some(group) = &metadata.progress_group {
         writer.message(6, |w| write_progress_group(w, group));
     }
@@ -174,10 +169,15 @@ pub(crate) fn write_locations(
 }
 
 fn write_range(writer: &mut Writer<'_>, range: Range) {
-    for (field, position) in [(1, range.start), (2, range.end)] {
+    for (field, Position { line, character }) in [(1, range.start), (2, range.end)] {
+        if character == 0 && line > 0 {
+            // As a text of lines has it.
+            writer.message_of_number(field, line.cast_unsigned());
+            continue;
+        }
         writer.message(field, |w| {
-            w.int(1, i64::from(position.line));
-            w.int(2, i64::from(position.character));
+            w.int(1, i64::from(line));
+            w.int(2, i64::from(character));
         });
     }
 }

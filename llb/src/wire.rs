@@ -10,6 +10,8 @@ const VARINT: u32 = 0;
 const LENGTH_DELIMITED: u32 = 2;
 /// The largest number that one byte holds.
 const ONE_BYTE: usize = 0x7f;
+/// The largest number of a field whose key is one byte.
+const SHORT_KEY: u32 = 15;
 /// The largest number that two bytes hold.
 const TWO_BYTES: u64 = 0x3fff;
 
@@ -78,6 +80,34 @@ impl Writer<'_> {
                 entry.bytes_always(1, key.as_bytes());
                 entry.bytes_always(2, value.as_bytes());
             });
+        }
+    }
+
+    /// An entry of a map in which a word is true.
+    pub(crate) fn mark(&mut self, field: u32, word: &str) {
+        // Key and length of the entry, and of the word; then that of the value, and 1.
+        let around = 2 + 2;
+        if word.len() + around > ONE_BYTE || field > SHORT_KEY {
+            return self.message(field, |entry| {
+                entry.bytes_always(1, word.as_bytes());
+                entry.int_always(2, 1);
+            });
+        }
+        self.0.reserve(2 + around + word.len());
+        let [entry, key, value] = [field << 3 | LENGTH_DELIMITED, 1 << 3 | LENGTH_DELIMITED, 2 << 3 | VARINT];
+        self.0.extend_from_slice(&[entry as u8, (word.len() + around) as u8, key as u8, word.len() as u8]);
+        self.0.extend_from_slice(word.as_bytes());
+        self.0.extend_from_slice(&[value as u8, 1]);
+    }
+
+    /// A sub-message whose one field, the first, is a number that is not 0.
+    pub(crate) fn message_of_number(&mut self, field: u32, number: u32) {
+        let key = (field << 3 | LENGTH_DELIMITED) as u8;
+        match number {
+            _ if field > SHORT_KEY => self.message(field, |w| w.int(1, i64::from(number))),
+            0..=0x7f => self.0.extend_from_slice(&[key, 2, 1 << 3, number as u8]),
+            0x80..=0x3fff => self.0.extend_from_slice(&[key, 3, 1 << 3, number as u8 | 0x80, (number >> 7) as u8]),
+            _ => self.message(field, |w| w.int(1, i64::from(number))),
         }
     }
 
@@ -210,6 +240,31 @@ mod tests {
     fn maps_keep_empty_values() {
         let (key, value) = ("k".to_owned(), String::new());
         check(|w| w.string_map(2, [(&key, &value)].into_iter()), "12 05 0a 01 6b 12 00");
+    }
+
+    #[test]
+    fn short_ways_write_what_the_long_one_does() {
+        let written = |write: &dyn Fn(&mut Writer<'_>)| {
+            let mut bytes = Vec::new();
+            write(&mut Writer(&mut bytes));
+            bytes
+        };
+        for field in [1, 15, 16, 5000] {
+            for length in [0, 1, 122, 123, 124, 127, 128, 300] {
+                let word = "w".repeat(length);
+                let long = written(&|w| {
+                    w.message(field, |w| {
+                        w.bytes_always(1, word.as_bytes());
+                        w.int_always(2, 1);
+                    });
+                });
+                assert!(written(&|w| w.mark(field, &word)) == long, "{field} {length}");
+            }
+            for number in [1, 127, 128, 16_383, 16_384, i32::MAX.cast_unsigned()] {
+                let long = written(&|w| w.message(field, |w| w.int(1, i64::from(number))));
+                assert!(written(&|w| w.message_of_number(field, number)) == long, "{field} {number}");
+            }
+        }
     }
 
     #[test]
