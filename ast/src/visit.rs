@@ -10,6 +10,11 @@ pub fn steps(module: &Module) -> impl Iterator<Item = (&Step, Option<&Def>)> {
     module.head.iter().map(|step| (step, None)).chain(of_defs)
 }
 
+/// How many steps there are.
+pub fn count_steps(module: &Module) -> usize {
+    module.head.len() + module.defs.iter().map(|def| def_steps(def).len()).sum::<usize>()
+}
+
 /// The steps of a definition.
 pub fn def_steps(def: &Def) -> &[Step] {
     def.body.steps()

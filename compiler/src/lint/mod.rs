@@ -73,20 +73,28 @@ impl Rule {
 #[derive(Debug)]
 enum Check {
     /// Blank lines inside an instruction; before everything else.
-    Blank(fn(&Blank) -> Hit),
+    Blank(OnBlank),
     /// One instruction as parsed.
-    Instruction(fn(&Instruction<'_>) -> Option<Hit>),
+    Instruction(OnInstruction),
     /// One stage of a file without errors.
-    Stage(fn(&Stage<'_>) -> Option<Hit>),
+    Stage(OnStage),
     /// A file without errors as a whole.
-    Module(fn(&Module) -> Vec<Hit>),
+    Module(OnModule),
     /// What the planner noticed: the words for it, if it is this rule's business.
-    Note(fn(&NoteKind) -> Option<String>),
+    Note(OnNote),
     /// The same with a way to mend the instruction of the text that it was noticed at, if there is one.
-    Mendable(fn(&NoteKind) -> Option<String>, fn(&Step) -> Option<Fix>),
+    Mendable(OnNote, Mend),
     /// What a shell is told to do, in a file without errors; after everything else.
-    Run(fn(&Run<'_>) -> Vec<Hit>),
+    Run(OnRun),
 }
+
+type OnBlank = fn(&Blank) -> Hit;
+type OnInstruction = fn(&Instruction<'_>) -> Option<Hit>;
+type OnStage = fn(&Stage<'_>) -> Option<Hit>;
+type OnModule = fn(&Module) -> Vec<Hit>;
+type OnNote = fn(&NoteKind) -> Option<String>;
+type Mend = fn(&Step) -> Option<Fix>;
+type OnRun = fn(&Run<'_>) -> Vec<Hit>;
 
 /// Something found.
 #[derive(Debug)]

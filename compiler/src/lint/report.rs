@@ -4,9 +4,12 @@ use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
-use ast::{Blank, Checks, Diagnostic, Fix, LineIndex, Module, Policy, Severity, Source, Span, Step, code, visit};
+use ast::{Checks, Diagnostic, LineIndex, Module, Policy, Severity, Source, Span, Step, code, visit};
 
-use super::{Check, Hit, Instruction, Names, RULES, Rule, Run, Stage, script};
+use super::{
+    Check, Hit, Instruction, Mend, Names, OnBlank, OnInstruction, OnModule, OnNote, OnRun, OnStage, RULES, Rule, Stage,
+    script,
+};
 use crate::Options;
 use crate::plan::{Finding, Note, NoteKind};
 
@@ -35,12 +38,19 @@ pub fn settings(module: &Module, options: &Options) -> Result<Checks, Box<Diagno
 /// Warnings after the first error are left out, for BuildKit would not have got that far; further errors are not.
 /// `source` is the module's file.
 pub fn report(module: &Module, source: &Source, checks: &Checks, findings: &[Finding]) -> Vec<Diagnostic> {
-    let steps = steps(module);
-    let commented: Vec<_> = steps.iter().filter_map(|step| Some((step.span.start, step.checks.as_deref()?))).collect();
-    let has_comments = |step: &&&Step| !step.comments.is_empty();
-    let silenced = steps.iter().filter(has_comments).flat_map(|step| hadolint(step, "global ignore=")).collect();
+    let mut steps = Vec::with_capacity(visit::count_steps(module));
+    let (mut commented, mut silenced, mut has_blanks) = (Vec::new(), Vec::new(), false);
+    visit::steps(module).for_each(|(step, _)| {
+        steps.push(step);
+        commented.extend(step.checks.as_deref().map(|checks| (step.span.start, checks)));
+        if !step.comments.is_empty() {
+            silenced.extend(hadolint(step, "global ignore="));
+        }
+        has_blanks |= step.blank.is_some();
+    });
     let rules = &*Rules::wanted(checks, &commented);
-    let mut report = Report { lines: &source.lines, checks, rules, steps, commented, silenced, out: Vec::new() };
+    let mut report =
+        Report { lines: &source.lines, checks, rules, steps, commented, silenced, has_blanks, out: Vec::new() };
     let first_error = module.diagnostics.iter().find(|diagnostic| diagnostic.severity == Severity::Error);
     match first_error.map(|error| error.code) {
         Some(code::SYNTAX) => {}
@@ -63,21 +73,16 @@ pub fn report(module: &Module, source: &Source, checks: &Checks, findings: &[Fin
     report.out
 }
 
-/// A rule, and what it does.
-type On<C> = (&'static Rule, C);
-
-/// A way to mend what planning noticed.
-type Mend = fn(&Step) -> Option<Fix>;
-
-/// Rules by what they look at, each kind in the order of [`RULES`].
+/// Rules by what they look at, each with what it does. **Shape**: each kind in the order of [`RULES`].
 #[derive(Clone, Default)]
 struct Rules {
-    blanks: Vec<On<fn(&Blank) -> Hit>>,
-    instructions: Vec<On<fn(&Instruction<'_>) -> Option<Hit>>>,
-    stages: Vec<On<fn(&Stage<'_>) -> Option<Hit>>>,
-    modules: Vec<On<fn(&Module) -> Vec<Hit>>>,
-    notes: Vec<On<(fn(&NoteKind) -> Option<String>, Option<Mend>)>>,
-    runs: Vec<On<fn(&Run<'_>) -> Vec<Hit>>>,
+    blanks: Vec<(&'static Rule, OnBlank)>,
+    instructions: Vec<(&'static Rule, OnInstruction)>,
+    stages: Vec<(&'static Rule, OnStage)>,
+    modules: Vec<(&'static Rule, OnModule)>,
+    /// With a way to mend what planning noticed, if there is one.
+    notes: Vec<(&'static Rule, OnNote, Option<Mend>)>,
+    runs: Vec<(&'static Rule, OnRun)>,
 }
 
 /// Those of most files, in which nothing is said of rules.
@@ -104,8 +109,8 @@ impl Rules {
                 Check::Instruction(check) => rules.instructions.push((rule, check)),
                 Check::Stage(check) => rules.stages.push((rule, check)),
                 Check::Module(check) => rules.modules.push((rule, check)),
-                Check::Note(check) => rules.notes.push((rule, (check, None))),
-                Check::Mendable(check, mend) => rules.notes.push((rule, (check, Some(mend)))),
+                Check::Note(check) => rules.notes.push((rule, check, None)),
+                Check::Mendable(check, mend) => rules.notes.push((rule, check, Some(mend))),
                 Check::Run(check) => rules.runs.push((rule, check)),
             }
         }
@@ -123,15 +128,6 @@ fn hadolint(step: &Step, keyword: &str) -> Vec<String> {
     step.comments.iter().filter_map(list).flatten().collect()
 }
 
-/// Every instruction in file order.
-fn steps(module: &Module) -> Vec<&Step> {
-    let count = module.defs.iter().map(|def| visit::def_steps(def).len()).sum::<usize>();
-    let mut steps = Vec::with_capacity(module.head.len() + count);
-    steps.extend(&module.head);
-    module.defs.iter().for_each(|def| steps.extend(visit::def_steps(def)));
-    steps
-}
-
 struct Report<'a> {
     lines: &'a LineIndex,
     checks: &'a Checks,
@@ -142,15 +138,17 @@ struct Report<'a> {
     commented: Vec<(u32, &'a Checks)>,
     /// Names that hadolint has for rules, silenced for the whole file.
     silenced: Vec<String>,
+    /// Whether there are blank lines in instructions.
+    has_blanks: bool,
     out: Vec<Diagnostic>,
 }
 
 impl<'a> Report<'a> {
     /// The rules on the text, up to the first error.
     fn text(&mut self, module: &Module, error: Option<Span>) {
-        let Rules { blanks, instructions, .. } = self.rules;
+        let (Rules { blanks, instructions, .. }, has_blanks) = (self.rules, self.has_blanks);
         // Not with `for`: an iterator of several parts is through them much faster by itself.
-        visit::steps(module).for_each(|(step, _)| {
+        visit::steps(module).filter(|_| has_blanks).for_each(|(step, _)| {
             let Some(lines) = &step.blank else { return };
             for (rule, check) in blanks {
                 self.hit(rule, step.span, check(lines));
@@ -225,7 +223,7 @@ impl<'a> Report<'a> {
     }
 
     fn note(&mut self, note: &Note) {
-        for &(rule, (check, mend)) in &self.rules.notes {
+        for &(rule, check, mend) in &self.rules.notes {
             let Some(message) = check(&note.kind) else { continue };
             let fix = mend.zip(self.step_of(note)).and_then(|(mend, step)| mend(step));
             let hit = Hit { at: self.caret(note).unwrap_or(note.at), whole: note.at, message, fix };

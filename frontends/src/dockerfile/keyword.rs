@@ -8,6 +8,16 @@ macro_rules! keywords {
 
         /// Every name, lower case, sorted.
         const NAMES: &[(&str, Keyword)] = &[$(($text, Keyword::$name)),*];
+
+        impl Keyword {
+            /// The keyword that lower-case letters are.
+            fn of_lower(word: &[u8]) -> Option<Self> {
+                match std::str::from_utf8(word).ok()? {
+                    $($text => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
+        }
     };
 }
 
@@ -32,13 +42,18 @@ keywords! {
     Workdir = "workdir",
 }
 
+/// Bytes of the longest name.
+const LONGEST: usize = 11;
+
 impl Keyword {
     /// The keyword a word is, in any case.
     pub(super) fn parse(word: &[u8]) -> Option<Self> {
         if word.is_ascii() {
-            let first = word.first()?.to_ascii_lowercase();
-            let mut alike = NAMES.iter().filter(|(name, _)| name.as_bytes()[0] == first && name.len() == word.len());
-            return alike.find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes())).map(|(_, k)| *k);
+            let mut lower = [0; LONGEST];
+            let lower = lower.get_mut(..word.len())?;
+            lower.copy_from_slice(word);
+            lower.make_ascii_lowercase();
+            return Self::of_lower(lower);
         }
         // Letters outside ASCII whose lower case is in it: the Kelvin sign is a k.
         let lower = ast::case::lower(std::str::from_utf8(word).ok()?);
@@ -66,5 +81,7 @@ mod tests {
         assert_eq!(Keyword::parse("WOR\u{212a}DIR".as_bytes()), Some(Keyword::Workdir));
         assert_eq!(Keyword::parse(b"runs"), None);
         assert!(Keyword::names().is_sorted());
+        assert_eq!(Keyword::names().map(str::len).max(), Some(LONGEST));
+        assert!(Keyword::names().all(|name| Keyword::parse(name.as_bytes()).is_some()));
     }
 }
