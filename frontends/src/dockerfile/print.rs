@@ -1,7 +1,7 @@
 //! Steps as a Dockerfile writes them: what other languages show of their steps, and what `llbc convert` writes.
 //!
 //! What a Dockerfile cannot say (a variable of one process, a condition) is written as a flag that no Dockerfile has, but
-//! not into a Dockerfile: [`module`] names it.
+//! not into a Dockerfile: who writes one is told of it.
 
 use std::collections::BTreeMap;
 
