@@ -252,6 +252,9 @@ pub(crate) struct BuildFlags {
     /// Only print what would be built, as `docker buildx bake --print` does
     #[arg(long)]
     pub(crate) print: bool,
+    /// Of a bake file: what targets say instead, or with `+=` as well; `app.args.V=1`, `*.platform=linux/arm64`
+    #[arg(long, value_name = "TARGET.KEY=VALUE")]
+    pub(crate) set: Vec<String>,
 }
 
 /// `llbc check`.

@@ -1,13 +1,14 @@
 //! `docker-bake.json` and `docker-bake.hcl`: builds with their flags, by name.
 //!
 //! `read` gives blocks of attributes that are expressions, of either form; `arithmetic` makes their operators safe; `resolve`
-//! evaluates them, inherits, and multiplies matrices; a [`Target`] is then what `llbc build` is told. Behaviour is that of `docker buildx bake` (buildx 0.30); what of
+//! evaluates them, inherits, multiplies matrices, and changes what `overrides` say; a [`Target`] is then what `llbc build` is told. Behaviour is that of `docker buildx bake` (buildx 0.30); what of
 //! it is not there is refused by its name.
 
 mod arithmetic;
 mod changing;
 mod functions;
 mod lists;
+mod overrides;
 mod own;
 mod patterns;
 mod read;
@@ -64,13 +65,23 @@ impl Bake {
     ///
     /// **Errors**: what is wrong with the text, and what of it is not supported.
     pub(crate) fn read(name: &str, text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
+        Self::read_with(name, text, variable, &[])
+    }
+
+    /// The same with what is said of targets beside the text: `TARGET.KEY=VALUE`, as `--set` takes it.
+    pub(crate) fn read_with(
+        name: &str,
+        text: &str,
+        variable: &dyn Fn(&str) -> Option<String>,
+        said: &[String],
+    ) -> Result<Self> {
         let wrong = |message: String| Failure::message("bake", format!("{name}: {message}"), HELP);
         let mut blocks = if name.ends_with(".json") { read::json(text) } else { read::hcl(text) }.map_err(wrong)?;
         own::write_out(&mut blocks).map_err(wrong)?;
         blocks.iter_mut().flat_map(Block::expressions).try_for_each(arithmetic::call).map_err(wrong)?;
         blocks.iter_mut().flat_map(Block::expressions).try_for_each(patterns::write_out).map_err(wrong)?;
         let changing = changing::write_out(&mut blocks).map_err(wrong)?;
-        Ok(Self { changing, ..resolve::resolve(blocks, variable).map_err(wrong)? })
+        Ok(Self { changing, ..resolve::resolve(blocks, variable, said).map_err(wrong)? })
     }
 
     /// The targets of names, each once, in the order asked for; those of `default` when there are none.

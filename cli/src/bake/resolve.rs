@@ -6,6 +6,7 @@ use hcl::Expression;
 use hcl::eval::{Context, Evaluate as _};
 use serde_json::Value;
 
+use super::overrides::Overrides;
 use super::read::{ATTRIBUTE, Block};
 use super::{Bake, MOST_NESTED, Target, functions};
 
@@ -70,17 +71,27 @@ pub(crate) const LOCAL_PLATFORM: &str = "BAKE_LOCAL_PLATFORM";
 /// The variable that has the directory the command runs in, likewise.
 pub(crate) const CMD_CONTEXT: &str = "BAKE_CMD_CONTEXT";
 
-type Keys = BTreeMap<String, Value>;
+pub(super) type Keys = BTreeMap<String, Value>;
 
-pub(super) fn resolve(blocks: Vec<Block>, variable: &dyn Fn(&str) -> Option<String>) -> Result<Bake, String> {
+/// Evaluates blocks; `said` is what is said of targets beside them.
+pub(super) fn resolve(
+    blocks: Vec<Block>,
+    variable: &dyn Fn(&str) -> Option<String>,
+    said: &[String],
+) -> Result<Bake, String> {
     let mut context = Context::new();
     functions::declare(&mut context);
     let mut bake = Bake { variables: declare_variables(&mut context, &blocks, variable)?, ..Bake::default() };
     blocks.iter().try_for_each(|block| validate(block, &context))?;
     let matrices = matrices(&blocks, &context)?;
+    let is_target = |block: &&Block| block.kind == "target" && attribute(block, "matrix").is_none();
+    let plain = blocks.iter().filter(is_target).map(|block| block.name.as_str());
+    let names: Vec<&str> = plain.chain(matrices.iter().map(|(name, ..)| name.as_str())).collect();
+    let overrides = Overrides::read(said, &names, variable)?;
+    let all = All { blocks: &blocks, matrices: &matrices, overrides: &overrides, context: &context };
     for block in &blocks {
         match block.kind.as_str() {
-            "target" => targets(&mut bake, &blocks, &matrices, block, &context)?,
+            "target" => targets(&mut bake, all, block)?,
             "group" => {
                 let members = block.attributes.iter().find(|(key, _)| key == "targets");
                 let members = members.map(|(_, members)| value(members, &context, &block.name)).transpose()?;
@@ -255,27 +266,32 @@ fn matrices<'b, 'c>(blocks: &'b [Block], context: &Context<'c>) -> Result<Vec<Co
 }
 
 /// The targets of a block: one, or one for each combination of its matrix.
-fn targets(
-    bake: &mut Bake,
-    blocks: &[Block],
-    matrices: &[Combination<'_, '_>],
-    block: &Block,
-    context: &Context<'_>,
-) -> Result<(), String> {
+/// All there is.
+#[derive(Clone, Copy)]
+struct All<'b, 'c> {
+    blocks: &'b [Block],
+    matrices: &'b [Combination<'b, 'c>],
+    /// What is said of targets beside them.
+    overrides: &'b Overrides,
+    /// What names mean outside of matrices.
+    context: &'b Context<'c>,
+}
+
+fn targets(bake: &mut Bake, all: All<'_, '_>, block: &Block) -> Result<(), String> {
     if attribute(block, MISPLACED).is_some() {
         bake.misplaced.push(block.name.clone());
     }
-    let mut inheritance = Inheritance { blocks, matrices, context, known: BTreeMap::new() };
+    let mut inheritance = Inheritance { all, known: BTreeMap::new() };
     if attribute(block, "matrix").is_none() {
-        let is_first = parts(blocks, block).first().is_some_and(|first| std::ptr::eq(*first, block));
+        let is_first = parts(all.blocks, block).first().is_some_and(|first| std::ptr::eq(*first, block));
         if is_first {
-            let keys = inheritance.merged(block, context, 0)?;
+            let keys = inheritance.merged(&block.name, block, all.context, 0)?;
             bake.targets.push(Target { name: block.name.clone(), keys });
         }
     } else {
         let mut members = Vec::new();
-        for (name, _, context) in matrices.iter().filter(|(_, of, _)| std::ptr::eq(*of, block)) {
-            let keys = inheritance.merged(block, context, 0)?;
+        for (name, _, context) in all.matrices.iter().filter(|(_, of, _)| std::ptr::eq(*of, block)) {
+            let keys = inheritance.merged(name, block, context, 0)?;
             members.push(name.clone());
             match bake.targets.iter_mut().find(|known| known.name == *name) {
                 Some(known) => lay_over(&mut known.keys, keys),
@@ -297,21 +313,18 @@ fn parts<'b>(blocks: &'b [Block], block: &'b Block) -> Vec<&'b Block> {
 
 /// What targets say, over what they inherit.
 struct Inheritance<'b, 'c> {
-    blocks: &'b [Block],
-    matrices: &'b [Combination<'b, 'c>],
-    /// What names mean outside of matrices.
-    context: &'b Context<'c>,
+    all: All<'b, 'c>,
     /// What was inherited once, by name: targets share parents, and those theirs.
     known: BTreeMap<String, Keys>,
 }
 
 impl Inheritance<'_, '_> {
     /// The keys of a target, whose expressions are evaluated in `context`.
-    fn merged(&mut self, block: &Block, context: &Context<'_>, depth: usize) -> Result<Keys, String> {
+    fn merged(&mut self, name: &str, block: &Block, context: &Context<'_>, depth: usize) -> Result<Keys, String> {
         if depth > MOST_NESTED {
             return Err(format!("target {} inherits itself, or from too far", block.name));
         }
-        let parts = parts(self.blocks, block);
+        let parts = parts(self.all.blocks, block);
         let mut keys = Keys::new();
         for parents in parts.iter().filter_map(|part| attribute(part, "inherits")) {
             for name in texts(&value(parents, context, &block.name)?) {
@@ -321,6 +334,7 @@ impl Inheritance<'_, '_> {
         for part in parts {
             lay_over(&mut keys, own(part, context)?);
         }
+        self.all.overrides.apply(name, &mut keys)?;
         Ok(keys)
     }
 
@@ -329,7 +343,7 @@ impl Inheritance<'_, '_> {
         if let Some(keys) = self.known.get(&name) {
             return Ok(keys.clone());
         }
-        let (blocks, matrices, context) = (self.blocks, self.matrices, self.context);
+        let All { blocks, matrices, context, .. } = self.all;
         let is_plain =
             |known: &&Block| known.kind == "target" && known.name == name && attribute(known, "matrix").is_none();
         let plain = blocks.iter().find(is_plain).map(|parent| (parent, context));
@@ -337,7 +351,7 @@ impl Inheritance<'_, '_> {
             || matrices.iter().find(|(known, ..)| *known == name).map(|(_, block, context)| (*block, context));
         let (parent, context) =
             plain.or_else(of_matrix).ok_or_else(|| format!("target {}: there is no target {name}", block.name))?;
-        let keys = self.merged(parent, context, depth + 1)?;
+        let keys = self.merged(&name, parent, context, depth + 1)?;
         self.known.insert(name, keys.clone());
         Ok(keys)
     }
@@ -361,7 +375,7 @@ fn own(block: &Block, context: &Context<'_>) -> Result<Keys, String> {
     Ok(own)
 }
 
-fn lay_over(keys: &mut Keys, own: Keys) {
+pub(super) fn lay_over(keys: &mut Keys, own: Keys) {
     for (key, value) in own {
         match (keys.get_mut(&key), value) {
             (_, Value::Null) => {}
@@ -408,7 +422,7 @@ fn each_once(key: &str, entries: Vec<Value>) -> Vec<Value> {
 }
 
 /// What an entry says of a field: a map, `FIELD=VALUE,…`, or of agents `VALUE` and `VALUE=PATH`.
-fn name_in(entry: &Value, field: &str) -> Option<Value> {
+pub(super) fn name_in(entry: &Value, field: &str) -> Option<Value> {
     let Value::String(text) = entry else { return entry.get(field).cloned() };
     let said = text.split(',').find_map(|part| part.strip_prefix(field)?.strip_prefix('='));
     let first = || text.split(['=', ',']).next().filter(|first| !["type", "src", "env", "source"].contains(first));

@@ -32,6 +32,11 @@ pub(super) fn run(args: &Build) -> Result<()> {
     if let Some(file) = args.file.as_deref().filter(|file| bake::is_bake(file)) {
         return baked::run(args, file);
     }
+    if let Some(set) = args.frontend.set.first() {
+        let help =
+            "it changes targets of bake files: say -f docker-bake.hcl, or the flag itself (--build-arg, --tag, …)";
+        return Err(Failure::unsupported(&format!("--set {set} of this build file"), help));
+    }
     start(args, &|_, names| names)
 }
 

@@ -19,7 +19,7 @@ use together::Unit;
 pub(super) fn run(args: &Build, file: &str) -> Result<()> {
     let bytes = world::read(&crate::settings::Input::new(file))?;
     let text = String::from_utf8_lossy(&bytes);
-    let bake = Bake::read(file, &text, &variable)?;
+    let bake = Bake::read_with(file, &text, &variable, &args.frontend.set)?;
     for name in &bake.misplaced {
         printer::note(&format!(
             "target {name}: `targets` means nothing in a target, and is passed over: groups have it"
