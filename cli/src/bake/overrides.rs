@@ -166,8 +166,14 @@ impl Override {
                 before.into_iter().chain(self.values.iter().map(|text| text.as_str().into())).collect()
             }
             Form::Secret => return self.move_secret(keys, value),
-            Form::Push => return push(outputs(keys), flag("push", value)?),
-            Form::Load => return load(outputs(keys), flag("load", value)?),
+            Form::Push => {
+                push(outputs(keys), flag("push", value)?);
+                return Ok(());
+            }
+            Form::Load => {
+                load(outputs(keys), flag("load", value)?);
+                return Ok(());
+            }
         };
         lay_over(keys, Keys::from([(self.key.to_owned(), new)]));
         Ok(())
@@ -201,23 +207,23 @@ fn outputs(keys: &mut Keys) -> &mut Vec<Value> {
     outputs.as_array_mut().expect("it is made one")
 }
 
-/// An output as a map, in which its type is always said.
+/// An output as a map: `-` is an archive, and a path a directory.
 fn fields(output: &Value) -> Map<String, Value> {
     match output {
         Value::Object(fields) => fields.clone(),
         other => {
             let text = shown(other);
-            let is_place = !text.contains('=');
-            let place = if text == "-" { ("type", "tar") } else { ("type", "local") };
-            let dest = ("dest", text.as_str());
-            let said = text.split(',').filter_map(|part| part.split_once('='));
-            let pairs: Vec<(&str, &str)> = if is_place { vec![place, dest] } else { said.collect() };
+            let pairs: Vec<(&str, &str)> = match text.as_str() {
+                "-" => vec![("type", "tar"), ("dest", "-")],
+                path if !path.contains('=') => vec![("type", "local"), ("dest", path)],
+                said => said.split(',').filter_map(|part| part.split_once('=')).collect(),
+            };
             pairs.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect()
         }
     }
 }
 
-fn push(outputs: &mut Vec<Value>, is_wanted: bool) -> Result<(), String> {
+fn push(outputs: &mut Vec<Value>, is_wanted: bool) {
     let is = |output: &Value, kind: &str| fields(output).get("type").is_some_and(|known| known == kind);
     if !is_wanted {
         outputs.retain(|output| !is(output, "registry"));
@@ -229,17 +235,15 @@ fn push(outputs: &mut Vec<Value>, is_wanted: bool) -> Result<(), String> {
         *output = fields.into();
     }
     outputs.extend(adds.then(|| json!({ "type": "image", "push": "true" })));
-    Ok(())
 }
 
-fn load(outputs: &mut Vec<Value>, is_wanted: bool) -> Result<(), String> {
+fn load(outputs: &mut Vec<Value>, is_wanted: bool) {
     let goes_on = |output: &Value| match fields(output).get("type").and_then(Value::as_str) {
         Some("docker") => fields(output).contains_key("dest"),
         kind => matches!(kind, Some("image" | "registry" | "oci")),
     };
     let adds = is_wanted && outputs.iter().all(goes_on);
     outputs.extend(adds.then(|| json!({ "type": "docker" })));
-    Ok(())
 }
 
 #[cfg(test)]
