@@ -1,7 +1,8 @@
 //! `--set TARGET.KEY[.NAME][+]=VALUE`: what the command line says of targets, over what they say and inherit.
 //!
-//! Keys are those of `docker buildx bake --set` (buildx 0.30), some of which have other names than in files. parity: what is
-//! said of several targets by a pattern is said of those that are inherited, too.
+//! Keys are those of `docker buildx bake --set` (buildx 0.30), some of which have other names than in files. parity: what
+//! is said of several targets by a pattern is said of those that are inherited, too. Of `network`, `ulimits` and
+//! `no-cache-filter` bake forgets the value; here it counts.
 
 use std::collections::BTreeMap;
 
@@ -78,7 +79,7 @@ struct Override {
 }
 
 impl Overrides {
-    /// Reads what was said, of the targets that are `known`; `variable` has the values of arguments that are named alone.
+    /// Reads what was said, of the targets that are `known`; `variable` has values of arguments that are named alone.
     pub(super) fn read(
         said: &[String],
         known: &[&str],
