@@ -6,6 +6,7 @@
 
 mod arithmetic;
 mod changing;
+mod entries;
 mod functions;
 mod lists;
 mod overrides;
@@ -22,6 +23,7 @@ use serde_json::Value;
 
 use crate::failure::{Failure, Result};
 use crate::settings::is_address;
+pub(crate) use entries::{agents, as_maps};
 use read::Block;
 pub(crate) use resolve::{CMD_CONTEXT, LOCAL_PLATFORM};
 

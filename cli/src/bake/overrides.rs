@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use oci::ignore::Patterns;
 use serde_json::{Map, Value, json};
 
+use super::entries;
 use super::resolve::{Keys, lay_over, name_in};
-use super::shown;
 
 /// What becomes of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,20 +208,9 @@ fn outputs(keys: &mut Keys) -> &mut Vec<Value> {
     outputs.as_array_mut().expect("it is made one")
 }
 
-/// An output as a map: `-` is an archive, and a path a directory.
+/// What is said of an output.
 fn fields(output: &Value) -> Map<String, Value> {
-    match output {
-        Value::Object(fields) => fields.clone(),
-        other => {
-            let text = shown(other);
-            let pairs: Vec<(&str, &str)> = match text.as_str() {
-                "-" => vec![("type", "tar"), ("dest", "-")],
-                path if !path.contains('=') => vec![("type", "local"), ("dest", path)],
-                said => said.split(',').filter_map(|part| part.split_once('=')).collect(),
-            };
-            pairs.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect()
-        }
-    }
+    entries::as_map("output", output).unwrap_or_default()
 }
 
 fn push(outputs: &mut Vec<Value>, is_wanted: bool) {

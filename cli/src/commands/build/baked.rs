@@ -120,7 +120,7 @@ fn build(args: &Build, target: &Target) -> Result<(Build, Inline)> {
             "platforms" | "tags" | "output" => {}
             "annotations" => build.run.annotations.extend(list(value)),
             "secret" => build.run.secrets.extend(list(value)),
-            "ssh" => build.run.ssh.extend(list(value)),
+            "ssh" => build.run.ssh.extend(bake::agents(value)),
             "no-cache" => build.run.no_cache |= value == true,
             "no-cache-filter" => build.frontend.no_cache_filter.extend(list(value)),
             "pull" => build.frontend.pull |= value == true,
@@ -167,9 +167,11 @@ fn print(bake: &Bake, args: &Build, targets: &[&Target]) -> Result<()> {
     let mut shown = serde_json::Map::new();
     for target in &bake.needed(targets)? {
         let mut keys = serde_json::Map::new();
+        // These come first, whether the file says them or not.
+        keys.insert("context".to_owned(), context(target).into());
         keys.insert("dockerfile".to_owned(), dockerfile(target).into());
         let said = target.keys.iter().filter(|(_, value)| !is_empty(value));
-        keys.extend(said.map(|(key, value)| (key.clone(), bake::literal(value))));
+        keys.extend(said.map(|(key, value)| (key.clone(), bake::literal(&bake::as_maps(key, value)))));
         keys.insert("context".to_owned(), context(target).into());
         shown.insert(target.name.clone(), keys.into());
     }
