@@ -49,6 +49,11 @@ pub(super) fn as_map(key: &str, entry: &Value) -> Option<Map<String, Value>> {
     map.as_object().cloned()
 }
 
+/// What an entry of a list says of a field.
+pub(super) fn field_of(key: &str, entry: &Value, field: &str) -> Option<Value> {
+    as_map(key, entry)?.remove(field)
+}
+
 /// `KEY=VALUE,…`; keys are in small letters.
 fn fields(text: &str) -> Option<Map<String, Value>> {
     let field = |field: &str| {

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use oci::ignore::Patterns;
 use serde_json::{Map, Value, json};
 
-use super::entries;
-use super::resolve::{Keys, lay_over, name_in};
+use super::resolve::{Keys, lay_over};
+use super::{entries, shown};
 
 /// What becomes of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,13 +183,15 @@ impl Override {
     /// Says where a secret is from.
     fn move_secret(&self, keys: &mut Keys, value: &str) -> Result<(), String> {
         let secrets = keys.get_mut("secret").and_then(Value::as_array_mut);
-        let is_it = |secret: &&mut Value| name_in(secret, "id").is_some_and(|id| id == self.name.as_str());
+        let is_it =
+            |secret: &&mut Value| entries::field_of("secret", secret, "id").is_some_and(|id| id == self.name.as_str());
         let Some(secret) = secrets.into_iter().flatten().find(is_it) else {
             return Err(format!("there is no secret {} to be from elsewhere: add one with secrets+=", self.name));
         };
-        *secret = match name_in(&value.into(), "id") {
-            Some(id) if id == self.name.as_str() && value.starts_with("id=") => value.into(),
-            _ => format!("id={},{value}", self.name).into(),
+        *secret = match entries::field_of("secret", &value.into(), "id") {
+            None => format!("id={},{value}", self.name).into(),
+            Some(id) if id == self.name.as_str() => value.into(),
+            Some(id) => return Err(format!("{value} is of the secret {}, and not of {}", shown(&id), self.name)),
         };
         Ok(())
     }
@@ -314,6 +316,7 @@ target "web" {
     #[test]
     fn secrets_move() {
         check(&["app.secret.k=env=K"], "app", "secret", json!(["id=k,env=K"]));
+        check(&["app.secret.k=env=K,id=k"], "app", "secret", json!(["env=K,id=k"]));
         check(&["app.secrets+=id=l,src=g"], "app", "secret", json!(["id=k,src=f", "id=l,src=g"]));
     }
 
@@ -330,6 +333,7 @@ target "web" {
             ("[.tags=1", "syntax error in pattern"),
             ("app.pull=x", "--set app: pull is true or false, and not x"),
             ("app.secret.x=env=K", "there is no secret x to be from elsewhere"),
+            ("app.secret.k=id=x,env=K", "id=x,env=K is of the secret x, and not of k"),
         ] {
             let why = read(&[said]).expect_err(said);
             assert!(why.contains(expected), "{said}: {why}");

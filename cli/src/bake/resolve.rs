@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::overrides::Overrides;
 use super::read::{ATTRIBUTE, Block};
-use super::{Bake, MOST_NESTED, Target, functions};
+use super::{Bake, MOST_NESTED, Target, entries, functions};
 
 /// The keys of a target, and how they come together with those that are inherited.
 const KEYS: &[&str] = &[
@@ -412,21 +412,13 @@ fn each_once(key: &str, entries: Vec<Value>) -> Vec<Value> {
     let field = NAMED.iter().find(|(named, _)| *named == key).map(|(_, field)| *field);
     let mut all: Vec<(Value, Value)> = Vec::new();
     for entry in entries {
-        let name = field.and_then(|field| name_in(&entry, field)).unwrap_or_else(|| entry.clone());
+        let name = field.and_then(|field| entries::field_of(key, &entry, field)).unwrap_or_else(|| entry.clone());
         match all.iter_mut().find(|(known, _)| *known == name) {
             Some((_, known)) => *known = entry,
             None => all.push((name, entry)),
         }
     }
     all.into_iter().map(|(_, entry)| entry).collect()
-}
-
-/// What an entry says of a field: a map, `FIELD=VALUE,…`, or of agents `VALUE` and `VALUE=PATH`.
-pub(super) fn name_in(entry: &Value, field: &str) -> Option<Value> {
-    let Value::String(text) = entry else { return entry.get(field).cloned() };
-    let said = text.split(',').find_map(|part| part.strip_prefix(field)?.strip_prefix('='));
-    let first = || text.split(['=', ',']).next().filter(|first| !["type", "src", "env", "source"].contains(first));
-    said.or_else(first).map(Value::from)
 }
 
 /// Numbers and conditions are texts where texts are asked for.
