@@ -102,11 +102,12 @@ impl Writer<'_> {
 
     /// A sub-message whose one field, the first, is a number that is not 0.
     pub(crate) fn message_of_number(&mut self, field: u32, number: u32) {
-        let key = (field << 3 | LENGTH_DELIMITED) as u8;
+        let key = field << 3 | LENGTH_DELIMITED;
         match number {
-            _ if field > SHORT_KEY => self.message(field, |w| w.int(1, i64::from(number))),
-            0..=0x7f => self.0.extend_from_slice(&[key, 2, 1 << 3, number as u8]),
-            0x80..=0x3fff => self.0.extend_from_slice(&[key, 3, 1 << 3, number as u8 | 0x80, (number >> 7) as u8]),
+            0..=0x7f if field <= SHORT_KEY => self.0.extend_from_slice(&[key as u8, 2, 1 << 3, number as u8]),
+            0x80..=0x3fff if field <= SHORT_KEY => {
+                self.0.extend_from_slice(&[key as u8, 3, 1 << 3, number as u8 | 0x80, (number >> 7) as u8]);
+            }
             _ => self.message(field, |w| w.int(1, i64::from(number))),
         }
     }
