@@ -26,7 +26,7 @@ pub use condition::Condition;
 pub use diagnostic::{Diagnostic, Edit, Fix, Label, Severity, apply, apply_fixes};
 pub use function::*;
 pub use goal::{Beside, Delivery, Expected, Goal, GoalKind, ImageDelivery, Include, Place, Wanted};
-pub use quote::quote;
+pub use quote::{push_quoted, quote};
 pub use source::{FileId, LineColumn, LineIndex, Source, Sources, Span};
 pub use suggest::{suggest, suggest_any_case, with_suggestion};
 pub use tree::*;

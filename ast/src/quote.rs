@@ -5,15 +5,37 @@ use std::fmt::Write;
 /// The text in double quotes; what cannot be printed is escaped as Go escapes it.
 pub fn quote(text: &[u8]) -> String {
     let mut out = String::with_capacity(text.len() + 2);
+    push_quoted(&mut out, text);
+    out
+}
+
+/// Appends what [`quote`] makes of a text.
+pub fn push_quoted(out: &mut String, text: &[u8]) {
     out.push('"');
     for chunk in text.utf8_chunks() {
-        chunk.valid().chars().for_each(|c| push_char(&mut out, c));
+        push_text(out, chunk.valid());
         for byte in chunk.invalid() {
             let _ = write!(out, "\\x{byte:02x}");
         }
     }
     out.push('"');
-    out
+}
+
+/// Appends text from one character that is written in another way to the next: most texts have few.
+fn push_text(out: &mut String, mut text: &str) {
+    loop {
+        let plain = text.bytes().position(|byte| !is_plain(byte)).unwrap_or(text.len());
+        out.push_str(&text[..plain]);
+        let mut rest = text[plain..].chars();
+        let Some(c) = rest.next() else { return };
+        push_char(out, c);
+        text = rest.as_str();
+    }
+}
+
+/// Whether a byte is a character that stays as it is.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')
 }
 
 fn push_char(out: &mut String, c: char) {

@@ -85,29 +85,41 @@ impl Planner<'_> {
 }
 
 /// The image's shell.
-fn shell(state: &State) -> Vec<&str> {
-    match &state.image.config.shell[..] {
-        [] if state.image.platform.os == "windows" => vec!["cmd", "/S", "/C"],
-        [] => vec!["/bin/sh", "-c"],
-        shell => shell.iter().map(String::as_str).collect(),
-    }
+fn shell(state: &State) -> impl Iterator<Item = &str> {
+    let set = &state.image.config.shell;
+    let default: &[&str] = match () {
+        () if !set.is_empty() => &[],
+        () if state.image.platform.os == "windows" => &["cmd", "/S", "/C"],
+        () => &["/bin/sh", "-c"],
+    };
+    default.iter().copied().chain(set.iter().map(String::as_str))
 }
 
 /// A command line as the image's shell runs it.
 pub(super) fn with_shell(state: &State, line: String) -> Vec<String> {
-    shell(state).into_iter().map(str::to_owned).chain([line]).collect()
+    shell(state).map(str::to_owned).chain([line]).collect()
 }
 
 /// Go's `%q` of what runs: of its bytes, where the config has what of them is text.
 fn quoted(state: &State, process: &Process) -> String {
-    let args: Vec<&[u8]> = process.args.iter().map(|arg| &arg.0[..]).collect();
-    let line = args.join(&b' ');
-    let words = match process.shell {
-        true => shell(state).into_iter().map(str::as_bytes).chain([&line[..]]).collect(),
-        false => args,
+    let length: usize = process.args.iter().map(|arg| arg.0.len() + 3).sum();
+    let mut list = String::with_capacity(length + ROOM_FOR_SHELL);
+    let mut word = |text: &[u8]| {
+        list.push(if list.is_empty() { '[' } else { ' ' });
+        ast::push_quoted(&mut list, text);
     };
-    listed(&words.into_iter().map(ast::quote).collect::<Vec<_>>())
+    if process.shell {
+        shell(state).for_each(|part| word(part.as_bytes()));
+        word(&process.args.iter().map(|arg| &arg.0[..]).collect::<Vec<_>>().join(&b' '));
+    } else {
+        process.args.iter().for_each(|arg| word(&arg.0));
+    }
+    list.push_str(if list.is_empty() { "[]" } else { "]" });
+    list
 }
+
+/// Bytes of most shells as [`quoted`] writes them, with the brackets.
+const ROOM_FOR_SHELL: usize = 24;
 
 /// Go's `%v` of a list.
 pub(super) fn listed(words: &[String]) -> String {
