@@ -103,7 +103,7 @@ fn written(
 /// A text as it is when it was formatted: who writes it does not look how long its lines are.
 fn in_order(text: String, language: &Language) -> String {
     let Some(format) = language.format else { return text };
-    let edits = format(&frontends::Input { file: ast::FileId(0), bytes: text.as_bytes() });
+    let edits = format(&frontends::Input::new(ast::FileId(0), text.as_bytes()));
     String::from_utf8(ast::apply(text.as_bytes(), &edits)).expect("only blanks and line breaks move")
 }
 

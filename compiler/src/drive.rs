@@ -109,13 +109,13 @@ pub fn survey(source: &Source, options: &Options, facts: Facts, world: &dyn Worl
 
 /// Parses a text; the language is told by its `# syntax=` line or its name, and is a Dockerfile's when they say nothing.
 pub fn parse(source: &Source) -> Module {
-    (told(source).parse)(&Input { file: FileId(0), bytes: &source.bytes })
+    (told(source).parse)(&Input::of(FileId(0), source))
 }
 
 /// The edits that put a text in order; `None` if its language knows no order.
 pub fn format(source: &Source) -> Option<Vec<ast::Edit>> {
     let format = told(source).format?;
-    Some(format(&Input { file: FileId(0), bytes: &source.bytes }))
+    Some(format(&Input::of(FileId(0), source)))
 }
 
 /// The text with its presets written out as plain stages; `None` when its language has none.
@@ -123,7 +123,7 @@ pub fn format(source: &Source) -> Option<Vec<ast::Edit>> {
 /// **Errors**: what is wrong with the text.
 pub fn expand(source: &Source) -> Option<Result<String, Vec<Diagnostic>>> {
     let expand = told(source).expand?;
-    Some(expand(&Input { file: FileId(0), bytes: &source.bytes }))
+    Some(expand(&Input::of(FileId(0), source)))
 }
 
 /// The language a text tells by itself.
@@ -294,7 +294,7 @@ fn gather(
     facts: &mut Facts,
     world: &dyn World,
 ) -> (Module, Vec<Source>) {
-    let input = Input { file: FileId(0), bytes: &source.bytes };
+    let input = Input::of(FileId(0), source);
     let mut found: Vec<(String, Option<Source>)> = Vec::new();
     let mut module = (language.parse)(&input);
     for _ in 0..MOST_INCLUDES {
@@ -362,7 +362,7 @@ fn load_modules(modules: &mut Modules, facts: &Facts) {
         let file = FileId(modules.len() as u32 + 1);
         let source = Source::new(name, bytes.clone());
         let language = frontends::detect(&source.name).unwrap_or(functional());
-        let module = (language.parse)(&Input { file, bytes: &source.bytes });
+        let module = (language.parse)(&Input::of(file, &source));
         modules.insert(origin.clone(), LoadedModule { module, source });
     }
 }

@@ -52,7 +52,7 @@ fn found(rules: &[&str], text: &str) -> (Source, Vec<ast::Diagnostic>) {
 /// A Dockerfile and its module.
 pub(crate) fn parsed(text: &str) -> (Source, Module) {
     let source = Source::new("Dockerfile", text.as_bytes());
-    let input = frontends::Input { file: FileId(0), bytes: &source.bytes };
+    let input = frontends::Input::of(FileId(0), &source);
     let module = (frontends::LANGUAGES[0].parse)(&input);
     (source, module)
 }

@@ -13,7 +13,7 @@ use std::time::Instant;
 fn main() {
     let path = std::env::args().nth(1).expect("a file to parse");
     let bytes = std::fs::read(&path).unwrap();
-    let input = frontends::Input { file: ast::FileId(0), bytes: &bytes };
+    let input = frontends::Input::new(ast::FileId(0), &bytes);
     let language = frontends::detect("Dockerfile").unwrap();
     let rounds = (20_000_000 / bytes.len().max(1)).clamp(3, 20_000);
     let mut times: Vec<_> = (0..rounds)

@@ -8,7 +8,7 @@ use crate::{Input, Language};
 ///
 /// Panics when something does not hold.
 pub fn check(language: &Language, bytes: &[u8]) -> Module {
-    let input = Input { file: ast::FileId(0), bytes };
+    let input = Input::new(ast::FileId(0), bytes);
     let module = (language.parse)(&input);
     assert_eq!(ast::dump::json(&module), ast::dump::json(&(language.parse)(&input)), "the same text, the same module");
     let length = bytes.len() as u32;
@@ -46,7 +46,7 @@ fn check_format(language: &Language, input: &Input<'_>, module: &Module, edits: 
         at = edit.span.end;
     }
     let formatted = ast::apply(input.bytes, edits);
-    let input = Input { file: input.file, bytes: &formatted };
+    let input = Input::new(input.file, &formatted);
     let again = (language.parse)(&input);
     assert_eq!(meaning(module), meaning(&again), "{}", ast::word::decode(&formatted));
     let left = language.format.map(|format| format(&input)).unwrap_or_default();

@@ -11,7 +11,7 @@ pub mod keyed;
 pub mod spec;
 pub mod vocabulary;
 
-use ast::{Diagnostic, FileId, Module, Span, Step};
+use ast::{Diagnostic, FileId, LineIndex, Module, Source, Span, Step};
 pub use dockerfile::syntax;
 
 /// A text to parse.
@@ -21,6 +21,20 @@ pub struct Input<'a> {
     pub file: FileId,
     /// Its bytes as read.
     pub bytes: &'a [u8],
+    /// Where its lines start, if somebody has looked for that already.
+    pub lines: Option<&'a LineIndex>,
+}
+
+impl<'a> Input<'a> {
+    /// Bytes alone.
+    pub fn new(file: FileId, bytes: &'a [u8]) -> Self {
+        Self { file, bytes, lines: None }
+    }
+
+    /// A source.
+    pub fn of(file: FileId, source: &'a Source) -> Self {
+        Self { file, bytes: &source.bytes, lines: Some(&source.lines) }
+    }
 }
 
 /// A text that another one includes.

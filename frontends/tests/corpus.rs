@@ -36,7 +36,7 @@ fn cases() -> Vec<Case> {
 
 fn parse(case: &Case) -> Module {
     let language = frontends::detect("Dockerfile").unwrap();
-    (language.parse)(&frontends::Input { file: FileId(0), bytes: &case.text })
+    (language.parse)(&frontends::Input::new(FileId(0), &case.text))
 }
 
 /// The first error as the corpus writes it: message and line numbers.

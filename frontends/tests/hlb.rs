@@ -42,11 +42,11 @@ fn language() -> &'static Language {
 }
 
 fn parse(text: &str) -> Module {
-    (language().parse)(&frontends::Input { file: FileId(0), bytes: text.as_bytes() })
+    (language().parse)(&frontends::Input::new(FileId(0), text.as_bytes()))
 }
 
 fn format(text: &str) -> String {
-    let edits = (language().format.unwrap())(&frontends::Input { file: FileId(0), bytes: text.as_bytes() });
+    let edits = (language().format.unwrap())(&frontends::Input::new(FileId(0), text.as_bytes()));
     String::from_utf8(ast::apply(text.as_bytes(), &edits)).unwrap()
 }
 

@@ -37,5 +37,5 @@ fn dockerfiles() {
 /// Steps of a spec are not in the order of the text: packages come first, wherever they are written.
 #[test]
 fn specs() {
-    check("spec", "build.toml", |language, bytes| (language.parse)(&Input { file: FileId(0), bytes }));
+    check("spec", "build.toml", |language, bytes| (language.parse)(&Input::new(FileId(0), bytes)));
 }

@@ -30,7 +30,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let cut = bytes.windows(separator.len()).position(|window| window == separator);
     let (text, other) = cut.map_or((bytes, &b""[..]), |at| (&bytes[..at], &bytes[at + separator.len()..]));
     let language = frontends::detect("build.toml").expect("specs are a language");
-    let input = Input { file: FileId(0), bytes: text };
+    let input = Input::new(FileId(0), text);
 
     let mut module = (language.parse)(&input);
     let mut paths: Vec<String> = Vec::new();
@@ -54,7 +54,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     }
     if let Some(format) = language.format {
         let once = ast::apply(text, &format(&input));
-        assert!(format(&Input { file: FileId(0), bytes: &once }).is_empty(), "order is reached at once");
+        assert!(format(&Input::new(FileId(0), &once)).is_empty(), "order is reached at once");
     }
     let source = Source::new("build.toml", text.to_vec());
     let lock = Lock::parse(br#"{"images": "synthetic"}"#).expect("a facts file");

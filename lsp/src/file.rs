@@ -34,7 +34,7 @@ impl File {
     pub fn new(name: impl Into<String>, text: impl Into<Arc<str>>, language: &'static Language) -> Self {
         let text: Arc<str> = text.into();
         let source = Source::new(name, Arc::<[u8]>::from(text.clone()));
-        let module = (language.parse)(&frontends::Input { file: ast::FileId(0), bytes: &source.bytes });
+        let module = (language.parse)(&frontends::Input::of(ast::FileId(0), &source));
         Self { source, module, language, text, names: OnceCell::new(), keyed: OnceCell::new() }
     }
 

@@ -85,7 +85,7 @@ pub fn several(builds: &Builds, lossy: bool, files: &dyn World) -> Result<Writte
 
 fn parsed(text: &Source, file: FileId) -> Module {
     let language = frontends::choose(&text.name, &text.bytes, None).unwrap_or(&frontends::LANGUAGES[0]);
-    (language.parse)(&frontends::Input { file, bytes: &text.bytes })
+    (language.parse)(&frontends::Input::of(file, text))
 }
 
 /// The builds by their texts: those that tell a text the same have its stages together. And what is wrong: builds of stages

@@ -17,7 +17,7 @@ use ast::{Edit, FileId, Span, Text};
 use super::directives::{self, Directives};
 use super::heredoc;
 use super::keyword::Keyword;
-use super::scan::{BYTE_ORDER_MARK, Buffer, Line, Origin, Scanner, continued};
+use super::scan::{BYTE_ORDER_MARK, Buffer, Line, Scanner, continued};
 use super::syntax::{self, Instruction};
 use super::text::{trim_start, trimmed};
 use crate::Input;
@@ -25,7 +25,7 @@ use crate::Input;
 /// The edits that put a text in order.
 pub(super) fn format(input: &Input<'_>) -> Vec<Edit> {
     let mut formatter = Formatter::new(input);
-    let mut scanner = Scanner::new(input.bytes, Origin::File(input.file));
+    let mut scanner = Scanner::of(input);
     let mut buffer = Buffer::default();
     let mut done = start_of_text(input.bytes);
     while let Some(line) = scanner.line(&mut buffer) {
@@ -253,7 +253,7 @@ mod tests {
     #[track_caller]
     fn check(text: &str, expected: &str) {
         let formatted = |text: &str| {
-            let edits = format(&Input { file: FileId(0), bytes: text.as_bytes() });
+            let edits = format(&Input::new(FileId(0), text.as_bytes()));
             String::from_utf8(ast::apply(text.as_bytes(), &edits)).unwrap_or_default()
         };
         assert_eq!(formatted(text), expected);

@@ -54,7 +54,7 @@ pub(crate) fn kept(instruction: &str, at: ast::Span) -> Result<ast::Op, Box<ast:
 
 /// What the `# syntax=` line of a text names; looked for in every language the same way.
 pub fn syntax(bytes: &[u8]) -> Option<ast::Syntax> {
-    parse::syntax_directive(&crate::Input { file: ast::FileId(0), bytes })
+    parse::syntax_directive(&crate::Input::new(ast::FileId(0), bytes))
 }
 
 const DIALECT: Dialect = Dialect {

@@ -22,14 +22,14 @@ pub(super) struct RawDocument {
 
 /// Parses a Dockerfile.
 pub(super) fn parse(input: &Input<'_>) -> Module {
-    let mut parser = Parser::new(input.bytes, Origin::File(input.file));
+    let mut parser = Parser::new(Scanner::of(input));
     parser.run();
     parser.into_module(input)
 }
 
 /// Parses an instruction kept for later.
 pub(super) fn trigger(trigger: &Trigger<'_>) -> Result<Step, Box<Diagnostic>> {
-    let mut parser = Parser::new(trigger.bytes, Origin::Fixed(trigger.at));
+    let mut parser = Parser::new(Scanner::new(trigger.bytes, Origin::Fixed(trigger.at)));
     parser.word_escape = Some(trigger.escape);
     parser.run();
     parser.finish_text();
@@ -62,9 +62,9 @@ struct Parser<'s> {
 }
 
 impl<'s> Parser<'s> {
-    fn new(source: &'s [u8], origin: Origin) -> Self {
+    fn new(scanner: Scanner<'s>) -> Self {
         Self {
-            scanner: Scanner::new(source, origin),
+            scanner,
             word_escape: None,
             instructions: 0,
             head: Vec::new(),

@@ -12,7 +12,7 @@ use crate::Input;
 pub(super) fn misread(step: &Step, text: &str) -> Option<&'static str> {
     let is_first = matches!(step.op, Op::From(_));
     let whole = if is_first { text.to_owned() } else { format!("FROM scratch\n{text}") };
-    let module = super::parse::parse(&Input { file: FileId(0), bytes: whole.as_bytes() });
+    let module = super::parse::parse(&Input::new(FileId(0), whole.as_bytes()));
     let is_read = match read(&module).as_slice() {
         [again] if is_first => means(again, step),
         [_, again] => means(again, step),

@@ -8,10 +8,11 @@
 
 use std::ops::Range;
 
-use ast::{Comment, Diagnostic, FileId, Span, code};
+use ast::{Comment, Diagnostic, FileId, LineIndex, Span, code};
 
 use super::directives::{Directives, Name};
 use super::text::{trim, trim_start};
+use crate::Input;
 
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -30,6 +31,8 @@ pub(super) enum Origin {
 /// Walks a text line by line.
 pub(super) struct Scanner<'s> {
     source: &'s [u8],
+    /// Where its lines start, if that is known.
+    lines: Option<&'s LineIndex>,
     origin: Origin,
     /// Start of the next physical line.
     next: usize,
@@ -107,9 +110,16 @@ pub(super) fn continued(line: &[u8], escape: u8) -> Option<usize> {
 }
 
 impl<'s> Scanner<'s> {
+    /// Of a text of its own.
+    pub(super) fn of(input: &Input<'s>) -> Self {
+        Self { lines: input.lines, ..Self::new(input.bytes, Origin::File(input.file)) }
+    }
+
+    /// Of a text that may be part of another.
     pub(super) fn new(source: &'s [u8], origin: Origin) -> Self {
         Self {
             source,
+            lines: None,
             origin,
             next: 0,
             lines_read: 0,
@@ -124,7 +134,7 @@ impl<'s> Scanner<'s> {
     fn physical(&mut self) -> Option<Physical<'s>> {
         let start = self.next;
         let rest = self.source.get(start..).filter(|rest| !rest.is_empty())?;
-        let newline = memchr::memchr(b'\n', rest);
+        let newline = self.newline(rest);
         if !self.too_long && newline.unwrap_or(rest.len()) > LONGEST_LINE {
             self.too_long = true;
             // parity: what was read of it is the last line for whoever goes on, as after a continued one.
@@ -135,6 +145,14 @@ impl<'s> Scanner<'s> {
         self.next = start + bytes.len();
         self.lines_read += 1;
         Some(Physical { start, bytes })
+    }
+
+    /// Where the first newline of what is left is.
+    fn newline(&self, rest: &[u8]) -> Option<usize> {
+        let Some(lines) = self.lines else { return memchr::memchr(b'\n', rest) };
+        // The next line is the second from the last that was read: lines count from 1.
+        let end = lines.start_of(self.lines_read + 2)? as usize - self.next;
+        Some(end - 1).filter(|newline| *newline < rest.len())
     }
 
     /// The next logical line that is not empty.
@@ -367,19 +385,28 @@ impl Line<'_> {
 
 #[cfg(test)]
 mod tests {
+    use ast::Source;
+
     use super::*;
+
+    /// Scans a text as it is, and with the places where its lines start.
+    fn scan(source: &str, check: impl Fn(Scanner<'_>)) {
+        check(Scanner::new(source.as_bytes(), Origin::File(FileId(0))));
+        check(Scanner::of(&Input::of(FileId(0), &Source::new("Dockerfile", source.as_bytes()))));
+    }
 
     /// Every logical line with its line numbers.
     #[track_caller]
     fn check(source: &str, expected: &[(&str, u32, u32)]) {
-        let mut scanner = Scanner::new(source.as_bytes(), Origin::File(FileId(0)));
-        let mut buffer = Buffer::default();
-        let mut found = Vec::new();
-        while let Some(line) = scanner.line(&mut buffer) {
-            found.push((String::from_utf8_lossy(line.text).into_owned(), line.first, line.last));
-        }
-        let found: Vec<_> = found.iter().map(|(text, first, last)| (text.as_str(), *first, *last)).collect();
-        assert_eq!(found, expected, "{source:?}");
+        scan(source, |mut scanner| {
+            let mut buffer = Buffer::default();
+            let mut found = Vec::new();
+            while let Some(line) = scanner.line(&mut buffer) {
+                found.push((String::from_utf8_lossy(line.text).into_owned(), line.first, line.last));
+            }
+            let found: Vec<_> = found.iter().map(|(text, first, last)| (text.as_str(), *first, *last)).collect();
+            assert_eq!(found, expected, "{source:?}");
+        });
     }
 
     #[test]
@@ -429,28 +456,26 @@ mod tests {
 
     #[test]
     fn a_line_that_is_too_long_ends_the_text() {
-        let fits = format!("a\n{}\nb", "x".repeat(LONGEST_LINE));
-        let mut scanner = Scanner::new(fits.as_bytes(), Origin::File(FileId(0)));
-        let mut buffer = Buffer::default();
-        while scanner.line(&mut buffer).is_some() {}
-        assert!(!scanner.too_long && scanner.lines_read == 3);
-        let long = format!("a\n{}\nb", "x".repeat(LONGEST_LINE + 1));
-        let mut scanner = Scanner::new(long.as_bytes(), Origin::File(FileId(0)));
-        while scanner.line(&mut buffer).is_some() {}
-        assert!(scanner.too_long && scanner.lines_read == 1);
+        for (more, ends) in [(0, (false, 3)), (1, (true, 1))] {
+            scan(&format!("a\n{}\nb", "x".repeat(LONGEST_LINE + more)), |mut scanner| {
+                let mut buffer = Buffer::default();
+                while scanner.line(&mut buffer).is_some() {}
+                assert_eq!((scanner.too_long, scanner.lines_read), ends);
+            });
+        }
     }
 
     #[test]
     fn a_line_that_is_too_long_after_a_continued_one_is_read_in_part() {
-        let text = format!("a \\\n{}\nb", "x".repeat(LONGEST_LINE + 7));
-        let mut scanner = Scanner::new(text.as_bytes(), Origin::File(FileId(0)));
-        let mut buffer = Buffer::default();
-        let mut lines = Vec::new();
-        while let Some(line) = scanner.line(&mut buffer) {
-            lines.push((line.text.len(), line.first, line.last));
-        }
-        assert_eq!(lines, [("a ".len(), 1, 1), (LONGEST_LINE + 1, 2, 2)]);
-        assert!(scanner.too_long);
+        scan(&format!("a \\\n{}\nb", "x".repeat(LONGEST_LINE + 7)), |mut scanner| {
+            let mut buffer = Buffer::default();
+            let mut lines = Vec::new();
+            while let Some(line) = scanner.line(&mut buffer) {
+                lines.push((line.text.len(), line.first, line.last));
+            }
+            assert_eq!(lines, [("a ".len(), 1, 1), (LONGEST_LINE + 1, 2, 2)]);
+            assert!(scanner.too_long);
+        });
     }
 
     #[test]

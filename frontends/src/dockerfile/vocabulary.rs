@@ -356,7 +356,7 @@ mod tests {
                     Value::Source | Value::Platform | Value::Path => "=x".to_owned(),
                 };
                 let text = format!("FROM a\n{} {}{value} {argument}\n", keyword.name, option.name);
-                let module = parse::parse(&Input { file: ast::FileId(0), bytes: text.as_bytes() });
+                let module = parse::parse(&Input::new(ast::FileId(0), text.as_bytes()));
                 assert!(module.diagnostics.is_empty(), "{text}: {:?}", module.diagnostics);
             }
         }

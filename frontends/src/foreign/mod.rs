@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     fn module(language: &Language, text: &str) -> Module {
-        (language.parse)(&Input { file: FileId(0), bytes: text.as_bytes() })
+        (language.parse)(&Input::new(FileId(0), text.as_bytes()))
     }
 
     fn messages(language: &Language, text: &str) -> Vec<String> {

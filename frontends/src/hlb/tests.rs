@@ -6,7 +6,7 @@ use super::LANGUAGE;
 
 fn parse(text: &str) -> Module {
     crate::invariants::check(&LANGUAGE, text.as_bytes());
-    (LANGUAGE.parse)(&crate::Input { file: FileId(0), bytes: text.as_bytes() })
+    (LANGUAGE.parse)(&crate::Input::new(FileId(0), text.as_bytes()))
 }
 
 /// Every error with the text it points at.
@@ -171,7 +171,7 @@ fn branches() {
 }
 
 fn formatted(text: &str) -> String {
-    let edits = (LANGUAGE.format.unwrap())(&crate::Input { file: FileId(0), bytes: text.as_bytes() });
+    let edits = (LANGUAGE.format.unwrap())(&crate::Input::new(FileId(0), text.as_bytes()));
     String::from_utf8(ast::apply(text.as_bytes(), &edits)).unwrap()
 }
 

@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     fn edits_of(text: &str) -> Vec<Edit> {
-        format(&Input { file: FileId(0), bytes: text.as_bytes() })
+        format(&Input::new(FileId(0), text.as_bytes()))
     }
 
     #[track_caller]

@@ -5,7 +5,7 @@ use ast::{FileId, Module};
 use crate::Input;
 
 fn parse(source: &str) -> Module {
-    super::parse(&Input { file: FileId(0), bytes: source.as_bytes() })
+    super::parse(&Input::new(FileId(0), source.as_bytes()))
 }
 
 /// Each finding as `the text that is blamed: message`.
@@ -155,7 +155,7 @@ fn with(source: &str, files: &[(&str, Option<&str>)]) -> Module {
         .zip(1..)
         .map(|((path, text), file)| crate::Included { path, file: FileId(file), bytes: text.map(str::as_bytes) })
         .collect();
-    super::parse_with(&Input { file: FileId(0), bytes: source.as_bytes() }, &included)
+    super::parse_with(&Input::new(FileId(0), source.as_bytes()), &included)
 }
 
 #[test]
@@ -456,7 +456,7 @@ fn written_out_presets_mean_the_same() {
             ["", "version = 7\ndir = \"app\"\n", "cmd = [\"own\"]\noutput = \"made\"\nbuild = \"make \\\"all\\\"\"\n"]
         {
             let source = format!("# A comment.\nspec = 1\n\n[image.app]\npreset = \"{preset}\"\n{extra}");
-            let expanded = super::expand::expand(&Input { file: FileId(0), bytes: source.as_bytes() }).unwrap();
+            let expanded = super::expand::expand(&Input::new(FileId(0), source.as_bytes())).unwrap();
             assert!(expanded.starts_with("# A comment.\n") && !expanded.contains("preset ="), "{expanded}");
             assert_eq!(meaning(&source), meaning(&expanded), "{expanded}");
         }
@@ -471,12 +471,12 @@ fn any_text_is_read() {
         parse(&seed[..cut]);
         let mut bytes = seed.as_bytes().to_vec();
         bytes[cut] = b"\"[]{}=\n\x00$"[cut % 9];
-        let module = super::parse(&Input { file: FileId(0), bytes: &bytes });
+        let module = super::parse(&Input::new(FileId(0), &bytes));
         for found in &module.diagnostics {
             assert!(found.at.is_none_or(|at| at.start <= at.end && at.end as usize <= bytes.len()), "{found:?}");
         }
     }
-    let module = super::parse(&Input { file: FileId(0), bytes: b"a = \"\xff\"" });
+    let module = super::parse(&Input::new(FileId(0), b"a = \"\xff\""));
     assert_eq!(module.diagnostics[0].message, "the text is not UTF-8");
 }
 
@@ -496,13 +496,13 @@ fn any_text_is_read_and_put_in_order() {
             }
             tree.visit(&mut |_, entry| assert!(inside(entry.span) && entry.keys.iter().all(|key| inside(key.span))));
             assert!((keyed.names)(&text, &tree).iter().all(|mention| inside(mention.span)), "{text}");
-            let edits = super::format::format(&Input { file: FileId(0), bytes: text.as_bytes() });
+            let edits = super::format::format(&Input::new(FileId(0), text.as_bytes()));
             if edits.is_empty() {
                 continue;
             }
             let after = String::from_utf8(ast::apply(text.as_bytes(), &edits)).unwrap();
             assert_eq!(text.parse::<toml::Table>(), after.parse::<toml::Table>(), "{after}");
-            assert_eq!(super::format::format(&Input { file: FileId(0), bytes: after.as_bytes() }), [], "{after}");
+            assert_eq!(super::format::format(&Input::new(FileId(0), after.as_bytes())), [], "{after}");
             ordered += 1;
         }
     }
@@ -537,7 +537,7 @@ fn an_image_keeps_instructions_for_those_built_on_it() {
 fn a_dockerfile_as_a_spec() {
     let source = "FROM x\nONBUILD RUN a[0]\nEXPOSE 80\nUSER u\nRUN y\nUSER v\nEXPOSE 81\nONBUILD COPY <<E /e\nt\nE\n";
     let module = crate::by_id("Dockerfile").unwrap();
-    let module = (module.parse)(&Input { file: FileId(0), bytes: source.as_bytes() });
+    let module = (module.parse)(&Input::new(FileId(0), source.as_bytes()));
     let text = (super::LANGUAGE.write)(&module, false).unwrap();
     assert!(text.contains("onbuild = [\"RUN a[0]\", \"COPY <<E /e\\nt\\nE\"]\n"), "{text}");
     assert!(text.contains("expose = [\"80\", \"81\"]\n"), "{text}");

@@ -6,7 +6,7 @@ use crate::File;
 
 /// The edits that put a text in order.
 pub fn format(file: &File) -> Vec<Edit> {
-    let input = frontends::Input { file: ast::FileId(0), bytes: &file.source.bytes };
+    let input = frontends::Input::of(ast::FileId(0), &file.source);
     file.language.format.map(|format| format(&input)).unwrap_or_default()
 }
 

@@ -157,7 +157,7 @@ mod tests {
     fn presets_are_sound() {
         for (word, _) in Preset::WORDS {
             let source = format!("spec = 1\n[image.app]\npreset = \"{word}\"\n");
-            let module = super::super::parse(&crate::Input { file: ast::FileId(0), bytes: source.as_bytes() });
+            let module = super::super::parse(&crate::Input::new(ast::FileId(0), source.as_bytes()));
             assert!(module.diagnostics.is_empty(), "{word}: {:?}", module.diagnostics);
             assert!(module.defs.len() >= 2 || *word == "static", "{word}");
         }

@@ -88,7 +88,7 @@ fn caches(view: &View<'_>, here: &Here<'_>, inner: Span) -> Option<Action> {
 /// The file with its presets as plain stages.
 fn write_out(view: &View<'_>) -> Option<Action> {
     let file = view.file;
-    let input = frontends::Input { file: ast::FileId(0), bytes: &file.source.bytes };
+    let input = frontends::Input::of(ast::FileId(0), &file.source);
     let text = file.language.expand?(&input).ok()?;
     let whole = Span::new(ast::FileId(0), 0, file.text().len() as u32);
     Some(rewrite("Write presets out", vec![Edit { span: whole, text }]))
