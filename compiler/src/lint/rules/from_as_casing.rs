@@ -33,12 +33,11 @@ pub(super) static RULE: Rule = Rule {
 fn check(instruction: &Instruction<'_>) -> Option<Hit> {
     let keyword = &instruction.stage?.alias.as_ref()?.keyword;
     let from = instruction.step.keyword_text();
-    let (lower, upper) = (case::lower(&keyword.text), case::upper(&keyword.text));
     // A `From` of mixed case is another rule's business.
-    let wanted = match (case::is_lower(&from), case::is_upper(&from)) {
-        (true, _) => lower,
-        (_, true) => upper,
-        _ => return None,
+    let wanted = match () {
+        () if case::is_upper(&from) => case::upper(&keyword.text),
+        () if case::is_lower(&from) => case::lower(&keyword.text),
+        () => return None,
     };
     // parity: to Go, a word with bytes that are not UTF-8 is of neither case.
     if keyword.text == wanted && !keyword.text.contains(char::REPLACEMENT_CHARACTER) {
