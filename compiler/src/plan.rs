@@ -61,9 +61,10 @@ pub use scopes::StepScope;
 pub use settings::{CacheImport, Scanner, UnsupportedCap, cache_imports, unsupported_cap};
 
 use context::{ContextPlan, MainContext};
-use environment::Environment;
+use globals::Globals;
 use paths::UsedPaths;
 use planner::{Planner, Shared, Target};
+use platform::Predefined;
 use settings::Settings;
 use stages::StageId;
 use stop::{Done, Stop};
@@ -304,24 +305,26 @@ fn plan_platforms(of: Of<'_>, facts: &Facts, shared: &mut Shared) -> (Option<Vec
     (complete.then_some(outputs), captures)
 }
 
-fn planner<'a>(of: Of<'a>, facts: &'a Facts, shared: &'a mut Shared, target: Option<&Platform>) -> Planner<'a> {
+fn planner<'a>(of: Of<'a>, facts: &'a Facts, shared: &'a mut Shared, target: Option<&'a Platform>) -> Planner<'a> {
     let Of { request, settings, context, goal } = of;
     let mut paths = UsedPaths::default();
     let context_paths = paths.add_set();
+    let build = &settings.build_platforms[0];
+    let stage = match settings.target {
+        "" => request.module.defs.last().and_then(|def| def.name.as_ref()).map_or("", |name| name.text.as_str()),
+        target => target,
+    };
     Planner {
         request,
         settings,
         goal,
         facts,
         escape: escape_of(request.module),
-        target: Target {
-            platform: Arc::new(target.unwrap_or(&settings.build_platforms[0]).clone()),
-            implicit: target.is_none(),
-        },
+        target: Target { platform: Arc::new(target.unwrap_or(build).clone()), implicit: target.is_none() },
         shared,
         noting: true,
         build_args: settings.build_args.iter().map(|(key, value)| (*key, (*value).into())).collect(),
-        globals: Environment::default(),
+        globals: Globals::new(Predefined::new(build, target.unwrap_or(build), stage), &settings.build_args),
         scan_args: None,
         declared: BTreeSet::new(),
         epoch: None,

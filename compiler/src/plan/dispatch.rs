@@ -1,6 +1,6 @@
 //! Steps in order: every stage that is needed, from its base on.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use ast::Op;
 
@@ -110,7 +110,7 @@ impl Planner<'_> {
             state.image_env.push("PATH".into(), Some(DEFAULT_PATH.into()));
         }
         for (key, value) in state.image_env.iter() {
-            let value = value.clone().unwrap_or_else(|| Arc::from(""));
+            let value = value.clone().unwrap_or_else(|| Rc::from(""));
             state.env.set(key.clone(), Some(value));
         }
         if !self.settings.process.hostname.is_empty() {

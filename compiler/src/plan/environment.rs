@@ -3,8 +3,10 @@
 //! Both keep a look-up index only once they are long: in most builds comparing, which mostly tells names apart by their
 //! lengths, is faster than any tree. Cloning copies pointers, and only where two stages build on one.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::rc::Rc;
+use std::sync::Arc;
 
 /// So many entries are searched one by one.
 const INDEX_FROM: usize = 64;
@@ -39,23 +41,23 @@ impl Scope for Nothing {
 }
 
 /// A value; `None` is unknown.
-pub(super) type Value = Option<Arc<str>>;
+pub(super) type Value = Option<Rc<str>>;
 
 /// The variables of a step, in the order in which processes get them: one that is set again moves to the end.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Environment {
-    slots: Vec<Option<(Arc<str>, Value)>>,
+    slots: Vec<Option<(Rc<str>, Value)>>,
     live: usize,
-    index: Option<BTreeMap<Arc<str>, usize>>,
+    index: Option<BTreeMap<Rc<str>, usize>>,
     /// As processes get them, once one asked: steps and stages between which nothing is set share the list.
-    entries: OnceLock<Arc<[String]>>,
+    entries: OnceCell<Arc<[String]>>,
     /// Whether variables may exist that are not here, because the base is not known.
     pub(super) incomplete: bool,
 }
 
 impl Environment {
     /// Some variables, each of another name.
-    pub(super) fn of(variables: impl Iterator<Item = (Arc<str>, Value)>) -> Self {
+    pub(super) fn of(variables: impl Iterator<Item = (Rc<str>, Value)>) -> Self {
         let slots: Vec<_> = variables.map(Some).collect();
         let mut env = Self { live: slots.len(), slots, ..Self::default() };
         if env.slots.len() > INDEX_FROM {
@@ -65,7 +67,7 @@ impl Environment {
     }
 
     /// Sets a variable; it is now the last.
-    pub(super) fn set(&mut self, key: Arc<str>, value: Value) {
+    pub(super) fn set(&mut self, key: Rc<str>, value: Value) {
         self.entries.take();
         match self.find(&key) {
             Some(at) if at + 1 == self.slots.len() => {
@@ -106,7 +108,7 @@ impl Environment {
     }
 
     /// The variables in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Value)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Rc<str>, &Value)> {
         self.slots.iter().flatten().map(|(key, value)| (key, value))
     }
 
@@ -117,7 +119,7 @@ impl Environment {
 
     /// The variables as processes get them: `KEY=value`, in order; what is unknown is empty.
     pub(super) fn entries(&self) -> Arc<[String]> {
-        let entry = |(key, value): (&Arc<str>, &Value)| [key, "=", value.as_deref().unwrap_or_default()].concat();
+        let entry = |(key, value): (&Rc<str>, &Value)| [key, "=", value.as_deref().unwrap_or_default()].concat();
         self.entries.get_or_init(|| self.iter().map(entry).collect()).clone()
     }
 
@@ -127,7 +129,7 @@ impl Environment {
     }
 
     /// The value, if it is known.
-    pub(super) fn value(&self, key: &str) -> Option<&Arc<str>> {
+    pub(super) fn value(&self, key: &str) -> Option<&Rc<str>> {
         self.slots[self.find(key)?].as_ref()?.1.as_ref()
     }
 
@@ -146,7 +148,7 @@ impl Environment {
     }
 
     fn rebuild_index(&mut self) {
-        let entry = |(at, slot): (usize, &Option<(Arc<str>, Value)>)| Some((slot.as_ref()?.0.clone(), at));
+        let entry = |(at, slot): (usize, &Option<(Rc<str>, Value)>)| Some((slot.as_ref()?.0.clone(), at));
         self.index = Some(self.slots.iter().enumerate().filter_map(entry).collect());
     }
 }
@@ -165,8 +167,8 @@ impl Scope for Environment {
 /// `key` with a value, in the order in which keys first came; setting again replaces in place.
 #[derive(Clone, Debug)]
 pub(super) struct Assignments<V> {
-    entries: Vec<(Arc<str>, V)>,
-    index: Option<BTreeMap<Arc<str>, usize>>,
+    entries: Vec<(Rc<str>, V)>,
+    index: Option<BTreeMap<Rc<str>, usize>>,
 }
 
 impl<V> Default for Assignments<V> {
@@ -177,7 +179,7 @@ impl<V> Default for Assignments<V> {
 
 impl<V> Assignments<V> {
     /// Sets the value of the first entry of this key, else adds one.
-    pub(super) fn set(&mut self, key: Arc<str>, value: V) {
+    pub(super) fn set(&mut self, key: Rc<str>, value: V) {
         match self.find(&key) {
             Some(at) => self.entries[at] = (key, value),
             None => self.push(key, value),
@@ -191,7 +193,7 @@ impl<V> Assignments<V> {
     }
 
     /// Adds an entry, even if there is one of this key: look-ups find the first.
-    pub(super) fn push(&mut self, key: Arc<str>, value: V) {
+    pub(super) fn push(&mut self, key: Rc<str>, value: V) {
         let at = self.entries.len();
         if let Some(index) = &mut self.index {
             index.entry(key.clone()).or_insert(at);
@@ -212,7 +214,7 @@ impl<V> Assignments<V> {
     }
 
     /// All entries in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &V)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Rc<str>, &V)> {
         self.entries.iter().map(|(key, value)| (key, value))
     }
 

@@ -29,7 +29,7 @@ impl Planner<'_> {
             Err(Stop::Unknown) => return Ok(()),
             epoch => epoch?,
         };
-        let value = self.epoch.map(|seconds| std::sync::Arc::<str>::from(seconds.to_string()));
+        let value = self.epoch.map(|seconds| std::rc::Rc::<str>::from(seconds.to_string()));
         let in_args = self.build_args.contains_key(NAME);
         let in_globals = self.globals.get(NAME) != Lookup::Unset;
         match value {
@@ -38,12 +38,12 @@ impl Planner<'_> {
                     self.build_args.insert(NAME, value.clone());
                 }
                 if in_globals {
-                    self.globals.set(NAME.into(), Some(value));
+                    self.globals.own.set(NAME.into(), Some(value));
                 }
             }
             None => {
                 self.build_args.remove(NAME);
-                self.globals.remove(NAME);
+                self.globals.own.remove(NAME);
             }
         }
         Ok(())
@@ -89,7 +89,7 @@ impl Planner<'_> {
     }
 
     fn stage_source(&mut self, steps: &[Step]) -> Done<Question> {
-        let mut env = self.globals.clone();
+        let mut env = self.globals.variables();
         env.remove(NAME);
         let mut source = None;
         for step in steps {

@@ -11,19 +11,6 @@ use super::stages::{Name, SCRATCH, Stage, StepRef};
 use super::stop::{Done, Stop};
 
 impl<'a> Planner<'a> {
-    /// Notes bases that are no references when no build argument is given. parity: a base that cannot be expanded
-    /// ends the search.
-    pub(super) fn note_default_bases(&mut self, defaults: &impl Scope) {
-        for (step, base) in froms(self.request.module) {
-            let Ok(value) = expand::string(base, defaults, &mut Uses::ignored()) else { return };
-            let Expanded::Known(value) = value else { continue };
-            if Reference::check(&value).is_err() {
-                let base = base.raw().lossy().into_owned();
-                self.note(step.span, NoteKind::InvalidDefaultBase { base });
-            }
-        }
-    }
-
     /// Adds the stages of the text. One that is wrong stays in its place, and nothing is known of it.
     pub(super) fn add_stages(&mut self) {
         // With room for some that steps bring in.
@@ -186,6 +173,22 @@ impl<'a> Planner<'a> {
         let steps = self.request.module.defs.iter().map(|def| def.body.steps().get(1..).unwrap_or_default());
         steps.enumerate().collect()
     }
+}
+
+/// Bases that are no references, as written, with where their instructions stand. parity: one that cannot be expanded ends
+/// the search.
+pub(super) fn invalid_bases(module: &ast::Module, scope: &dyn Scope) -> Vec<(Span, String)> {
+    let mut invalid = Vec::new();
+    for (step, base) in froms(module) {
+        match expand::string(base, scope, &mut Uses::ignored()) {
+            Ok(Expanded::Known(value)) if Reference::check(&value).is_err() => {
+                invalid.push((step.span, base.raw().lossy().into_owned()));
+            }
+            Ok(_) => {}
+            Err(_) => break,
+        }
+    }
+    invalid
 }
 
 /// Every `FROM` and its base.

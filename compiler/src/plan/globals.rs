@@ -1,12 +1,79 @@
 //! Arguments of the module: those that are always there, then `ARG` before the first stage.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::rc::Rc;
 
-use super::environment::Environment;
+use super::environment::{Environment, Lookup, Scope};
 use super::expand::{self, Expanded, Uses};
-use super::planner::Planner;
+use super::from::invalid_bases;
+use super::notes::NoteKind;
+use super::planner::{Overlay, Planner};
+use super::platform::{PREDEFINED, Predefined};
+use super::settings::BuildArgs;
 use super::stop::{Done, Stop};
+
+/// What `FROM` may use, and stages once they declare it: arguments of the module over those that are always there.
+pub(super) struct Globals<'a> {
+    /// Those that the text declares, as far as they have a value.
+    pub(super) own: Environment,
+    always: Always<'a>,
+}
+
+/// The arguments that are always there. Build arguments replace them.
+struct Always<'a> {
+    predefined: Predefined<'a>,
+    given: &'a BuildArgs<'a>,
+}
+
+impl<'a> Globals<'a> {
+    /// Nothing but what is always there.
+    pub(super) fn new(predefined: Predefined<'a>, given: &'a BuildArgs<'a>) -> Self {
+        Self { own: Environment::default(), always: Always { predefined, given } }
+    }
+
+    /// Names of all that have a value.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        PREDEFINED.into_iter().filter(|name| self.own.value(name).is_none()).chain(self.own.names())
+    }
+
+    /// The value of one, if it is known.
+    pub(super) fn value(&self, name: &str) -> Option<Rc<str>> {
+        match self.own.get(name) {
+            Lookup::Unset => self.always.value(name).map(Rc::from),
+            _ => self.own.value(name).cloned(),
+        }
+    }
+
+    /// All of them as variables.
+    pub(super) fn variables(&self) -> Environment {
+        let always = PREDEFINED.into_iter().map(|name| (name.into(), self.always.value(name).map(Rc::from)));
+        let mut variables = Environment::of(always);
+        self.own.iter().for_each(|(name, value)| variables.set(name.clone(), value.clone()));
+        variables
+    }
+}
+
+impl Scope for Globals<'_> {
+    fn get(&self, name: &str) -> Lookup<'_> {
+        match self.own.get(name) {
+            Lookup::Unset => self.always.get(name),
+            found => found,
+        }
+    }
+}
+
+impl Always<'_> {
+    fn value(&self, name: &str) -> Option<&str> {
+        let value = self.predefined.get(name)?;
+        Some(self.given.get(name).copied().unwrap_or(value))
+    }
+}
+
+impl Scope for Always<'_> {
+    fn get(&self, name: &str) -> Lookup<'_> {
+        self.value(name).map_or(Lookup::Unset, Lookup::Set)
+    }
+}
 
 /// Whose values count.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,36 +89,34 @@ impl Planner<'_> {
     pub(super) fn set_globals(&mut self) -> Done {
         self.check_domains()?;
         let module = self.request.module;
-        let stage = match self.settings.target {
-            "" => module.defs.last().and_then(|def| def.name.as_ref()).map_or("", |name| name.text.as_str()),
-            target => target,
-        };
-        let predefined = super::platform::predefined(&self.settings.build_platforms[0], &self.target.platform, stage);
-        self.globals = Environment::of(predefined.into_iter().map(|(key, value)| {
-            let value = self.build_args.get(&**key).cloned().unwrap_or(value);
-            (key.clone(), Some(value))
-        }));
         self.declared = module.params().map(|(_, param)| param.name.text.as_str()).collect::<BTreeSet<_>>();
-        if self.noting {
-            if !self.declared.iter().any(|name| self.build_args.contains_key(name)) {
-                // No build argument changes anything: one pass tells both.
-                self.globals = self.module_args(Values::Given)?;
-                let globals = std::mem::take(&mut self.globals);
-                self.note_default_bases(&globals);
-                self.globals = globals;
-                return Ok(());
-            }
+        // Where no build argument changes anything, one pass tells both.
+        let changed = self.declared.iter().any(|name| self.build_args.contains_key(name));
+        if self.noting && changed {
             // An error here is no reason to stop: build arguments may mend it.
             if let Ok(defaults) = self.module_args(Values::Defaults) {
                 self.note_default_bases(&defaults);
             }
         }
-        self.globals = self.module_args(Values::Given)?;
+        self.globals.own = self.module_args(Values::Given)?;
+        if self.noting && !changed {
+            let defaults = std::mem::take(&mut self.globals.own);
+            self.note_default_bases(&defaults);
+            self.globals.own = defaults;
+        }
         Ok(())
     }
 
+    /// Notes bases that are no references when no build argument is given.
+    fn note_default_bases(&mut self, defaults: &Environment) {
+        let invalid = invalid_bases(self.request.module, &Overlay { over: defaults, base: &self.globals.always });
+        for (at, base) in invalid {
+            self.note(at, NoteKind::InvalidDefaultBase { base });
+        }
+    }
+
     fn module_args(&mut self, values: Values) -> Done<Environment> {
-        let mut env = self.globals.clone();
+        let mut env = Environment::default();
         let mut uses = Uses::default();
         let mut step_start = None;
         let mut index = 0;
@@ -65,14 +130,15 @@ impl Planner<'_> {
                 (Some(given), _) => Some(Some(given)),
                 (None, None) => None,
                 (None, Some(default)) => {
-                    let value = expand::string(default, &env, &mut uses).map_err(|fault| {
+                    let scope = Overlay { over: &env, base: &self.globals.always };
+                    let value = expand::string(default, &scope, &mut uses).map_err(|fault| {
                         let stop = Stop::from(fault).point(default.span);
                         self.at(stop, Some(step.span))
                     })?;
                     Some(match value {
                         Expanded::Known(value) => {
                             self.grow(value.len().saturating_sub(default.raw().0.len()))?;
-                            Some(Arc::from(&*value))
+                            Some(Rc::from(&*value))
                         }
                         Expanded::Unknown => None,
                     })

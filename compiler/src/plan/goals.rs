@@ -3,7 +3,7 @@
 //! A language that has goals names results with all that belongs to them. Everything else is asked for by the name of a
 //! definition, as before; what is asked for never changes what a definition is.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use ast::{Delivery, Diagnostic, Goal, GoalKind, Module, Str, Wanted};
 use oci::Platform;
@@ -119,10 +119,10 @@ impl Planner<'_> {
     }
 
     /// The value of a template outside every definition.
-    fn global(&mut self, text: &Str) -> Done<Arc<str>> {
+    fn global(&mut self, text: &Str) -> Done<Rc<str>> {
         let value = expand::string(text, &self.globals, &mut Uses::ignored());
         match value.map_err(|fault| Stop::from(fault).point(text.span))? {
-            Expanded::Known(value) => Ok(Arc::from(&*value)),
+            Expanded::Known(value) => Ok(Rc::from(&*value)),
             Expanded::Unknown => Err(Stop::Unknown),
         }
     }

@@ -4,7 +4,7 @@
 //! kept beside the config until an image is written ([`super::finish`]), because stages share the one and replace
 //! entries of the other.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use oci::{ContainerConfig, ImageConfig, Platform};
 
@@ -14,7 +14,7 @@ use super::environment::Assignments;
 pub(super) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A variable in an image: `KEY=value`, or as `None` a bare `KEY`, which only foreign images have.
-pub(super) type EnvEntry = Option<Arc<str>>;
+pub(super) type EnvEntry = Option<Rc<str>>;
 
 /// Takes the variables out of a config.
 pub(super) fn take_env(config: &mut ContainerConfig) -> Assignments<EnvEntry> {
@@ -30,7 +30,7 @@ pub(super) fn take_env(config: &mut ContainerConfig) -> Assignments<EnvEntry> {
 
 /// The variables as a config holds them.
 pub(super) fn env_entries(env: &Assignments<EnvEntry>) -> Vec<String> {
-    let entry = |(key, value): (&Arc<str>, &EnvEntry)| match value {
+    let entry = |(key, value): (&Rc<str>, &EnvEntry)| match value {
         Some(value) => [&**key, "=", value].concat(),
         None => key.to_string(),
     };

@@ -4,7 +4,7 @@
 //! reader may stop at the first error. Only what is certain is noted: nothing is, where a value depends on an answer
 //! that is missing.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use ast::{Diagnostic, Span};
 
@@ -74,7 +74,7 @@ pub enum NoteKind {
         /// `ENV` or `ARG`.
         instruction: &'static str,
         /// The variable.
-        key: Arc<str>,
+        key: Rc<str>,
     },
     /// A path copied from the main context is left out by the ignore file.
     IgnoredSource {

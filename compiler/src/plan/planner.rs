@@ -1,6 +1,7 @@
 //! What planning for one platform works on, and the few things every step does: expand, note, report, locate.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use ast::{Diagnostic, Goal, LineIndex, Severity, Span, Str};
@@ -10,6 +11,7 @@ use oci::Platform;
 use super::context::{ContextPlan, MainContext};
 use super::environment::{Assignments, Environment, Lookup, Scope, Value};
 use super::expand::{self, Expanded, Uses};
+use super::globals::Globals;
 use super::history::History;
 use super::named::PendingLocal;
 use super::notes::{Finding, Note, NoteKind};
@@ -76,9 +78,9 @@ pub(super) struct Planner<'a> {
     /// Whether notes are wanted: those of one platform are enough.
     pub(super) noting: bool,
     /// Build arguments; the epoch may be replaced.
-    pub(super) build_args: BTreeMap<&'a str, Arc<str>>,
+    pub(super) build_args: BTreeMap<&'a str, Rc<str>>,
     /// Arguments of the module and those that are always there.
-    pub(super) globals: Environment,
+    pub(super) globals: Globals<'a>,
     /// Values of [`super::scan::ARGS`] among them, if there is any.
     pub(super) scan_args: Option<[Value; 2]>,
     /// Names that `FROM` may use: `globals`, and arguments without a value.
@@ -227,9 +229,9 @@ impl<'a> Planner<'a> {
     }
 
     /// The value of a template that may be unknown.
-    pub(super) fn value(&mut self, text: &Str, scope: CommandScope<'_, '_>) -> Done<Option<Arc<str>>> {
+    pub(super) fn value(&mut self, text: &Str, scope: CommandScope<'_, '_>) -> Done<Option<Rc<str>>> {
         Ok(match self.expand(text, scope)? {
-            Expanded::Known(value) => Some(Arc::from(&*value)),
+            Expanded::Known(value) => Some(Rc::from(&*value)),
             Expanded::Unknown => None,
         })
     }
@@ -263,7 +265,7 @@ pub(super) struct Overlay<'s> {
     /// Looked up first.
     pub(super) over: &'s Environment,
     /// Looked up then.
-    pub(super) base: &'s Environment,
+    pub(super) base: &'s dyn Scope,
 }
 
 impl Scope for Overlay<'_> {

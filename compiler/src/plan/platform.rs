@@ -1,48 +1,68 @@
 //! Platforms in a build: the arguments that are always there, and how step names show them.
 
-use std::sync::{Arc, LazyLock};
+use std::cell::OnceCell;
+use std::sync::Arc;
 
 use oci::{ImageConfig, Platform};
 
 use super::environment::Environment;
 
-/// Names of the arguments that `FROM` may always use: every build has them, so they are made once.
-static PREDEFINED: LazyLock<[Arc<str>; 11]> = LazyLock::new(|| {
-    [
-        "BUILDPLATFORM",
-        "BUILDOS",
-        "BUILDOSVERSION",
-        "BUILDARCH",
-        "BUILDVARIANT",
-        "TARGETPLATFORM",
-        "TARGETOS",
-        "TARGETOSVERSION",
-        "TARGETARCH",
-        "TARGETVARIANT",
-        "TARGETSTAGE",
-    ]
-    .map(Arc::from)
-});
+/// Names of the arguments that `FROM` may always use.
+pub(super) const PREDEFINED: [&str; 11] = [
+    "BUILDPLATFORM",
+    "BUILDOS",
+    "BUILDOSVERSION",
+    "BUILDARCH",
+    "BUILDVARIANT",
+    "TARGETPLATFORM",
+    "TARGETOS",
+    "TARGETOSVERSION",
+    "TARGETARCH",
+    "TARGETVARIANT",
+    "TARGETSTAGE",
+];
 
 /// Whether an argument says what is built for, or on.
 pub(crate) fn is_platform_argument(name: &str) -> bool {
-    PREDEFINED.iter().any(|known| &**known == name)
+    PREDEFINED.contains(&name)
 }
 
-/// The arguments that `FROM` may always use, and stages once they declare them. Build arguments replace them.
-pub(super) fn predefined(build: &Platform, target: &Platform, stage: &str) -> [(&'static Arc<str>, Arc<str>); 11] {
-    let none = Arc::from("");
-    let text = |text: &str| if text.is_empty() { Arc::clone(&none) } else { text.into() };
-    let parts = |platform: &Platform| {
-        [&platform.os, &platform.os_version, &platform.architecture, &platform.variant].map(|part| text(part))
-    };
-    let build_parts = parts(build);
-    let target_parts = if target == build { build_parts.clone() } else { parts(target) };
-    let ([a, b, c, d], [e, f, g, h]) = (build_parts, target_parts);
-    let stage = if stage.is_empty() { "default" } else { stage };
-    let values = [text(&build.short()), a, b, c, d, text(&target.full()), e, f, g, h, text(stage)];
-    let mut names = PREDEFINED.iter();
-    values.map(|value| (names.next().expect("there is a name for each"), value))
+/// The arguments that `FROM` may always use, and stages once they declare them.
+pub(super) struct Predefined<'a> {
+    /// What the build runs on.
+    build: &'a Platform,
+    /// What it is for.
+    target: &'a Platform,
+    /// The stage that is built.
+    stage: &'a str,
+    /// The names of both platforms, once somebody asked: in few texts one does.
+    written: [OnceCell<String>; 2],
+}
+
+impl<'a> Predefined<'a> {
+    /// Those of a build on a platform, for a platform, of a stage, which may have no name.
+    pub(super) fn new(build: &'a Platform, target: &'a Platform, stage: &'a str) -> Self {
+        let stage = if stage.is_empty() { "default" } else { stage };
+        Self { build, target, stage, written: Default::default() }
+    }
+
+    /// The value of one of them.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        Some(match name {
+            "BUILDPLATFORM" => self.written[0].get_or_init(|| self.build.short()),
+            "BUILDOS" => &self.build.os,
+            "BUILDOSVERSION" => &self.build.os_version,
+            "BUILDARCH" => &self.build.architecture,
+            "BUILDVARIANT" => &self.build.variant,
+            "TARGETPLATFORM" => self.written[1].get_or_init(|| self.target.full()),
+            "TARGETOS" => &self.target.os,
+            "TARGETOSVERSION" => &self.target.os_version,
+            "TARGETARCH" => &self.target.architecture,
+            "TARGETVARIANT" => &self.target.variant,
+            "TARGETSTAGE" => self.stage,
+            _ => return None,
+        })
+    }
 }
 
 /// The platform an image brings along when nobody asked for one.

@@ -28,7 +28,7 @@ pub(super) struct Asked {
 impl Planner<'_> {
     /// Notes what the arguments of the text ask of every stage: few texts have them.
     pub(super) fn note_scan_args(&mut self) {
-        let values = ARGS.map(|name| self.globals.value(name).cloned());
+        let values = ARGS.map(|name| self.globals.own.value(name).cloned());
         self.scan_args = Some(values).filter(|values| values.iter().any(Option::is_some));
     }
 

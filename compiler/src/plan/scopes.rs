@@ -41,7 +41,7 @@ impl Planner<'_> {
     /// Keeps what the base of a stage sees: the arguments of the module.
     pub(super) fn watch_base(&mut self, step: Span) {
         if self.is_watched(step) {
-            self.shared.scopes.push(StepScope { step, env: self.globals.clone() });
+            self.shared.scopes.push(StepScope { step, env: self.globals.variables() });
         }
     }
 

@@ -26,6 +26,9 @@ const FRONTEND_CAPS: &[&str] = &[
     "moby.buildkit.frontend.gitquerystring",
 ];
 
+/// Build arguments by name.
+pub(super) type BuildArgs<'o> = BTreeMap<&'o str, &'o str>;
+
 /// The options of a build, typed.
 pub(super) struct Settings<'o> {
     /// Filesystems that a client hands in.
@@ -43,7 +46,7 @@ pub(super) struct Settings<'o> {
     /// Stage to build; empty is the last.
     pub(super) target: &'o str,
     /// Build arguments.
-    pub(super) build_args: BTreeMap<&'o str, &'o str>,
+    pub(super) build_args: BuildArgs<'o>,
     /// Labels to add.
     pub(super) labels: BTreeMap<&'o str, &'o str>,
     /// Where images are looked up.

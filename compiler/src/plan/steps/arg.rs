@@ -1,10 +1,10 @@
 //! `ARG`: a build argument, else the default, else the argument of the module. Pairs see earlier pairs of the line.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use ast::{OptKind, Param};
 
-use crate::plan::environment::{Lookup, Scope, Value};
+use crate::plan::environment::Value;
 use crate::plan::history::Layer;
 use crate::plan::notes::NoteKind;
 use crate::plan::planner::{Planner, is_hidden_arg};
@@ -23,7 +23,7 @@ impl Planner<'_> {
         let mut created_by = String::from("ARG");
         let is_exported = command.step.opts.iter().any(|opt| opt.kind == OptKind::Exported);
         for (at, param) in params.iter().enumerate() {
-            let key: Arc<str> = param.name.text.as_str().into();
+            let key: Rc<str> = param.name.text.as_str().into();
             self.note_at(command, NoteKind::Sets { instruction: "ARG", key: key.clone() });
             let value = self.arg_value(state, command, param, is_exported)?;
             self.captures.stage_arg(id, command, at, &key, &value);
@@ -59,10 +59,10 @@ impl Planner<'_> {
             let value = self.value(default, Self::scope(state, command))?;
             return Ok(Given::Value { value, inherited: false });
         }
-        match (self.globals.get(key), self.globals.value(key)) {
-            (Lookup::Set(_), Some(value)) => Ok(Given::Value { value: Some(value.clone()), inherited: true }),
-            _ => Ok(Given::Nothing),
-        }
+        Ok(match self.globals.value(key) {
+            Some(value) => Given::Value { value: Some(value), inherited: true },
+            None => Given::Nothing,
+        })
     }
 }
 
