@@ -153,9 +153,9 @@ impl Planner<'_> {
         // Whatever comes of it, the stage itself is not built.
         self.stages[id].dispatched = true;
         let loaded = self.load(&context, Some(self.stages[id].paths))?;
-        let image = loaded.image.unwrap_or_default();
+        let mut image = loaded.image.unwrap_or_default();
         // parity: what is no image has no platform, and no config at all.
-        let mut state = self.start_from(Arc::default(), &image);
+        let mut state = self.start_from(Arc::default(), &mut image);
         state.root = loaded.edge;
         if !image.platform.os.is_empty() && !image.platform.architecture.is_empty() {
             state.platform = Arc::new(image.platform.clone());
@@ -174,8 +174,8 @@ impl Planner<'_> {
         let name = self.stages[id].base_name.clone();
         let Some(context) = self.named_context(&name, Some(platform))? else { return Ok(false) };
         let loaded = self.load(&context, Some(self.stages[id].paths))?;
-        let (is_image, image) = (loaded.image.is_some(), loaded.image.unwrap_or_else(|| image::scratch(platform)));
-        let mut state = self.start_from(platform.clone(), &image);
+        let (is_image, mut image) = (loaded.image.is_some(), loaded.image.unwrap_or_else(|| image::scratch(platform)));
+        let mut state = self.start_from(platform.clone(), &mut image);
         state.root = loaded.edge;
         if is_image {
             state.adopt(&image);
@@ -192,14 +192,14 @@ impl Planner<'_> {
         let answer = self.resolve_image(&canonical, Some(&platform), self.settings.resolve_mode);
         let answer = answer.map(|(digest, config)| (digest, ImageConfig::from_json(config)));
         let (digest, image) = answer.map_err(|stop| self.suggest_image(stop, name))?;
-        let base = image.map_err(|error| Stop::error(format!("failed to parse image config: {error}")))?;
+        let mut base = image.map_err(|error| Stop::error(format!("failed to parse image config: {error}")))?;
         let platform = if self.stages[id].platform.is_none() && self.target.implicit {
             super::platform::of_image(&base, platform, &self.settings.build_platforms)
         } else {
             platform
         };
         let pinned = digest.map_or(canonical, |digest| reference.with_digest(digest).full());
-        let mut state = self.start_from(platform.clone(), &base);
+        let mut state = self.start_from(platform.clone(), &mut base);
         if !image::is_scratch(&base) {
             state.root = Some(self.add_image(id, &pinned, &platform));
             state.process_platform = Some(normal(&platform));
@@ -223,10 +223,14 @@ impl Planner<'_> {
     }
 
     /// A stage that starts from an image. What is made of it was not made when that was.
-    fn start_from(&mut self, platform: Arc<Platform>, image: &ImageConfig) -> State {
-        let mut image = ImageConfig { created: None, ..image.clone() };
-        let history = self.shared.history.extend(None, std::mem::take(&mut image.history));
-        State { history, ..State::new(platform, image) }
+    fn start_from(&mut self, platform: Arc<Platform>, image: &mut ImageConfig) -> State {
+        // Stages have those in a form of their own: the copy is made without them.
+        let (variables, history) = (std::mem::take(&mut image.config.env), std::mem::take(&mut image.history));
+        let mut state = State::new(platform, ImageConfig { created: None, ..image.clone() });
+        state.image_env = image::variables(&variables);
+        state.history = self.shared.history.extend(None, history.iter().cloned());
+        (image.config.env, image.history) = (variables, history);
+        state
     }
 
     fn suggest_image(&self, stop: Stop, name: &str) -> Stop {

@@ -6,7 +6,7 @@
 
 use std::rc::Rc;
 
-use oci::{ContainerConfig, ImageConfig, Platform};
+use oci::{ImageConfig, Platform};
 
 use super::environment::Assignments;
 
@@ -16,16 +16,16 @@ pub(super) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:
 /// A variable in an image: `KEY=value`, or as `None` a bare `KEY`, which only foreign images have.
 pub(super) type EnvEntry = Option<Rc<str>>;
 
-/// Takes the variables out of a config.
-pub(super) fn take_env(config: &mut ContainerConfig) -> Assignments<EnvEntry> {
-    let mut env = Assignments::default();
-    for entry in std::mem::take(&mut config.env) {
+/// The variables that the entries of a config are.
+pub(super) fn variables(entries: &[String]) -> Assignments<EnvEntry> {
+    let mut variables = Assignments::default();
+    for entry in entries {
         match entry.split_once('=') {
-            Some((key, value)) => env.push(key.into(), Some(value.into())),
-            None => env.push(entry.as_str().into(), None),
+            Some((key, value)) => variables.push(key.into(), Some(value.into())),
+            None => variables.push(entry.as_str().into(), None),
         }
     }
-    env
+    variables
 }
 
 /// The variables as a config holds them.

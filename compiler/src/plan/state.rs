@@ -61,7 +61,7 @@ pub(super) struct Once {
 impl State {
     /// A stage that starts from nothing, with an image config whose history is the caller's business.
     pub(super) fn new(platform: Arc<Platform>, mut image: ImageConfig) -> Self {
-        let image_env = super::image::take_env(&mut image.config);
+        let image_env = super::image::variables(&std::mem::take(&mut image.config.env));
         Self {
             root: None,
             dir: "/".to_owned(),
