@@ -13,7 +13,7 @@ const ONE_BYTE: usize = 0x7f;
 /// The largest number of a field whose key is one byte.
 const SHORT_KEY: u32 = 15;
 /// The largest number that two bytes hold.
-const TWO_BYTES: u64 = 0x3fff;
+const TWO_BYTES: usize = 0x3fff;
 
 /// Appends fields to a buffer.
 pub(crate) struct Writer<'b>(pub(crate) &'b mut Vec<u8>);
@@ -131,10 +131,13 @@ impl Writer<'_> {
         let start = self.0.len();
         write(self);
         let length = self.0.len() - start;
-        if length <= ONE_BYTE && roughly <= ONE_BYTE {
-            self.0[start - 1] = length as u8;
-        } else {
-            self.put_length(start - digits(roughly as u64)..start, length as u64);
+        match digits(roughly as u64) {
+            1 if length <= ONE_BYTE => self.0[start - 1] = length as u8,
+            2 if (ONE_BYTE + 1..=TWO_BYTES).contains(&length) => {
+                self.0[start - 2] = length as u8 | 0x80;
+                self.0[start - 1] = (length >> 7) as u8;
+            }
+            digits => self.put_length(start - digits..start, length as u64),
         }
     }
 
@@ -170,7 +173,7 @@ impl Writer<'_> {
     fn varint(&mut self, value: u64) {
         if value <= ONE_BYTE as u64 {
             self.0.push(value as u8);
-        } else if value <= TWO_BYTES {
+        } else if value <= TWO_BYTES as u64 {
             // Most lengths of vertices: in one piece, of a size that is known.
             self.0.extend_from_slice(&[value as u8 | 0x80, (value >> 7) as u8]);
         } else {

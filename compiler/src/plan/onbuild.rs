@@ -12,6 +12,9 @@ impl<'a> Planner<'a> {
         let mut found = false;
         for id in reachable.iter() {
             let texts = self.take_triggers(id);
+            if texts.is_empty() {
+                continue;
+            }
             let span = self.stages[id].span;
             let mut commands = Vec::with_capacity(texts.len());
             for text in texts {

@@ -156,7 +156,7 @@ fn read(options: &Options) -> Result<Settings<'_>, Bad> {
         resolve_mode,
         cache_namespace: opts.text("build-arg:BUILDKIT_CACHE_MOUNT_NS"),
         no_cache,
-        has_contexts: !opts.with_prefix("context:").is_empty(),
+        has_contexts: opts.each_with_prefix("context:").next().is_some(),
         process: ProcessSettings {
             network,
             hosts,
@@ -189,8 +189,12 @@ impl<'o> Lookup<'o> {
     }
 
     fn with_prefix(self, prefix: &str) -> BTreeMap<&'o str, &'o str> {
+        self.each_with_prefix(prefix).collect()
+    }
+
+    fn each_with_prefix(self, prefix: &str) -> impl Iterator<Item = (&'o str, &'o str)> {
         let from = self.0.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
-        from.map_while(|(name, value)| Some((name.strip_prefix(prefix)?, value.as_str()))).collect()
+        from.map_while(move |(name, value)| Some((name.strip_prefix(prefix)?, value.as_str())))
     }
 }
 

@@ -224,7 +224,7 @@ fn or_none<'de, D: Deserializer<'de>>(reader: D) -> Result<BTreeMap<String, Stri
 
 /// What makes bills of materials on a platform, if attestations ask for one.
 pub(super) fn scanner(opts: Lookup<'_>, platform: &Platform) -> Result<Option<Scanner>, Bad> {
-    let wanted = opts.with_prefix("attest:").into_iter().chain(opts.with_prefix("build-arg:BUILDKIT_ATTEST_"));
+    let wanted = opts.each_with_prefix("attest:").chain(opts.each_with_prefix("build-arg:BUILDKIT_ATTEST_"));
     let mut attestations = BTreeMap::new();
     for (kind, value) in wanted {
         let kind = go::to_lower(kind);
