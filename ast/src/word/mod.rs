@@ -95,15 +95,16 @@ impl<'a> Word<'a> {
     }
 }
 
-/// The value of a text in [`Mode::Name`], if it can be told at a glance: nothing is escaped, and it mentions names alone
-/// (`$name`, `${name}`). So are most scripts, whose variables are the shell's: where none is set, the text is its own value.
+/// The value of a text in [`Mode::Name`], or in [`Mode::Word`] if it has no quotes, as far as that can be told at a glance:
+/// nothing is escaped, and it mentions names alone (`$name`, `${name}`). So are most scripts, whose variables are the shell's:
+/// where none is set, the text is its own value.
 ///
-/// `value` is that of a name, if it has one. Values of more than `limit` bytes together are left to the walk, which says so.
+/// `value` is that of a name, if it has one; without, the name stays as it is written. Values of more than `limit` bytes together are left to the walk, which says so.
 pub fn at_a_glance<'t, 'v>(
     text: &'t str,
     escape: u8,
     limit: usize,
-    value: impl Fn(&str) -> Result<Option<&'v str>, Unknown>,
+    mut value: impl FnMut(&str) -> Result<Option<&'v str>, Unknown>,
 ) -> Option<Cow<'t, str>> {
     if !text.is_ascii() || memchr::memchr(escape, text.as_bytes()).is_some() {
         return None;
@@ -154,6 +155,12 @@ fn has_plain_quotes(text: &str) -> bool {
 pub fn is_plain(raw: &[u8], escape: u8) -> bool {
     let means = |b: u8| !b.is_ascii() | (b == b'$') | (b == b'\'') | (b == b'"') | (b == escape);
     reader::find(raw, means).is_none()
+}
+
+/// What quotes hold, if they hold all of `raw` and nothing in them means anything: that is its value in [`Mode::Word`].
+pub fn in_quotes(raw: &[u8], escape: u8) -> Option<&[u8]> {
+    let [quote @ (b'\'' | b'"'), inner @ .., end] = raw else { return None };
+    (end == quote && is_plain(inner, escape)).then_some(inner)
 }
 
 /// Text as Go decodes it: every byte that belongs to no character becomes U+FFFD by itself.

@@ -7,7 +7,7 @@ mod pattern;
 
 use std::borrow::Cow;
 
-use ast::word::{Mode, Modifier, Operand, Piece, Variable, Word, is_plain};
+use ast::word::{Mode, Modifier, Operand, Piece, Unknown, Variable, Word, is_plain};
 use ast::{Str, StrKind, word};
 
 use super::environment::{Lookup, Scope};
@@ -59,6 +59,17 @@ impl Uses {
         Self { wanted: Wanted::None, ..Self::default() }
     }
 
+    /// Looks up a name, and notes that.
+    fn look_up<'s>(&mut self, name: &str, scope: &'s dyn Scope) -> Lookup<'s> {
+        let found = scope.get(name);
+        match found {
+            Lookup::Set(_) if self.wanted == Wanted::All => Self::note(&mut self.matched, name),
+            Lookup::Unset if self.wanted != Wanted::None => Self::note(&mut self.unmatched, name),
+            _ => {}
+        }
+        found
+    }
+
     fn note(list: &mut Vec<String>, name: &str) {
         if !list.iter().any(|known| known == name) {
             list.push(name.to_owned());
@@ -85,6 +96,26 @@ pub(super) fn expand<'a>(
     if is_plain(raw, escape) {
         return Ok(Expanded::Known(word::decode(raw)));
     }
+    if let Some(value) = (mode == Mode::Word).then(|| at_a_glance(raw, escape, scope, uses)).flatten() {
+        return Ok(Expanded::Known(value));
+    }
+    walk(raw, escape, mode, scope, uses)
+}
+
+/// The value of a word that is quoted as a whole, or not at all, and mentions names alone: as most are.
+fn at_a_glance<'a>(raw: &'a [u8], escape: u8, scope: &dyn Scope, uses: &mut Uses) -> Option<Cow<'a, str>> {
+    if let Some(inner) = word::in_quotes(raw, escape) {
+        return Some(word::decode(inner));
+    }
+    let text = std::str::from_utf8(raw).ok().filter(|text| !text.contains(['\'', '"']))?;
+    word::at_a_glance(text, escape, MAX_VALUE, |name| match uses.look_up(name, scope) {
+        Lookup::Set(value) => Ok(Some(value)),
+        Lookup::Unset => Ok(Some("")),
+        Lookup::Unknown => Err(Unknown),
+    })
+}
+
+fn walk<'a>(raw: &'a [u8], escape: u8, mode: Mode, scope: &dyn Scope, uses: &mut Uses) -> Result<Expanded<'a>, Fault> {
     let word = Word::parse(raw, escape, mode);
     let mut walk = Walk { word: &word, scope, uses, unknown: false, interrupted: false, length: 0 };
     let mut value = Text(String::with_capacity(raw.len()));
@@ -294,19 +325,9 @@ impl<'w> Walk<'w> {
     }
 
     fn look_up(&mut self, name: &str) -> Option<&'w str> {
-        match self.scope.get(name) {
-            Lookup::Set(value) => {
-                if self.uses.wanted == Wanted::All {
-                    Uses::note(&mut self.uses.matched, name);
-                }
-                Some(value)
-            }
-            Lookup::Unset => {
-                if self.uses.wanted != Wanted::None {
-                    Uses::note(&mut self.uses.unmatched, name);
-                }
-                None
-            }
+        match self.uses.look_up(name, self.scope) {
+            Lookup::Set(value) => Some(value),
+            Lookup::Unset => None,
             Lookup::Unknown => {
                 self.unknown = true;
                 None
@@ -378,6 +399,25 @@ mod tests {
     #[track_caller]
     fn check(raw: &str, expected: &str) {
         check_mode(Mode::Word, raw, expected);
+    }
+
+    /// Every text of up to five of some signs.
+    #[test]
+    fn a_glance_sees_what_the_walk_finds() {
+        const SIGNS: [char; 10] = ['$', '{', '}', '"', '\'', 'S', 'N', '\\', '<', '-'];
+        let env = environment();
+        let (mut texts, mut seen) = (vec![String::new()], 0);
+        for _ in 0..5 {
+            texts = texts.iter().flat_map(|text| SIGNS.map(|sign| format!("{text}{sign}"))).collect();
+            for text in &texts {
+                let (mut glanced_uses, mut walked_uses) = (Uses::default(), Uses::default());
+                let Some(glanced) = at_a_glance(text.as_bytes(), b'\\', &env, &mut glanced_uses) else { continue };
+                let walked = walk(text.as_bytes(), b'\\', Mode::Word, &env, &mut walked_uses);
+                assert_eq!((Ok(Expanded::Known(glanced)), glanced_uses), (walked, walked_uses), "{text}");
+                seen += 1;
+            }
+        }
+        assert!(seen > 1000, "{seen}");
     }
 
     #[test]
