@@ -1,5 +1,7 @@
 //! `FROM`: begins a stage.
 
+use std::borrow::Cow;
+
 use ast::{Alias, Body, Def, Op, OptKind};
 
 use super::{Lowering, list};
@@ -48,7 +50,9 @@ fn stage_name(parsed: &Instruction<'_>, words: &[Word<'_>], lowering: &mut Lower
         [_] => None,
         [_, keyword, name] if is_as(&keyword.text) => {
             let mut lower = lowering.name(name);
-            lower.text = ast::case::lower(&lower.text).into_owned();
+            if let Cow::Owned(text) = ast::case::lower(&lower.text) {
+                lower.text = text;
+            }
             if is_valid(&lower.text) {
                 return Some(lower);
             }
