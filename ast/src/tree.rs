@@ -254,9 +254,14 @@ impl Step {
     /// The bytes of the keyword as written.
     pub fn keyword_bytes(&self) -> &[u8] {
         let text = &self.text.0;
-        let end = text.iter().position(|b| b.is_ascii_whitespace() || *b == 0x0b).unwrap_or(text.len());
+        let end = text.iter().position(|byte| ends_keyword(*byte)).unwrap_or(text.len());
         &text[..end]
     }
+}
+
+/// Whether a byte of a step's text is behind its keyword.
+pub fn ends_keyword(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || byte == 0x0b
 }
 
 /// One comment line above a step.

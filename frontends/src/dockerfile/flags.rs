@@ -114,23 +114,23 @@ pub(super) fn check<'f>(words: &'f [Word<'_>], specs: &[Spec]) -> (Vec<Flag<'f>>
 fn check_one<'f>(word: &'f Word<'_>, specs: &[Spec], before: &[Flag<'_>]) -> Result<Flag<'f>, String> {
     let equals = word.text.iter().position(|b| *b == b'=');
     let written = &word.text[..equals.unwrap_or(word.text.len())];
-    let written = ast::word::decode(written);
-    let name = written.strip_prefix("--").unwrap_or(&written);
-    let Some((name, kind)) = specs.iter().find(|(known, _)| *known == name) else {
+    let name = written.strip_prefix(b"--").unwrap_or(written);
+    let shown = || ast::word::decode(written);
+    let Some((name, kind)) = specs.iter().find(|(known, _)| known.as_bytes() == name) else {
         let mut known: Vec<&str> = specs.iter().map(|(known, _)| *known).collect();
         known.sort_unstable();
-        return Err(with_suggestion(format!("unknown flag: {written}"), suggest(name, known)));
+        return Err(with_suggestion(format!("unknown flag: {}", shown()), suggest(&ast::word::decode(name), known)));
     };
     if *kind != Kind::Texts && before.iter().any(|flag| flag.name == *name) {
-        return Err(format!("duplicate flag specified: {written}"));
+        return Err(format!("duplicate flag specified: {}", shown()));
     }
     let value = equals.map(|at| &word.text[at + 1..]);
     let value = match (kind, value) {
         (Kind::Bool, None) => b"true",
-        (_, None) | (Kind::Bool, Some(b"")) => return Err(format!("missing a value on flag: {written}")),
+        (_, None) | (Kind::Bool, Some(b"")) => return Err(format!("missing a value on flag: {}", shown())),
         (Kind::Bool, Some(value)) => boolean(value).ok_or_else(|| {
             let value = ast::word::decode(value);
-            format!("expecting boolean value for flag {written}, not: {value}")
+            format!("expecting boolean value for flag {}, not: {value}", shown())
         })?,
         (Kind::Text | Kind::Texts, Some(value)) => value,
     };

@@ -1,7 +1,7 @@
 //! The instructions there are.
 
 macro_rules! keywords {
-    ($($name:ident = $text:literal),* $(,)?) => {
+    ($($name:ident = $text:literal, $upper:literal;)*) => {
         /// An instruction's name.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(super) enum Keyword { $($name),* }
@@ -10,10 +10,10 @@ macro_rules! keywords {
         const NAMES: &[(&str, Keyword)] = &[$(($text, Keyword::$name)),*];
 
         impl Keyword {
-            /// The keyword that lower-case letters are.
-            fn of_lower(word: &[u8]) -> Option<Self> {
-                match std::str::from_utf8(word).ok()? {
-                    $($text => Some(Self::$name),)*
+            /// The keyword that upper-case letters are.
+            fn of_upper(word: &[u8]) -> Option<Self> {
+                match word {
+                    $($upper => Some(Self::$name),)*
                     _ => None,
                 }
             }
@@ -22,38 +22,41 @@ macro_rules! keywords {
 }
 
 keywords! {
-    Add = "add",
-    Arg = "arg",
-    Cmd = "cmd",
-    Copy = "copy",
-    Entrypoint = "entrypoint",
-    Env = "env",
-    Expose = "expose",
-    From = "from",
-    Healthcheck = "healthcheck",
-    Label = "label",
-    Maintainer = "maintainer",
-    OnBuild = "onbuild",
-    Run = "run",
-    Shell = "shell",
-    StopSignal = "stopsignal",
-    User = "user",
-    Volume = "volume",
-    Workdir = "workdir",
+    Add = "add", b"ADD";
+    Arg = "arg", b"ARG";
+    Cmd = "cmd", b"CMD";
+    Copy = "copy", b"COPY";
+    Entrypoint = "entrypoint", b"ENTRYPOINT";
+    Env = "env", b"ENV";
+    Expose = "expose", b"EXPOSE";
+    From = "from", b"FROM";
+    Healthcheck = "healthcheck", b"HEALTHCHECK";
+    Label = "label", b"LABEL";
+    Maintainer = "maintainer", b"MAINTAINER";
+    OnBuild = "onbuild", b"ONBUILD";
+    Run = "run", b"RUN";
+    Shell = "shell", b"SHELL";
+    StopSignal = "stopsignal", b"STOPSIGNAL";
+    User = "user", b"USER";
+    Volume = "volume", b"VOLUME";
+    Workdir = "workdir", b"WORKDIR";
 }
 
 /// Bytes of the longest name.
 const LONGEST: usize = 11;
 
 impl Keyword {
-    /// The keyword a word is, in any case.
+    /// The keyword a word is, in any case: mostly the upper one.
     pub(super) fn parse(word: &[u8]) -> Option<Self> {
+        if let Some(keyword) = Self::of_upper(word) {
+            return Some(keyword);
+        }
         if word.is_ascii() {
-            let mut lower = [0; LONGEST];
-            let lower = lower.get_mut(..word.len())?;
-            lower.copy_from_slice(word);
-            lower.make_ascii_lowercase();
-            return Self::of_lower(lower);
+            let mut upper = [0; LONGEST];
+            let upper = upper.get_mut(..word.len())?;
+            upper.copy_from_slice(word);
+            upper.make_ascii_uppercase();
+            return Self::of_upper(upper);
         }
         // Letters outside ASCII whose lower case is in it: the Kelvin sign is a k.
         let lower = ast::case::lower(std::str::from_utf8(word).ok()?);
@@ -82,6 +85,10 @@ mod tests {
         assert_eq!(Keyword::parse(b"runs"), None);
         assert!(Keyword::names().is_sorted());
         assert_eq!(Keyword::names().map(str::len).max(), Some(LONGEST));
-        assert!(Keyword::names().all(|name| Keyword::parse(name.as_bytes()).is_some()));
+        for name in Keyword::names() {
+            let upper = name.to_ascii_uppercase();
+            assert_eq!(Keyword::parse(name.as_bytes()), Keyword::of_upper(upper.as_bytes()), "{name}");
+            assert!(Keyword::parse(name.as_bytes()).is_some(), "{name}");
+        }
     }
 }

@@ -59,7 +59,10 @@ fn check(module: &Module) -> Vec<Hit> {
 /// Whether the keyword is in lower case, and whether it is in upper case. Most are ASCII: then nothing is decoded.
 fn cases(step: &Step) -> (bool, bool) {
     let (mut is_lower, mut is_upper) = (true, true);
-    for byte in step.keyword_bytes() {
+    for &byte in &step.text.0 {
+        if ast::ends_keyword(byte) {
+            break;
+        }
         if !byte.is_ascii() {
             let name = step.keyword_text();
             return (case::is_lower(&name), case::is_upper(&name));

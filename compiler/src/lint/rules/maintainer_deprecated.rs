@@ -33,7 +33,8 @@ pub(super) static RULE: Rule = Rule {
 fn check(instruction: &Instruction<'_>) -> Option<Hit> {
     let step = instruction.step;
     // By the keyword, because one that cannot be parsed is meant all the same.
-    if !step.keyword_bytes().eq_ignore_ascii_case(b"MAINTAINER") {
+    let may_be_one = matches!(step.op, Op::Maintainer(_) | Op::Hole);
+    if !may_be_one || !step.keyword_bytes().eq_ignore_ascii_case(b"MAINTAINER") {
         return None;
     }
     let message = "Maintainer instruction is deprecated in favor of using label".to_owned();
