@@ -99,7 +99,8 @@ impl<'a> Word<'a> {
 /// nothing is escaped, and it mentions names alone (`$name`, `${name}`). So are most scripts, whose variables are the shell's:
 /// where none is set, the text is its own value.
 ///
-/// `value` is that of a name, if it has one; without, the name stays as it is written. Values of more than `limit` bytes together are left to the walk, which says so.
+/// `value` is that of a name, if it has one; without, the name stays as it is written. Values of more than `limit` bytes
+/// together are left to the walk, which says so.
 pub fn at_a_glance<'t, 'v>(
     text: &'t str,
     escape: u8,
