@@ -16,6 +16,7 @@ use crate::plan::build::{self, ExecMount, ExecMountKind, Said};
 use crate::plan::environment::{Environment, Scope};
 use crate::plan::go;
 use crate::plan::history::Layer;
+use crate::plan::image::DEFAULT_PATH;
 use crate::plan::naming::document_summary;
 use crate::plan::planner::{Overlay, Planner};
 use crate::plan::stages::{Command, StageId};
@@ -24,9 +25,6 @@ use crate::plan::stop::{Done, Stop};
 
 /// Where scripts in documents are mounted.
 const SCRIPTS: &str = "/dev/pipes/";
-
-/// Where programs are looked for, when the daemon does not know by itself.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Room for the keyword, the blanks between arguments and what history signs its entries with.
 const SIGNED: usize = 32;
