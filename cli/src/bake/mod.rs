@@ -1,8 +1,8 @@
 //! `docker-bake.json` and `docker-bake.hcl`: builds with their flags, by name.
 //!
 //! `read` gives blocks of attributes that are expressions, of either form; `arithmetic` makes their operators safe; `resolve`
-//! evaluates them, inherits, multiplies matrices, and changes what `overrides` say; a [`Target`] is then what `llbc build` is told. Behaviour is that of `docker buildx bake` (buildx 0.30); what of
-//! it is not there is refused by its name.
+//! evaluates them, inherits, multiplies matrices, and changes what `overrides` say; a [`Target`] is then what `llbc build` is
+//! told. Behaviour is that of `docker buildx bake` (buildx 0.30); what of it is not there is refused by its name.
 
 mod arithmetic;
 mod changing;

@@ -131,8 +131,8 @@ impl Overrides {
 
     /// Changes the keys of a target.
     pub(super) fn apply(&self, target: &str, keys: &mut Keys) -> Result<(), String> {
-        let said = self.0.get(target).into_iter().flatten();
-        said.into_iter().try_for_each(|said| said.apply(keys).map_err(|why| format!("--set {target}: {why}")))
+        let mut said = self.0.get(target).into_iter().flatten();
+        said.try_for_each(|said| said.apply(keys).map_err(|why| format!("--set {target}: {why}")))
     }
 }
 

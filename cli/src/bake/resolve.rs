@@ -265,8 +265,7 @@ fn matrices<'b, 'c>(blocks: &'b [Block], context: &Context<'c>) -> Result<Vec<Co
     Ok(all)
 }
 
-/// The targets of a block: one, or one for each combination of its matrix.
-/// All there is.
+/// All that targets are made of.
 #[derive(Clone, Copy)]
 struct All<'b, 'c> {
     blocks: &'b [Block],
@@ -277,6 +276,7 @@ struct All<'b, 'c> {
     context: &'b Context<'c>,
 }
 
+/// The targets of a block: one, or one for each combination of its matrix.
 fn targets(bake: &mut Bake, all: All<'_, '_>, block: &Block) -> Result<(), String> {
     if attribute(block, MISPLACED).is_some() {
         bake.misplaced.push(block.name.clone());

@@ -1,6 +1,8 @@
 //! `SOURCE_DATE_EPOCH`: a number of seconds, or where the time is to be learnt: the main context, a named context, or a
 //! stage that does nothing but fetch one thing. Mirrors `dockerfile2llb/epoch.go` of BuildKit v0.32.
 
+use std::rc::Rc;
+
 use ast::number;
 use ast::{Copy, Def, Op, OptKind, Param, Step, Str};
 use oci::Digest;
@@ -29,7 +31,7 @@ impl Planner<'_> {
             Err(Stop::Unknown) => return Ok(()),
             epoch => epoch?,
         };
-        let value = self.epoch.map(|seconds| std::rc::Rc::<str>::from(seconds.to_string()));
+        let value = self.epoch.map(|seconds| Rc::<str>::from(seconds.to_string()));
         let in_args = self.build_args.contains_key(NAME);
         let in_globals = self.globals.get(NAME) != Lookup::Unset;
         match value {

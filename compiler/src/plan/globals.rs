@@ -55,10 +55,7 @@ impl<'a> Globals<'a> {
 
 impl Scope for Globals<'_> {
     fn get(&self, name: &str) -> Lookup<'_> {
-        match self.own.get(name) {
-            Lookup::Unset => self.always.get(name),
-            found => found,
-        }
+        Overlay { over: &self.own, base: &self.always }.look_up(name)
     }
 }
 

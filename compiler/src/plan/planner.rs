@@ -268,11 +268,18 @@ pub(super) struct Overlay<'s> {
     pub(super) base: &'s dyn Scope,
 }
 
-impl Scope for Overlay<'_> {
-    fn get(&self, name: &str) -> Lookup<'_> {
+impl<'s> Overlay<'s> {
+    /// What `name` is.
+    pub(super) fn look_up(&self, name: &str) -> Lookup<'s> {
         match self.over.get(name) {
             Lookup::Unset => self.base.get(name),
             found => found,
         }
+    }
+}
+
+impl Scope for Overlay<'_> {
+    fn get(&self, name: &str) -> Lookup<'_> {
+        self.look_up(name)
     }
 }
