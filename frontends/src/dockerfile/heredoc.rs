@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use ast::word::{Mode, Word};
 
-use super::text::is_regex_blank;
+use super::text::{is_regex_blank, is_separator, split_first};
 
 /// A word that opens a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,14 @@ pub(super) fn openers(line: &[u8]) -> Result<Vec<(Opener, Range<u32>)>, String> 
     if !memchr::memchr_iter(b'<', line).any(|at| line.get(at + 1) == Some(&b'<')) {
         return Ok(Vec::new());
     }
+    if is_plain(line) {
+        return plain_openers(line);
+    }
+    walked_openers(line)
+}
+
+/// [`openers`] of any line.
+fn walked_openers(line: &[u8]) -> Result<Vec<(Opener, Range<u32>)>, String> {
     let parsed = Word::parse(line, b'\\', Mode::Line);
     // Where the line is not as it was written (a byte that is no character), an opener's place is the line.
     let exact = parsed.text.as_bytes() == line;
@@ -34,6 +42,28 @@ pub(super) fn openers(line: &[u8]) -> Result<Vec<(Opener, Range<u32>)>, String> 
     for (word, range) in parsed.words_unset().unwrap_or_default() {
         if let Some(opener) = opener(word.as_bytes())? {
             found.push((opener, if exact { range } else { 0..line.len() as u32 }));
+        }
+    }
+    Ok(found)
+}
+
+/// Whether the words of a line are what stands between its blanks: nothing in it is quoted, escaped or named, and no blank
+/// belongs to an opener.
+fn is_plain(line: &[u8]) -> bool {
+    let is_sign = |b: u8| !b.is_ascii() || matches!(b, b'\'' | b'"' | b'\\' | b'$' | b'\n');
+    !line.iter().fold(false, |found, b| found | is_sign(*b))
+        && memchr::memchr_iter(b'<', line).all(|at| !line.get(at + 1).is_some_and(|next| is_separator(*next)))
+}
+
+/// [`openers`] of such a line.
+fn plain_openers(line: &[u8]) -> Result<Vec<(Opener, Range<u32>)>, String> {
+    let mut found = Vec::new();
+    let mut rest = Some(0..line.len());
+    while let Some(range) = rest {
+        let word;
+        (word, rest) = split_first(line, range);
+        if let Some(opener) = opener(&line[word.clone()])? {
+            found.push((opener, word.start as u32..word.end as u32));
         }
     }
     Ok(found)
@@ -50,6 +80,9 @@ pub(super) fn opener(word: &[u8]) -> Result<Option<Opener>, String> {
     let name = &rest[blanks..];
     if name.is_empty() || name.contains(&b'<') {
         return Ok(None);
+    }
+    if name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_') {
+        return Ok(Some(Opener { name: ast::word::decode(name).into_owned(), expand: true, chomp }));
     }
     let unquoted = words(name, Mode::Delimiter)?;
     let [word] = unquoted.as_slice() else { return Ok(None) };
@@ -92,6 +125,18 @@ mod tests {
         check("RUN << EOF", &[("EOF", true, false)]);
         check("RUN echo $((2 << 3))", &[("3))", true, false)]);
         check("COPY <<$a /", &[("$a", true, false)]);
+    }
+
+    #[test]
+    fn a_glance_sees_what_the_walk_finds() {
+        let signs = ["<", "<<", "<<-", " ", "\t", "3", "E", "F_1", "a.b", "=", ";"];
+        for number in 0..signs.len().pow(5) {
+            let line: String = (0..5).map(|place| signs[number / signs.len().pow(place) % signs.len()]).collect();
+            if is_plain(line.as_bytes()) {
+                let walked = walked_openers(line.as_bytes());
+                assert_eq!(plain_openers(line.as_bytes()), walked, "{line}");
+            }
+        }
     }
 
     #[test]
