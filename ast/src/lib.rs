@@ -17,6 +17,7 @@ pub mod number;
 mod quote;
 mod source;
 mod suggest;
+mod text;
 mod tree;
 pub mod visit;
 pub mod word;
@@ -29,4 +30,5 @@ pub use goal::{Beside, Delivery, Expected, Goal, GoalKind, ImageDelivery, Includ
 pub use quote::{push_quoted, quote};
 pub use source::{FileId, LineColumn, LineIndex, Source, Sources, Span};
 pub use suggest::{suggest, suggest_any_case, with_suggestion};
+pub use text::Text;
 pub use tree::*;

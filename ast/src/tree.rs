@@ -3,38 +3,9 @@
 //! Total by construction: no loops, acyclic calls, so planning is a bounded walk. What one language has and another has
 //! not is data on the node, never a test for the language's name.
 
-use std::fmt;
-
-use crate::{Beside, Block, Call, Checks, Condition, Diagnostic, Expr, FileId, Goal, Import, Include, Signature, Span};
-
-/// Text of the user's: bytes, because a Dockerfile need not be UTF-8.
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Text(pub Vec<u8>);
-
-impl Text {
-    /// The text for people; every byte that is not UTF-8 becomes U+FFFD.
-    pub fn lossy(&self) -> std::borrow::Cow<'_, str> {
-        crate::word::decode(&self.0)
-    }
-}
-
-impl From<&[u8]> for Text {
-    fn from(text: &[u8]) -> Self {
-        Self(text.to_vec())
-    }
-}
-
-impl From<&str> for Text {
-    fn from(text: &str) -> Self {
-        Self(text.as_bytes().to_vec())
-    }
-}
-
-impl fmt::Debug for Text {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.lossy())
-    }
-}
+use crate::{
+    Beside, Block, Call, Checks, Condition, Diagnostic, Expr, FileId, Goal, Import, Include, Signature, Span, Text,
+};
 
 /// A name with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -253,7 +224,7 @@ impl Step {
 
     /// The bytes of the keyword as written.
     pub fn keyword_bytes(&self) -> &[u8] {
-        let text = &self.text.0;
+        let text = &self.text;
         let end = text.iter().position(|byte| ends_keyword(*byte)).unwrap_or(text.len());
         &text[..end]
     }
@@ -366,9 +337,9 @@ pub struct Document {
 impl Document {
     /// The body, without the tabs at the start of lines if `<<-` asks for that.
     pub fn chomped(&self) -> std::borrow::Cow<'_, [u8]> {
-        let body = &self.content.0;
+        let body = &self.content;
         if !self.chomp {
-            return body.as_slice().into();
+            return (**body).into();
         }
         let lines = body.split_inclusive(|b| *b == b'\n');
         let strip = |line: &'_ [u8]| line.iter().position(|b| *b != b'\t').unwrap_or(line.len());

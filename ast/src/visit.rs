@@ -118,12 +118,12 @@ pub fn mentions(step: &Step) -> Vec<Mention> {
 
 fn mentions_in(string: &Str) -> Vec<Mention> {
     let StrKind::Word { raw, escape } = &string.kind else { return Vec::new() };
-    if !raw.0.contains(&b'$') {
+    if !raw.contains(&b'$') {
         return Vec::new();
     }
-    let word = Word::parse(&raw.0, *escape, Mode::Word);
+    let word = Word::parse(raw, *escape, Mode::Word);
     // The text lies in the file as it is unless a line was continued or a byte was replaced.
-    let exact = raw.0.len() == (string.span.end - string.span.start) as usize && raw.0 == word.text.as_bytes();
+    let exact = raw.len() == (string.span.end - string.span.start) as usize && **raw == *word.text.as_bytes();
     let place = |range: &std::ops::Range<u32>| {
         let start = string.span.start;
         if exact { Span { start: start + range.start, end: start + range.end, ..string.span } } else { string.span }

@@ -92,7 +92,7 @@ fn damaged_files_still_parse() {
                 damage(&mut text, &mut random);
             }
             let module = frontends::invariants::check(language, &text);
-            ast::visit::steps(&module).for_each(|(step, _)| ast::word::check(&step.text.0, b'\\'));
+            ast::visit::steps(&module).for_each(|(step, _)| ast::word::check(&step.text, b'\\'));
         }
     }
 }

@@ -185,7 +185,7 @@ impl Stage<'_> {
 /// Whether an instruction stands in the file as it was read: on one line, without blanks around it. Then places in it are
 /// what they seem.
 fn is_as_written(step: &Step) -> bool {
-    (step.span.end - step.span.start) as usize == step.text.0.len()
+    (step.span.end - step.span.start) as usize == step.text.len()
 }
 
 /// A fix that replaces a word by its equal.

@@ -121,7 +121,7 @@ impl Rules {
 /// The rules that the comments above a step name for hadolint, under a keyword.
 fn hadolint(step: &Step, keyword: &str) -> Vec<String> {
     let list = |comment: &ast::Comment| {
-        let text = ast::word::decode(comment.text.0.strip_prefix(b"hadolint ")?);
+        let text = ast::word::decode(comment.text.strip_prefix(b"hadolint ")?);
         let rest = text.trim_start().strip_prefix(keyword)?;
         Some(rest.split('#').next()?.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>())
     };

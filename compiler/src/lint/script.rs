@@ -50,7 +50,7 @@ fn chosen(words: &[&Text]) -> Shell {
 
 fn commands(command: &ast::Command, source: &Source, escape: u8) -> Vec<shell::Simple> {
     let mut commands = shell::commands(&line(source, command.span, escape), command.span.file);
-    for document in command.documents.iter().filter(|document| is_script(&document.content.0)) {
+    for document in command.documents.iter().filter(|document| is_script(&document.content)) {
         let span = document.span;
         let text: Vec<Byte> = bytes(source, span).collect();
         commands.extend(shell::commands(&text, span.file));

@@ -97,7 +97,7 @@ impl Planner<'_> {
         for step in steps {
             match &step.op {
                 Op::From(base) => {
-                    let wrong = format!("failed to process source stage base name {}", ast::quote(&base.raw().0));
+                    let wrong = format!("failed to process source stage base name {}", ast::quote(base.raw()));
                     if word(base, &env).map_err(|stop| stop.context(&wrong))? != SCRATCH {
                         return Err(Stop::error(format!("{NAME} stage must use FROM scratch")));
                     }

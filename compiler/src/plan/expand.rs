@@ -80,8 +80,8 @@ impl Uses {
 /// Expands a template as a word, noting the names it uses.
 pub(super) fn string<'a>(text: &'a Str, scope: &dyn Scope, uses: &mut Uses) -> Result<Expanded<'a>, Fault> {
     match &text.kind {
-        StrKind::Lit(raw) => Ok(Expanded::Known(word::decode(&raw.0))),
-        StrKind::Word { raw, escape } => expand(&raw.0, *escape, Mode::Word, scope, uses),
+        StrKind::Lit(raw) => Ok(Expanded::Known(word::decode(raw))),
+        StrKind::Word { raw, escape } => expand(raw, *escape, Mode::Word, scope, uses),
     }
 }
 

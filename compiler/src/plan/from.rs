@@ -71,7 +71,7 @@ impl<'a> Planner<'a> {
         }
         let written =
             from.opts.iter().find_map(|opt| if let OptKind::Platform(p) = &opt.kind { Some(p) } else { None });
-        let platform = match written.filter(|platform| !platform.raw().0.is_empty()) {
+        let platform = match written.filter(|platform| !platform.raw().is_empty()) {
             Some(platform) => Some(self.stage_platform(at, name, from.span, platform)?.into()),
             None => None,
         };

@@ -134,7 +134,7 @@ impl Planner<'_> {
                     })?;
                     Some(match value {
                         Expanded::Known(value) => {
-                            self.grow(value.len().saturating_sub(default.raw().0.len()))?;
+                            self.grow(value.len().saturating_sub(default.raw().len()))?;
                             Some(Rc::from(&*value))
                         }
                         Expanded::Unknown => None,

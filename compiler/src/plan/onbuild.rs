@@ -57,7 +57,7 @@ impl<'a> Planner<'a> {
             return Err(Stop::error("this language has no instructions that images could keep"));
         };
         let at = self.stages[id].span.unwrap_or(ast::Span::new(self.request.module.file, 0, 0));
-        let step = parse(&text.0, at, self.escape).map_err(Stop::Error)?;
+        let step = parse(text, at, self.escape).map_err(Stop::Error)?;
         self.connect(StepRef::Trigger(Box::new(step)), true)
     }
 }

@@ -205,7 +205,7 @@ impl<'a> Planner<'a> {
         self.note_unmatched(&uses.unmatched, scope);
         let value = value.map_err(|fault| Stop::from(fault).point(text.span))?;
         if let Expanded::Known(value) = &value {
-            self.grow(value.len().saturating_sub(text.raw().0.len())).map_err(|stop| stop.point(text.span))?;
+            self.grow(value.len().saturating_sub(text.raw().len())).map_err(|stop| stop.point(text.span))?;
         }
         Ok(value)
     }

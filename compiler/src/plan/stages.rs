@@ -226,7 +226,7 @@ impl<'a> Planner<'a> {
         let sources = match &step.op {
             Op::Copy(_) => {
                 match options.find_map(|opt| if let OptKind::From(from) = &opt.kind { Some(from) } else { None }) {
-                    Some(from) if !from.raw().0.is_empty() => vec![self.copy_source(from, step.span)?],
+                    Some(from) if !from.raw().is_empty() => vec![self.copy_source(from, step.span)?],
                     _ => Vec::new(),
                 }
             }
@@ -238,8 +238,8 @@ impl<'a> Planner<'a> {
 
     /// `COPY --from`: a number, the name of a stage, or something outside.
     fn copy_source(&mut self, from: &Str, span: Span) -> Done<StageId> {
-        let written = ast::word::decode(&from.raw().0);
-        let value = expand::expand(&from.raw().0, self.escape, Mode::Word, &Nothing, &mut Uses::ignored())?;
+        let written = ast::word::decode(from.raw());
+        let value = expand::expand(from.raw(), self.escape, Mode::Word, &Nothing, &mut Uses::ignored())?;
         if value != Expanded::Known(written.clone()) {
             return Err(Stop::error(
                 "variable expansion is not supported for --from, define a new stage with FROM using ARG from global \

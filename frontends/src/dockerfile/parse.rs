@@ -248,14 +248,14 @@ fn checks_directive(bytes: &[u8]) -> Result<Checks, String> {
 
 /// The settings of rules in the comments above a step: of the first comment that has any.
 pub(super) fn checks_in_comments(comments: &[ast::Comment]) -> Option<Box<Checks>> {
-    let text = comments.iter().find_map(|comment| directives::check_in_comment(&comment.text.0))?;
+    let text = comments.iter().find_map(|comment| directives::check_in_comment(&comment.text))?;
     Checks::parse(&ast::word::decode(text)).ok().map(Box::new)
 }
 
 /// What a comment says of `name`: the text after it.
 pub(super) fn documented(comments: &[ast::Comment], name: &str) -> Option<ast::Text> {
     let after = |comment: &ast::Comment| {
-        comment.text.0.strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b" ")).map(ast::Text::from)
+        comment.text.strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b" ")).map(ast::Text::from)
     };
     if name.is_empty() { None } else { comments.iter().find_map(after) }
 }

@@ -234,9 +234,9 @@ fn plain(value: &Str) -> String {
 /// A string as a word that expands to it.
 fn raw(value: &Str) -> String {
     match &value.kind {
-        StrKind::Word { raw, .. } if !raw.0.is_empty() => raw.lossy().into_owned(),
+        StrKind::Word { raw, .. } if !raw.is_empty() => raw.lossy().into_owned(),
         StrKind::Word { .. } => "\"\"".to_owned(),
-        StrKind::Lit(text) if text.0.is_empty() => "\"\"".to_owned(),
+        StrKind::Lit(text) if text.is_empty() => "\"\"".to_owned(),
         StrKind::Lit(text) => {
             let mut word = String::new();
             for c in text.lossy().chars() {

@@ -55,7 +55,7 @@ fn meant(value: &Str) -> String {
     match &value.kind {
         StrKind::Lit(_) => written(value),
         StrKind::Word { raw, escape } => {
-            let word = Word::parse(&raw.0, *escape, Mode::Word);
+            let word = Word::parse(raw, *escape, Mode::Word);
             let mut text = String::new();
             if unquoted(&word, &word.pieces, &mut text) { text } else { written(value) }
         }
@@ -102,7 +102,7 @@ fn documents(step: &Step) -> Vec<(&str, &Text, bool, bool)> {
 fn why(step: &Step) -> &'static str {
     let has_break = |text: &str| text.contains(['\n', '\r']);
     let documents = visit::documents(step);
-    let ends = documents.iter().all(|document| document.content.0.is_empty() || document.content.0.ends_with(b"\n"));
+    let ends = documents.iter().all(|document| document.content.is_empty() || document.content.ends_with(b"\n"));
     match &step.op {
         Op::Copy(_) | Op::Add(_) if !ends => "a file whose last line has no end",
         Op::Copy(copy) | Op::Add(copy) if !documents.is_empty() && meant(&copy.dest).contains(char::is_whitespace) => {

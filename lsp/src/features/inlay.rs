@@ -73,7 +73,7 @@ fn digest_of(view: &View<'_>, reference: oci::Reference, at: u32) -> Option<Hint
 fn values<'f>(step: &ast::Step, scope: &StepScope, written: impl Fn(&ast::Str) -> &'f str, hints: &mut Vec<Hint>) {
     visit::strings(step, &mut |string| {
         // What a preset makes is not written at its place.
-        if !string.raw().0.contains(&b'$') || !written(string).contains('$') {
+        if !string.raw().contains(&b'$') || !written(string).contains('$') {
             return;
         }
         let Some(value) = scope.expand(string) else { return };

@@ -192,7 +192,7 @@ impl Painter<'_> {
     fn document(&mut self, step: &Step, document: &Document) {
         self.add(document.opener, TokenKind::Text);
         // A script for another program is no shell's.
-        let is_script = matches!(step.op, Op::Run(_)) && !document.content.0.starts_with(b"#!");
+        let is_script = matches!(step.op, Op::Run(_)) && !document.content.starts_with(b"#!");
         if is_script {
             self.script(document.span);
         }

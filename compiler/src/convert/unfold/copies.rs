@@ -1,6 +1,6 @@
 //! A vertex that changes files as a step of a stage.
 
-use ast::{Copy, Document, Op, Opt, OptKind, Span, Step, Str, Text};
+use ast::{Copy, Document, Op, Opt, OptKind, Span, Step, Str};
 use llb::{CopyAction, FileActionKind, NodeId, Owner, UserOpt};
 
 use super::settings::{Settings, Wanted};
@@ -91,7 +91,7 @@ impl Unfolding<'_> {
         while name.is_empty() || content.lines().any(|line| line == name) {
             name.push_str("EOF");
         }
-        let content = Text(data.to_vec());
+        let content = data.into();
         Document { name, content, expand: false, chomp: false, opener: at, span: at }
     }
 
@@ -177,7 +177,7 @@ impl Unfolding<'_> {
             if let Some((name, content)) = document {
                 documents.push(Document {
                     name: name.to_owned(),
-                    content: Text(content.to_vec()),
+                    content: content.into(),
                     expand: false,
                     chomp: false,
                     opener: at,

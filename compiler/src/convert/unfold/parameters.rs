@@ -1,6 +1,6 @@
 //! Parameters of a program: the marks of evaluated texts, as references again.
 
-use ast::{Param, Span, Str, StrKind, Text};
+use ast::{Param, Span, Str, StrKind};
 
 use super::Unfolding;
 
@@ -9,7 +9,7 @@ impl Unfolding<'_> {
     pub(super) fn text(&self, text: &str, at: Span) -> (Str, Vec<String>) {
         let is_marked = |mark: &String| text.contains(mark.as_str());
         if !self.marks.values().any(is_marked) {
-            return (Str { kind: StrKind::Lit(Text(text.as_bytes().to_vec())), span: at }, Vec::new());
+            return (Str { kind: StrKind::Lit(text.into()), span: at }, Vec::new());
         }
         let mut raw: String =
             text.chars().flat_map(|c| ['\\'].into_iter().filter(move |_| "\\$\"'".contains(c)).chain([c])).collect();
@@ -20,7 +20,7 @@ impl Unfolding<'_> {
                 names.push(name.clone());
             }
         }
-        (Str { kind: StrKind::Word { raw: Text(raw.into_bytes()), escape: b'\\' }, span: at }, names)
+        (Str { kind: StrKind::Word { raw: raw.into(), escape: b'\\' }, span: at }, names)
     }
 
     /// The mark of a parameter.

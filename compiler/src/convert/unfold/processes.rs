@@ -56,7 +56,7 @@ impl Unfolding<'_> {
         }
         for mount in exec.mounts.iter().filter(|mount| mount.dest != "/") {
             let fields = self.mount(id, mount);
-            opts.extend(fields.map(|fields| OptKind::Mount(ast::Mount { raw: Text(Vec::new()), fields })));
+            opts.extend(fields.map(|fields| OptKind::Mount(ast::Mount { raw: Text::default(), fields })));
         }
         if !exec.secret_env.is_empty() {
             self.say_not(at, "a secret that the program names itself");
@@ -179,7 +179,7 @@ impl Unfolding<'_> {
 
 /// A process: a line for the shell where a line can say it.
 fn command(args: &[String], at: Span) -> Command {
-    let text = |text: &str| Text(text.as_bytes().to_vec());
+    let text = |text: &str| Text::from(text);
     let (args, shell) = match args {
         [program, option, line] if program == "/bin/sh" && option == "-c" && is_line(line) => (vec![text(line)], true),
         args => (args.iter().map(|arg| text(arg)).collect(), false),

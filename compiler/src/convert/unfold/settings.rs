@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ast::{Command, Op, Pair, Span, Step, Text};
+use ast::{Command, Op, Pair, Span, Step};
 use oci::ContainerConfig;
 
 use super::Unfolding;
@@ -143,7 +143,7 @@ impl Settings {
             unfolding.say_not(param.name.span, "a parameter in the process of an image");
         }
         let command = |args: &[String]| Command {
-            args: args.iter().map(|arg| Text(unfolding.as_usual(arg).into_bytes())).collect(),
+            args: args.iter().map(|arg| unfolding.as_usual(arg).into()).collect(),
             shell: false,
             documents: Vec::new(),
             span: at,

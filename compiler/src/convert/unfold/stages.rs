@@ -1,6 +1,6 @@
 //! Stages: chains of vertices with one base each.
 
-use ast::{Def, Name, Op, OptKind, Span, Step, Str, StrKind, Text};
+use ast::{Def, Name, Op, OptKind, Span, Step, Str, StrKind};
 use llb::{Edge, NodeId};
 use oci::{ContainerConfig, ImageConfig};
 
@@ -92,7 +92,7 @@ impl Unfolding<'_> {
 
     fn start(&mut self, base: &Base) -> (Step, Settings) {
         let from = |name: &str, span| {
-            let name = Str { kind: StrKind::Lit(Text(name.as_bytes().to_vec())), span };
+            let name = Str { kind: StrKind::Lit(name.into()), span };
             steps::step(Op::From(name), Vec::new(), span)
         };
         match base {
@@ -117,7 +117,7 @@ impl Unfolding<'_> {
                 let settings = self.image_settings(*id);
                 let own = platform.filter(|platform| **platform != self.platform);
                 let own = own.map(|platform| {
-                    let name = Str { kind: StrKind::Lit(Text(platform.to_string().into_bytes())), span: at };
+                    let name = Str { kind: StrKind::Lit(platform.to_string().into()), span: at };
                     ast::Opt { kind: OptKind::Platform(name), span: at }
                 });
                 (steps::step(Op::From(reference), own.into_iter().collect(), at), settings)

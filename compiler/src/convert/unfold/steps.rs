@@ -8,7 +8,7 @@ use super::settings::{Settings, Wanted};
 
 /// A step as if it had been written.
 pub(super) fn step(op: Op, opts: Vec<Opt>, span: Span) -> Step {
-    Step { op, opts, text: Text(Vec::new()), comments: Vec::new(), checks: None, blank: None, keyword: span, span }
+    Step { op, opts, text: Text::default(), comments: Vec::new(), checks: None, blank: None, keyword: span, span }
 }
 
 impl Unfolding<'_> {

@@ -59,7 +59,7 @@ fn check(module: &Module) -> Vec<Hit> {
 /// Whether the keyword is in lower case, and whether it is in upper case. Most are ASCII: then nothing is decoded.
 fn cases(step: &Step) -> (bool, bool) {
     let (mut is_lower, mut is_upper) = (true, true);
-    for &byte in &step.text.0 {
+    for &byte in &step.text[..] {
         if ast::ends_keyword(byte) {
             break;
         }

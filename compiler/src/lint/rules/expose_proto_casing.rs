@@ -40,7 +40,7 @@ fn check(note: &NoteKind) -> Option<String> {
 fn mend(step: &Step) -> Option<Fix> {
     let (Op::Expose(ports), true) = (&step.op, is_as_written(step)) else { return None };
     let lowered = |port: &ast::Str| {
-        let (port_number, protocol) = std::str::from_utf8(&port.raw().0).ok()?.split_once('/')?;
+        let (port_number, protocol) = std::str::from_utf8(port.raw()).ok()?.split_once('/')?;
         let lower = protocol.to_ascii_lowercase();
         let known = matches!(lower.as_str(), "tcp" | "udp" | "sctp") && lower != protocol;
         known.then(|| Edit { span: port.span, text: format!("{port_number}/{lower}") })

@@ -36,7 +36,7 @@ pub(super) static RULE: Rule = Rule {
 fn check(instruction: &Instruction<'_>) -> Option<Hit> {
     let comment = instruction.step.comments.last().filter(|_| instruction.parsed)?;
     let (keyword, names) = defined(instruction);
-    let first_word = comment.text.0.split(|b| *b == b' ').next().unwrap_or_default();
+    let first_word = comment.text.split(|b| *b == b' ').next().unwrap_or_default();
     let [first, others @ ..] = names.as_slice() else { return None };
     if names.iter().any(|name| name.as_bytes() == first_word) {
         return None;

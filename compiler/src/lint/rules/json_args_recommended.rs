@@ -50,7 +50,7 @@ const BUILTINS: &[&str] = &[
 fn mend(step: &Step) -> Option<Fix> {
     let (Op::Cmd(command) | Op::Entrypoint(command)) = &step.op else { return None };
     let ([line], true, true) = (&command.args[..], command.shell, is_as_written(step)) else { return None };
-    let line = std::str::from_utf8(&line.0).ok()?;
+    let line = std::str::from_utf8(line).ok()?;
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_./:@%+,- ".contains(c);
     let words: Vec<&str> = line.split_ascii_whitespace().collect();
     if BUILTINS.contains(words.first()?) || !line.chars().all(is_plain) {

@@ -41,7 +41,7 @@ fn mend(step: &Step) -> Option<Fix> {
     let (Op::Env(pairs) | Op::Label(pairs)) = &step.op else { return None };
     let ([pair], true) = (&pairs[..], is_as_written(step)) else { return None };
     let StrKind::Word { raw, escape } = &pair.value.kind else { return None };
-    let value = std::str::from_utf8(&raw.0).ok()?;
+    let value = std::str::from_utf8(raw).ok()?;
     if value.contains(['\'', '"', '\\', char::from(*escape)]) || value.contains(char::is_control) {
         return None;
     }

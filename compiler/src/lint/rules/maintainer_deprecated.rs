@@ -40,7 +40,7 @@ fn check(instruction: &Instruction<'_>) -> Option<Hit> {
     let message = "Maintainer instruction is deprecated in favor of using label".to_owned();
     let mut hit = instruction.hit(step.keyword, message);
     if let Op::Maintainer(author) = &step.op {
-        let quoted = ast::quote(&author.raw().0);
+        let quoted = ast::quote(author.raw());
         let edits = vec![Edit { span: step.span, text: format!("LABEL org.opencontainers.image.authors={quoted}") }];
         // Not safe: the author leaves the image's `author` field.
         hit.fix = Some(Fix { title: "use a label".to_owned(), safe: false, edits });

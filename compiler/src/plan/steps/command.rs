@@ -33,7 +33,7 @@ impl Planner<'_> {
     }
 
     pub(in crate::plan) fn shell(&mut self, state: &mut State, words: &[Str]) -> Done {
-        let words: Vec<String> = words.iter().map(|word| lossy(&word.raw().0)).collect();
+        let words: Vec<String> = words.iter().map(|word| lossy(word.raw())).collect();
         self.commit(state, |_| format!("SHELL {}", listed(&words)), Layer::Empty);
         state.image.config.shell = words;
         Ok(())
@@ -47,7 +47,7 @@ impl Planner<'_> {
     ) -> Done {
         self.note_replaced(state, command, |once| &mut once.healthcheck);
         let check = Healthcheck {
-            test: check.test.iter().map(|word| lossy(&word.0)).collect(),
+            test: check.test.iter().map(|word| lossy(word)).collect(),
             interval: check.interval,
             timeout: check.timeout,
             start_period: check.start_period,
@@ -72,7 +72,7 @@ impl Planner<'_> {
     }
 
     fn process_args(&mut self, state: &State, command: &Command<'_>, process: &Process) -> Vec<String> {
-        let args: Vec<String> = process.args.iter().map(|arg| lossy(&arg.0)).collect();
+        let args: Vec<String> = process.args.iter().map(|arg| lossy(arg)).collect();
         if !process.shell {
             return args;
         }
@@ -102,7 +102,7 @@ pub(super) fn with_shell(state: &State, line: String) -> Vec<String> {
 
 /// Go's `%q` of what runs: of its bytes, where the config has what of them is text.
 fn quoted(state: &State, process: &Process) -> String {
-    let length: usize = process.args.iter().map(|arg| arg.0.len() + 3).sum();
+    let length: usize = process.args.iter().map(|arg| arg.len() + 3).sum();
     let mut list = String::with_capacity(length + ROOM_FOR_SHELL);
     let mut word = |text: &[u8]| {
         list.push(if list.is_empty() { '[' } else { ' ' });
@@ -110,9 +110,9 @@ fn quoted(state: &State, process: &Process) -> String {
     };
     if process.shell {
         shell(state).for_each(|part| word(part.as_bytes()));
-        word(&process.args.iter().map(|arg| &arg.0[..]).collect::<Vec<_>>().join(&b' '));
+        word(&process.args.iter().map(|arg| &arg[..]).collect::<Vec<_>>().join(&b' '));
     } else {
-        process.args.iter().for_each(|arg| word(&arg.0));
+        process.args.iter().for_each(|arg| word(arg));
     }
     list.push_str(if list.is_empty() { "[]" } else { "]" });
     list

@@ -46,14 +46,14 @@ impl Planner<'_> {
     }
 
     pub(in crate::plan) fn maintainer(&mut self, state: &mut State, name: &Str) -> Done {
-        let name = lossy(&name.raw().0);
+        let name = lossy(name.raw());
         self.commit(state, |_| format!("MAINTAINER {name}"), Layer::Empty);
         state.image.author = name;
         Ok(())
     }
 
     pub(in crate::plan) fn on_build(&mut self, state: &mut State, text: &Text) -> Done {
-        state.image.config.on_build.push(lossy(&text.0));
+        state.image.config.on_build.push(lossy(text));
         Ok(())
     }
 }

@@ -94,7 +94,7 @@ impl Planner<'_> {
         let target = Target { dest: destination(&state.dir, &words.dest, &os)?, mode: mode::parse(&words.chmod)?, os };
         check_checksum(&words)?;
         let created_by = if self.records(state) { created_by(&words) } else { String::new() };
-        let text = if self.draws() { self.shown_words(&command.step.text.0, &state.env) } else { Cow::Borrowed("") };
+        let text = if self.draws() { self.shown_words(&command.step.text, &state.env) } else { Cow::Borrowed("") };
         let number = self.next_step(id);
         let name = self.step_name(number, command.trigger, &text, Some(&state.platform), Some(&state.env));
 
@@ -170,8 +170,8 @@ impl Planner<'_> {
                 OptKind::Unpack(value) => words.unpack = Some(*value),
                 OptKind::Parents(value) => words.parents = *value,
                 OptKind::Link(value) => words.link = *value,
-                OptKind::Include(pattern) => words.includes.push(oci::json::lossy(&pattern.raw().0)),
-                OptKind::Exclude(pattern) => words.excludes.push(oci::json::lossy(&pattern.raw().0)),
+                OptKind::Include(pattern) => words.includes.push(oci::json::lossy(pattern.raw())),
+                OptKind::Exclude(pattern) => words.excludes.push(oci::json::lossy(pattern.raw())),
                 _ => {}
             }
         }

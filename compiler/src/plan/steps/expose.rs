@@ -25,8 +25,7 @@ impl Planner<'_> {
                 StrKind::Lit(raw) => (raw, self.escape),
                 StrKind::Word { raw, escape } => (raw, *escape),
             };
-            let words =
-                expand::words(&raw.0, escape, &state.env).map_err(|fault| Stop::from(fault).point(port.span))?;
+            let words = expand::words(raw, escape, &state.env).map_err(|fault| Stop::from(fault).point(port.span))?;
             let words = words.ok_or(Stop::Unknown)?;
             specs.extend(words.into_iter().map(|word| (word, port.span)));
         }

@@ -73,7 +73,7 @@ impl Planner<'_> {
         chain: FileChain,
         created_by: String,
     ) {
-        let text = self.shown_words(&command.step.text.0, &state.env);
+        let text = self.shown_words(&command.step.text, &state.env);
         let number = self.next_step(id);
         let name = self.step_name(number, command.trigger, &text, Some(&state.platform), Some(&state.env));
         let mut said = Said::named(name).at(self.location(Some(command.span())));

@@ -208,7 +208,7 @@ impl Planner<'_> {
         let secrets = masked(typed);
         let overlay = Overlay { over: &secrets, base: &state.env };
         let env: &dyn Scope = if secrets.len() == 0 { &state.env } else { &overlay };
-        let written = &command.step.text.0[..];
+        let written = &command.step.text[..];
         let text =
             if summary.is_empty() { Cow::Borrowed(written) } else { [written, summary.as_bytes()].concat().into() };
         let shown = self.shown_command(&text, env);
@@ -217,7 +217,7 @@ impl Planner<'_> {
         let name = self.step_name(number, command.trigger, &shown, platform, Some(&state.env));
         let key = self.request.module.dialect.description_key;
         let mut said =
-            Said::named(name).describe(key, lossy(&command.step.text.0)).at(self.location(Some(command.span())));
+            Said::named(name).describe(key, lossy(&command.step.text)).at(self.location(Some(command.span())));
         said.meta.ignore_cache = self.stages[id].ignore_cache;
         said
     }
@@ -240,17 +240,17 @@ impl Planner<'_> {
     }
 
     fn script(&mut self, state: &State, process: &Process) -> Done<Script> {
-        let args: Vec<String> = process.args.iter().map(|arg| lossy(&arg.0)).collect();
+        let args: Vec<String> = process.args.iter().map(|arg| lossy(arg)).collect();
         // What is not UTF-8 has become another text.
-        let lossy_text = args.iter().zip(&process.args).any(|(text, arg)| text.as_bytes() != arg.0);
+        let lossy_text = args.iter().zip(&process.args).any(|(text, arg)| *text.as_bytes() != **arg);
         let mut script = Script { args, mount: None, summary: String::new(), lossy: lossy_text };
         if let Some(first) = process.documents.first() {
             let ([line], true) = (&process.args[..], process.shell) else {
                 return Err(Stop::error(format!("parsing produced an invalid run command: {}", listed(&script.args))));
             };
-            if is_opener(&line.0) {
+            if is_opener(line) {
                 let body = first.chomped();
-                script.summary = format!(" ({})", document_summary(&lossy(&first.content.0)));
+                script.summary = format!(" ({})", document_summary(&lossy(&first.content)));
                 script.lossy = std::str::from_utf8(&body).is_err();
                 if state.image.platform.os != "windows" && body.starts_with(b"#!") {
                     // The document says itself what runs it.
@@ -262,10 +262,10 @@ impl Planner<'_> {
                 }
             } else {
                 // Line and documents are put together again; the shell knows what to do with them.
-                let mut text = line.0.clone();
+                let mut text = line.to_vec();
                 for document in &process.documents {
                     text.push(b'\n');
-                    text.extend_from_slice(&document.content.0);
+                    text.extend_from_slice(&document.content);
                     text.extend_from_slice(document.name.as_bytes());
                 }
                 script.lossy = std::str::from_utf8(&text).is_err();
@@ -355,7 +355,7 @@ fn without_args(state: &State) -> Environment {
 fn network(command: &Command<'_>) -> Done<Option<NetMode>> {
     let mode =
         command.step.opts.iter().find_map(|opt| if let OptKind::Network(mode) = &opt.kind { Some(mode) } else { None });
-    match mode.map(|mode| word::decode(&mode.raw().0)).as_deref() {
+    match mode.map(|mode| word::decode(mode.raw())).as_deref() {
         None | Some("default") => Ok(None),
         Some("none") => Ok(Some(NetMode::None)),
         Some("host") => Ok(Some(NetMode::Host)),
@@ -369,7 +369,7 @@ fn security(command: &Command<'_>) -> Done<SecurityMode> {
         .opts
         .iter()
         .find_map(|opt| if let OptKind::Security(mode) = &opt.kind { Some(mode) } else { None });
-    match mode.map(|mode| word::decode(&mode.raw().0)).as_deref() {
+    match mode.map(|mode| word::decode(mode.raw())).as_deref() {
         None | Some("sandbox") => Ok(SecurityMode::Sandbox),
         Some("insecure") => Ok(SecurityMode::Insecure),
         Some(other) => Err(Stop::error(format!("unsupported security mode {}", ast::quote(other.as_bytes())))),

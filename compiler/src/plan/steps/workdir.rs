@@ -51,7 +51,7 @@ impl Planner<'_> {
             owner: (!user.is_empty()).then(|| chain.owner(user)),
             timestamp: self.epoch.map_or(-1, |seconds| seconds.wrapping_mul(1_000_000_000)),
         });
-        let text = self.shown_words(&command.step.text.0, &state.env);
+        let text = self.shown_words(&command.step.text, &state.env);
         let number = self.next_step(id);
         let name = self.step_name(number, command.trigger, &text, Some(&state.platform), Some(&state.env));
         let said = Said::named(name).at(self.location(Some(command.span())));

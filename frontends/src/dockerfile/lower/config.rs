@@ -123,7 +123,7 @@ fn trigger_text(lowering: &Lowering<'_>) -> Text {
         text.extend_from_slice(lowering.context.scanner.bytes(&raw.body));
         text.extend_from_slice(raw.opener.name.as_bytes());
     }
-    Text(text)
+    text.into()
 }
 
 /// parity: the blanks before the keyword are those of a regular expression; after others the keyword stays.

@@ -34,7 +34,7 @@ impl Template {
             StrKind::Lit(text) => return Ok(Self::text(&text.lossy())),
             StrKind::Word { raw, escape } => (raw, *escape),
         };
-        let word = Word::parse(&raw.0, escape, Mode::Word);
+        let word = Word::parse(raw, escape, Mode::Word);
         let mut template = Self::default();
         template.pieces(&word, &word.pieces, scope)?;
         Ok(template)

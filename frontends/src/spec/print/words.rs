@@ -18,7 +18,7 @@ impl<'w> Words<'w> {
         match &value.kind {
             StrKind::Lit(text) => plain(&text.lossy()),
             StrKind::Word { raw, escape } => {
-                let words = Words { word: Word::parse(&raw.0, *escape, Mode::Word), scope };
+                let words = Words { word: Word::parse(raw, *escape, Mode::Word), scope };
                 let mut text = String::new();
                 words.pieces(&words.word.pieces, &mut text)?;
                 Ok(text)

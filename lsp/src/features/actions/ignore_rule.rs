@@ -15,7 +15,7 @@ pub(super) fn action(view: &View<'_>, finding: &Diagnostic, at: Span, number: us
         return None;
     }
     let (step, _) = view.file.step_at(at.start)?;
-    let edit = match step.comments.iter().find(|comment| comment.text.0.starts_with(b"check=skip=")) {
+    let edit = match step.comments.iter().find(|comment| comment.text.starts_with(b"check=skip=")) {
         Some(comment) => insert(comment.span.end, format!(",{}", rule.name)),
         None => insert(step.span.start, format!("# check=skip={}\n", rule.name)),
     };

@@ -11,7 +11,7 @@ pub(super) fn action(view: &View<'_>, place: &Place<'_>) -> Option<Action> {
     let image = images.iter().copied().find(touched).or_else(|| images.first().copied())?;
     let reference = reference_of(view, place.step, image)?;
     // A digest behind a variable would be that of one value only.
-    if reference.digest().is_some() || image.raw().0.contains(&b'$') {
+    if reference.digest().is_some() || image.raw().contains(&b'$') {
         return None;
     }
     let digest = known_image(view, &reference)?.digest.as_ref()?;
