@@ -200,7 +200,7 @@ pub fn plan(request: &Request<'_>, facts: &Facts) -> Draft {
     for included in request.included.iter().filter(|_| has_graph) {
         let info = SourceInfo {
             filename: included.name.clone(),
-            data: included.bytes.to_vec(),
+            data: included.bytes.clone(),
             ..text_info(request, &settings, &context)
         };
         shared.graph.sources.push(info);
@@ -261,7 +261,7 @@ pub fn resolve(request: &Request<'_>) -> Result<Resolved, Vec<Diagnostic>> {
 fn text_info(request: &Request<'_>, settings: &Settings<'_>, context: &ContextPlan) -> SourceInfo {
     SourceInfo {
         filename: context.filename.clone(),
-        data: request.source.bytes.to_vec(),
+        data: request.source.bytes.clone(),
         definition: Some(Box::new(context.text_source(settings))),
         language: request.module.dialect.id.to_owned(),
     }

@@ -4,6 +4,7 @@
 //! [`crate::encode`] made them and never written anew, so a digest cannot change on the way.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use oci::Digest;
 
@@ -45,7 +46,7 @@ pub struct SourceText {
     /// Its name.
     pub filename: String,
     /// The text.
-    pub data: Vec<u8>,
+    pub data: Arc<[u8]>,
     /// The definition that reads it.
     pub definition: Option<Box<Definition>>,
     /// Its language: `Dockerfile`.

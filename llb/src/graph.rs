@@ -154,9 +154,9 @@ pub struct Position {
 pub struct SourceInfo {
     /// Its name.
     pub filename: String,
-    /// The text.
+    /// The text. Shared with whoever read it.
     #[serde(serialize_with = "base64")]
-    pub data: Vec<u8>,
+    pub data: Arc<[u8]>,
     /// The definition that reads it: a graph with one output.
     pub definition: Option<Box<Graph>>,
     /// Its language: `Dockerfile`.

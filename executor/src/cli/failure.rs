@@ -160,7 +160,7 @@ mod tests {
         let position = |line| llb::Position { line, character: 0 };
         let source = llb::SourceInfo {
             filename: "Dockerfile".into(),
-            data: b"FROM a\nCOPY b c\n\nRUN x \\\n  y\nENV z=1\n\nCMD w\n".to_vec(),
+            data: (*b"FROM a\nCOPY b c\n\nRUN x \\\n  y\nENV z=1\n\nCMD w\n").into(),
             ..llb::SourceInfo::default()
         };
         let ranges = [llb::Range { start: position(4), end: position(5) }];

@@ -70,7 +70,7 @@ fn place(detail: &Detail) -> Option<(SourceInfo, Vec<Range>)> {
     }
     let place: Place = serde_json::from_slice(&detail.value).ok()?;
     let data = oci::base64::decode(&place.info.data)?;
-    let info = SourceInfo { filename: place.info.filename, data, ..SourceInfo::default() };
+    let info = SourceInfo { filename: place.info.filename, data: data.into(), ..SourceInfo::default() };
     let position = |position: WirePosition| Position { line: position.line, character: 0 };
     let ranges = place.ranges.iter().map(|range| Range { start: position(range.start), end: position(range.end) });
     Some((info, ranges.collect()))
@@ -88,7 +88,7 @@ pub(super) fn warning(request: &WarnRequest) -> Event {
     let ranges = request.ranges.iter().map(|range| Range { start: position(range.start), end: position(range.end) });
     let source = request.info.as_ref().map(|info| SourceInfo {
         filename: info.filename.clone(),
-        data: info.data.clone(),
+        data: info.data.clone().into(),
         language: info.language.clone(),
         ..SourceInfo::default()
     });
@@ -143,7 +143,7 @@ mod tests {
         let status = Status::new(Code::Unknown, "bad").detail(detail("other")).detail(detail(SOURCE));
         let Error::Frontend { message, places } = error(status) else { panic!("an error of a frontend") };
         assert_eq!((message.as_str(), places.len()), ("bad", 1));
-        assert_eq!((places[0].0.data.as_slice(), places[0].1[0].end.line), (&b"FROM a"[..], 3));
+        assert_eq!((&*places[0].0.data, places[0].1[0].end.line), (&b"FROM a"[..], 3));
     }
 
     #[test]

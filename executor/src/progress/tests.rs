@@ -552,7 +552,7 @@ fn what_others_say_is_no_command_to_the_terminal() {
 
 #[test]
 fn programs_get_all_of_a_warning() {
-    let source = llb::SourceInfo { filename: "Dockerfile".into(), data: b"FROM a".to_vec(), ..Default::default() };
+    let source = llb::SourceInfo { filename: "Dockerfile".into(), data: (*b"FROM a").into(), ..Default::default() };
     let at = |line| llb::Position { line, character: 0 };
     let about = About {
         vertex: Some(Digest::sha256(b"")),

@@ -58,7 +58,7 @@ fn source(message: proto::Source) -> Result<SourceMap, DecodeError> {
 
 fn text(message: proto::SourceInfo) -> Result<SourceText, DecodeError> {
     let definition = message.definition.map(|nested| read(nested).map(Box::new)).transpose()?;
-    Ok(SourceText { filename: message.filename, data: message.data, definition, language: message.language })
+    Ok(SourceText { filename: message.filename, data: message.data.into(), definition, language: message.language })
 }
 
 /// A place in a text; `None` when the text has a negative index.

@@ -168,7 +168,7 @@ impl Reader {
         self.graph.sources.push(SourceInfo {
             filename: args.next_string("a file name is")?,
             language: args.string("language")?,
-            data: args.bytes("data")?.unwrap_or_default(),
+            data: args.bytes("data")?.unwrap_or_default().into(),
             definition,
         });
         self.subject = Subject::Nothing;

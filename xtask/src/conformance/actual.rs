@@ -61,7 +61,7 @@ pub(super) fn normalized(mut definition: Definition) -> Definition {
         group.id = format!("pg-{}", at + 1);
     }
     if let Some(source) = &mut definition.source {
-        source.texts.iter_mut().for_each(|text| text.data.clear());
+        source.texts.iter_mut().for_each(|text| text.data = Default::default());
     }
     definition
 }

@@ -120,7 +120,7 @@ pub(super) fn outline(asked: &Asked<'_>, settings: &Settings<'_>) -> Draft {
 fn source_info(loaded: &Loaded<'_>, language: &str) -> SourceInfo {
     SourceInfo {
         filename: loaded.source.name.clone(),
-        data: loaded.source.bytes.to_vec(),
+        data: loaded.source.bytes.clone(),
         definition: None,
         language: language.to_owned(),
     }
