@@ -7,19 +7,19 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use ast::{suggest, with_suggestion};
+use smallvec::SmallVec;
 
 use super::text::{Word, is_latin_blank, means_nothing};
 
-/// Takes the flags off the start of `range`; returns them and the range of the rest.
-pub(super) fn split(line: &[u8], range: Range<usize>, escape: u8) -> (Vec<Word<'_>>, Range<usize>) {
-    let mut flags = Vec::new();
+/// Takes the flags off the start of `range`; returns the range of the rest.
+pub(super) fn split<'l>(line: &'l [u8], range: Range<usize>, escape: u8, flags: &mut Vec<Word<'l>>) -> Range<usize> {
     let mut at = range.start;
     loop {
         while at < range.end && is_latin_blank(line[at]) {
             at += 1;
         }
         if !line[at..range.end].starts_with(b"--") {
-            return (flags, at..range.end);
+            return at..range.end;
         }
         let (text, end) = flag(line, at..range.end, escape);
         let ends_flags = text.as_ref() == b"--";
@@ -27,7 +27,7 @@ pub(super) fn split(line: &[u8], range: Range<usize>, escape: u8) -> (Vec<Word<'
             flags.push(Word { text, range: at as u32..end as u32 });
         }
         if ends_flags || end == range.end {
-            return (flags, end..range.end);
+            return end..range.end;
         }
         at = end;
     }
@@ -95,12 +95,15 @@ pub(super) struct Flag<'f> {
     pub(super) range: Range<u32>,
 }
 
+/// The flags of an instruction, few of which have more than one.
+pub(super) type Flags<'f> = SmallVec<[Flag<'f>; 2]>;
+
 /// Something wrong with the flag at `range`.
 pub(super) type FlagError = (String, Range<u32>);
 
 /// Holds words against the flags an instruction has.
-pub(super) fn check<'f>(words: &'f [Word<'_>], specs: &[Spec]) -> (Vec<Flag<'f>>, Vec<FlagError>) {
-    let mut flags: Vec<Flag<'f>> = Vec::with_capacity(words.len());
+pub(super) fn check<'f>(words: &'f [Word<'_>], specs: &[Spec]) -> (Flags<'f>, Vec<FlagError>) {
+    let mut flags = Flags::with_capacity(words.len());
     let mut errors = Vec::new();
     for word in words {
         match check_one(word, specs, &flags) {
@@ -148,7 +151,8 @@ mod tests {
 
     #[track_caller]
     fn check_split(line: &[u8], flags: &[&str], rest: &[u8]) {
-        let (found, range) = split(line, 0..line.len(), b'\\');
+        let mut found = Vec::new();
+        let range = split(line, 0..line.len(), b'\\', &mut found);
         let found: Vec<_> = found.iter().map(|word| String::from_utf8_lossy(&word.text).into_owned()).collect();
         assert_eq!((found, &line[range]), (flags.iter().map(|f| (*f).to_owned()).collect(), rest));
     }

@@ -140,6 +140,17 @@ mod tests {
     }
 
     #[test]
+    fn plain_names_are_their_own_words() {
+        for name in ["EOF", "F_1", "3"] {
+            let opener = Opener { name: name.to_owned(), expand: true, chomp: false };
+            assert_eq!(super::opener(format!("<<{name}").as_bytes()), Ok(Some(opener)));
+            for mode in [Mode::Delimiter, Mode::Name] {
+                assert_eq!(words(name.as_bytes(), mode), Ok(vec![name.to_owned()]));
+            }
+        }
+    }
+
+    #[test]
     fn places_in_a_line_that_is_not_text() {
         let line = b"COPY \xff\xff <<E /";
         assert_eq!(openers(line).unwrap_or_default()[0].1, 0..line.len() as u32);

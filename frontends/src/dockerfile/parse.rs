@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 
-use ast::{Checks, Def, Diagnostic, Module, Name, Op, Span, Step, Syntax, code};
+use ast::{Checks, Diagnostic, Module, Name, Op, Span, Step, Syntax, code};
 
 use super::directives::{self, Name as Directive};
 use super::heredoc;
-use super::lower::{self, Lowered, Unit};
+use super::lower::{self, Tree};
 use super::scan::{Buffer, Line, Origin, Scanner};
-use super::syntax;
+use super::syntax::{self, Spare};
 use super::text::trimmed;
 use crate::{Input, Trigger};
 
@@ -33,13 +33,13 @@ pub(super) fn trigger(trigger: &Trigger<'_>) -> Result<Step, Box<Diagnostic>> {
     parser.word_escape = Some(trigger.escape);
     parser.run();
     parser.finish_text();
-    let stage = parser.defs.first().map(|_| "*instructions.Stage is not a command type".to_owned());
+    let stage = parser.tree.defs.first().map(|_| "*instructions.Stage is not a command type".to_owned());
     let several = (parser.instructions != 1).then(|| "onbuild trigger should be a single expression".to_owned());
     let own = parser.instruction_errors.into_iter().next().map(|error| error.message);
     if let Some(error) = parser.syntax_errors.into_iter().next() {
         return Err(Box::new(error));
     }
-    match (several.or(own).or(stage), parser.head.pop()) {
+    match (several.or(own).or(stage), parser.tree.head.pop()) {
         (None, Some(step)) => Ok(step),
         (message, _) => {
             let message = message.expect("one instruction without errors is a step or a stage");
@@ -54,9 +54,8 @@ struct Parser<'s> {
     word_escape: Option<u8>,
     /// How many instructions there were.
     instructions: u32,
-    /// Instructions before the first stage.
-    head: Vec<Step>,
-    defs: Vec<Def>,
+    spare: Spare,
+    tree: Tree,
     syntax_errors: Vec<Diagnostic>,
     instruction_errors: Vec<Diagnostic>,
 }
@@ -67,8 +66,8 @@ impl<'s> Parser<'s> {
             scanner,
             word_escape: None,
             instructions: 0,
-            head: Vec::new(),
-            defs: Vec::new(),
+            spare: Spare::default(),
+            tree: Tree::default(),
             syntax_errors: Vec::new(),
             instruction_errors: Vec::new(),
         }
@@ -85,16 +84,12 @@ impl<'s> Parser<'s> {
 
     fn instruction(&mut self, line: &Line<'_>) {
         let comments = std::mem::take(&mut self.scanner.comments);
-        let parsed = syntax::instruction(line.text, 0..line.text.len(), self.scanner.escape);
-        let parsed = match parsed {
-            Ok(parsed) => Some(parsed),
-            Err((message, range)) => {
-                self.syntax_error(message, line.span(range), line.first, line.last);
-                None
-            }
-        };
+        let parsed = syntax::instruction_in(line.text, 0..line.text.len(), self.scanner.escape, &mut self.spare);
+        if let Err((message, range)) = &parsed {
+            self.syntax_error(message.clone(), line.span(range.clone()), line.first, line.last);
+        }
         let (documents, end) = match &parsed {
-            Some(parsed) if parsed.takes_documents() => self.documents(line),
+            Ok(parsed) if parsed.takes_documents() => self.documents(line),
             _ => (Vec::new(), 0),
         };
         let context = lower::Context {
@@ -104,40 +99,27 @@ impl<'s> Parser<'s> {
             documents: &documents,
             scanner: &self.scanner,
             escape: self.word_escape.unwrap_or(self.scanner.escape),
-            comments: &comments,
         };
-        let mut unit = match &parsed {
-            Some(parsed) => lower::instruction(parsed, &context),
-            None => lower::hole(&context),
-        };
-        match &mut unit.lowered {
-            Lowered::Step(step) => step.comments = comments,
-            Lowered::Stage(def) => {
-                def.body.steps_mut()[0].comments = comments;
+        let last = context.last;
+        match parsed {
+            Ok(parsed) => {
+                self.instruction_errors.extend(lower::instruction(&parsed, context, comments, &mut self.tree));
+                self.spare.take(parsed);
             }
+            Err(_) => lower::hole(context, comments, &mut self.tree),
         }
-        self.add(unit);
+        self.instructions += 1;
+        if self.tree.defs.is_empty() && self.word_escape.is_none() {
+            self.before_stages(line.first, last);
+        }
     }
 
-    fn add(&mut self, unit: Unit) {
-        self.instructions += 1;
-        let (first, last) = unit.lines;
-        self.instruction_errors.extend(unit.errors);
-        match (unit.lowered, self.defs.last_mut()) {
-            (Lowered::Stage(def), _) => self.defs.push(def),
-            (Lowered::Step(step), Some(def)) => {
-                def.span = def.span.to(step.span);
-                def.body.steps_mut().push(step);
-            }
-            (Lowered::Step(step), None) => {
-                if self.word_escape.is_none() && !matches!(step.op, Op::Arg(_) | Op::Hole) {
-                    let error = Diagnostic::error(code::INSTRUCTION, NO_STAGE, step.keyword);
-                    let help = "a stage begins with FROM; only ARG may stand before the first";
-                    self.instruction_errors.push(located(error.help(help), first, last));
-                }
-                self.head.push(step);
-            }
-        }
+    /// Looks at an instruction before the first stage.
+    fn before_stages(&mut self, first: u32, last: u32) {
+        let Some(step) = self.tree.head.last().filter(|step| !matches!(step.op, Op::Arg(_) | Op::Hole)) else { return };
+        let error = Diagnostic::error(code::INSTRUCTION, NO_STAGE, step.keyword);
+        let help = "a stage begins with FROM; only ARG may stand before the first";
+        self.instruction_errors.push(located(error.help(help), first, last));
     }
 
     /// Reads the documents that a line opens, and where the last of them ends.
@@ -189,7 +171,7 @@ impl<'s> Parser<'s> {
             diagnostics.append(&mut self.syntax_errors);
         }
         diagnostics.extend(self.instruction_errors.into_iter().map(prefixed));
-        if self.defs.is_empty() && diagnostics.is_empty() {
+        if self.tree.defs.is_empty() && diagnostics.is_empty() {
             diagnostics.push(Diagnostic::error(code::MODULE, "dockerfile contains no stages to build", None));
         }
         Module {
@@ -198,8 +180,8 @@ impl<'s> Parser<'s> {
             syntax: syntax_directive(input),
             imports: Vec::new(),
             exports: Vec::new(),
-            head: self.head,
-            defs: self.defs,
+            head: self.tree.head,
+            defs: self.tree.defs,
             goals: Vec::new(),
             contexts: Vec::new(),
             includes: Vec::new(),

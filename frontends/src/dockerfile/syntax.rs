@@ -54,40 +54,88 @@ pub(super) type Error = (String, Range<u32>);
 
 const NOT_STRINGS: &str = "when using JSON array syntax, arrays must be comprised of strings only";
 
+/// Memory for the words of an instruction, which the next one takes over.
+#[derive(Debug, Default)]
+pub(super) struct Spare {
+    flags: Vec<Word<'static>>,
+    words: Vec<Word<'static>>,
+}
+
+impl Spare {
+    /// Takes the memory of an instruction that nobody needs any more.
+    pub(super) fn take(&mut self, instruction: Instruction<'_>) {
+        self.flags = emptied(instruction.flags);
+        if let Args::Words(words) | Args::Json(words) = instruction.args {
+            self.words = emptied(words);
+        }
+    }
+}
+
+/// A list of words, emptied for those of any line: as both have one shape, they have one memory.
+fn emptied(mut words: Vec<Word<'_>>) -> Vec<Word<'static>> {
+    words.clear();
+    words.into_iter().map(|_| unreachable!("none is left")).collect()
+}
+
 /// Reads a range of a logical line.
 pub(super) fn instruction(line: &[u8], range: Range<usize>, escape: u8) -> Result<Instruction<'_>, Error> {
+    instruction_in(line, range, escape, &mut Spare::default())
+}
+
+/// The same in memory of another.
+pub(super) fn instruction_in<'l>(
+    line: &'l [u8],
+    range: Range<usize>,
+    escape: u8,
+    spare: &mut Spare,
+) -> Result<Instruction<'l>, Error> {
     let (name, rest) = split_first(line, trim(line, range));
     let end = name.end;
     let name = Word::slice(line, name);
-    let (flags, rest) = rest.map_or((Vec::new(), end..end), |rest| flags::split(line, rest, escape));
+    let mut flags: Vec<Word<'l>> = std::mem::take(&mut spare.flags);
+    let rest = rest.map_or(end..end, |rest| flags::split(line, rest, escape, &mut flags));
     let keyword = Keyword::parse(&name.text);
-    let args = args(keyword, line, trim(line, rest), escape)?;
+    let args = args(keyword, line, trim(line, rest), escape, spare)?;
     Ok(Instruction { name, keyword, flags, args })
 }
 
-fn args(keyword: Option<Keyword>, line: &[u8], rest: Range<usize>, escape: u8) -> Result<Args<'_>, Error> {
+fn args<'l>(
+    keyword: Option<Keyword>,
+    line: &'l [u8],
+    rest: Range<usize>,
+    escape: u8,
+    spare: &mut Spare,
+) -> Result<Args<'l>, Error> {
     let Some(keyword) = keyword else { return Ok(Args::None) };
     if rest.is_empty() {
         return Ok(Args::None);
     }
     match keyword {
-        Keyword::From | Keyword::Expose => Ok(Args::Words(separated(line, rest))),
+        Keyword::From | Keyword::Expose => Ok(words(line, rest, spare)),
         Keyword::Add | Keyword::Copy | Keyword::Volume => {
-            Ok(strings(line, rest.clone())?.unwrap_or_else(|| Args::Words(separated(line, rest))))
+            Ok(strings(line, rest.clone())?.unwrap_or_else(|| words(line, rest, spare)))
         }
         Keyword::Run | Keyword::Cmd | Keyword::Entrypoint | Keyword::Shell => command(line, rest),
         Keyword::Maintainer | Keyword::StopSignal | Keyword::User | Keyword::Workdir => {
             Ok(Args::Line(Word::slice(line, rest)))
         }
-        Keyword::Arg => Ok(some_words(words::quoted(line, rest, escape))),
-        Keyword::Env => pairs("ENV", line, rest, escape),
-        Keyword::Label => pairs("LABEL", line, rest, escape),
+        Keyword::Arg => Ok(quoted(line, rest, escape, spare)),
+        Keyword::Env => pairs("ENV", line, rest, escape, spare),
+        Keyword::Label => pairs("LABEL", line, rest, escape, spare),
         Keyword::Healthcheck => health(line, rest),
-        Keyword::OnBuild => Ok(Args::Trigger(Box::new(instruction(line, rest, escape)?))),
+        Keyword::OnBuild => Ok(Args::Trigger(Box::new(instruction_in(line, rest, escape, spare)?))),
     }
 }
 
-fn some_words(words: Vec<Word<'_>>) -> Args<'_> {
+fn words<'l>(line: &'l [u8], rest: Range<usize>, spare: &mut Spare) -> Args<'l> {
+    let mut words: Vec<Word<'l>> = std::mem::take(&mut spare.words);
+    separated(line, rest, &mut words);
+    Args::Words(words)
+}
+
+fn quoted<'l>(line: &'l [u8], rest: Range<usize>, escape: u8, spare: &mut Spare) -> Args<'l> {
+    let mut words: Vec<Word<'l>> = std::mem::take(&mut spare.words);
+    words::quoted(line, rest, escape, &mut words);
     if words.is_empty() { Args::None } else { Args::Words(words) }
 }
 
@@ -107,9 +155,9 @@ fn command(line: &[u8], rest: Range<usize>) -> Result<Args<'_>, Error> {
     Ok(strings(line, rest.clone())?.unwrap_or_else(|| Args::Line(Word::slice(line, rest))))
 }
 
-fn pairs<'l>(name: &str, line: &'l [u8], rest: Range<usize>, escape: u8) -> Result<Args<'l>, Error> {
-    let words = words::quoted(line, rest.clone(), escape);
-    let Some(first) = words.first() else { return Ok(Args::None) };
+fn pairs<'l>(name: &str, line: &'l [u8], rest: Range<usize>, escape: u8, spare: &mut Spare) -> Result<Args<'l>, Error> {
+    let Args::Words(mut words) = quoted(line, rest.clone(), escape, spare) else { return Ok(Args::None) };
+    let first = &words[0];
     if !first.text.contains(&b'=') {
         let (key, value) = split_first(line, rest);
         let Some(value) = value else {
@@ -118,7 +166,9 @@ fn pairs<'l>(name: &str, line: &'l [u8], rest: Range<usize>, escape: u8) -> Resu
         let (key, value) = (Word::slice(line, key), Word::slice(line, value));
         return Ok(Args::Pairs(vec![Pair { key, value, legacy: true }]));
     }
-    words.into_iter().map(pair).collect::<Result<_, _>>().map(Args::Pairs)
+    let pairs = words.drain(..).map(pair).collect::<Result<_, _>>()?;
+    spare.words = emptied(words);
+    Ok(Args::Pairs(pairs))
 }
 
 fn pair(word: Word<'_>) -> Result<Pair<'_>, Error> {

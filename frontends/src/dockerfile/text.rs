@@ -120,16 +120,14 @@ pub(super) fn trimmed(bytes: &[u8]) -> &[u8] {
     &bytes[trim(bytes, 0..bytes.len())]
 }
 
-/// The words of a range that separators divide, empty ones included: the range is taken as it is.
-pub(super) fn separated(line: &[u8], range: Range<usize>) -> Vec<Word<'_>> {
-    let mut words = Vec::new();
+/// Adds the words of a range that separators divide, empty ones included: the range is taken as it is.
+pub(super) fn separated<'l>(line: &'l [u8], range: Range<usize>, words: &mut Vec<Word<'l>>) {
     let mut rest = Some(range).filter(|range| !range.is_empty());
     while let Some(range) = rest {
         let word;
         (word, rest) = split_first(line, range);
         words.push(Word::slice(line, word));
     }
-    words
 }
 
 /// The range up to the first separators and the range after them, if there are separators.
@@ -156,7 +154,9 @@ mod tests {
     #[test]
     fn words_between_separators() {
         let words = |line: &'static str| {
-            separated(line.as_bytes(), 0..line.len()).iter().map(|w| w.text.to_vec()).collect::<Vec<_>>()
+            let mut words = Vec::new();
+            separated(line.as_bytes(), 0..line.len(), &mut words);
+            words.into_iter().map(|word| word.text.into_owned()).collect::<Vec<_>>()
         };
         assert_eq!(words("a\t b\u{a0}c"), ["a".as_bytes(), "b\u{a0}c".as_bytes()]);
         assert_eq!(words("a "), ["a".as_bytes(), b""]);

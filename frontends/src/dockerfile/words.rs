@@ -7,9 +7,8 @@ use std::ops::Range;
 
 use super::text::{Word, blank_at_start, means_nothing};
 
-/// The words of a range of the line.
-pub(super) fn quoted(line: &[u8], range: Range<usize>, escape: u8) -> Vec<Word<'_>> {
-    let mut words = Vec::new();
+/// Adds the words of a range of the line.
+pub(super) fn quoted<'l>(line: &'l [u8], range: Range<usize>, escape: u8, words: &mut Vec<Word<'l>>) {
     let mut at = range.start;
     while at < range.end {
         match blank_at_start(&line[at..range.end]) {
@@ -21,7 +20,6 @@ pub(super) fn quoted(line: &[u8], range: Range<usize>, escape: u8) -> Vec<Word<'
             length => at += length,
         }
     }
-    words
 }
 
 fn word_end(line: &[u8], start: usize, end: usize, escape: u8) -> usize {
@@ -67,7 +65,9 @@ fn word(line: &[u8], range: Range<usize>, last: bool, escape: u8) -> Option<Word
         let kept = text.len() - 1;
         text = Cow::Borrowed(&line[range.start..range.start + kept]);
     }
-    if let Cow::Owned(decoded) = ast::word::decode(&line[range.start..range.start + text.len()]) {
+    if !text.is_ascii()
+        && let Cow::Owned(decoded) = ast::word::decode(&line[range.start..range.start + text.len()])
+    {
         text = Cow::Owned(decoded.into_bytes());
     }
     (!text.is_empty()).then_some(Word { text, range: range.start as u32..range.end as u32 })
@@ -105,7 +105,8 @@ mod tests {
 
     #[track_caller]
     fn check(line: &str, expected: &[&str]) {
-        let words = quoted(line.as_bytes(), 0..line.len(), b'\\');
+        let mut words = Vec::new();
+        quoted(line.as_bytes(), 0..line.len(), b'\\', &mut words);
         let words: Vec<_> = words.iter().map(|word| String::from_utf8_lossy(&word.text).into_owned()).collect();
         assert_eq!(words, expected, "{line}");
     }
@@ -131,7 +132,8 @@ mod tests {
 
     #[test]
     fn what_is_not_utf8_is_replaced() {
-        let words = quoted(b"a=\xff", 0..3, b'\\');
+        let mut words = Vec::new();
+        quoted(b"a=\xff", 0..3, b'\\', &mut words);
         assert_eq!(words[0].text.as_ref(), "a=\u{fffd}".as_bytes());
     }
 }

@@ -26,9 +26,10 @@ pub(super) fn lower(parsed: &Instruction<'_>, lowering: &mut Lowering<'_>) -> De
         name: words.get(2).filter(|_| words.len() == 3).map(|name| lowering.name(name)),
     });
     let op = words.first().map_or(Op::Hole, |base| Op::From(lowering.word(base)));
+    let doc = name.as_ref().and_then(|name| documented(&lowering.comments, &name.text));
     let step = lowering.step(op, &parsed.name);
     Def {
-        doc: name.as_ref().and_then(|name| documented(lowering.context.comments, &name.text)),
+        doc,
         name,
         alias,
         params: Vec::new(),

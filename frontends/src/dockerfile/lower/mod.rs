@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use ast::{Def, Diagnostic, Document, Name, Op, Opt, OptKind, Span, Step, Str, StrKind, Text, code};
 
-use super::flags::{self, Flag, Spec};
+use super::flags::{self, Flag, Flags, Spec};
 use super::keyword::Keyword;
 use super::parse::{RawDocument, checks_in_comments, printed};
 use super::scan::{Line, Scanner};
@@ -33,53 +33,62 @@ pub(super) struct Context<'c> {
     pub(super) scanner: &'c Scanner<'c>,
     /// The escape character of words.
     pub(super) escape: u8,
-    /// The comments above; the caller moves them into the step afterwards.
-    pub(super) comments: &'c [ast::Comment],
 }
 
-/// One instruction, lowered, and what is wrong with it.
-#[derive(Debug)]
-pub(super) struct Unit {
-    pub(super) lowered: Lowered,
-    /// In the order in which BuildKit would meet them, without the prefix it gives them.
-    pub(super) errors: Vec<Diagnostic>,
-    /// First and last line.
-    pub(super) lines: (u32, u32),
+/// Instructions in order, gathered into stages. Steps are large: each is lowered into its place here.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    /// Instructions before the first stage.
+    pub(super) head: Vec<Step>,
+    pub(super) defs: Vec<Def>,
 }
 
-/// A step, or the stage that a `FROM` begins. Not boxed: it is moved once, into its place.
-#[derive(Debug)]
-pub(super) enum Lowered {
-    Step(Step),
-    Stage(Def),
+impl Tree {
+    /// Where the step at a place belongs: behind the others of the last stage, if there is one.
+    fn steps(&mut self, at: Span) -> &mut Vec<Step> {
+        match self.defs.last_mut() {
+            Some(def) => {
+                def.span = def.span.to(at);
+                def.body.steps_mut()
+            }
+            None => &mut self.head,
+        }
+    }
 }
 
 /// An instruction being lowered.
 struct Lowering<'c> {
     context: Context<'c>,
+    /// Those above it; the step takes them.
+    comments: Vec<ast::Comment>,
     opts: Vec<Opt>,
+    /// In the order in which BuildKit would meet them, without the prefix it gives them.
     errors: Vec<Diagnostic>,
 }
 
-/// Lowers an instruction. One with errors becomes what can be made of it, or a hole.
-pub(super) fn instruction(parsed: &Instruction<'_>, context: &Context<'_>) -> Unit {
-    let mut lowering = Lowering { context: *context, opts: Vec::new(), errors: Vec::new() };
+/// Lowers an instruction into the tree, and gives what is wrong with it, in the order in which BuildKit would meet it, without the
+/// prefix it gives it. One with errors becomes what can be made of it, or a hole.
+pub(super) fn instruction(
+    parsed: &Instruction<'_>,
+    context: Context<'_>,
+    comments: Vec<ast::Comment>,
+    tree: &mut Tree,
+) -> Vec<Diagnostic> {
+    let mut lowering = Lowering::new(context, comments);
     if parsed.keyword == Some(Keyword::From) {
-        let stage = from::lower(parsed, &mut lowering);
-        return lowering.unit(Lowered::Stage(stage));
+        tree.defs.push(from::lower(parsed, &mut lowering));
+    } else {
+        let op = op(parsed, &mut lowering).unwrap_or(Op::Hole);
+        tree.steps(context.span).push(lowering.step(op, &parsed.name));
     }
-    let op = op(parsed, &mut lowering).unwrap_or(Op::Hole);
-    let step = lowering.step(op, &parsed.name);
-    lowering.unit(Lowered::Step(step))
+    lowering.errors
 }
 
-/// The step of a line that is no instruction.
-pub(super) fn hole(context: &Context<'_>) -> Unit {
-    let mut lowering = Lowering { context: *context, opts: Vec::new(), errors: Vec::new() };
+/// Makes a line that is no instruction a hole in the tree.
+pub(super) fn hole(context: Context<'_>, comments: Vec<ast::Comment>, tree: &mut Tree) {
     let text = context.line.text;
     let (name, _) = split_first(text, trim(text, 0..text.len()));
-    let step = lowering.step(Op::Hole, &Word::slice(text, name));
-    lowering.unit(Lowered::Step(step))
+    tree.steps(context.span).push(Lowering::new(context, comments).step(Op::Hole, &Word::slice(text, name)));
 }
 
 /// What the instruction does; `None` if there is no telling.
@@ -113,18 +122,21 @@ fn op(parsed: &Instruction<'_>, lowering: &mut Lowering<'_>) -> Option<Op> {
     }
 }
 
-impl Lowering<'_> {
+impl<'c> Lowering<'c> {
+    fn new(context: Context<'c>, comments: Vec<ast::Comment>) -> Self {
+        Self { context, comments, opts: Vec::new(), errors: Vec::new() }
+    }
+
     fn error(&mut self, message: impl Into<String>, range: &Range<u32>) {
         let at = self.context.line.span(range.clone());
-        let lines = self.lines();
         let error = Diagnostic::error(code::INSTRUCTION, message, at);
-        self.errors.push(super::parse::located(error, lines.0, lines.1));
+        self.errors.push(super::parse::located(error, self.context.line.first, self.context.last));
     }
 
     /// The flags of an instruction, held against those it has.
-    fn flags<'f>(&mut self, parsed: &'f Instruction<'_>, specs: &[Spec]) -> Vec<Flag<'f>> {
+    fn flags<'f>(&mut self, parsed: &'f Instruction<'_>, specs: &[Spec]) -> Flags<'f> {
         if parsed.flags.is_empty() {
-            return Vec::new();
+            return Flags::new();
         }
         let (flags, errors) = flags::check(&parsed.flags, specs);
         for (message, range) in errors {
@@ -191,23 +203,14 @@ impl Lowering<'_> {
             op,
             opts: std::mem::take(&mut self.opts),
             text: printed(line),
-            comments: Vec::new(),
-            checks: checks_in_comments(self.context.comments),
+            checks: checks_in_comments(&self.comments),
+            comments: std::mem::take(&mut self.comments),
             blank,
             keyword: line.span(keyword.range.clone()),
             span: self.context.span,
         }
     }
 
-    fn unit(self, lowered: Lowered) -> Unit {
-        let lines = self.lines();
-        Unit { lowered, errors: self.errors, lines }
-    }
-
-    /// First and last line of the instruction.
-    fn lines(&self) -> (u32, u32) {
-        (self.context.line.first, self.context.last)
-    }
 }
 
 /// Words of either form, and whether it is the JSON form.

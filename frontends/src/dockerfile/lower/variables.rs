@@ -53,7 +53,7 @@ fn param(word: &Word<'_>, lowering: &mut Lowering<'_>) -> Option<Param> {
     }
     let name = lowering.name(&key);
     Some(Param {
-        doc: documented(lowering.context.comments, &name.text),
+        doc: documented(&lowering.comments, &name.text),
         name,
         ty: None,
         variadic: false,
