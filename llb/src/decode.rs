@@ -16,7 +16,7 @@ use prost::Message;
 pub use error::{DecodeError, VertexProblem};
 
 use crate::hash::{DigestMap, Text};
-use crate::{Definition, Edge, Graph, Location, Node, NodeId, Op, Output, SourceInfo, SourceMap, Vertex, proto};
+use crate::{Definition, Edge, Graph, Location, Locations, Node, NodeId, Op, Output, SourceInfo, SourceMap, Vertex, proto};
 
 /// Largest definition that is read, in bytes. A vertex takes half a kilobyte, so there is room for half a million;
 /// BuildKit itself takes no message above 16 MiB.
@@ -153,8 +153,8 @@ fn source_info(text: &crate::SourceText) -> Result<SourceInfo, DecodeError> {
 }
 
 /// The places of a vertex in texts that are there.
-fn locations(source: Option<&SourceMap>, digest: &Digest) -> Vec<Location> {
-    let Some(source) = source else { return Vec::new() };
+fn locations(source: Option<&SourceMap>, digest: &Digest) -> Locations {
+    let Some(source) = source else { return Locations::new() };
     let known = |location: &&Location| (location.source as usize) < source.texts.len();
     source.locations.get(digest).map(|all| all.iter().filter(known).cloned().collect()).unwrap_or_default()
 }
@@ -307,7 +307,7 @@ mod tests {
             });
         });
         let after = decode(&bytes).unwrap().graph;
-        assert_eq!(after.nodes[0].locations, []);
+        assert_eq!(after.nodes[0].locations[..], []);
         assert_eq!((after.nodes[0].meta.clone(), after.outputs), (before.nodes[0].meta.clone(), before.outputs));
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use oci::Digest;
 
 use crate::wire::Writer;
-use crate::{LinuxResources, Location, Metadata, Position, ProgressGroup, Range};
+use crate::{LinuxResources, Location, Locations, Metadata, Position, ProgressGroup, Range};
 
 /// The vertices of a build in the order of the wire: inputs first, each output's subgraph ended by a terminal vertex.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +37,7 @@ pub struct SourceMap {
     /// The texts.
     pub texts: Vec<SourceText>,
     /// **Shape**: an entry for each vertex but the terminal ones, empty where nothing is known.
-    pub locations: BTreeMap<Digest, Vec<Location>>,
+    pub locations: BTreeMap<Digest, Locations>,
 }
 
 /// A source text.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use oci::Platform;
 use serde::{Serialize, Serializer};
+use smallvec::SmallVec;
 
 use crate::dump::{base64, base64_option};
 use crate::keyed::{Texts, Words};
@@ -65,7 +66,7 @@ pub struct Node {
     /// What is said of it.
     pub meta: Metadata,
     /// Where it comes from. **Shape**: one entry per instruction that produced it.
-    pub locations: Vec<Location>,
+    pub locations: Locations,
     /// Whether a text of it was not UTF-8, which the wire cannot carry, and stands here with U+FFFD: such a vertex may
     /// be in the graph, but encoding it is an error.
     pub lossy: bool,
@@ -122,13 +123,16 @@ pub struct LinuxResources {
     pub cpuset_mems: String,
 }
 
+/// Places of a vertex: of most, one instruction.
+pub type Locations = SmallVec<[Location; 1]>;
+
 /// One place of a vertex in a source text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Location {
     /// Index into [`Graph::sources`].
     pub source: u32,
     /// Ranges.
-    pub ranges: Vec<Range>,
+    pub ranges: SmallVec<[Range; 1]>,
 }
 
 /// Lines from 1; columns (UTF-16 units on the wire) from 0.
@@ -611,7 +615,7 @@ impl Node {
             platform: None,
             constraints: Some(Vec::new()),
             meta: Metadata::default(),
-            locations: Vec::new(),
+            locations: Locations::new(),
             lossy: false,
             fixed: false,
         }

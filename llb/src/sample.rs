@@ -52,7 +52,7 @@ fn add(graph: &mut Graph, op: Op, inputs: Vec<Edge>, name: &str, line: usize) ->
     node.meta.description.insert("com.docker.dockerfile.v1.command", format!("RUN {name}"));
     node.meta.caps.extend(["exec.meta.base", "exec.meta.setsdefaultpath", "exec.mount.bind"]);
     let position = Position { line: line as i32 + 1, character: 0 };
-    node.locations.push(Location { source: 0, ranges: vec![Range { start: position, end: position }] });
+    node.locations.push(Location { source: 0, ranges: [Range { start: position, end: position }].into() });
     graph.add(node).output(0)
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ast::number;
 use llb::{
     CacheSharing, CdiDevice, CopyAction, Edge, Exec, ExecMeta, FileAction, FileActionKind, Graph, LinuxResources,
-    Location, Metadata, Mount, MountKind, NetMode, Node, NodeId, Op, Owner, SecretEnv, SecretMount, SecurityMode,
+    Location, Locations, Metadata, Mount, MountKind, NetMode, Node, NodeId, Op, Owner, SecretEnv, SecretMount, SecurityMode,
     Source, Texts, UserOpt, Words,
 };
 use oci::{Platform, json};
@@ -31,7 +31,7 @@ pub(super) const NAME: &str = "llb.customname";
 pub(super) struct Said {
     pub(super) meta: Metadata,
     /// Where it comes from, the innermost first.
-    pub(super) locations: Vec<Location>,
+    pub(super) locations: Locations,
 }
 
 impl Said {
@@ -50,7 +50,6 @@ impl Said {
 
     /// The same at a further place.
     pub(super) fn at(mut self, location: Location) -> Self {
-        self.locations.reserve_exact(1);
         self.locations.push(location);
         self
     }

@@ -189,13 +189,14 @@ impl<'a> Planner<'a> {
 
     /// The lines of an instruction as a vertex names them; without a span, a place without lines.
     pub(super) fn location(&self, span: Option<Span>) -> Location {
-        let lines = span.map(|span| self.lines_of(span));
+        let Some(span) = span else { return Location::default() };
         let range = |line: u32| {
             let position = Position { line: line as i32, character: 0 };
             Range { start: position, end: position }
         };
-        let source = span.map_or(0, |span| span.file.0).min(self.request.included.len() as u32);
-        Location { source, ranges: lines.into_iter().flat_map(|(first, last)| first..=last).map(range).collect() }
+        let (first, last) = self.lines_of(span);
+        let source = span.file.0.min(self.request.included.len() as u32);
+        Location { source, ranges: (first..=last).map(range).collect() }
     }
 
     /// Expands a template in the scope of a command, noting variables that are set nowhere.

@@ -29,7 +29,7 @@ use super::uses::{counts, id};
 use super::{Level, Log, Rewrite, Why};
 use crate::encode::merge_metadata;
 use crate::verify::output_count;
-use crate::{Edge, FileAction, FileActionKind, Graph, Location, Metadata, Node, Op, Owner, UserOpt};
+use crate::{Edge, FileAction, FileActionKind, Graph, Location, Locations, Metadata, Node, Op, Owner, UserOpt};
 
 /// Actions that a vertex may have.
 const MOST: usize = 256;
@@ -289,7 +289,7 @@ fn say_both(first: &mut Node, second: &mut Node) {
 }
 
 /// Adds a place; ranges of one text are one place, so that an error marks all of them.
-pub(super) fn add_location(locations: &mut Vec<Location>, location: Location) {
+pub(super) fn add_location(locations: &mut Locations, location: Location) {
     match locations.iter_mut().find(|known| known.source == location.source) {
         Some(known) => {
             let new = location.ranges.into_iter().filter(|range| !known.ranges.contains(range)).collect::<Vec<_>>();

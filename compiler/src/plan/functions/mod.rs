@@ -270,7 +270,7 @@ impl<'a> Evaluator<'a> {
             Position { line: line as i32, character: text.encode_utf16().count() as i32 }
         };
         let range = Range { start: position(span.start), end: position(span.end) };
-        Location { source: span.file.0, ranges: vec![range] }
+        Location { source: span.file.0, ranges: [range].into() }
     }
 
     fn draft(mut self, variants: Vec<Variant>) -> Draft {
