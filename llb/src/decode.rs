@@ -16,7 +16,9 @@ use prost::Message;
 pub use error::{DecodeError, VertexProblem};
 
 use crate::hash::{DigestMap, Text};
-use crate::{Definition, Edge, Graph, Location, Locations, Node, NodeId, Op, Output, SourceInfo, SourceMap, Vertex, proto};
+use crate::{
+    Definition, Edge, Graph, Location, Locations, Node, NodeId, Op, Output, SourceInfo, SourceMap, Vertex, proto,
+};
 
 /// Largest definition that is read, in bytes. A vertex takes half a kilobyte, so there is room for half a million;
 /// BuildKit itself takes no message above 16 MiB.

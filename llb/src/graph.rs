@@ -57,7 +57,7 @@ pub struct Node {
     /// What it does.
     pub op: Op,
     /// What it works on, in wire order.
-    pub inputs: Vec<Edge>,
+    pub inputs: Inputs,
     /// What it runs on. Shared: most vertices have the same.
     #[serde(serialize_with = "platform")]
     pub platform: Option<Arc<Platform>>,
@@ -122,6 +122,9 @@ pub struct LinuxResources {
     /// List such as `0-1`.
     pub cpuset_mems: String,
 }
+
+/// What a vertex works on: most on one or two others.
+pub type Inputs = SmallVec<[Edge; 2]>;
 
 /// Places of a vertex: of most, one instruction.
 pub type Locations = SmallVec<[Location; 1]>;
@@ -608,10 +611,10 @@ impl Graph {
 
 impl Node {
     /// A vertex as a frontend makes it: constraints present and empty, nothing said of it yet.
-    pub fn new(op: Op, inputs: Vec<Edge>) -> Self {
+    pub fn new(op: Op, inputs: impl Into<Inputs>) -> Self {
         Self {
             op,
-            inputs,
+            inputs: inputs.into(),
             platform: None,
             constraints: Some(Vec::new()),
             meta: Metadata::default(),

@@ -215,8 +215,7 @@ impl<'a> Unfolding<'a> {
             unsaid,
         };
         for node in 0..unfolding.graph.nodes.len() {
-            let inputs: Vec<Edge> =
-                unfolding.graph.nodes[node].inputs.iter().map(|edge| unfolding.canonical(*edge)).collect();
+            let inputs = unfolding.graph.nodes[node].inputs.iter().map(|edge| unfolding.canonical(*edge)).collect();
             unfolding.graph.nodes[node].inputs = inputs;
         }
         for output in 0..unfolding.graph.outputs.len() {

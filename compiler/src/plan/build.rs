@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use ast::number;
 use llb::{
-    CacheSharing, CdiDevice, CopyAction, Edge, Exec, ExecMeta, FileAction, FileActionKind, Graph, LinuxResources,
-    Location, Locations, Metadata, Mount, MountKind, NetMode, Node, NodeId, Op, Owner, SecretEnv, SecretMount, SecurityMode,
-    Source, Texts, UserOpt, Words,
+    CacheSharing, CdiDevice, CopyAction, Edge, Exec, ExecMeta, FileAction, FileActionKind, Graph, Inputs,
+    LinuxResources, Location, Locations, Metadata, Mount, MountKind, NetMode, Node, NodeId, Op, Owner, SecretEnv,
+    SecretMount, SecurityMode, Source, Texts, UserOpt, Words,
 };
 use oci::{Platform, json};
 
@@ -55,7 +55,7 @@ impl Said {
     }
 }
 
-fn add(graph: &mut Graph, op: Op, inputs: Vec<Edge>, platform: Option<Arc<Platform>>, said: Said, caps: Words) -> Edge {
+fn add(graph: &mut Graph, op: Op, inputs: Inputs, platform: Option<Arc<Platform>>, said: Said, caps: Words) -> Edge {
     let Said { mut meta, locations } = said;
     meta.caps = caps;
     let constraints = Some(Vec::new());
@@ -64,7 +64,7 @@ fn add(graph: &mut Graph, op: Op, inputs: Vec<Edge>, platform: Option<Arc<Platfo
 
 fn source(graph: &mut Graph, identifier: String, attrs: Attrs, platform: Option<&Arc<Platform>>, said: Said) -> Edge {
     let op = Op::Source(Source { identifier, attrs: attrs.texts });
-    add(graph, op, Vec::new(), platform.cloned(), said, attrs.caps)
+    add(graph, op, Inputs::new(), platform.cloned(), said, attrs.caps)
 }
 
 /// Attributes of a source with the capabilities they need.
@@ -187,14 +187,14 @@ pub(super) fn source_of(graph: &mut Graph, identifier: String, texts: Texts, cap
 
 /// Trees on top of each other, the lowest first.
 pub(super) fn merge_all(graph: &mut Graph, layers: Vec<Edge>, said: Said) -> Edge {
-    let mut inputs = Vec::with_capacity(layers.len());
+    let mut inputs = Inputs::with_capacity(layers.len());
     let positions = layers.into_iter().map(|layer| position(&mut inputs, layer)).collect();
     add(graph, Op::Merge(positions), inputs, None, said, ["mergeop"].into())
 }
 
 /// What the upper tree has that the lower has not; `None` is nothing.
 pub(super) fn diff(graph: &mut Graph, lower: Option<Edge>, upper: Option<Edge>) -> Edge {
-    let mut inputs = Vec::with_capacity(2);
+    let mut inputs = Inputs::new();
     let mut input = |edge: Option<Edge>| Some(edge.map_or(-1, |edge| position(&mut inputs, edge)));
     let op = Op::Diff(llb::Diff { lower: input(lower), upper: input(upper) });
     add(graph, op, inputs, None, Said::default(), ["diffop"].into())
@@ -332,7 +332,7 @@ pub(super) fn exec(
 ) -> Edge {
     let caps = exec_caps(&mounts, &secrets, &sockets, &process);
     mounts.sort_by(|a, b| a.target.cmp(&b.target));
-    let mut inputs = Vec::new();
+    let mut inputs = Inputs::new();
     let mut wire = Vec::with_capacity(mounts.len() + secrets.len() + sockets.len());
     wire.extend(mounts.into_iter().map(|mount| wire_mount(mount, &mut inputs)));
     if process.numbers_outputs {
@@ -354,7 +354,7 @@ pub(super) fn exec(
     edge
 }
 
-fn wire_mount(mount: ExecMount, inputs: &mut Vec<Edge>) -> Mount {
+fn wire_mount(mount: ExecMount, inputs: &mut Inputs) -> Mount {
     let input = mount.source.map_or(-1, |edge| position(inputs, edge));
     let output = if mount.kind == ExecMountKind::Root { 0 } else { -1 };
     let kind = match mount.kind {
@@ -377,7 +377,7 @@ fn file_mount(dest: String, kind: MountKind) -> Mount {
     Mount { input: -1, dest, kind, ..Mount::default() }
 }
 
-fn position(inputs: &mut Vec<Edge>, edge: Edge) -> i64 {
+fn position(inputs: &mut Inputs, edge: Edge) -> i64 {
     let known = inputs.iter().position(|input| *input == edge);
     known.unwrap_or_else(|| {
         inputs.push(edge);
@@ -423,7 +423,7 @@ fn exec_caps(
 /// File actions that follow one another on a base.
 #[derive(Default)]
 pub(super) struct FileChain {
-    inputs: Vec<Edge>,
+    inputs: Inputs,
     base: i64,
     actions: Vec<FileAction>,
 }
@@ -431,7 +431,7 @@ pub(super) struct FileChain {
 impl FileChain {
     /// A chain that starts with a filesystem, or with nothing.
     pub(super) fn on(base: Option<Edge>) -> Self {
-        let mut inputs = Vec::new();
+        let mut inputs = Inputs::new();
         let base = base.map_or(-1, |edge| position(&mut inputs, edge));
         // Mostly there is one.
         Self { inputs, base, actions: Vec::with_capacity(1) }
@@ -484,5 +484,5 @@ impl FileChain {
 /// Trees on top of each other; `None` is scratch and leaves no trace.
 pub(super) fn merge(graph: &mut Graph, lower: Option<Edge>, upper: Edge, said: Said) -> Edge {
     let Some(lower) = lower else { return upper };
-    add(graph, Op::Merge(vec![0, 1]), vec![lower, upper], None, said, ["mergeop"].into())
+    add(graph, Op::Merge(vec![0, 1]), [lower, upper].into(), None, said, ["mergeop"].into())
 }

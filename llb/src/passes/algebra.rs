@@ -85,7 +85,7 @@ fn merge(graph: &mut Graph, log: &mut Log, counts: &mut [u32], forward: &mut For
     if flat != trees {
         let node = &mut graph.nodes[index];
         node.op = Op::Merge((0..flat.len() as i64).collect());
-        node.inputs = flat;
+        node.inputs = flat.into();
     }
 }
 

@@ -251,7 +251,7 @@ fn relay(random: &mut Random, graph: &mut Graph, trees: &[Edge]) -> Edge {
     let dest = *random.pick(DESTS);
     let kind = copy(random, src, dest);
     let action = FileAction { input: base.map_or(-1, |_| 1), secondary_input: 0, output: 0, kind };
-    let inputs = std::iter::once(between).chain(base).collect();
+    let inputs: Vec<_> = std::iter::once(between).chain(base).collect();
     graph.add(Node::new(Op::File(vec![action]), inputs)).output(0)
 }
 

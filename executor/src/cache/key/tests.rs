@@ -9,7 +9,7 @@ fn host() -> Platform {
 }
 
 fn node(op: Op, inputs: u32) -> Node {
-    Node::new(op, (0..inputs).map(|index| llb::NodeId(0).output(index)).collect())
+    Node::new(op, (0..inputs).map(|index| llb::NodeId(0).output(index)).collect::<Vec<_>>())
 }
 
 /// The key is the digest of `json`, and the inputs are as said: `-` or selector paths, then `:` and content paths.

@@ -28,15 +28,7 @@ pub(super) fn lower(parsed: &Instruction<'_>, lowering: &mut Lowering<'_>) -> De
     let op = words.first().map_or(Op::Hole, |base| Op::From(lowering.word(base)));
     let doc = name.as_ref().and_then(|name| documented(&lowering.comments, &name.text));
     let step = lowering.step(op, &parsed.name);
-    Def {
-        doc,
-        name,
-        alias,
-        params: Vec::new(),
-        signature: None,
-        span: step.span,
-        body: Body::Fs(steps_from(step)),
-    }
+    Def { doc, name, alias, params: Vec::new(), signature: None, span: step.span, body: Body::Fs(steps_from(step)) }
 }
 
 /// The steps of a stage that begins with one: few have no more than that.

@@ -210,7 +210,6 @@ impl<'c> Lowering<'c> {
             span: self.context.span,
         }
     }
-
 }
 
 /// Words of either form, and whether it is the JSON form.
