@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use ast::word::Mode as WordMode;
 use ast::{Copy, Document, OptKind, Step, Str};
-use llb::{CopyAction, Edge, FileActionKind, Metadata, ProgressGroup};
+use llb::{CopyAction, Edge, FileActionKind, ProgressGroup};
 
 use super::mode::{self, Mode};
 use crate::plan::build::{self, FileChain, Said};
@@ -13,7 +13,6 @@ use crate::plan::expand::{self, Expanded, Uses};
 use crate::plan::git::{self, GitRef};
 use crate::plan::go;
 use crate::plan::history::Layer;
-use crate::plan::naming::StepNumber;
 use crate::plan::notes::NoteKind;
 use crate::plan::path;
 use crate::plan::planner::Planner;
@@ -113,7 +112,9 @@ impl Planner<'_> {
         }
         let said = self.said(id, &name, command);
         if linked {
-            self.link(state, command, chain, said, number, &text);
+            let linked = ["LINK ", &text].concat();
+            let linked = self.step_name(number, command.trigger, &linked, Some(&state.platform), Some(&state.env));
+            self.link(state, chain, said, name, linked);
         } else {
             state.root = Some(chain.finish(&mut self.shared.graph, said));
         }
@@ -289,27 +290,15 @@ impl Planner<'_> {
         said
     }
 
-    /// Lays the copied files over the stage; both operations show as one.
-    fn link(
-        &mut self,
-        state: &mut State,
-        command: &Command<'_>,
-        chain: FileChain,
-        said: Said,
-        number: StepNumber,
-        text: &str,
-    ) {
+    /// Lays the copied files over the stage; both operations show as one, by the name of the first.
+    fn link(&mut self, state: &mut State, chain: FileChain, mut copied: Said, name: String, linked: String) {
         self.shared.groups += 1;
-        let name = self.step_name(number, command.trigger, text, Some(&state.platform), Some(&state.env));
-        let id = format!("pg-{}", self.shared.groups);
-        let group = |weak| Some(Box::new(ProgressGroup { id: id.clone(), name: name.clone(), weak }));
-        let linked = format!("LINK {text}");
-        let linked = self.step_name(number, command.trigger, &linked, Some(&state.platform), Some(&state.env));
-        let meta =
-            Metadata { ignore_cache: said.meta.ignore_cache, progress_group: group(false), ..Metadata::default() };
-        let merged = Said { meta, locations: said.locations.clone() }.describe(build::NAME, linked);
-        let mut copied = said;
-        copied.meta.progress_group = group(true);
+        let group = ProgressGroup { id: format!("pg-{}", self.shared.groups), name, weak: false };
+        let weak = ProgressGroup { weak: true, ..group.clone() };
+        let mut merged = Said { locations: copied.locations.clone(), ..Said::named(linked) };
+        merged.meta.ignore_cache = copied.meta.ignore_cache;
+        merged.meta.progress_group = Some(group.into());
+        copied.meta.progress_group = Some(weak.into());
         let upper = chain.finish(&mut self.shared.graph, copied);
         state.root = Some(build::merge(&mut self.shared.graph, state.root, upper, merged));
     }
