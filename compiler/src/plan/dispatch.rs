@@ -98,7 +98,9 @@ impl Planner<'_> {
         stage.platform = platform;
         stage.paths = paths;
         let mut state = state?;
-        state.image.config.on_build.clear();
+        if !state.image.config.on_build.is_empty() {
+            state.image_mut().config.on_build.clear();
+        }
         state.once = Once::default();
         Some(state)
     }

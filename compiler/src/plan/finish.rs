@@ -1,5 +1,7 @@
 //! The end of planning for a platform: the image as it is exported.
 
+use std::rc::Rc;
+
 use oci::Platform;
 
 use super::Purpose;
@@ -21,9 +23,9 @@ impl Planner<'_> {
         };
         let mut state = self.stages[target].state.take()?;
         for (key, value) in &self.settings.labels {
-            state.image.config.labels.insert((*key).to_owned(), (*value).to_owned());
+            state.image_mut().config.labels.insert((*key).to_owned(), (*value).to_owned());
         }
-        let mut image = state.image;
+        let mut image = Rc::unwrap_or_clone(state.image);
         image.config.env = env_entries(&state.image_env);
         if !self.target.implicit {
             overwrite(&mut image.platform, &self.target.platform);

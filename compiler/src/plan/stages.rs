@@ -12,6 +12,7 @@ use ast::word::Mode;
 use ast::{Op, OptKind, Span, Step, Str};
 use llb::Edge;
 use oci::Platform;
+use smallvec::SmallVec;
 
 use super::environment::Nothing;
 use super::expand::{self, Expanded, Uses};
@@ -107,7 +108,7 @@ pub(super) struct Command<'a> {
     /// It.
     pub(super) step: StepRef<'a>,
     /// The stages it reads from: one for `COPY --from`, one for each mount of `RUN`.
-    pub(super) sources: Vec<StageId>,
+    pub(super) sources: SmallVec<[StageId; 2]>,
     /// Whether the base brought it in.
     pub(super) trigger: bool,
 }
@@ -226,12 +227,12 @@ impl<'a> Planner<'a> {
         let sources = match &step.op {
             Op::Copy(_) => {
                 match options.find_map(|opt| if let OptKind::From(from) = &opt.kind { Some(from) } else { None }) {
-                    Some(from) if !from.raw().is_empty() => vec![self.copy_source(from, step.span)?],
-                    _ => Vec::new(),
+                    Some(from) if !from.raw().is_empty() => [self.copy_source(from, step.span)?].into_iter().collect(),
+                    _ => SmallVec::new(),
                 }
             }
             Op::Run(_) => self.mount_sources(&step),
-            _ => Vec::new(),
+            _ => SmallVec::new(),
         };
         Ok(Command { step, sources, trigger })
     }
@@ -263,7 +264,7 @@ impl<'a> Planner<'a> {
     }
 
     /// A stage for every mount. parity: one without `from` mounts from `scratch`, which is a stage like any other.
-    fn mount_sources(&mut self, step: &Step) -> Vec<StageId> {
+    fn mount_sources(&mut self, step: &Step) -> SmallVec<[StageId; 2]> {
         let mounts = step.opts.iter().filter_map(|opt| if let OptKind::Mount(m) = &opt.kind { Some(m) } else { None });
         let source_of = |mount: &ast::Mount| {
             let mut named = mount.fields.iter().rev().filter(|field| field.key.eq_ignore_ascii_case("from"));

@@ -1,5 +1,6 @@
 //! What a stage is after some of its steps: the value that [`super::step`] takes and gives.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use ast::Span;
@@ -29,8 +30,8 @@ pub(super) struct State {
     pub(super) process_platform: Option<Arc<Platform>>,
     /// What the stage is for, as asked.
     pub(super) platform: Arc<Platform>,
-    /// The image config without history and variables.
-    pub(super) image: ImageConfig,
+    /// The image config without history and variables. Shared by the stages that start from this one: see [`Self::image_mut`].
+    pub(super) image: Rc<ImageConfig>,
     /// Its variables.
     pub(super) image_env: Assignments<EnvEntry>,
     /// Its history.
@@ -71,7 +72,7 @@ impl State {
             network: NetMode::default(),
             process_platform: None,
             platform,
-            image,
+            image: Rc::new(image),
             image_env,
             history: None,
             recorded: false,
@@ -80,6 +81,11 @@ impl State {
             dir_set: false,
             once: Once::default(),
         }
+    }
+
+    /// The image config, to be changed for this stage alone.
+    pub(super) fn image_mut(&mut self) -> &mut ImageConfig {
+        Rc::make_mut(&mut self.image)
     }
 
     /// Whether everything about the stage is known.

@@ -16,8 +16,8 @@ impl Planner<'_> {
         self.note_replaced(state, command, |once| &mut once.cmd);
         let args = self.process_args(state, command, process);
         self.commit(state, |state| ["CMD ", &quoted(state, process)].concat(), Layer::Empty);
-        state.image.config.cmd = args;
-        state.image.config.args_escaped = true;
+        state.image_mut().config.cmd = args;
+        state.image_mut().config.args_escaped = true;
         Ok(())
     }
 
@@ -25,9 +25,9 @@ impl Planner<'_> {
         self.note_replaced(state, command, |once| &mut once.entrypoint);
         let args = self.process_args(state, command, process);
         self.commit(state, |state| ["ENTRYPOINT ", &quoted(state, process)].concat(), Layer::Empty);
-        state.image.config.entrypoint = args;
+        state.image_mut().config.entrypoint = args;
         if state.once.cmd.is_none() {
-            state.image.config.cmd.clear();
+            state.image_mut().config.cmd.clear();
         }
         Ok(())
     }
@@ -35,7 +35,7 @@ impl Planner<'_> {
     pub(in crate::plan) fn shell(&mut self, state: &mut State, words: &[Str]) -> Done {
         let words: Vec<String> = words.iter().map(|word| lossy(word.raw())).collect();
         self.commit(state, |_| format!("SHELL {}", listed(&words)), Layer::Empty);
-        state.image.config.shell = words;
+        state.image_mut().config.shell = words;
         Ok(())
     }
 
@@ -55,7 +55,7 @@ impl Planner<'_> {
             retries: check.retries,
         };
         self.commit(state, |_| format!("HEALTHCHECK {}", shown_check(&check)), Layer::Empty);
-        state.image.config.healthcheck = Some(check);
+        state.image_mut().config.healthcheck = Some(check);
         Ok(())
     }
 

@@ -16,7 +16,7 @@ impl Planner<'_> {
         let user = self.text(user, Self::scope(state, command))?;
         self.commit(state, |_| ["USER ", &user].concat(), Layer::Empty);
         state.user.clone_from(&user);
-        state.image.config.user = user;
+        state.image_mut().config.user = user;
         Ok(())
     }
 
@@ -27,7 +27,7 @@ impl Planner<'_> {
             if path.is_empty() {
                 return Err(Stop::error("VOLUME specified can not be an empty string").point(volume.span));
             }
-            state.image.config.volumes.insert(path.clone());
+            state.image_mut().config.volumes.insert(path.clone());
         }
         self.commit(state, |_| format!("VOLUME {}", listed(&paths)), Layer::Empty);
         Ok(())
@@ -41,19 +41,19 @@ impl Planner<'_> {
                 .point(signal.span));
         }
         self.commit(state, |_| format!("STOPSIGNAL {name}"), Layer::Empty);
-        state.image.config.stop_signal = name;
+        state.image_mut().config.stop_signal = name;
         Ok(())
     }
 
     pub(in crate::plan) fn maintainer(&mut self, state: &mut State, name: &Str) -> Done {
         let name = lossy(name.raw());
         self.commit(state, |_| format!("MAINTAINER {name}"), Layer::Empty);
-        state.image.author = name;
+        state.image_mut().author = name;
         Ok(())
     }
 
     pub(in crate::plan) fn on_build(&mut self, state: &mut State, text: &Text) -> Done {
-        state.image.config.on_build.push(lossy(text));
+        state.image_mut().config.on_build.push(lossy(text));
         Ok(())
     }
 }

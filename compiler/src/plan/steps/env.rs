@@ -39,7 +39,7 @@ impl Planner<'_> {
             self.note_legacy(command, pair);
             let (Some(key), Some(value)) = (key, value) else { return Err(Stop::Unknown) };
             created_by.extend([" ", &*key, "=", &*value]);
-            state.image.config.labels.insert(key.to_string(), value.to_string());
+            state.image_mut().config.labels.insert(key.to_string(), value.to_string());
         }
         self.commit(state, |_| created_by, Layer::Empty);
         Ok(())

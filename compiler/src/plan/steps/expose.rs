@@ -34,7 +34,7 @@ impl Planner<'_> {
             exposed.extend(self.exposed(command, &spec).map_err(|stop| stop.point(span))?);
         }
         self.commit(state, |_| format!("EXPOSE {}", listed(&exposed)), Layer::Empty);
-        state.image.config.exposed_ports.extend(exposed);
+        state.image_mut().config.exposed_ports.extend(exposed);
         Ok(())
     }
 

@@ -65,7 +65,10 @@ pub(in crate::plan) fn enter(state: &mut State, dir: &str) -> Done {
     let dir = path::normalize(&state.image.config.working_dir, dir, os, false);
     let dir =
         dir.map_err(|message| Stop::error(format!("normalizing workdir: normalizing working directory: {message}")))?;
-    state.image.config.working_dir = path::from_slash(&dir, os);
+    let stored = path::from_slash(&dir, os);
+    if state.image.config.working_dir != stored {
+        state.image_mut().config.working_dir = stored;
+    }
     state.dir = dir;
     Ok(())
 }
