@@ -34,6 +34,8 @@ impl Planner<'_> {
         let value = self.epoch.map(|seconds| Rc::<str>::from(seconds.to_string()));
         let in_args = self.build_args.contains_key(NAME);
         let in_globals = self.globals.get(NAME) != Lookup::Unset;
+        // They may use it.
+        self.bases.clear();
         match value {
             Some(value) => {
                 if in_args {

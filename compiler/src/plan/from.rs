@@ -4,7 +4,7 @@ use ast::{Op, OptKind, Span, Step, Str};
 use oci::{Platform, Reference};
 
 use super::environment::{Lookup, Scope};
-use super::expand::{self, Expanded, Uses};
+use super::expand::{self, Expanded, Fault, Uses};
 use super::notes::NoteKind;
 use super::planner::Planner;
 use super::stages::{Name, SCRATCH, Stage, StepRef};
@@ -15,6 +15,7 @@ impl<'a> Planner<'a> {
     pub(super) fn add_stages(&mut self) {
         // With room for some that steps bring in.
         self.stages.reserve(self.request.module.defs.len() * 3 / 2 + 1);
+        let mut bases = std::mem::take(&mut self.bases).into_iter();
         for (at, def) in self.request.module.defs.iter().enumerate() {
             let name = def.name.as_ref().map_or("", |name| name.text.as_str());
             let Some((from, rest)) = def.body.steps().split_first() else {
@@ -22,8 +23,9 @@ impl<'a> Planner<'a> {
                 continue;
             };
             self.watch_base(from.span);
-            let stage = match &from.op {
-                Op::From(base) if !self.is_wrong(from) => self.stage(at, name, from, base),
+            let base = if let Op::From(base) = &from.op { Some((base, bases.next())) } else { None };
+            let stage = match base {
+                Some((base, expanded)) if !self.is_wrong(from) => self.stage(at, name, from, (base, expanded)),
                 _ => Err(Stop::Unknown),
             };
             match stage {
@@ -59,9 +61,16 @@ impl<'a> Planner<'a> {
         self.add_stage(stage);
     }
 
-    fn stage(&mut self, at: usize, name: &'a str, from: &'a Step, base: &'a Str) -> Done<Stage<'a>> {
+    fn stage(
+        &mut self,
+        at: usize,
+        name: &'a str,
+        from: &'a Step,
+        (base, expanded): (&'a Str, Option<InFrom<'a>>),
+    ) -> Done<Stage<'a>> {
         let place = Some(from.span);
-        let (value, uses) = self.expand_in_from(base, from.span);
+        let expanded = expanded.unwrap_or_else(|| expand_in_from(base, &self.globals));
+        let (value, uses) = self.in_from(expanded, base, from.span);
         self.captures.from(at, &uses);
         let value = value.map_err(|stop| self.at(stop, place))?;
         if value.is_empty() {
@@ -85,7 +94,7 @@ impl<'a> Planner<'a> {
     }
 
     fn stage_platform(&mut self, at: usize, name: &str, span: Span, written: &Str) -> Done<Platform> {
-        let (value, uses) = self.expand_in_from(written, span);
+        let (value, uses) = self.in_from(expand_in_from(written, &self.globals), written, span);
         let shown = written.raw().lossy();
         if let Ok(value) = &value {
             self.note_platform(name, span, &shown, value, &uses);
@@ -109,10 +118,9 @@ impl<'a> Planner<'a> {
         })
     }
 
-    /// Expands a word of `FROM` among the arguments of the module, noting names that are not declared.
-    fn expand_in_from(&mut self, text: &Str, span: Span) -> (Done<String>, Uses) {
-        let mut uses = Uses::default();
-        let value = match expand::string(text, &self.globals, &mut uses) {
+    /// The value of a word of `FROM`. Names that are not declared are noted.
+    fn in_from(&mut self, (value, uses): InFrom<'_>, text: &Str, span: Span) -> (Done<String>, Uses) {
+        let value = match value {
             Ok(Expanded::Known(value)) => Ok(value.into_owned()),
             Ok(Expanded::Unknown) => Err(Stop::Unknown),
             Err(fault) => Err(Stop::from(fault).point(text.span)),
@@ -128,6 +136,19 @@ impl<'a> Planner<'a> {
             }
         }
         (value, uses)
+    }
+
+    /// Notes bases that are no references when no build argument is given. parity: one that cannot be expanded ends the search.
+    pub(super) fn note_default_bases(&mut self, bases: &[InFrom<'_>]) {
+        for ((step, base), (value, _)) in froms(self.request.module).zip(bases) {
+            match value {
+                Ok(Expanded::Known(value)) if Reference::check(value).is_err() => {
+                    self.note(step.span, NoteKind::InvalidDefaultBase { base: base.raw().lossy().into_owned() });
+                }
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
     }
 
     fn note_platform(&mut self, name: &str, span: Span, written: &str, value: &str, uses: &Uses) {
@@ -175,20 +196,18 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// Bases that are no references, as written, with where their instructions stand. parity: one that cannot be expanded ends
-/// the search.
-pub(super) fn invalid_bases(module: &ast::Module, scope: &dyn Scope) -> Vec<(Span, String)> {
-    let mut invalid = Vec::new();
-    for (step, base) in froms(module) {
-        match expand::string(base, scope, &mut Uses::ignored()) {
-            Ok(Expanded::Known(value)) if Reference::check(&value).is_err() => {
-                invalid.push((step.span, base.raw().lossy().into_owned()));
-            }
-            Ok(_) => {}
-            Err(_) => break,
-        }
-    }
-    invalid
+/// What a word of `FROM` comes to, and the names it uses.
+pub(super) type InFrom<'a> = (Result<Expanded<'a>, Fault>, Uses);
+
+/// Expands a word of `FROM` among the arguments of the module.
+fn expand_in_from<'a>(text: &'a Str, scope: &dyn Scope) -> InFrom<'a> {
+    let mut uses = Uses::default();
+    (expand::string(text, scope, &mut uses), uses)
+}
+
+/// What the base of every `FROM` comes to, in their order.
+pub(super) fn expanded_bases<'a>(module: &'a ast::Module, scope: &dyn Scope) -> Vec<InFrom<'a>> {
+    froms(module).map(|(_, base)| expand_in_from(base, scope)).collect()
 }
 
 /// Every `FROM` and its base.
@@ -206,9 +225,34 @@ pub(super) fn is_counted(step: &Step) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use ast::Source;
 
-    use crate::{Facts, Options, glance, parse};
+    use crate::{Answer, AskError, Facts, Options, Question, World, check, glance, parse};
+
+    /// Knows nothing, and keeps the references of images that it is asked for.
+    #[derive(Default)]
+    struct Asked(Mutex<Vec<String>>);
+
+    impl World for Asked {
+        fn answer(&self, questions: &[Question]) -> Vec<Result<Answer, AskError>> {
+            for question in questions {
+                if let Question::Image { reference, .. } = question {
+                    self.0.lock().unwrap().push(reference.clone());
+                }
+            }
+            questions.iter().map(|_| Err(AskError::default())).collect()
+        }
+    }
+
+    #[test]
+    fn bases_see_the_epoch_that_its_argument_comes_to() {
+        let source = Source::new("Dockerfile", *b"ARG SOURCE_DATE_EPOCH=007\nFROM a:$SOURCE_DATE_EPOCH\n");
+        let asked = Asked::default();
+        check(&source, &Options::default(), Facts::default(), &asked);
+        assert_eq!(asked.0.into_inner().unwrap(), ["docker.io/library/a:7"]);
+    }
 
     /// Else what follows would be taken for the steps of another.
     #[test]

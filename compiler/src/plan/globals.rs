@@ -5,8 +5,7 @@ use std::rc::Rc;
 
 use super::environment::{Environment, Lookup, Scope};
 use super::expand::{self, Expanded, Uses};
-use super::from::invalid_bases;
-use super::notes::NoteKind;
+use super::from::expanded_bases;
 use super::planner::{Overlay, Planner};
 use super::platform::{PREDEFINED, Predefined};
 use super::settings::BuildArgs;
@@ -92,24 +91,17 @@ impl Planner<'_> {
         if self.noting && changed {
             // An error here is no reason to stop: build arguments may mend it.
             if let Ok(defaults) = self.module_args(Values::Defaults) {
-                self.note_default_bases(&defaults);
+                let bases = expanded_bases(module, &Overlay { over: &defaults, base: &self.globals.always });
+                self.note_default_bases(&bases);
             }
         }
         self.globals.own = self.module_args(Values::Given)?;
+        let bases = expanded_bases(module, &self.globals);
         if self.noting && !changed {
-            let defaults = std::mem::take(&mut self.globals.own);
-            self.note_default_bases(&defaults);
-            self.globals.own = defaults;
+            self.note_default_bases(&bases);
         }
+        self.bases = bases;
         Ok(())
-    }
-
-    /// Notes bases that are no references when no build argument is given.
-    fn note_default_bases(&mut self, defaults: &Environment) {
-        let invalid = invalid_bases(self.request.module, &Overlay { over: defaults, base: &self.globals.always });
-        for (at, base) in invalid {
-            self.note(at, NoteKind::InvalidDefaultBase { base });
-        }
     }
 
     fn module_args(&mut self, values: Values) -> Done<Environment> {

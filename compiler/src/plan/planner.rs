@@ -11,6 +11,7 @@ use oci::Platform;
 use super::context::{ContextPlan, MainContext};
 use super::environment::{Assignments, Environment, Lookup, Scope, Value};
 use super::expand::{self, Expanded, Uses};
+use super::from::InFrom;
 use super::globals::Globals;
 use super::history::History;
 use super::named::PendingLocal;
@@ -81,6 +82,8 @@ pub(super) struct Planner<'a> {
     pub(super) build_args: BTreeMap<&'a str, Rc<str>>,
     /// Arguments of the module and those that are always there.
     pub(super) globals: Globals<'a>,
+    /// What the bases of stages come to with them, until the stages are added.
+    pub(super) bases: Vec<InFrom<'a>>,
     /// Values of [`super::scan::ARGS`] among them, if there is any.
     pub(super) scan_args: Option<[Value; 2]>,
     /// Names that `FROM` may use: `globals`, and arguments without a value.
