@@ -5,9 +5,13 @@ use std::borrow::Cow;
 use std::ops::Index;
 
 use serde::{Serialize, Serializer};
+use smallvec::SmallVec;
 
 /// A key or word: borrowed where it is known beforehand.
 pub type Key = Cow<'static, str>;
+
+/// How many words there are at most, of most vertices that have more than one: room to start with.
+const TYPICAL_WORDS: usize = 6;
 
 /// Texts by key. **Shape**: each key once, in byte order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -15,7 +19,7 @@ pub struct Texts(Vec<(Key, String)>);
 
 /// Words. **Shape**: each once, in byte order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Words(Vec<Key>);
+pub struct Words(SmallVec<[Key; 1]>);
 
 impl Texts {
     /// The text of a key.
@@ -72,7 +76,14 @@ impl Words {
     /// Adds a word.
     pub fn insert(&mut self, word: impl Into<Key>) {
         let word = word.into();
-        if let Err(at) = self.0.binary_search(&word) {
+        // Where there are several, there are more than two.
+        if self.0.len() == 1 && !self.0.spilled() {
+            self.0.reserve_exact(TYPICAL_WORDS - 1);
+        }
+        // Most come in their order.
+        if self.0.last().is_none_or(|last| *last < word) {
+            self.0.push(word);
+        } else if let Err(at) = self.0.binary_search(&word) {
             self.0.insert(at, word);
         }
     }
@@ -110,9 +121,7 @@ impl<K: Into<Key>, T: Into<String>, const N: usize> From<[(K, T); N]> for Texts 
 
 impl<K: Into<Key>> Extend<K> for Words {
     fn extend<I: IntoIterator<Item = K>>(&mut self, words: I) {
-        let words = words.into_iter();
-        self.0.reserve(words.size_hint().0);
-        words.for_each(|word| self.insert(word));
+        words.into_iter().for_each(|word| self.insert(word));
     }
 }
 
