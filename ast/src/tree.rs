@@ -3,6 +3,8 @@
 //! Total by construction: no loops, acyclic calls, so planning is a bounded walk. What one language has and another has
 //! not is data on the node, never a test for the language's name.
 
+use smallvec::SmallVec;
+
 use crate::{
     Beside, Block, Call, Checks, Condition, Diagnostic, Expr, FileId, Goal, Import, Include, Signature, Span, Text,
 };
@@ -165,9 +167,18 @@ pub struct Def {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alias {
     /// The word that introduces the name.
-    pub keyword: Name,
+    pub keyword: Written,
     /// The name; `None` when what follows the keyword is no single word.
-    pub name: Option<Name>,
+    pub name: Option<Written>,
+}
+
+/// A word as written, with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// It.
+    pub text: Text,
+    /// Where.
+    pub span: Span,
 }
 
 /// What a [`Def`] is.
@@ -308,7 +319,7 @@ pub enum Op {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
     /// Arguments of the exec form, or the one command line of the shell form, unexpanded.
-    pub args: Vec<Text>,
+    pub args: SmallVec<[Text; 1]>,
     /// Whether it is the shell form.
     pub shell: bool,
     /// Here-documents, in order. Those of an `Op::Run` keep their tabs even where [`Document::chomp`] is set.

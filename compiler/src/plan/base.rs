@@ -65,7 +65,7 @@ impl Planner<'_> {
             let span = self.stages[id].span;
             let answers = self.answers;
             // Only who looks for mistakes is told what could not be asked.
-            let written = if self.draws() { String::new() } else { self.stages[id].base_name.clone() };
+            let written = if self.draws() { "".into() } else { self.stages[id].base_name.clone() };
             let result = match start {
                 _ if self.stages[id].broken => Err(Stop::Unknown),
                 Ok(Start::Reference(reference)) => self.resolve_base(id, reference, needed),
@@ -127,7 +127,7 @@ impl Planner<'_> {
 
     fn resolve_base(&mut self, id: StageId, reference: Reference, needed: bool) -> Done {
         let stage = &mut self.stages[id];
-        let name = std::mem::replace(&mut stage.base_name, reference.full());
+        let name = std::mem::replace(&mut stage.base_name, reference.full().into());
         let platform = self.or_target(self.stages[id].platform.as_ref());
         if needed && self.stages[id].named.is_some() {
             return self.resolve_named(id);
@@ -198,7 +198,7 @@ impl Planner<'_> {
         } else {
             platform
         };
-        let pinned = digest.map_or(canonical, |digest| reference.with_digest(digest).full());
+        let pinned = digest.map_or(canonical, |digest| reference.with_digest(digest).full().into());
         let mut state = self.start_from(platform.clone(), &mut base);
         if !image::is_scratch(&base) {
             state.root = Some(self.add_image(id, &pinned, &platform));

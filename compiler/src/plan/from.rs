@@ -1,5 +1,7 @@
 //! The table of stages: every `FROM` with its words expanded.
 
+use std::borrow::Cow;
+
 use ast::{Op, OptKind, Span, Step, Str};
 use oci::{Platform, Reference};
 
@@ -40,8 +42,8 @@ impl<'a> Planner<'a> {
 
     /// Adds a stage of which nothing is known, so that those after it keep their numbers.
     fn add_broken(&mut self, name: &'a str, at: Span) {
-        let stage = self.new_stage(String::new(), Some(at));
-        self.add_stage(Stage { name, label: name.to_owned(), broken: true, ..stage });
+        let stage = self.new_stage("".into(), Some(at));
+        self.add_stage(Stage { name, label: name.into(), broken: true, ..stage });
     }
 
     fn add_defined(&mut self, mut stage: Stage<'a>, at: usize, steps: &[Step]) {
@@ -55,7 +57,7 @@ impl<'a> Planner<'a> {
             usize::from(stage.base_name != SCRATCH && !self.names.contains_key(&Name::exactly(&stage.base_name)));
         stage.total += steps.iter().filter(|step| is_counted(step)).count();
         if stage.name.is_empty() {
-            stage.label = format!("stage-{at}");
+            stage.label = format!("stage-{at}").into();
         }
         stage.ignore_cache = self.settings.ignores_cache(stage.name);
         self.add_stage(stage);
@@ -85,7 +87,7 @@ impl<'a> Planner<'a> {
             None => None,
         };
         let stage = self.new_stage(value, place);
-        let mut stage = Stage { name, label: name.to_owned(), platform, text: Some(from), ..stage };
+        let mut stage = Stage { name, label: name.into(), platform, text: Some(from), ..stage };
         stage.named = self.stage_context(&stage)?.map(Box::new);
         if stage.named.is_some() {
             self.captures.forget(at);
@@ -119,9 +121,9 @@ impl<'a> Planner<'a> {
     }
 
     /// The value of a word of `FROM`. Names that are not declared are noted.
-    fn in_from(&mut self, (value, uses): InFrom<'_>, text: &Str, span: Span) -> (Done<String>, Uses) {
+    fn in_from<'t>(&mut self, (value, uses): InFrom<'t>, text: &Str, span: Span) -> (Done<Cow<'t, str>>, Uses) {
         let value = match value {
-            Ok(Expanded::Known(value)) => Ok(value.into_owned()),
+            Ok(Expanded::Known(value)) => Ok(value),
             Ok(Expanded::Unknown) => Err(Stop::Unknown),
             Err(fault) => Err(Stop::from(fault).point(text.span)),
         };
@@ -184,7 +186,7 @@ impl<'a> Planner<'a> {
             self.shared.circular = true;
         }
         if let [only] = &mut self.stages[..] {
-            only.label.clear();
+            only.label = "".into();
         }
         Ok(())
     }

@@ -57,7 +57,7 @@ impl Planner<'_> {
             let stage = &self.stages[id];
             let scanned = if stage.anonymous { self.scanned(id, None) } else { stage.scanned };
             if id != target && scanned.stage {
-                scan.extras.insert(stage.label.clone(), stage.root);
+                scan.extras.insert(stage.label.to_string(), stage.root);
                 scan.ignore_cache |= stage.ignore_cache;
             }
         }

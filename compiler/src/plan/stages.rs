@@ -57,9 +57,9 @@ pub(super) struct Stage<'a> {
     /// Its name; empty when it has none.
     pub(super) name: &'a str,
     /// Its name in step names and messages: `stage-0` when it has none; empty for anonymous stages.
-    pub(super) label: String,
+    pub(super) label: Cow<'a, str>,
     /// What it is built on: the expanded words of `FROM`, later the canonical reference.
-    pub(super) base_name: String,
+    pub(super) base_name: Cow<'a, str>,
     /// The stage it is built on.
     pub(super) base: Option<StageId>,
     /// The context that takes its place.
@@ -73,7 +73,7 @@ pub(super) struct Stage<'a> {
     /// Its steps.
     pub(super) commands: Vec<Command<'a>>,
     /// Stages its steps read from, each once, in their order, with where the last command that does stands.
-    pub(super) deps: Vec<(StageId, Span)>,
+    pub(super) deps: SmallVec<[(StageId, Span); 1]>,
     /// Whether its `FROM` is wrong: nothing is known of it.
     pub(super) broken: bool,
     /// Whether the text does not define it.
@@ -166,10 +166,10 @@ impl StageSet {
 
 impl<'a> Planner<'a> {
     /// A stage without anything.
-    pub(super) fn new_stage(&mut self, base_name: String, span: Option<Span>) -> Stage<'a> {
+    pub(super) fn new_stage(&mut self, base_name: Cow<'a, str>, span: Option<Span>) -> Stage<'a> {
         Stage {
             name: "",
-            label: String::new(),
+            label: Cow::Borrowed(""),
             base_name,
             base: None,
             named: None,
@@ -177,7 +177,7 @@ impl<'a> Planner<'a> {
             span,
             text: None,
             commands: Vec::new(),
-            deps: Vec::new(),
+            deps: SmallVec::new(),
             broken: false,
             anonymous: false,
             total: 0,
@@ -218,7 +218,7 @@ impl<'a> Planner<'a> {
 
     /// Names of stages, for suggestions.
     pub(super) fn stage_names(&self) -> impl Iterator<Item = &str> {
-        self.stages.iter().map(|stage| stage.label.as_str()).filter(|label| !label.is_empty())
+        self.stages.iter().map(|stage| &*stage.label).filter(|label| !label.is_empty())
     }
 
     /// Adds a command to a stage, with the stages it reads from; `None` when it cannot be.
@@ -260,7 +260,7 @@ impl<'a> Planner<'a> {
                     .point(from.span)
             });
         }
-        Ok(self.find_stage(&written).unwrap_or_else(|| self.add_anonymous(written.into_owned(), Some(span))))
+        Ok(self.find_stage(&written).unwrap_or_else(|| self.add_anonymous(written.into_owned().into(), Some(span))))
     }
 
     /// A stage for every mount. parity: one without `from` mounts from `scratch`, which is a stage like any other.
@@ -269,13 +269,17 @@ impl<'a> Planner<'a> {
         let source_of = |mount: &ast::Mount| {
             let mut named = mount.fields.iter().rev().filter(|field| field.key.eq_ignore_ascii_case("from"));
             let value = named.find_map(|field| field.value.as_ref()).map(|value| value.raw().lossy());
-            let name = value.filter(|value| !value.is_empty()).unwrap_or(SCRATCH.into());
-            self.find_stage(&name).unwrap_or_else(|| self.add_anonymous(name.into_owned(), None))
+            match value.filter(|value| !value.is_empty() && value != SCRATCH) {
+                Some(name) => {
+                    self.find_stage(&name).unwrap_or_else(|| self.add_anonymous(name.into_owned().into(), None))
+                }
+                None => self.find_stage(SCRATCH).unwrap_or_else(|| self.add_anonymous(SCRATCH.into(), None)),
+            }
         };
         mounts.map(source_of).collect()
     }
 
-    fn add_anonymous(&mut self, base_name: String, span: Option<Span>) -> StageId {
+    fn add_anonymous(&mut self, base_name: Cow<'a, str>, span: Option<Span>) -> StageId {
         let stage = self.new_stage(base_name, span);
         self.add_stage(Stage { anonymous: true, ..stage })
     }

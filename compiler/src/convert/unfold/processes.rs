@@ -181,7 +181,9 @@ impl Unfolding<'_> {
 fn command(args: &[String], at: Span) -> Command {
     let text = |text: &str| Text::from(text);
     let (args, shell) = match args {
-        [program, option, line] if program == "/bin/sh" && option == "-c" && is_line(line) => (vec![text(line)], true),
+        [program, option, line] if program == "/bin/sh" && option == "-c" && is_line(line) => {
+            ([text(line)].into(), true)
+        }
         args => (args.iter().map(|arg| text(arg)).collect(), false),
     };
     Command { args, shell, documents: Vec::new(), span: at }

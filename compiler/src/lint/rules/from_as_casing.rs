@@ -33,18 +33,19 @@ pub(super) static RULE: Rule = Rule {
 fn check(instruction: &Instruction<'_>) -> Option<Hit> {
     let keyword = &instruction.stage?.alias.as_ref()?.keyword;
     let from = instruction.step.keyword_text();
+    let text = keyword.text.lossy();
     // A `From` of mixed case is another rule's business.
     let wanted = match () {
-        () if case::is_upper(&from) => case::upper(&keyword.text),
-        () if case::is_lower(&from) => case::lower(&keyword.text),
+        () if case::is_upper(&from) => case::upper(&text),
+        () if case::is_lower(&from) => case::lower(&text),
         () => return None,
     };
     // parity: to Go, a word with bytes that are not UTF-8 is of neither case.
-    if keyword.text == wanted && !keyword.text.contains(char::REPLACEMENT_CHARACTER) {
+    if text == wanted && !text.contains(char::REPLACEMENT_CHARACTER) {
         return None;
     }
     let fix = replace("write both keywords alike", keyword.span, wanted.into_owned());
-    let message = format!("'{}' and '{from}' keywords' casing do not match", keyword.text);
+    let message = format!("'{text}' and '{from}' keywords' casing do not match");
     Some(instruction.hit(keyword.span, message).fixed(fix))
 }
 

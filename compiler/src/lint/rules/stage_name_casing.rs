@@ -33,14 +33,15 @@ pub(super) static RULE: Rule = Rule {
 
 fn check(instruction: &Instruction<'_>) -> Option<Hit> {
     let name = instruction.stage?.alias.as_ref()?.name.as_ref()?;
-    let lower = ast::case::lower(&name.text);
+    let text = name.text.lossy();
+    let lower = ast::case::lower(&text);
     // parity: to Go, a name with bytes that are not UTF-8 is never its own lower case.
-    if name.text == lower && !name.text.contains(char::REPLACEMENT_CHARACTER) {
+    if text == lower && !text.contains(char::REPLACEMENT_CHARACTER) {
         return None;
     }
     // Safe: the stage is known by its lower-case name already.
     let fix = replace("write the name in lower case", name.span, lower.into_owned());
-    Some(instruction.hit(name.span, format!("Stage name '{}' should be lowercase", name.text)).fixed(fix))
+    Some(instruction.hit(name.span, format!("Stage name '{text}' should be lowercase")).fixed(fix))
 }
 
 #[cfg(test)]

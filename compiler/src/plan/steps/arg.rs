@@ -20,18 +20,21 @@ impl Planner<'_> {
         command: &Command<'_>,
         params: &[Param],
     ) -> Done {
-        let mut created_by = String::from("ARG");
+        let records = self.records(state);
+        let mut created_by = String::from(if records { "ARG" } else { "" });
         let is_exported = command.step.opts.iter().any(|opt| opt.kind == OptKind::Exported);
         for (at, param) in params.iter().enumerate() {
             let key: Rc<str> = param.name.text.as_str().into();
             self.note_at(command, NoteKind::Sets { instruction: "ARG", key: key.clone() });
             let value = self.arg_value(state, command, param, is_exported)?;
             self.captures.stage_arg(id, command, at, &key, &value);
-            created_by.extend([" ", &*key]);
+            if records {
+                created_by.extend([" ", &*key]);
+            }
             match value {
                 Given::Nothing => state.args.set(key, None),
                 Given::Value { value, .. } => {
-                    if let Some(value) = &value {
+                    if let Some(value) = value.as_ref().filter(|_| records) {
                         created_by.extend(["=", value]);
                     }
                     if !is_hidden_arg(&key) {

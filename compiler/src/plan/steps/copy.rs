@@ -127,7 +127,7 @@ impl Planner<'_> {
             OptKind::From(from) => Some((from.raw().lossy(), opt.span)),
             _ => None,
         });
-        let (written, span) = written.map_or((self.stages[from].label.as_str().into(), step.span), |found| found);
+        let (written, span) = written.map_or((self.stages[from].label.as_ref().into(), step.span), |found| found);
         let here = &self.stages[id].label;
         Stop::error(format!(
             "cannot copy from stage \"{written}\", it needs to be defined before current stage \"{here}\""

@@ -13,7 +13,8 @@ use crate::plan::stop::{Done, Stop};
 impl Planner<'_> {
     pub(in crate::plan) fn env(&mut self, state: &mut State, command: &Command<'_>, pairs: &[Pair]) -> Done {
         let values = self.pairs(state, command, pairs)?;
-        let mut created_by = instruction("ENV", &values);
+        let records = self.records(state);
+        let mut created_by = if records { instruction("ENV", &values) } else { String::new() };
         for (pair, (key, value)) in pairs.iter().zip(values) {
             self.note_legacy(command, pair);
             let Some(key) = key else {
@@ -23,7 +24,9 @@ impl Planner<'_> {
             };
             self.note_at(command, NoteKind::Sets { instruction: "ENV", key: key.clone() });
             if let Some(value) = &value {
-                created_by.extend([" ", &*key, "=", value]);
+                if records {
+                    created_by.extend([" ", &*key, "=", value]);
+                }
                 state.image_env.set(key.clone(), Some(value.clone()));
             }
             state.env.set(key, value);

@@ -1,6 +1,7 @@
 //! Instructions that only write image metadata, but for the health check.
 
 use ast::{Command, Op, Str, Text};
+use smallvec::SmallVec;
 
 use super::{Lowering, list};
 use crate::dockerfile::syntax::{Args, Instruction};
@@ -40,8 +41,8 @@ pub(super) fn command_args(parsed: &Instruction<'_>, lowering: &Lowering<'_>) ->
             let start = words.first().map_or(end, |word| word.range.start);
             (words.iter().map(|word| Text::from(word.text.as_ref())).collect(), false, start..end)
         }
-        Args::Line(word) => (vec![word.text.as_ref().into()], true, word.range.clone()),
-        _ => (Vec::new(), true, parsed.name.range.end..parsed.name.range.end),
+        Args::Line(word) => ([word.text.as_ref().into()].into(), true, word.range.clone()),
+        _ => (SmallVec::new(), true, parsed.name.range.end..parsed.name.range.end),
     };
     Command { args, shell, documents: Vec::new(), span: line.span(range) }
 }

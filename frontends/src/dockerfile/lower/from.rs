@@ -22,8 +22,8 @@ pub(super) fn lower(parsed: &Instruction<'_>, lowering: &mut Lowering<'_>) -> De
         }
     }
     let alias = words.get(1).filter(|_| words.len() > 2).map(|keyword| Alias {
-        keyword: lowering.name(keyword),
-        name: words.get(2).filter(|_| words.len() == 3).map(|name| lowering.name(name)),
+        keyword: lowering.written(keyword),
+        name: words.get(2).filter(|_| words.len() == 3).map(|name| lowering.written(name)),
     });
     let op = words.first().map_or(Op::Hole, |base| Op::From(lowering.word(base)));
     let doc = name.as_ref().and_then(|name| documented(&lowering.comments, &name.text));

@@ -12,7 +12,7 @@ mod variables;
 
 use std::ops::Range;
 
-use ast::{Def, Diagnostic, Document, Name, Op, Opt, OptKind, Span, Step, Str, StrKind, Text, code};
+use ast::{Def, Diagnostic, Document, Name, Op, Opt, OptKind, Span, Step, Str, StrKind, Text, Written, code};
 
 use super::flags::{self, Flag, Flags, Spec};
 use super::keyword::Keyword;
@@ -178,6 +178,10 @@ impl<'c> Lowering<'c> {
 
     fn name(&self, word: &Word<'_>) -> Name {
         Name { text: ast::word::decode(&word.text).into_owned(), span: self.context.line.span(word.range.clone()) }
+    }
+
+    fn written(&self, word: &Word<'_>) -> Written {
+        Written { text: word.text.as_ref().into(), span: self.context.line.span(word.range.clone()) }
     }
 
     fn document(&self, raw: &RawDocument) -> Document {

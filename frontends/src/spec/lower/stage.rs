@@ -462,7 +462,7 @@ fn span_of(texts: &Option<Vec<Text>>) -> Option<Span> {
 
 /// A command line.
 pub(super) fn shell(line: &str, span: Span) -> Command {
-    Command { args: vec![line.into()], shell: true, documents: Vec::new(), span }
+    Command { args: [line.into()].into(), shell: true, documents: Vec::new(), span }
 }
 
 /// Several lines: a document, which the shell runs, or the program that its first line names.
@@ -479,7 +479,7 @@ fn lines(text: &Text) -> Command {
         opener: text.span,
         span: text.span,
     };
-    Command { args: vec!["<<'EOF'".into()], shell: true, documents: vec![document], span: text.span }
+    Command { args: ["<<'EOF'".into()].into(), shell: true, documents: vec![document], span: text.span }
 }
 
 pub(super) fn field(key: &str, value: Option<Str>, span: Span) -> MountField {

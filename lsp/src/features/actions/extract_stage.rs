@@ -22,7 +22,7 @@ pub(super) fn action(view: &View<'_>, place: &Place<'_>) -> Option<Action> {
         Some(alias) => {
             let old = alias.name.as_ref()?;
             let edit = ast::Edit { span: old.span, text: name.clone() };
-            (edit, format!("FROM {name} {} {}\n", alias.keyword.text, old.text))
+            (edit, format!("FROM {name} {} {}\n", alias.keyword.text.lossy(), old.text.lossy()))
         }
         None => (insert(from.span.end, format!(" AS {name}")), format!("FROM {name}\n")),
     };
