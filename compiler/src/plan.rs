@@ -324,6 +324,7 @@ fn planner<'a>(of: Of<'a>, facts: &'a Facts, shared: &'a mut Shared, target: Opt
         shared,
         noting: true,
         build_args: settings.build_args.iter().map(|(key, value)| (*key, (*value).into())).collect(),
+        scratch: None,
         bases: Vec::new(),
         globals: Globals::new(Predefined::new(build, target.unwrap_or(build), stage), &settings.build_args),
         scan_args: None,

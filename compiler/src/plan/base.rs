@@ -119,7 +119,9 @@ impl Planner<'_> {
         let platform = self.target.platform.clone();
         // Nothing is built on what has no name: every mount without a source has such a stage.
         if !self.stages[id].anonymous {
-            self.set_state(id, Box::new(State::new(platform.clone(), image::scratch(&platform))));
+            let state = self.scratch.get_or_insert_with(|| State::new(platform.clone(), image::scratch(&platform)));
+            let state = Box::new(state.clone());
+            self.set_state(id, state);
         }
         self.stages[id].platform = Some(platform);
         Ok(())

@@ -80,6 +80,11 @@ impl Captures {
         Self { on, ..Self::default() }
     }
 
+    /// The names to note in what is captured.
+    pub(super) fn uses(&self) -> Uses {
+        if self.on { Uses::default() } else { Uses::of_unset() }
+    }
+
     fn stage(&mut self, id: StageId) -> Option<&mut StageCapture> {
         if !self.on {
             return None;

@@ -71,7 +71,7 @@ impl<'a> Planner<'a> {
         (base, expanded): (&'a Str, Option<InFrom<'a>>),
     ) -> Done<Stage<'a>> {
         let place = Some(from.span);
-        let expanded = expanded.unwrap_or_else(|| expand_in_from(base, &self.globals));
+        let expanded = expanded.unwrap_or_else(|| expand_in_from(base, &self.globals, self.captures.uses()));
         let (value, uses) = self.in_from(expanded, base, from.span);
         self.captures.from(at, &uses);
         let value = value.map_err(|stop| self.at(stop, place))?;
@@ -96,7 +96,7 @@ impl<'a> Planner<'a> {
     }
 
     fn stage_platform(&mut self, at: usize, name: &str, span: Span, written: &Str) -> Done<Platform> {
-        let (value, uses) = self.in_from(expand_in_from(written, &self.globals), written, span);
+        let (value, uses) = self.in_from(expand_in_from(written, &self.globals, Uses::default()), written, span);
         let shown = written.raw().lossy();
         if let Ok(value) = &value {
             self.note_platform(name, span, &shown, value, &uses);
@@ -202,14 +202,13 @@ impl<'a> Planner<'a> {
 pub(super) type InFrom<'a> = (Result<Expanded<'a>, Fault>, Uses);
 
 /// Expands a word of `FROM` among the arguments of the module.
-fn expand_in_from<'a>(text: &'a Str, scope: &dyn Scope) -> InFrom<'a> {
-    let mut uses = Uses::default();
+fn expand_in_from<'a>(text: &'a Str, scope: &dyn Scope, mut uses: Uses) -> InFrom<'a> {
     (expand::string(text, scope, &mut uses), uses)
 }
 
-/// What the base of every `FROM` comes to, in their order.
-pub(super) fn expanded_bases<'a>(module: &'a ast::Module, scope: &dyn Scope) -> Vec<InFrom<'a>> {
-    froms(module).map(|(_, base)| expand_in_from(base, scope)).collect()
+/// What the base of every `FROM` comes to, in their order; `uses` says which names are noted.
+pub(super) fn expanded_bases<'a>(module: &'a ast::Module, scope: &dyn Scope, uses: &Uses) -> Vec<InFrom<'a>> {
+    froms(module).map(|(_, base)| expand_in_from(base, scope, uses.clone())).collect()
 }
 
 /// Every `FROM` and its base.

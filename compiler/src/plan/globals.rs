@@ -91,12 +91,13 @@ impl Planner<'_> {
         if self.noting && changed {
             // An error here is no reason to stop: build arguments may mend it.
             if let Ok(defaults) = self.module_args(Values::Defaults) {
-                let bases = expanded_bases(module, &Overlay { over: &defaults, base: &self.globals.always });
+                let scope = Overlay { over: &defaults, base: &self.globals.always };
+                let bases = expanded_bases(module, &scope, &Uses::ignored());
                 self.note_default_bases(&bases);
             }
         }
         self.globals.own = self.module_args(Values::Given)?;
-        let bases = expanded_bases(module, &self.globals);
+        let bases = expanded_bases(module, &self.globals, &self.captures.uses());
         if self.noting && !changed {
             self.note_default_bases(&bases);
         }
@@ -106,14 +107,13 @@ impl Planner<'_> {
 
     fn module_args(&mut self, values: Values) -> Done<Environment> {
         let mut env = Environment::default();
-        let mut uses = Uses::default();
+        let mut uses = self.captures.uses();
         let mut step_start = None;
         let mut index = 0;
         for (step, param) in self.request.module.params() {
             index = if step_start == Some(step.span.start) { index + 1 } else { 0 };
             step_start = Some(step.span.start);
             let key = param.name.text.as_str();
-            uses.matched.clear();
             let given = self.build_args.get(key).filter(|_| values == Values::Given).cloned();
             let value = match (given, &param.default) {
                 (Some(given), _) => Some(Some(given)),
@@ -135,7 +135,7 @@ impl Planner<'_> {
             };
             if values == Values::Given {
                 let shown = value.as_ref().and_then(|value| value.as_deref());
-                self.captures.global(step.span, index, key, shown, uses.matched.clone());
+                self.captures.global(step.span, index, key, shown, std::mem::take(&mut uses.matched));
             }
             if let Some(value) = value {
                 env.set(key.into(), value);

@@ -39,7 +39,8 @@ impl<'a> Planner<'a> {
     /// The triggers that a stage has not run yet: those of its image, or those that the steps of its base keep.
     fn take_triggers(&mut self, id: StageId) -> Vec<Text> {
         let stage = &mut self.stages[id];
-        let of_image = stage.state.as_mut().map(|state| std::mem::take(&mut state.image_mut().config.on_build));
+        let of_image = stage.state.as_mut().filter(|state| !state.image.config.on_build.is_empty());
+        let of_image = of_image.map(|state| std::mem::take(&mut state.image_mut().config.on_build));
         let mut texts: Vec<Text> = of_image.unwrap_or_default().iter().map(|text| Text::from(text.as_str())).collect();
         if let Some(base) = stage.base.filter(|_| !stage.triggered) {
             let kept = |command: &Command<'_>| match &command.step.op {

@@ -20,6 +20,7 @@ use super::paths::UsedPaths;
 use super::scopes::StepScope;
 use super::settings::Settings;
 use super::stages::{Command, Name, Stage, StageId};
+use super::state::State;
 use super::stop::{Done, Stop};
 use super::wrong::Wrong;
 use super::{Purpose, Request, captures::Captures};
@@ -75,6 +76,8 @@ pub(super) struct Planner<'a> {
     /// The escape character of the text.
     pub(super) escape: u8,
     pub(super) target: Target,
+    /// What stages start with that start from nothing.
+    pub(super) scratch: Option<State>,
     pub(super) shared: &'a mut Shared,
     /// Whether notes are wanted: those of one platform are enough.
     pub(super) noting: bool,
