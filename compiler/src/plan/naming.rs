@@ -117,10 +117,10 @@ fn push_padded(text: &mut String, number: usize, after_first: u32) {
 
 /// The first line of a document, for the name of the step that runs it.
 pub(super) fn document_summary(document: &str) -> String {
-    let trimmed = document.trim().replace("\r\n", "\n");
+    let trimmed = document.trim();
     match trimmed.split_once('\n') {
-        Some((first, _)) => format!("{first}..."),
-        None => trimmed,
+        Some((first, _)) => [first.strip_suffix('\r').unwrap_or(first), "..."].concat(),
+        None => trimmed.to_owned(),
     }
 }
 
