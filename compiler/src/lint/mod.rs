@@ -140,15 +140,20 @@ struct Stage<'m> {
     names: &'m Names<'m>,
 }
 
-/// Names of stages. **Shape**: sorted, each with the stage that has it.
-struct Names<'m>(Vec<(&'m str, usize)>);
+/// Names of stages. **Shape**: sorted, each with the stage that has it; by length first, which tells most apart.
+struct Names<'m>(Vec<((usize, &'m str), usize)>);
 
 impl<'m> Names<'m> {
     fn of(stages: &'m [Def]) -> Self {
         let named = stages.iter().enumerate().filter(|(_, def)| !visit::def_steps(def).is_empty());
-        let mut names: Vec<_> = named.filter_map(|(at, def)| Some((def.name.as_ref()?.text.as_str(), at))).collect();
+        let sorted_by = |(at, def): (usize, &'m Def)| Some((Self::key(def.name.as_ref()?.text.as_str()), at));
+        let mut names: Vec<_> = named.filter_map(sorted_by).collect();
         names.sort_unstable();
         Self(names)
+    }
+
+    fn key(name: &str) -> (usize, &str) {
+        (name.len(), name)
     }
 }
 
@@ -173,8 +178,9 @@ impl Stage<'_> {
     /// Whether a stage before it has this name.
     fn comes_after(&self, name: &str) -> bool {
         let Names(names) = self.names;
-        let first = names.get(names.partition_point(|(known, _)| *known < name));
-        first.is_some_and(|(known, at)| *known == name && *at < self.at)
+        let key = Names::key(name);
+        let first = names.get(names.partition_point(|(known, _)| *known < key));
+        first.is_some_and(|(known, at)| *known == key && *at < self.at)
     }
 
     fn hit(&self, at: Span, message: String) -> Hit {
