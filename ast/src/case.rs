@@ -23,18 +23,25 @@ pub fn upper(text: &str) -> Cow<'_, str> {
 
 /// Whether lower case changes nothing.
 pub fn is_lower(text: &str) -> bool {
-    match text.is_ascii() {
-        true => !text.bytes().any(|byte| byte.is_ascii_uppercase()),
-        false => text.chars().all(|letter| lower_letter(letter) == letter),
+    match has_none(text, |byte| byte.is_ascii_uppercase()) {
+        Some(none) => none,
+        None => text.chars().all(|letter| lower_letter(letter) == letter),
     }
 }
 
 /// Whether upper case changes nothing.
 pub fn is_upper(text: &str) -> bool {
-    match text.is_ascii() {
-        true => !text.bytes().any(|byte| byte.is_ascii_lowercase()),
-        false => text.chars().all(|letter| upper_letter(letter) == letter),
+    match has_none(text, |byte| byte.is_ascii_lowercase()) {
+        Some(none) => none,
+        None => text.chars().all(|letter| upper_letter(letter) == letter),
     }
+}
+
+/// Whether an ASCII text has no byte of a kind. All of it is looked at, without short cuts: so many bytes are at once.
+fn has_none(text: &str, is_one: impl Fn(u8) -> bool) -> Option<bool> {
+    let look = |(ascii, none), byte: u8| (ascii & byte.is_ascii(), none & !is_one(byte));
+    let (ascii, none) = text.bytes().fold((true, true), look);
+    ascii.then_some(none)
 }
 
 fn lower_letter(letter: char) -> char {
