@@ -66,7 +66,7 @@ use paths::UsedPaths;
 use planner::{Planner, Shared, Target};
 use platform::Predefined;
 use settings::Settings;
-use stages::StageId;
+use stages::{Names, StageId};
 use stop::{Done, Stop};
 use wrong::Wrong;
 
@@ -331,7 +331,7 @@ fn planner<'a>(of: Of<'a>, facts: &'a Facts, shared: &'a mut Shared, target: Opt
         declared: BTreeSet::new(),
         epoch: None,
         stages: Vec::new(),
-        names: BTreeMap::new(),
+        names: Names::default(),
         context_plan: context,
         context: MainContext::new(context_paths),
         paths,

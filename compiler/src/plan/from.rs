@@ -9,7 +9,7 @@ use super::environment::{Lookup, Scope};
 use super::expand::{self, Expanded, Fault, Uses};
 use super::notes::NoteKind;
 use super::planner::Planner;
-use super::stages::{Name, SCRATCH, Stage, StepRef};
+use super::stages::{SCRATCH, Stage, StepRef};
 use super::stop::{Done, Stop};
 
 impl<'a> Planner<'a> {
@@ -53,8 +53,7 @@ impl<'a> Planner<'a> {
             self.stages[id].base = None;
             return;
         }
-        stage.total +=
-            usize::from(stage.base_name != SCRATCH && !self.names.contains_key(&Name::exactly(&stage.base_name)));
+        stage.total += usize::from(stage.base_name != SCRATCH && self.base_stage(&stage.base_name).is_none());
         stage.total += steps.iter().filter(|step| is_counted(step)).count();
         if stage.name.is_empty() {
             stage.label = format!("stage-{at}").into();

@@ -19,7 +19,7 @@ use super::notes::{Finding, Note, NoteKind};
 use super::paths::UsedPaths;
 use super::scopes::StepScope;
 use super::settings::Settings;
-use super::stages::{Command, Name, Stage, StageId};
+use super::stages::{Command, Names, Stage};
 use super::state::State;
 use super::stop::{Done, Stop};
 use super::wrong::Wrong;
@@ -94,8 +94,7 @@ pub(super) struct Planner<'a> {
     /// Seconds since the epoch that times are set to.
     pub(super) epoch: Option<i64>,
     pub(super) stages: Vec<Stage<'a>>,
-    /// Stages by name; the later of two equal names.
-    pub(super) names: BTreeMap<Name<'a>, StageId>,
+    pub(super) names: Names<'a>,
     pub(super) context_plan: &'a ContextPlan,
     pub(super) context: MainContext,
     pub(super) paths: UsedPaths,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use ast::number;
 use ast::word::Mode;
 use ast::{Op, OptKind, Span, Step, Str};
+use indexmap::IndexMap;
 use llb::Edge;
 use oci::Platform;
 use smallvec::SmallVec;
@@ -30,27 +31,8 @@ pub(super) const SCRATCH: &str = "scratch";
 /// Index of a stage.
 pub(super) type StageId = usize;
 
-/// A name of a stage in lower case, as they are looked up. Those of different lengths are told apart without a look at their
-/// letters: most are.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Name<'a> {
-    length: usize,
-    text: Cow<'a, str>,
-}
-
-impl<'a> Name<'a> {
-    /// The name of a base: only one in lower case is that of a stage.
-    pub(super) fn exactly(text: &'a str) -> Self {
-        Self { length: text.len(), text: text.into() }
-    }
-}
-
-impl<'a> From<&'a str> for Name<'a> {
-    fn from(name: &'a str) -> Self {
-        let text = go::to_lower(name);
-        Self { length: text.len(), text }
-    }
-}
+/// Stages by their names in lower case, as they are looked up; the later of two equal names.
+pub(super) type Names<'a> = IndexMap<Cow<'a, str>, StageId, foldhash::fast::RandomState>;
 
 /// A stage.
 pub(super) struct Stage<'a> {
@@ -202,10 +184,10 @@ impl<'a> Planner<'a> {
 
     /// Adds a stage; it is built on the stage its base names, and found by its own name from now on.
     pub(super) fn add_stage(&mut self, mut stage: Stage<'a>) -> StageId {
-        stage.base = self.names.get(&Name::exactly(&stage.base_name)).copied();
+        stage.base = self.base_stage(&stage.base_name);
         let id = self.stages.len();
         if !stage.name.is_empty() {
-            self.names.insert(stage.name.into(), id);
+            self.names.insert(go::to_lower(stage.name), id);
         }
         self.stages.push(stage);
         id
@@ -213,7 +195,12 @@ impl<'a> Planner<'a> {
 
     /// The stage of a name, in any case.
     pub(super) fn find_stage(&self, name: &str) -> Option<StageId> {
-        self.names.get(&name.into()).copied()
+        self.names.get(&*go::to_lower(name)).copied()
+    }
+
+    /// The stage that a base names: only one in lower case is that of a stage.
+    pub(super) fn base_stage(&self, name: &str) -> Option<StageId> {
+        self.names.get(name).copied()
     }
 
     /// Names of stages, for suggestions.
