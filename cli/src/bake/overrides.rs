@@ -141,6 +141,9 @@ fn matching<'k>(pattern: &str, known: &[&'k str]) -> Result<Vec<&'k str>, String
     if let Some(exact) = known.iter().find(|name| **name == pattern) {
         return Ok(vec![exact]);
     }
+    if pattern == "*" {
+        return Ok(known.to_vec());
+    }
     let patterns = Patterns::new(&[pattern]).map_err(|error| error.to_string())?;
     let is_meant = |name: &&&str| patterns.iter().any(|pattern| !pattern.is_exclusion() && pattern.matches(name));
     let found: Vec<&str> = known.iter().filter(is_meant).copied().collect();

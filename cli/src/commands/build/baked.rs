@@ -19,7 +19,11 @@ use together::Unit;
 pub(super) fn run(args: &Build, file: &str) -> Result<()> {
     let bytes = world::read(&crate::settings::Input::new(file))?;
     let text = String::from_utf8_lossy(&bytes);
-    let bake = Bake::read_with(file, &text, &variable, &args.frontend.set)?;
+    let mut set = args.frontend.set.clone();
+    if args.frontend.print {
+        set.extend(said_of_all(args));
+    }
+    let bake = Bake::read_with(file, &text, &variable, &set)?;
     for name in &bake.misplaced {
         printer::note(&format!(
             "target {name}: `targets` means nothing in a target, and is passed over: groups have it"
@@ -40,6 +44,17 @@ pub(super) fn run(args: &Build, file: &str) -> Result<()> {
         return one_by_one(units, apart);
     }
     together::run(args, units)
+}
+
+/// What flags say of all targets, as `--set` does: that is how bake shows it.
+fn said_of_all(args: &Build) -> impl Iterator<Item = String> {
+    let flags = [
+        ("push", args.run.push),
+        ("load", args.run.load),
+        ("no-cache", args.run.no_cache),
+        ("pull", args.frontend.pull),
+    ];
+    flags.into_iter().filter(|(_, given)| *given).map(|(key, _)| format!("*.{key}=true"))
 }
 
 /// A variable of the environment, or one that is always there.
