@@ -350,7 +350,7 @@ impl Document {
     pub fn chomped(&self) -> std::borrow::Cow<'_, [u8]> {
         let body = &self.content;
         if !self.chomp {
-            return (**body).into();
+            return body[..].into();
         }
         let lines = body.split_inclusive(|b| *b == b'\n');
         let strip = |line: &'_ [u8]| line.iter().position(|b| *b != b'\t').unwrap_or(line.len());

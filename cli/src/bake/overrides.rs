@@ -141,6 +141,7 @@ fn matching<'k>(pattern: &str, known: &[&'k str]) -> Result<Vec<&'k str>, String
     if let Some(exact) = known.iter().find(|name| **name == pattern) {
         return Ok(vec![exact]);
     }
+    // All, and be it that there are none: flags say so of any file.
     if pattern == "*" {
         return Ok(known.to_vec());
     }

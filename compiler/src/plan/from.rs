@@ -25,10 +25,12 @@ impl<'a> Planner<'a> {
                 continue;
             };
             self.watch_base(from.span);
-            let base = if let Op::From(base) = &from.op { Some((base, bases.next())) } else { None };
-            let stage = match base {
-                Some((base, expanded)) if !self.is_wrong(from) => self.stage(at, name, from, (base, expanded)),
-                _ => Err(Stop::Unknown),
+            let stage = if let Op::From(base) = &from.op {
+                let known = bases.next();
+                let expanded = known.unwrap_or_else(|| expand_in_from(base, &self.globals, self.captures.uses()));
+                if self.is_wrong(from) { Err(Stop::Unknown) } else { self.stage(at, name, from, base, expanded) }
+            } else {
+                Err(Stop::Unknown)
             };
             match stage {
                 Ok(stage) => self.add_defined(stage, at, rest),
@@ -67,10 +69,10 @@ impl<'a> Planner<'a> {
         at: usize,
         name: &'a str,
         from: &'a Step,
-        (base, expanded): (&'a Str, Option<InFrom<'a>>),
+        base: &'a Str,
+        expanded: InFrom<'a>,
     ) -> Done<Stage<'a>> {
         let place = Some(from.span);
-        let expanded = expanded.unwrap_or_else(|| expand_in_from(base, &self.globals, self.captures.uses()));
         let (value, uses) = self.in_from(expanded, base, from.span);
         self.captures.from(at, &uses);
         let value = value.map_err(|stop| self.at(stop, place))?;
