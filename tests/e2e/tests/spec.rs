@@ -355,13 +355,17 @@ fn targets_of_bake_share_a_graph() {
     assert_eq!(printed["group"], serde_json::json!({ "default": { "targets": ["three"] } }));
     assert_eq!(printed["target"].as_object().unwrap().len(), 3);
     // What flags say of all targets is shown, and comes after what is said of one.
-    let flags = "--set three.pull=false --pull --no-cache --push --load";
-    let printed =
-        sandbox.succeed(&mut sandbox.shell(&format!("llbc build -f docker-bake.hcl --print {flags} three"))).out();
-    let printed: Value = serde_json::from_str(&printed).unwrap();
-    let three = &printed["target"]["three"];
-    let upper = serde_json::json!([{ "type": "local", "dest": "out-three" }]);
-    assert_eq!((&three["pull"], &three["no-cache"], &three["output"]), (&true.into(), &true.into(), &upper));
+    let three = |flags: &str| {
+        let command = format!("llbc build -f docker-bake.hcl --print {flags} three");
+        let printed = sandbox.succeed(&mut sandbox.shell(&command)).out();
+        serde_json::from_str::<Value>(&printed).unwrap()["target"]["three"].clone()
+    };
+    let pushed = three("--set three.output=type=docker --set three.pull=false --pull --no-cache --push");
+    let docker = serde_json::json!({ "type": "docker" });
+    let outputs = serde_json::json!([docker, { "type": "image", "push": "true" }]);
+    assert_eq!((&pushed["pull"], &pushed["no-cache"], &pushed["output"]), (&true.into(), &true.into(), &outputs));
+    let loaded = three("--set three.output=type=registry --load");
+    assert_eq!(loaded["output"], serde_json::json!([{ "type": "registry" }, docker]));
     let refused = sandbox.fail(1, &mut sandbox.shell("llbc build -f docker-bake.hcl round"));
     assert!(refused.contains("in a circle: round"), "{refused}");
 }
